@@ -1,0 +1,74 @@
+"""Language-model guided deep Q-learning for Backtrader.
+
+Importing this package is instant: every public name is loaded at its first use, and with it the library that it needs.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from llmguide._version import __version__
+
+if TYPE_CHECKING:
+    from llmguide import indicators, strategies
+    from llmguide.bars import read_bars, sample_bars
+    from llmguide.errors import LlmguideError
+    from llmguide.experiments.compare import compare
+    from llmguide.guidance import Guidance, guide
+    from llmguide.metrics import max_drawdown, sharpe_ratio
+    from llmguide.report.tearsheet import tearsheet
+    from llmguide.rl.checkpoint import load_agent
+    from llmguide.rl.training import train_dqn
+    from llmguide.trading.env import TradingEnv
+    from llmguide.trading.simulate import simulate
+
+_HOMES = {
+    "Guidance": "llmguide.guidance",
+    "LlmguideError": "llmguide.errors",
+    "TradingEnv": "llmguide.trading.env",
+    "compare": "llmguide.experiments.compare",
+    "guide": "llmguide.guidance",
+    "load_agent": "llmguide.rl.checkpoint",
+    "max_drawdown": "llmguide.metrics",
+    "read_bars": "llmguide.bars",
+    "sample_bars": "llmguide.bars",
+    "sharpe_ratio": "llmguide.metrics",
+    "simulate": "llmguide.trading.simulate",
+    "tearsheet": "llmguide.report.tearsheet",
+    "train_dqn": "llmguide.rl.training",
+}
+_ROOMS = ("indicators", "strategies")
+
+__all__ = [
+    "Guidance",
+    "LlmguideError",
+    "TradingEnv",
+    "__version__",
+    "compare",
+    "guide",
+    "indicators",
+    "load_agent",
+    "max_drawdown",
+    "read_bars",
+    "sample_bars",
+    "sharpe_ratio",
+    "simulate",
+    "strategies",
+    "tearsheet",
+    "train_dqn",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return importlib.import_module(f"llmguide.{name}")
+    if name in _HOMES:
+        value = getattr(importlib.import_module(_HOMES[name]), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'llmguide' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

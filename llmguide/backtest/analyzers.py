@@ -1,0 +1,178 @@
+"""Analyzers: the account bar by bar with its Sharpe ratio and drawdown, every order, every trade.
+
+They hold plain numbers and dates only, so that `cerebro.optstrategy` can send them between processes.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import backtrader as bt
+import numpy as np
+import pandas as pd
+
+from llmguide.metrics import max_drawdown, sharpe_ratio
+from llmguide.trading.simulate import returns_of
+
+__all__ = ["OrderLog", "SharpeDrawdown", "TradeLog"]
+
+
+class _Bar(NamedTuple):
+    date: float  # Backtrader's number
+    side: int
+    shares: int
+    cash: float
+    value: float
+
+
+class SharpeDrawdown(bt.Analyzer):
+    """Sharpe ratio and maximum drawdown of the account, and the account itself at every bar, after the bar's trade.
+
+    Bars are those of the data that the strategy trades (`strategy.traded`, else the first), the idle ones at the
+    beginning included. `periods` is the number of bars in a year.
+
+    `get_analysis()`: sharpe, max_drawdown (positive fraction), bars, start_value, end_value. `account`, `values` and
+    `returns` are series by date.
+    """
+
+    params = (("periods", 252),)
+
+    def start(self) -> None:
+        """Begin with an empty record."""
+        self._bars: list[_Bar] = []
+        self._length = 0
+
+    def next(self) -> None:
+        """Record the bar; once more where it changes (a replayed bar, or another feed's turn)."""
+        strategy = self.strategy
+        traded = getattr(strategy, "traded", self.data)
+        if not len(traded):
+            return
+        if len(traded) == self._length:
+            self._bars.pop()
+        self._length = len(traded)
+        shares = strategy.getposition(traded).size
+        side = getattr(strategy, "side", (shares > 0) - (shares < 0))
+        self._bars.append(_Bar(traded.datetime[0], side, shares, strategy.broker.getcash(), strategy.broker.getvalue()))
+
+    def stop(self) -> None:
+        """Work out the two measures."""
+        values = np.array([bar.value for bar in self._bars])
+        self.rets["sharpe"] = sharpe_ratio(returns_of(values), periods=self.p.periods)
+        self.rets["max_drawdown"] = max_drawdown(values)
+        self.rets["bars"] = len(values)
+        self.rets["start_value"] = float(values[0]) if len(values) else float("nan")
+        self.rets["end_value"] = float(values[-1]) if len(values) else float("nan")
+
+    @property
+    def account(self) -> pd.DataFrame:
+        """The account after each bar, as `llmguide.simulate` has it: side, shares, cash, holdings, value, returns."""
+        frame = pd.DataFrame(self._bars, columns=list(_Bar._fields))
+        value, cash = frame["value"].to_numpy(np.float64), frame["cash"].to_numpy(np.float64)
+        return pd.DataFrame(
+            {
+                "side": frame["side"].to_numpy(np.int8),
+                "shares": np.abs(frame["shares"].to_numpy(np.int64)),
+                "cash": cash,
+                "holdings": value - cash,
+                "value": value,
+                "returns": returns_of(value),
+            },
+            index=_dates(frame["date"]),
+        )
+
+    @property
+    def values(self) -> pd.Series:
+        """The account's value after each bar."""
+        return self.account["value"]
+
+    @property
+    def returns(self) -> pd.Series:
+        """The relative change of the value at each bar, 0 at the first."""
+        return self.account["returns"]
+
+
+class OrderLog(bt.Analyzer):
+    """Every order with its last known status, rejected ones too; `frame` has them in the order of sending.
+
+    Columns: date (sent), ref (1, 2, ...), side ("buy" or "sell"), kind ("Market", ...), size (shares asked for), status,
+    filled (shares), filled_on (date), price (mean fill, NaN without one), commission (money).
+    """
+
+    COLUMNS = ("date", "ref", "side", "kind", "size", "status", "filled", "filled_on", "price", "commission")
+
+    def start(self) -> None:
+        """Begin with an empty record."""
+        self._orders: dict[int, tuple[Any, ...]] = {}
+
+    def notify_order(self, order: Any) -> None:
+        """Keep the order as it stands now."""
+        done = order.executed
+        self._orders[order.ref] = (
+            order.created.dt,
+            "buy" if order.isbuy() else "sell",
+            order.getordername(),
+            abs(order.created.size),
+            order.getstatusname(),
+            abs(done.size),
+            done.dt if done.size else float("nan"),
+            done.price if done.size else float("nan"),
+            done.comm,
+        )
+
+    def get_analysis(self) -> dict[str, int]:
+        """Return the number of orders by their last status."""
+        statuses = [order[4] for order in self._orders.values()]
+        return {status: statuses.count(status) for status in sorted(set(statuses))}
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """One row per order."""
+        rows = [(date, number, *rest) for number, (date, *rest) in enumerate(self._orders.values(), start=1)]
+        frame = pd.DataFrame(rows, columns=list(self.COLUMNS))
+        return frame.assign(date=_dates(frame["date"]), filled_on=_dates(frame["filled_on"]))
+
+
+class TradeLog(bt.Analyzer):
+    """Every trade: a position from its opening to its closing; one that is still open at the end has no closing date.
+
+    Columns of `frame`: ref (1, 2, ...), side ("long" or "short"), size (shares at the opening), opened, closed (dates),
+    bars (its length), entry (price), gross and net (profit in money, before and after commission; NaN while open).
+    """
+
+    COLUMNS = ("ref", "side", "size", "opened", "closed", "bars", "entry", "gross", "net")
+
+    def start(self) -> None:
+        """Begin with an empty record."""
+        self._trades: dict[int, tuple[Any, ...]] = {}
+
+    def notify_trade(self, trade: Any) -> None:
+        """Keep the trade as it stands now."""
+        nan = float("nan")
+        if trade.ref not in self._trades:
+            side = "long" if trade.long else "short"
+            self._trades[trade.ref] = (side, abs(trade.size), trade.dtopen, nan, nan, trade.price, nan, nan)
+        if trade.isclosed:
+            side, size, opened, *_, entry, _, _ = self._trades[trade.ref]
+            self._trades[trade.ref] = (
+                *(side, size, opened, trade.dtclose, float(trade.barlen), entry),
+                *(trade.pnl, trade.pnlcomm),
+            )
+
+    def get_analysis(self) -> dict[str, int]:
+        """Return how many trades there were, and how many of them were closed."""
+        closed = sum(trade[3] == trade[3] for trade in self._trades.values())
+        return {"trades": len(self._trades), "closed": closed}
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """One row per trade."""
+        rows = [(number, *trade) for number, trade in enumerate(self._trades.values(), start=1)]
+        frame = pd.DataFrame(rows, columns=list(self.COLUMNS))
+        return frame.assign(opened=_dates(frame["opened"]), closed=_dates(frame["closed"]))
+
+
+def _dates(numbers: pd.Series) -> pd.DatetimeIndex:
+    """Turn Backtrader's date numbers into dates; NaN becomes NaT."""
+    dates = [pd.NaT if number != number else bt.num2date(number) for number in numbers]
+    return pd.DatetimeIndex(dates, dtype="datetime64[us]", name="date")

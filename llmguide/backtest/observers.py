@@ -1,0 +1,35 @@
+"""An observer that draws what was advised and what was done."""
+
+from __future__ import annotations
+
+import backtrader as bt
+
+__all__ = ["GuidanceAction"]
+
+
+class GuidanceAction(bt.Observer):
+    """Guidance and action in one plot: tau and direction in force, and the side after the bar's trade.
+
+    Lines: tau (-1..1), direction (1, 0; NaN where there is none), side (+1 long, -1 short, 0 nothing yet). Guidance is
+    read from `strategy.guidance` where the strategy has an `LLMGuidance` of that name, the side from `strategy.side`,
+    else from the position.
+    """
+
+    _stclock = True
+    lines = ("tau", "direction", "side")
+    plotinfo = {"plot": True, "subplot": True, "plotname": "Guidance and action", "plotyhlines": [-1.0, 0.0, 1.0]}
+    plotlines = {
+        "tau": {"color": "tab:blue", "drawstyle": "steps-post"},
+        "direction": {"_plotskip": True},
+        "side": {"color": "black", "drawstyle": "steps-post", "alpha": 0.6},
+    }
+
+    def next(self) -> None:
+        """Read the current bar."""
+        strategy = self._owner
+        guidance = strategy.__dict__.get("guidance")
+        if guidance is not None and len(guidance):
+            self.lines.tau[0] = guidance.lines.tau[0]
+            self.lines.direction[0] = guidance.lines.direction[0]
+        size = strategy.getposition(strategy.__dict__.get("traded", self.data)).size
+        self.lines.side[0] = strategy.__dict__.get("side", (size > 0) - (size < 0))

@@ -1,0 +1,138 @@
+"""One door to every provider of guidance, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from llmguide.errors import GuidanceError, did_you_mean
+from llmguide.guidance import controls
+from llmguide.guidance.schedule import bar_dates
+from llmguide.guidance.table import Guidance
+
+__all__ = ["PROVIDERS", "Provider", "guide"]
+
+Provider = Callable[[pd.DataFrame], Guidance]
+Source = str | Path | Guidance
+
+
+def guide(
+    bars: pd.DataFrame,
+    provider: str | Provider = "rules",
+    *,
+    every: int | None = None,
+    first: int | None = None,
+    seed: int | None = None,
+    accuracy: float | None = None,
+    confidence: int | str | None = None,
+    direction: int | None = None,
+    source: Source | None = None,
+) -> Guidance:
+    """Return guidance for `bars` from the provider of that name, or from a function of the bars.
+
+    | provider | what it is | options |
+    |---|---|---|
+    | rules | vote of seven indicators | every, first |
+    | file | a table made before | source |
+    | oracle | control: hindsight labels | accuracy, seed, confidence ("constant" or "varying"), every, first |
+    | shuffled | control: source's rows in random order | source (default: rules), seed; every, first if no source |
+    | inverted | control: source's directions flipped | source (default: rules); every, first if no source |
+    | constant | control: always the same | direction, confidence (1..3), every, first |
+
+    `source` is a `Guidance` or the path of one. An option left at None takes the provider's default. A function gets
+    the bars and nothing else. Guidance that no bar can see, or that ends before the first bar, is refused. Raises
+    GuidanceError for an unknown provider, for an option that it does not take, and for a table that does not fit the
+    bars; DataError for bars that cannot be used.
+    """
+    options = {
+        "every": every,
+        "first": first,
+        "seed": seed,
+        "accuracy": accuracy,
+        "confidence": confidence,
+        "direction": direction,
+        "source": source,
+    }
+    given = {name: value for name, value in options.items() if value is not None}
+    days = bar_dates(bars)
+    make, taken, name = _find(provider)
+    for option in given:
+        if option not in taken:
+            takes = ", ".join(taken) or "no option"
+            raise GuidanceError(f"expected {takes} for the provider {name}, got {option!r}, which it would ignore")
+    guidance = make(bars, **given)
+    if not isinstance(guidance, Guidance):
+        raise GuidanceError(f"expected a Guidance from the provider {name}, got {type(guidance).__name__}")
+    _check_overlap(guidance, days, name)
+    return guidance
+
+
+class _Entry(NamedTuple):
+    make: Callable[..., Guidance]
+    options: tuple[str, ...]
+
+
+def _rules(bars: pd.DataFrame, **schedule: int) -> Guidance:
+    from llmguide.guidance.rules import rules  # TA-Lib is loaded by those who use it
+
+    return rules(bars, **schedule)
+
+
+def _file(bars: pd.DataFrame, *, source: Source | None = None) -> Guidance:
+    if source is None:
+        raise GuidanceError("the provider 'file' needs source=, the path of a guidance table")
+    return source if isinstance(source, Guidance) else Guidance.read(source)
+
+
+def _original(bars: pd.DataFrame, source: Source | None, schedule: dict[str, int]) -> Guidance:
+    if source is None:
+        return _rules(bars, **schedule)
+    if schedule:
+        raise GuidanceError(f"expected source or {' and '.join(schedule)}, got both; the source has its own dates")
+    return _file(bars, source=source)
+
+
+def _shuffled(bars: pd.DataFrame, *, source: Source | None = None, seed: int = 0, **schedule: int) -> Guidance:
+    return controls.shuffled(_original(bars, source, schedule), seed=seed)
+
+
+def _inverted(bars: pd.DataFrame, *, source: Source | None = None, **schedule: int) -> Guidance:
+    return controls.inverted(_original(bars, source, schedule))
+
+
+_REGISTRY = {
+    "rules": _Entry(_rules, ("every", "first")),
+    "file": _Entry(_file, ("source",)),
+    "oracle": _Entry(controls.oracle, ("accuracy", "seed", "confidence", "every", "first")),
+    "shuffled": _Entry(_shuffled, ("source", "seed", "every", "first")),
+    "inverted": _Entry(_inverted, ("source", "every", "first")),
+    "constant": _Entry(controls.constant, ("direction", "confidence", "every", "first")),
+}
+PROVIDERS = tuple(_REGISTRY)
+
+
+def _find(provider: str | Provider) -> tuple[Callable[..., Guidance], tuple[str, ...], str]:
+    """Return the provider's function, the options that it takes, and its name for messages."""
+    if callable(provider):
+        return provider, (), getattr(provider, "__name__", repr(provider))
+    if provider not in _REGISTRY:
+        hint = did_you_mean(provider, PROVIDERS)
+        raise GuidanceError(
+            f"unknown provider {provider!r}{hint or '; choose a name or a function'}: {', '.join(PROVIDERS)}"
+        )
+    return *_REGISTRY[provider], repr(provider)
+
+
+def _check_overlap(guidance: Guidance, days: pd.DatetimeIndex, name: str) -> None:
+    if not guidance.rows:
+        raise GuidanceError(f"expected guidance from the provider {name}, got a table without rows")
+    begin, end = guidance.rows[0].issued_at, guidance.rows[-1].issued_at
+    if begin > days[-1].normalize():
+        raise GuidanceError(
+            f"expected guidance for bars until {days[-1]}, got a first row of {begin}: no bar can see it"
+        )
+    if end < days[0].normalize():
+        raise GuidanceError(f"expected guidance for bars from {days[0]}, got a last row of {end}; give a later table")

@@ -1,0 +1,53 @@
+"""When guidance is issued: every 20 trading days, from the first bar that the benchmark trades on."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from llmguide.errors import DataError, GuidanceError
+
+__all__ = ["EVERY", "FIRST", "bar_dates", "close_prices", "issue_positions"]
+
+EVERY = 20  # bars; "monthly" in arXiv 2508.02366v3
+FIRST = 30  # the first decision of arXiv 2004.06627's environment, which observes 30 bars
+
+
+def issue_positions(bars: pd.DataFrame | pd.DatetimeIndex, *, every: int = EVERY, first: int = FIRST) -> range:
+    """Return the positions i = first, first + every, ... of the bars on whose date guidance is issued.
+
+    Guidance at i is made from bars[:i] only and carries the date of bar i. Raises GuidanceError when a setting is out
+    of range or the bars are too few for one issue, DataError as `bar_dates` does.
+    """
+    index = bar_dates(bars)
+    for name, value in (("every", every), ("first", first)):
+        if value < 1:
+            raise GuidanceError(f"expected {name} >= 1 bar, got {value}; a guidance needs a bar before it")
+    if len(index) <= first:
+        raise GuidanceError(
+            f"expected more than {first} bars for a first guidance, got {len(index)}; give more, or a smaller first"
+        )
+    return range(first, len(index), every)
+
+
+def bar_dates(bars: pd.DataFrame | pd.DatetimeIndex) -> pd.DatetimeIndex:
+    """Return the bars' index; DataError unless it is a naive DatetimeIndex, not empty, unique and increasing."""
+    index = bars.index if isinstance(bars, pd.DataFrame) else bars
+    if not isinstance(index, pd.DatetimeIndex):
+        raise DataError(f"expected bars with a DatetimeIndex, got {type(index).__name__}; use read_bars")
+    if index.tz is not None:
+        raise DataError(f"expected bars with naive dates, got time zone {index.tz}; use read_bars")
+    if index.empty or index.hasnans or not (index.is_monotonic_increasing and index.is_unique):
+        raise DataError(f"expected bars with unique, increasing dates, got {len(index)} that are not; use read_bars")
+    return index
+
+
+def close_prices(bars: pd.DataFrame) -> NDArray[np.float64]:
+    """Return the closes as a new contiguous array; DataError unless all are finite and positive."""
+    if "close" not in bars:
+        raise DataError(f"expected bars with a column 'close', got {list(bars.columns)}; use read_bars")
+    close = np.array(bars["close"], dtype=np.float64, order="C")
+    if not (np.isfinite(close).all() and (close > 0).all()):
+        raise DataError("expected finite, positive closes; use read_bars, which fills gaps and counts them")
+    return close

@@ -1,0 +1,216 @@
+"""The guidance table: what was said, from when on it may be known, and what of it a bar may see."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from llmguide.errors import GuidanceError
+from llmguide.files import atomic_path
+from llmguide.guidance.row import GuidanceRow, check_columns, parse_row, parse_stamp
+
+__all__ = ["Guidance", "GuidanceRow"]
+
+_DTYPES = {
+    "issued_at": "datetime64[us]",
+    "direction": "Int8",
+    "confidence": "Int8",
+    "entropy": "float64",
+    "perplexity": "float64",
+    "strength": "float64",
+    "tau": "float64",
+    "explanation": "str",
+    "provider": "str",
+    "model": "str",
+    "prompt_version": "str",
+    "uses_future": "bool",
+}
+_SUFFIXES = (".parquet", ".csv")
+_ALIGNED = ("direction", "confidence", "entropy", "strength", "tau")
+
+
+@dataclass(frozen=True, repr=False)
+class Guidance:
+    """An immutable, validated table of guidance for one instrument, oldest row first.
+
+    `rows` come in as `GuidanceRow`s or mappings of its columns. `issued_at`, `direction` and `confidence` are needed;
+    `strength` and `tau` are always computed, and refused where given ones disagree. Two tables with the same rows are
+    equal and have the same `hash`.
+
+    **What a bar may see.** A row issued at D was made only from bars strictly before D. The bar of calendar date d sees
+    the last row with issued_at <= midnight of d, and no later one: a row of 18:00 is first seen on the next day's bar.
+    The bar's own time of day plays no part.
+
+    Raises GuidanceError, naming row (from 0), column, value, what is allowed and the fix.
+    """
+
+    rows: tuple[GuidanceRow, ...]
+
+    def __post_init__(self) -> None:
+        rows = tuple(parse_row(number, row) for number, row in enumerate(self.rows))
+        for number in range(1, len(rows)):
+            earlier, later = rows[number - 1].issued_at, rows[number].issued_at
+            if not earlier < later:
+                raise GuidanceError(
+                    f"row {number}, column 'issued_at': expected later than row {number - 1} ({earlier}), got {later}; "
+                    f"sort the rows and keep one per time"
+                )
+        object.__setattr__(self, "rows", rows)
+
+    @classmethod
+    def from_rows(cls, rows: pd.DataFrame | Iterable[Mapping[str, Any] | GuidanceRow]) -> Guidance:
+        """Make a table from a frame, or from mappings or `GuidanceRow`s; see the class for columns and errors."""
+        if isinstance(rows, pd.DataFrame):
+            check_columns(rows.columns, where="the frame")
+            rows = ({str(name): value for name, value in row.items()} for row in rows.to_dict("records"))
+        return cls(tuple(rows))  # type: ignore[arg-type]  # __post_init__ turns mappings into rows
+
+    @classmethod
+    def concat(cls, tables: Iterable[Guidance]) -> Guidance:
+        """Join tables of one instrument, earliest first; GuidanceError if their dates overlap."""
+        return cls(tuple(row for table in tables for row in table.rows))
+
+    @classmethod
+    def read(cls, path: str | Path) -> Guidance:
+        """Read a `.parquet` or `.csv` file; an empty CSV field is a missing value, or an empty text."""
+        path = Path(path)
+        suffix = _suffix(path)
+        if not path.is_file():
+            raise GuidanceError(f"no guidance file at {path}; write one with Guidance.save or `llmguide guide`")
+        try:
+            if suffix == ".parquet":
+                frame = pd.read_parquet(path)
+            else:
+                frame = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
+        except (ValueError, OSError) as error:  # pandas', pyarrow's and the codec's errors are all ValueErrors
+            raise GuidanceError(f"{path} is not a readable {suffix[1:]} file: {error}") from error
+        if suffix == ".csv" and not isinstance(frame.index, pd.RangeIndex):  # pandas made an index of the surplus
+            raise GuidanceError(f"{path}: the rows have more fields than the header; quote texts with commas")
+        try:
+            return cls.from_rows(frame)
+        except GuidanceError as error:
+            raise GuidanceError(f"{path}: {error}") from None
+
+    def save(self, path: str | Path) -> Path:
+        """Write a `.parquet` or `.csv` file atomically; `read` gives an equal table back. Return the path."""
+        path = Path(path)
+        suffix = _suffix(path)
+        with atomic_path(path) as temporary:
+            if suffix == ".parquet":
+                self.frame.to_parquet(temporary, index=False)
+            else:
+                # Texts are quoted: the csv module leaves a lone carriage return bare, which would read as a line's end.
+                self.frame.to_csv(
+                    temporary, index=False, quoting=csv.QUOTE_NONNUMERIC, encoding="utf-8", lineterminator="\n"
+                )
+        return path
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """A new frame with one row per issue: direction and confidence nullable integers, missing floats NaN."""
+        return pd.DataFrame(list(self.rows), columns=list(GuidanceRow._fields)).astype(_DTYPES)
+
+    @property
+    def uses_future(self) -> bool:
+        """Whether any row was made with knowledge of its future: a control, never a result."""
+        return any(row.uses_future for row in self.rows)
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of the content, in hexadecimal; the same on every machine."""
+        content = [[row.issued_at.isoformat(), *row[1:]] for row in self.rows]
+        return hashlib.sha256(json.dumps([GuidanceRow._fields, content], allow_nan=False).encode()).hexdigest()
+
+    def between(self, start: date | str | None = None, end: date | str | None = None) -> Guidance:
+        """Return the rows issued on the calendar dates `start` to `end`, both included.
+
+        The row still in force at `start` is not among them if it was issued before: to restrict what bars see, cut the
+        bars and align the whole table.
+        """
+        first = date.min if start is None else parse_stamp(start, where="start").date()
+        last = date.max if end is None else parse_stamp(end, where="end").date()
+        return Guidance(tuple(row for row in self.rows if first <= row.issued_at.date() <= last))
+
+    def align(self, index: pd.DatetimeIndex) -> pd.DataFrame:
+        """Return what the bars of `index` may see: as of each bar's calendar date, never forward.
+
+        Columns direction (1, 0), confidence, entropy, strength, tau (float64) and issued_at. Before the first row
+        direction, confidence and entropy are NaN, issued_at NaT, strength and tau 0. On an abstention direction and
+        confidence are NaN, strength and tau 0. Bars may be of any frequency and order; GuidanceError if `index` has a
+        time zone or a missing date.
+        """
+        seen = self._seen(index)
+        columns: dict[str, Any] = {name: self._columns[name][seen] for name in _ALIGNED}
+        columns["issued_at"] = np.concatenate([[np.datetime64("NaT")], self._stamps])[seen]
+        return pd.DataFrame(columns, index=index)
+
+    def tau(self, index: pd.DatetimeIndex) -> NDArray[np.float64]:
+        """Return `align(index)`'s tau: shape (len(index),), in -1..1, 0 where there is no guidance."""
+        return self._columns["tau"][self._seen(index)]
+
+    def at(self, day: date) -> GuidanceRow | None:
+        """Return the row that a bar of calendar date `day` (a date or datetime) may see; None before the first.
+
+        Equal to `align`, in O(log n) without pandas: made for a strategy's `next()`.
+        """
+        seen = bisect_right(self._issued, datetime(day.year, day.month, day.day))
+        return self.rows[seen - 1] if seen else None
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __repr__(self) -> str:
+        if not self.rows:
+            return "Guidance(0 rows)"
+        span = f"{self.rows[0].issued_at:%Y-%m-%d}..{self.rows[-1].issued_at:%Y-%m-%d}"
+        providers = ", ".join(sorted({row.provider or "unnamed" for row in self.rows}))
+        return f"Guidance({len(self)} rows, {span}, {providers}{', USES THE FUTURE' if self.uses_future else ''})"
+
+    def _seen(self, index: pd.DatetimeIndex) -> NDArray[np.intp]:
+        """For each bar, the number of rows it may see; 0 before the first."""
+        if not isinstance(index, pd.DatetimeIndex):
+            raise GuidanceError(f"expected the bars' DatetimeIndex, got {type(index).__name__}; pass bars.index")
+        if index.tz is not None:
+            raise GuidanceError(f"expected a naive index, got time zone {index.tz}; drop it as read_bars does")
+        if index.hasnans:
+            raise GuidanceError(
+                f"expected a date for every bar, got {int(np.sum(pd.isna(index)))} missing ones; drop them"
+            )
+        days = index.normalize().to_numpy().astype("datetime64[us]")
+        return np.searchsorted(self._stamps, days, side="right")
+
+    @cached_property
+    def _issued(self) -> list[datetime]:
+        return [row.issued_at for row in self.rows]
+
+    @cached_property
+    def _stamps(self) -> NDArray[np.datetime64]:
+        return np.array(self._issued, dtype="datetime64[us]")
+
+    @cached_property
+    def _columns(self) -> dict[str, NDArray[np.float64]]:
+        """Each aligned column (len + 1,), led by what a bar before the first row sees."""
+        before = {"strength": 0.0, "tau": 0.0}
+        return {
+            name: np.array([before.get(name), *(getattr(row, name) for row in self.rows)], dtype=np.float64)
+            for name in _ALIGNED
+        }
+
+
+def _suffix(path: Path) -> str:
+    suffix = path.suffix.lower()
+    if suffix not in _SUFFIXES:
+        raise GuidanceError(f"expected a file ending in {' or '.join(_SUFFIXES)}, got {path.name!r}; rename it")
+    return suffix

@@ -1,0 +1,352 @@
+"""The figures of the report as inline SVG, drawn without pyplot: the hybrid paper's figures 2 to 5 (arXiv 2508.02366).
+
+Every function takes plain frames and returns the text of one `<svg>` element. The caller's matplotlib settings neither
+matter nor change, and the same data give the same bytes.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from llmguide.metrics import drawdowns
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["drawdown", "equity", "guidance", "q_values", "training", "yearly"]
+
+# Okabe and Ito's colours, told apart by colour-blind readers too; lines differ in dash as well.
+_BLUE, _ORANGE, _GREEN, _RED, _SKY, _PINK, _YELLOW, _GREY = (
+    "#0072b2",
+    "#e69f00",
+    "#009e73",
+    "#d55e00",
+    "#56b4e9",
+    "#cc79a7",
+    "#b8a800",
+    "#666666",
+)
+_KNOWN: Mapping[str, tuple[str, str]] = {
+    "hybrid": (_BLUE, "-"),
+    "rl": (_RED, "-"),
+    "llm": (_GREEN, "-"),
+    "hold": (_GREY, "--"),
+    "sell": (_GREY, ":"),
+}
+_OTHERS = ((_PINK, "-"), (_ORANGE, "-"), (_SKY, "-"), (_YELLOW, "-"), (_PINK, "--"), (_ORANGE, "--"), (_SKY, "--"))
+_LONG, _SHORT = _SKY, _ORANGE
+_STYLE: Any = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": "#999999",
+    "axes.grid": True,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": "medium",
+    "axes.titleweight": "bold",
+    "font.family": ["DejaVu Sans"],
+    "font.size": 10,
+    "grid.color": "#e4e7ea",
+    "grid.linewidth": 0.7,
+    "legend.frameon": False,
+    "lines.linewidth": 1.4,
+    "path.simplify": True,
+    "svg.fonttype": "none",  # text stays text: selectable, and set in a font that the reader has
+    "svg.hashsalt": "llmguide",
+}
+
+Style = tuple[str, str]
+
+
+def styles(arms: Sequence[str]) -> dict[str, Style]:
+    """Colour and dash of each arm: the usual arms always look the same, others take the remaining ones in order."""
+    others = [arm for arm in arms if arm not in _KNOWN]
+    return {arm: _KNOWN.get(arm) or _OTHERS[others.index(arm) % len(_OTHERS)] for arm in arms}
+
+
+def equity(values: Mapping[str, pd.DataFrame]) -> str:
+    """Portfolio value over time: each arm's mean over seeds as a line, its lowest to highest seed as a band.
+
+    `values` maps an arm to a frame with one row per bar and one column per seed. The scale is logarithmic where all
+    values are positive and span more than a factor of five.
+    """
+    everything = np.concatenate([frame.to_numpy(dtype=float).ravel() for frame in values.values()])
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    logarithmic = bool(everything.min() > 0 and everything.max() / everything.min() > 5)
+    with _style():
+        figure = _figure(8, 4.2)
+        axes = figure.subplots()
+        _bands(axes, values)
+        if logarithmic:
+            axes.set_yscale("log")
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.yaxis.set_minor_locator(NullLocator())
+        axes.yaxis.set_major_formatter(_money())
+        axes.set_ylabel("portfolio value" + (" (log scale)" if logarithmic else ""))
+        _legend_above(axes, len(values))
+        _dates(axes)
+        return _svg(figure)
+
+
+def drawdown(values: Mapping[str, pd.DataFrame]) -> str:
+    """How far each arm lies below its highest value so far: mean and band over seeds, of frames as in `equity`."""
+    falls = {
+        arm: pd.DataFrame({at: -drawdowns(column) for at, (_, column) in enumerate(frame.items())}, index=frame.index)
+        for arm, frame in values.items()
+    }
+    from matplotlib.ticker import PercentFormatter
+
+    with _style():
+        figure = _figure(8, 3.4)
+        axes = figure.subplots()
+        _bands(axes, falls)
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        axes.set_ylabel("below the highest value so far")
+        _legend_above(axes, len(falls))
+        _dates(axes)
+        return _svg(figure)
+
+
+def guidance(
+    price: pd.Series[Any], signal: pd.DataFrame | None, decisions: Mapping[str, pd.DataFrame], *, trades_of: str | None
+) -> str:
+    """Price with the guidance and one arm's trades, the guidance's tau, and what the first seed of every arm held.
+
+    `signal` has one row per bar, as `Guidance.align` returns it: direction (1 long, 0 short, NaN none), strength, tau
+    and issued_at. `decisions` maps an arm to sides (+1, 0, -1), one column per seed. The background is shaded by the
+    guidance, deeper for greater strength, and a triangle at the lower edge marks the first bar of each new guidance.
+    `trades_of` names the arm whose first seed's changes of side are marked on the price.
+    """
+    heights = [4.0] + [1.3] * (signal is not None) + [0.34 * len(decisions) + 0.2] * bool(decisions)
+    with _style():
+        figure = _figure(8, 0.8 + 0.82 * sum(heights))
+        panels = list(np.atleast_1d(figure.subplots(len(heights), 1, sharex=True, height_ratios=heights)))
+        panels[0].plot(_numbers(price.index), price.to_numpy(), color="#222222", lw=1.1)
+        panels[0].set_ylabel("close")
+        key: list[Any] = [_patch(_LONG, "long"), _patch(_SHORT, "short")]
+        if signal is not None:
+            _shade(panels[0], signal)
+            key += _renewals(panels[0], signal)
+            _tau(panels[1], signal)
+        if trades_of is not None:
+            key += _trades(panels[0], price, decisions[trades_of].iloc[:, 0], _plain(trades_of))
+        if decisions:
+            _strips(panels[-1], decisions)
+        figure.legend(handles=key, loc="outside upper left", ncols=len(key) // 2)
+        _dates(panels[-1])
+        figure.align_ylabels(panels)
+        return _svg(figure)
+
+
+def training(curves: pd.DataFrame) -> str:
+    """Sharpe ratio per training episode, on train and on test bars: mean and band over seeds.
+
+    `curves` has columns arm, seed, episode, train_sr and test_sr.
+    """
+    with _style():
+        figure = _figure(8, 3.4)
+        panels = figure.subplots(1, 2, sharey=True)
+        looks = styles(list(dict.fromkeys(curves["arm"])))
+        for axes, column, title in zip(panels, ("train_sr", "test_sr"), ("train bars", "test bars"), strict=True):
+            for arm, rows in curves.groupby("arm", sort=False):
+                wide = rows.pivot(index="episode", columns="seed", values=column)
+                _band(axes, wide.index.to_numpy(dtype=float), wide, str(arm), looks[str(arm)])
+            axes.axhline(0, color="#999999", lw=0.8)
+            axes.set_title(title)
+            axes.set_xlabel("episode")
+            axes.xaxis.get_major_locator().set_params(integer=True)
+        panels[0].set_ylabel("Sharpe ratio")
+        handles, labels = panels[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper right", ncols=len(labels))
+        return _svg(figure)
+
+
+def q_values(arms: Mapping[str, pd.DataFrame]) -> str:
+    """The first seed's estimated values of both actions per bar; `arms` maps an arm to columns q_long and q_short."""
+    with _style():
+        figure = _figure(8, 0.7 + 2.0 * len(arms))
+        panels = np.atleast_1d(figure.subplots(len(arms), 1, sharex=True))
+        for axes, (arm, frame) in zip(panels, arms.items(), strict=True):
+            when = _numbers(frame.index)
+            axes.plot(when, frame["q_long"].to_numpy(dtype=float), color=_BLUE, lw=1.0, label="long")
+            axes.plot(when, frame["q_short"].to_numpy(dtype=float), color=_RED, lw=1.0, ls="--", label="short")
+            axes.set_title(_plain(arm))
+            axes.set_ylabel("Q")
+        handles, labels = panels[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper right", ncols=2)
+        _dates(panels[-1])
+        return _svg(figure)
+
+
+def yearly(returns: Mapping[str, pd.Series[Any]]) -> str:
+    """Compounded return of each calendar year as bars, for one or two series of returns per bar, on dates."""
+    from matplotlib.ticker import PercentFormatter
+
+    table = pd.DataFrame(
+        {name: (1 + r).groupby(pd.DatetimeIndex(r.index).year).prod() - 1 for name, r in returns.items()}
+    )
+    with _style():
+        figure = _figure(8, 3.4)
+        axes = figure.subplots()
+        width = 0.8 / len(table.columns)
+        colors = ("#fedd78", "#348dc1")[-len(table.columns) :]  # quantstats' own, beside whose charts it stands
+        for at, (name, column) in enumerate(table.items()):
+            x = np.arange(len(table)) + width * (at - (len(table.columns) - 1) / 2)
+            axes.bar(x, column.to_numpy(), width, label=_plain(str(name)), color=colors[at])
+        axes.set_xticks(np.arange(len(table)), [str(year) for year in table.index])
+        axes.grid(visible=False, axis="x")
+        axes.axhline(0, color="#222222", lw=0.8)
+        axes.set_title("Return per calendar year")
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        figure.legend(loc="outside upper right", ncols=2)
+        return _svg(figure)
+
+
+@contextmanager
+def _style() -> Iterator[None]:
+    """matplotlib under our settings alone, and the caller's again afterwards."""
+    import matplotlib
+
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_STYLE)
+        yield
+
+
+def _figure(width: float, height: float) -> Figure:
+    """An empty figure of so many inches."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _svg(figure: Figure) -> str:
+    """The `<svg>` element of a figure, sized by its page, without metadata, its paths to a hundredth of a point."""
+    sink = io.StringIO()
+    figure.savefig(sink, format="svg", metadata={"Date": None, "Creator": None})
+    text = sink.getvalue()
+    element = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :].strip(), flags=re.DOTALL)
+    for size in ("width", "height"):
+        element = re.sub(rf'(<svg[^>]*?) {size}="[^"]*"', r"\1", element, count=1)
+    element = re.sub(r'<g id="[^"]*"', "<g", element)  # never referred to, and the same in every figure of a page
+    return re.sub(r' d="[^"]*"', lambda path: re.sub(r"(\.\d\d)\d+", r"\1", path[0]), element)
+
+
+def _plain(text: str) -> str:
+    """`text` for a label, in which matplotlib would take a pair of dollar signs for a formula."""
+    return text.replace("$", r"\$")
+
+
+def _numbers(index: pd.Index[Any]) -> Any:
+    from matplotlib.dates import date2num
+
+    return date2num(index.to_numpy())  # type: ignore[no-untyped-call]  # matplotlib leaves it without types
+
+
+def _dates(axes: Axes) -> None:
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+    locator = AutoDateLocator(minticks=4, maxticks=9)  # type: ignore[no-untyped-call]  # as date2num
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]  # as date2num
+    axes.margins(x=0.01)
+
+
+def _money() -> Any:
+    from matplotlib.ticker import FuncFormatter
+
+    return FuncFormatter(lambda x, _: f"{x:,.0f}")
+
+
+def _legend_above(axes: Axes, entries: int) -> None:
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=min(entries, 6), borderaxespad=0.2)
+
+
+def _patch(color: str, label: str) -> Any:
+    from matplotlib.patches import Patch
+
+    return Patch(color=color, alpha=0.6, lw=0, label=label)
+
+
+def _bands(axes: Axes, frames: Mapping[str, pd.DataFrame]) -> None:
+    looks = styles(list(frames))
+    for arm, frame in frames.items():
+        _band(axes, _numbers(frame.index), frame, arm, looks[arm])
+
+
+def _band(axes: Axes, x: Any, frame: pd.DataFrame, arm: str, look: Style) -> None:
+    """Mean over the columns as a line; lowest to highest column as a band where there is more than one."""
+    color, dash = look
+    table = frame.to_numpy(dtype=float)
+    if table.shape[1] > 1:
+        axes.fill_between(x, table.min(axis=1), table.max(axis=1), color=color, alpha=0.14, lw=0)
+    axes.plot(x, table.mean(axis=1), color=color, ls=dash, lw=1.8 if arm == "hybrid" else 1.4, label=_plain(arm))
+
+
+def _shade(axes: Axes, signal: pd.DataFrame) -> None:
+    """One rectangle per stretch of equal guidance, over the bars on which it may be used."""
+    when = _numbers(signal.index)
+    key = signal[["direction", "strength"]].astype(float).fillna(-1.0)
+    starts = np.flatnonzero((key != key.shift()).any(axis=1).to_numpy())
+    for start, stop in zip(starts, [*starts[1:], len(key)], strict=True):
+        direction, strength = key.iloc[start]
+        if direction >= 0:
+            color = _LONG if direction == 1 else _SHORT
+            end = when[min(stop, len(when) - 1)]
+            axes.axvspan(when[start], end, color=color, alpha=0.10 + 0.35 * max(float(strength), 0.0), lw=0)
+
+
+def _renewals(axes: Axes, signal: pd.DataFrame) -> list[Any]:
+    """A triangle at the lower edge on the first bar of each new guidance; returns the legend's entries."""
+    renewed = signal["issued_at"].ne(signal["issued_at"].shift()) & signal["direction"].notna()
+    key = []
+    for direction, mark, name in ((1, "^", "new guidance, long"), (0, "v", "new guidance, short")):
+        at = _numbers(signal.index[renewed & signal["direction"].eq(direction)])
+        look: Any = {"ls": "", "marker": mark, "ms": 7, "mfc": "white", "mec": "#222222", "label": name}
+        key += axes.plot(at, np.full(len(at), 0.045), transform=axes.get_xaxis_transform(), **look)
+    return key
+
+
+def _tau(axes: Axes, signal: pd.DataFrame) -> None:
+    when, tau = _numbers(signal.index), signal["tau"].to_numpy(dtype=float)
+    axes.fill_between(when, 0, tau, where=tau > 0, step="post", color=_LONG, alpha=0.8, lw=0)
+    axes.fill_between(when, 0, tau, where=tau < 0, step="post", color=_SHORT, alpha=0.8, lw=0)
+    axes.axhline(0, color="#999999", lw=0.8)
+    axes.set_ylim(-1.05, 1.05)
+    axes.set_ylabel("tau")
+
+
+def _trades(axes: Axes, price: pd.Series[Any], side: pd.Series[Any], arm: str) -> list[Any]:
+    """A mark on the price where the side rises and where it falls; returns the legend's entries."""
+    change = np.sign(np.diff(side.to_numpy(dtype=float), prepend=0.0))
+    key = []
+    for sign, mark, color, name in ((1, "^", _BLUE, f"{arm} buys"), (-1, "v", _RED, f"{arm} sells")):
+        at = side.index[change == sign]
+        look: Any = {"ls": "", "marker": mark, "ms": 6.5, "mfc": color, "mec": "white", "mew": 0.6, "label": name}
+        key += axes.plot(_numbers(at), price.reindex(at).to_numpy(), **look)
+    return key
+
+
+def _strips(axes: Axes, decisions: Mapping[str, pd.DataFrame]) -> None:
+    """One row per arm: what its first seed held on each bar."""
+    for row, (_arm, frame) in enumerate(decisions.items()):
+        side = frame.iloc[:, 0].to_numpy(dtype=float)
+        when = _numbers(frame.index)
+        edges = np.append(when, when[-1] + 1)
+        starts = np.flatnonzero(np.diff(side, prepend=np.nan) != 0)
+        stops = np.append(starts[1:], len(side))
+        for held, color in ((1, _LONG), (-1, _SHORT)):
+            spans = [(edges[a], edges[b] - edges[a]) for a, b in zip(starts, stops, strict=True) if side[a] == held]
+            axes.broken_barh(spans, (row - 0.38, 0.76), color=color, lw=0)
+    axes.set_yticks(range(len(decisions)), [_plain(arm) for arm in decisions])
+    axes.set_ylim(len(decisions) - 0.5, -0.5)
+    axes.grid(visible=False)

@@ -1,0 +1,115 @@
+"""The frame of a self-contained page: one style sheet, escaped text, tables and numbers; nothing is loaded."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from html import escape
+from typing import Any
+
+__all__ = ["document", "figure", "items", "number", "paragraph", "percent", "section", "table"]
+
+_STYLE = """
+:root { color-scheme: light dark; --page: #fff; --ink: #1c2128; --soft: #57606a; --line: #d8dee4; --card: #f6f8fa;
+  --warn-page: #fff4e5; --warn-ink: #663c00; --warn-line: #e69f00; }
+@media (prefers-color-scheme: dark) {
+  :root { --page: #14181d; --ink: #e6e9ec; --soft: #a4adb6; --line: #363d45; --card: #1e242a;
+    --warn-page: #3a2a10; --warn-ink: #ffdca8; --warn-line: #e69f00; }
+}
+* { box-sizing: border-box; }
+body { margin: 0 auto; max-width: 62rem; padding: 1.5rem 1rem 4rem; background: var(--page); color: var(--ink);
+  font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif;
+  overflow-wrap: break-word; }
+h1 { font-size: 1.7rem; line-height: 1.25; margin: 0 0 1rem; }
+h2 { font-size: 1.2rem; margin: 2.5rem 0 .6rem; padding-top: .8rem; border-top: 1px solid var(--line); }
+p { margin: .6rem 0; max-width: 46rem; }
+.lead { font-size: 1.1rem; }
+.soft, figcaption, footer { color: var(--soft); font-size: .9rem; }
+.warning { background: var(--warn-page); color: var(--warn-ink); border-left: .35rem solid var(--warn-line);
+  padding: .7rem 1rem; margin: 1rem 0; }
+.scroll { overflow-x: auto; margin: .8rem 0; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .95rem; }
+th, td { padding: .4rem .8rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
+th:first-child, td:first-child, .text th, .text td { text-align: left; }
+thead th { background: var(--card); font-weight: 600; vertical-align: bottom; white-space: normal; min-width: 5.5rem; }
+tbody th { font-weight: 600; }
+.text td { white-space: normal; overflow-wrap: anywhere; }
+figure { margin: 1rem 0; }
+figure > div { background: #fff; border: 1px solid var(--line); border-radius: .4rem; padding: .4rem;
+  overflow-x: auto; }
+figure svg { display: block; width: 100%; min-width: 34rem; height: auto; }
+figure svg text { font-family: "DejaVu Sans", Verdana, sans-serif !important; }
+figcaption { margin-top: .4rem; max-width: 46rem; }
+footer { margin-top: 3rem; border-top: 1px solid var(--line); padding-top: .8rem; }
+@media print {
+  :root { --page: #fff; --ink: #000; --soft: #444; --line: #bbb; --card: #eee; --warn-page: #fff; --warn-ink: #000; }
+  body { max-width: none; padding: 0; font-size: 11pt; }
+  h2 { break-after: avoid; } figure, tr { break-inside: avoid; }
+  .scroll, figure > div { overflow: visible; } figure svg { min-width: 0; }
+}
+"""
+
+
+def document(title: str, body: str) -> str:
+    """A whole page: `title` is plain text (also shown as the heading), `body` is HTML."""
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<main>\n"
+        f"<h1>{escape(title)}</h1>\n{body}\n</main>\n</body>\n</html>\n"
+    )
+
+
+def section(title: str) -> str:
+    """The heading of a section."""
+    return f"<h2>{escape(title)}</h2>"
+
+
+def figure(svg: str, label: str, caption: str) -> str:
+    """A drawing on a white card, whatever the page's colours; `label` stands for it where it cannot be seen."""
+    described = svg.replace("<svg ", f'<svg role="img" aria-label="{escape(label)}" ', 1)
+    return f'<figure><div tabindex="0">{described}</div><figcaption>{escape(caption)}</figcaption></figure>'
+
+
+def paragraph(text: str, kind: str = "") -> str:
+    """One paragraph of plain text, of CSS class `kind`."""
+    return f'<p class="{kind}">{escape(text)}</p>' if kind else f"<p>{escape(text)}</p>"
+
+
+def items(texts: Iterable[str]) -> str:
+    """A list of plain texts, or nothing for none."""
+    points = "".join(f"<li>{escape(text)}</li>" for text in texts)
+    return f"<ul>{points}</ul>" if points else ""
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, text: bool = False) -> str:
+    """A table of plain texts that scrolls sideways where the screen is narrow; `text` aligns every column to the left.
+
+    The first cell of each row is its header.
+    """
+    columns = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in head)
+    lines = "\n".join(
+        f'<tr><th scope="row">{escape(first)}</th>' + "".join(f"<td>{escape(cell)}</td>" for cell in rest) + "</tr>"
+        for first, *rest in rows
+    )
+    kind = ' class="text"' if text else ""
+    return (
+        f'<div class="scroll" tabindex="0"><table{kind}>\n<thead><tr>{columns}</tr></thead>\n'
+        f"<tbody>\n{lines}\n</tbody></table></div>"
+    )
+
+
+def number(x: Any, digits: int = 2) -> str:
+    """`x` with so many decimals; missing and NaN read n/a, and nothing reads -0.00."""
+    value = math.nan if x is None else float(x)
+    if math.isnan(value):
+        return "n/a"
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")
+
+
+def percent(x: Any, digits: int = 1) -> str:
+    """The fraction `x` as a percentage; missing and NaN read n/a."""
+    text = number(math.nan if x is None else 100 * float(x), digits)
+    return text if text == "n/a" else f"{text} %"

@@ -1,0 +1,146 @@
+"""A trained agent that decides. NumPy only: a backtest loads no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from llmguide.errors import ModelError
+from llmguide.rl.config import DQNConfig
+from llmguide.trading.observation import MarketArrays, Scaler, market_features, observation_size, observe
+
+__all__ = ["BATCH_NORM_EPSILON", "HIDDEN_LAYERS", "SIDES", "Agent", "QFunction", "greedy_decisions"]
+
+HIDDEN_LAYERS = 4
+BATCH_NORM_EPSILON = 1e-5
+LEAKY_SLOPE = 0.01
+SIDES = (-1, 0, 1)
+"""Order of the sides in a table of Q-values."""
+
+Weights = dict[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class QFunction:
+    """The network in evaluation mode: each batch norm folded into its linear layer, everything in float64.
+
+    Double precision makes one row at a time and all rows at once agree to about 1e-15, far below any gap between two
+    Q-values that training leaves, so that a live run decides as a preloaded one does.
+    """
+
+    layers: tuple[tuple[NDArray[np.float64], NDArray[np.float64]], ...]
+
+    @classmethod
+    def fold(cls, weights: Weights) -> QFunction:
+        """Make it from a checkpoint's arrays (see `llmguide.rl.checkpoint`)."""
+        layers = []
+        for layer in range(1, HIDDEN_LAYERS + 1):
+            w = weights[f"fc{layer}.weight"].astype(np.float64)  # (in, out)
+            b = weights[f"fc{layer}.bias"].astype(np.float64)
+            scale = weights[f"bn{layer}.weight"] / np.sqrt(
+                weights[f"bn{layer}.running_var"].astype(np.float64) + BATCH_NORM_EPSILON
+            )
+            shift = weights[f"bn{layer}.bias"] - weights[f"bn{layer}.running_mean"].astype(np.float64) * scale
+            layers.append((w * scale, b * scale + shift))
+        last = HIDDEN_LAYERS + 1
+        layers.append((weights[f"fc{last}.weight"].astype(np.float64), weights[f"fc{last}.bias"].astype(np.float64)))
+        return cls(tuple(layers))
+
+    def __call__(self, observations: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return Q-values, shape ``(rows, 2)``: short, long."""
+        x = observations.astype(np.float64)
+        *hidden, (w, b) = self.layers
+        for weight, bias in hidden:
+            x = x @ weight + bias
+            np.maximum(x, LEAKY_SLOPE * x, out=x)
+        return x @ w + b
+
+
+@dataclass(frozen=True)
+class Agent:
+    """A trained double-DQN.
+
+    Attributes:
+        weights: the network's arrays by name, float32 (``fc1.weight`` has shape ``(inputs, outputs)``).
+        scaler: coefficients of the observation, from the training bars.
+        config: the settings it was trained with.
+        guided: whether tau is part of its observation.
+        seed: the seed it was trained with.
+        notes: what else its checkpoint says (arm, bars it was trained on, versions).
+    """
+
+    weights: Weights
+    scaler: Scaler
+    config: DQNConfig
+    guided: bool
+    seed: int
+    notes: dict[str, Any] = field(default_factory=dict)
+    network: QFunction = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        expected = observation_size(self.config.lookback, guided=self.guided)
+        got = len(self.weights["fc1.weight"])
+        if got != expected:
+            raise ModelError(
+                f"an agent {'with' if self.guided else 'without'} guidance and a lookback of {self.config.lookback} "
+                f"bars observes {expected} values, but this network takes {got}; train it again with the same settings"
+            )
+        object.__setattr__(self, "network", QFunction.fold(self.weights))
+
+    def features(self, market: MarketArrays, *, first: int = 0) -> NDArray[np.float32]:
+        """Return the market part of the observations (see `llmguide.trading.observation.market_features`)."""
+        return market_features(
+            market, self.scaler, lookback=self.config.lookback, smoothing=self.config.smoothing, first=first
+        )
+
+    def q_values(self, features: NDArray[np.float32], tau: ArrayLike | None = None) -> NDArray[np.float64]:
+        """Return the Q-values of both actions on each side.
+
+        Args:
+            features: market part of the observations, shape ``(rows, 116)``.
+            tau: guidance for each row, shape ``(rows,)``; needed where the agent is guided, refused where it is not.
+
+        Returns:
+            Shape ``(rows, 3, 2)``: side -1, 0, +1 by action short, long.
+        """
+        if self.guided != (tau is not None):
+            raise ModelError(
+                "this agent was trained with guidance and needs tau"
+                if self.guided
+                else "this agent was trained without guidance and takes no tau"
+            )
+        guidance = None if tau is None else np.asarray(tau, dtype=np.float64)
+        per_side = [self.network(observe(features, side, guidance)) for side in SIDES]
+        return np.stack(per_side, axis=1)
+
+    def q_table(self, bars: pd.DataFrame, tau: ArrayLike | None = None) -> NDArray[np.float64]:
+        """Return the Q-values for the decision at every bar from `lookback` on.
+
+        Args:
+            bars: raw bars; the decision at bar t uses those up to t-1.
+            tau: guidance in force at every bar, shape ``(bars,)``.
+
+        Returns:
+            Shape ``(bars - lookback, 3, 2)`` (see `q_values`).
+        """
+        rows = self.features(MarketArrays.of(bars))[:-1]
+        return self.q_values(rows, None if tau is None else np.asarray(tau)[self.config.lookback :])
+
+    def decide(self, bars: pd.DataFrame, tau: ArrayLike | None = None) -> NDArray[np.int8]:
+        """Return the greedy decision for every bar from `lookback` on, shape ``(bars - lookback,)``."""
+        return greedy_decisions(self.q_table(bars, tau))
+
+
+def greedy_decisions(q_table: NDArray[np.float64]) -> NDArray[np.int8]:
+    """Follow the larger Q-value from side 0 on; a tie is short. Shape ``(rows, 3, 2)`` -> ``(rows,)``."""
+    choices = np.argmax(q_table, axis=2).astype(np.int8)  # (rows, 3)
+    decisions = np.empty(len(choices), dtype=np.int8)
+    side = 0
+    for row, by_side in enumerate(choices):
+        decisions[row] = by_side[side + 1]
+        side = 1 if decisions[row] else -1
+    return decisions

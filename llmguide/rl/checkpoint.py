@@ -1,0 +1,119 @@
+"""Agents on disk: one safetensors file, whose header carries everything else as JSON. Nothing is ever unpickled."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from llmguide._version import __version__
+from llmguide.errors import ModelError
+from llmguide.files import atomic_path
+from llmguide.rl.agent import HIDDEN_LAYERS, Agent, Weights
+from llmguide.rl.config import DQNConfig
+from llmguide.trading.observation import Scaler
+
+__all__ = ["FORMAT_VERSION", "load_agent", "save_agent"]
+
+FORMAT = "llmguide.double_dqn"
+FORMAT_VERSION = 1
+
+
+def save_agent(agent: Agent, path: Path | str) -> Path:
+    """Write an agent to a ``.safetensors`` file, whole or not at all."""
+    target = Path(path)
+    if target.suffix != ".safetensors":
+        raise ModelError(f"a checkpoint's name ends in .safetensors, got {target.name!r}")
+    description = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "llmguide": __version__,
+        "guided": agent.guided,
+        "seed": agent.seed,
+        "config": agent.config.to_dict(),
+        "scaler": agent.scaler.to_dict(),
+        "notes": agent.notes,
+    }
+    arrays = {name: np.ascontiguousarray(array) for name, array in agent.weights.items()}
+    with atomic_path(target) as temporary:
+        save_file(arrays, temporary, metadata={"llmguide": json.dumps(description, sort_keys=True)})
+    return target
+
+
+def load_agent(path: Path | str, *, guided: bool | None = None) -> Agent:
+    """Read an agent.
+
+    Args:
+        path: a file written by `save_agent`.
+        guided: refuse the file unless the agent was trained with (True) or without (False) guidance.
+
+    Raises:
+        ModelError: no such file, not a checkpoint of llmguide, written by a version that this one does not know, arrays
+            missing or of the wrong shape, or not of the wanted kind.
+    """
+    source = Path(path)
+    if not source.is_file():
+        raise ModelError(f"there is no checkpoint {source}; train one with: llmguide train")
+    description = _describe(source)
+    try:
+        weights: Weights = load_file(source)
+        config = DQNConfig.from_dict(description["config"])
+        scaler = Scaler.from_dict(description["scaler"])
+        is_guided, seed, notes = bool(description["guided"]), int(description["seed"]), dict(description["notes"])
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"{source} is damaged ({type(error).__name__}: {error}); train the agent again") from error
+    _check_weights(weights, source)
+    if guided is not None and guided != is_guided:
+        has, needs = ("with", "without") if is_guided else ("without", "with")
+        raise ModelError(
+            f"{source} was trained {has} guidance ({len(weights['fc1.weight'])} values in its observation), but one "
+            f"trained {needs} is needed here; use {'LLMGuidedDQN' if is_guided else 'DQN'} for this checkpoint"
+        )
+    return Agent(weights=weights, scaler=scaler, config=config, guided=is_guided, seed=seed, notes=notes)
+
+
+def _describe(source: Path) -> dict[str, Any]:
+    """Return the JSON in the file's header."""
+    try:
+        with source.open("rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            if length > 100_000_000:
+                raise ValueError("the header is too long")
+            stored = json.loads(file.read(length))["__metadata__"]["llmguide"]
+        description = json.loads(stored)
+        if description["format"] != FORMAT:
+            raise ValueError(f"format {description['format']!r}")
+    except (struct.error, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{source} is not a checkpoint of llmguide; train one with: llmguide train") from error
+    if description.get("format_version") != FORMAT_VERSION:
+        raise ModelError(
+            f"{source} has checkpoint version {description.get('format_version')!r}, but llmguide {__version__} reads "
+            f"version {FORMAT_VERSION}; install the llmguide that wrote it ({description.get('llmguide', 'unknown')}) "
+            "or train the agent again"
+        )
+    return dict(description)
+
+
+def _check_weights(weights: Weights, source: Path) -> None:
+    """Refuse missing arrays and shapes that do not chain."""
+    shapes = {name: array.shape for name, array in weights.items()}
+    try:
+        hidden = shapes["fc1.bias"]
+        chain = [shapes[f"fc{layer}.weight"] for layer in range(1, HIDDEN_LAYERS + 2)]
+        fits = all(a[1] == b[0] for a, b in itertools.pairwise(chain)) and chain[-1][1] == 2
+        for layer in range(1, HIDDEN_LAYERS + 1):
+            names = [f"fc{layer}.bias"]
+            names += [f"bn{layer}.{part}" for part in ("weight", "bias", "running_mean", "running_var")]
+            fits = fits and all(shapes[name] == hidden for name in names)
+    except (KeyError, IndexError) as error:
+        raise ModelError(f"{source} is damaged: {error} is missing; train the agent again") from error
+    if not fits or not all(np.isfinite(array).all() for array in weights.values()):
+        raise ModelError(
+            f"{source} is damaged: its arrays do not fit together or are not finite; train the agent again"
+        )

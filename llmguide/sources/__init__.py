@@ -1,0 +1,1 @@
+"""Where bars come from: the layouts of vendors' tables, a synthetic market, and downloads."""

@@ -1,0 +1,113 @@
+"""A synthetic daily market with regimes, for demonstrations and tests: no download, no vendor, the same every time."""
+
+from __future__ import annotations
+
+import operator
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from llmguide.errors import DataError
+
+__all__ = ["sample_bars"]
+
+BARS_PER_YEAR = 252
+FIRST_DAY = "2012-01-02"
+MAX_YEARS = 14  # 3528 business days end in July 2025: none of them lies in the future.
+
+
+class Regime(NamedTuple):
+    drift: float  # expected log return a year
+    volatility: float  # standard deviation of log returns a year
+    length: float  # expected bars until it ends (geometric)
+
+
+BULL, SIDEWAYS, BEAR = REGIMES = (Regime(0.30, 0.15, 160), Regime(0.0, 0.19, 100), Regime(-0.35, 0.29, 80))
+# Which regime follows when one ends: rows from, columns to.
+SUCCESSION = np.array([[0.0, 0.6, 0.4], [0.6, 0.0, 0.4], [0.6, 0.4, 0.0]])
+PERSISTENCE, SHOCK = 0.97, 0.12  # of the log of the variance around its regime's level, per bar
+OVERNIGHT = 0.25  # share of a day's variance between the previous close and the open
+FIRST_CLOSE = 100.0
+TYPICAL_VOLUME = 5e6
+
+
+def sample_bars(*, years: int = 8, seed: int = 0) -> pd.DataFrame:
+    """Return a made market: a hidden Markov chain of bull, sideways and bear regimes that last some months each.
+
+    Log returns have the drift and the volatility of the hidden regime; the volatility also varies around its regime's
+    level as an AR(1) process in the log of the variance, so that calm and wild days come in clusters. A quarter of a
+    day's variance falls overnight. The high and the low are drawn from the distribution of the extremes of a Brownian
+    bridge between open and close. Volume rises with the absolute return, in units of the day's volatility.
+
+    A year is 252 bars on consecutive business days from 2012-01-02 (holidays are not left out, so eight years end in
+    September 2019). Fewer years of the same seed are the beginning of more years. The same seed gives the same bits
+    with the same version of numpy.
+
+    Returns bars as `read_bars` does, without anything that it would report. Raises DataError unless 1 <= years <= 14
+    (later bars would lie in the future) and seed is an integer >= 0.
+    """
+    years = _whole("years", years, low=1, high=MAX_YEARS)
+    seed = _whole("seed", seed, low=0)
+    n = BARS_PER_YEAR * years
+    # One stream for each kind of draw and one row for each bar: a shorter market is the beginning of a longer one.
+    chain_draws, normal_draws, uniform_draws = (np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(3))
+    regime = _regimes(chain_draws.random((n, 2)))
+    normals = normal_draws.standard_normal((n, 4))
+    uniforms = 1.0 - uniform_draws.random((n, 2))  # in (0, 1], for the logarithm
+
+    level = np.array([r.volatility for r in REGIMES])[regime] / np.sqrt(BARS_PER_YEAR)
+    drift = np.array([r.drift for r in REGIMES])[regime] / BARS_PER_YEAR
+    log_variance = _ar1(SHOCK * normals[:, 0], PERSISTENCE)
+    spread = SHOCK**2 / (1 - PERSISTENCE**2)
+    volatility = level * np.exp((log_variance - spread / 2) / 2)  # mean square = level squared
+
+    gap = volatility * np.sqrt(OVERNIGHT) * normals[:, 1]
+    move_volatility = volatility * np.sqrt(1 - OVERNIGHT)
+    move = drift + move_volatility * normals[:, 2]
+    close = FIRST_CLOSE * np.exp(np.cumsum(gap + move))
+    opening = close * np.exp(-move)
+
+    # P(max of a bridge from 0 to x > m) = exp(-2 m (m - x) / s^2), inverted at a uniform draw; the minimum mirrored.
+    reach = np.sqrt(move[:, None] ** 2 - 2 * move_volatility[:, None] ** 2 * np.log(uniforms))  # (n, 2), >= |move|
+    high = np.maximum(opening * np.exp((move + reach[:, 0]) / 2), np.maximum(opening, close))
+    low = np.minimum(opening * np.exp((move - reach[:, 1]) / 2), np.minimum(opening, close))
+
+    surprise = np.abs(gap + move) / volatility
+    volume = TYPICAL_VOLUME * np.exp(_ar1(0.15 * normals[:, 3], 0.8) + 0.35 * surprise)
+    return pd.DataFrame(
+        {"open": opening, "high": high, "low": low, "close": close, "volume": np.round(volume)},
+        index=pd.DatetimeIndex(pd.bdate_range(FIRST_DAY, periods=n).to_numpy("datetime64[ns]"), name="date"),
+    )
+
+
+def _whole(name: str, value: int, *, low: int, high: int | None = None) -> int:
+    try:
+        number = operator.index(value)
+    except TypeError as error:
+        raise DataError(f"{name} is a whole number, not {value!r}") from error
+    if number < low or (high is not None and number > high):
+        allowed = f"at least {low}" if high is None else f"from {low} to {high}"
+        raise DataError(f"{name} must be {allowed}, not {number}")
+    return number
+
+
+def _regimes(draws: np.ndarray) -> np.ndarray:
+    """The hidden chain, begun in the bull regime; draws (n, 2) say whether a regime ends and which one is next."""
+    leave = [1 / r.length for r in REGIMES]
+    follows = np.cumsum(SUCCESSION, axis=1)
+    state, chain = 0, np.empty(len(draws), dtype=np.intp)
+    for t, (ends, next_one) in enumerate(draws):
+        chain[t] = state
+        if ends < leave[state]:
+            state = int(np.searchsorted(follows[state], next_one, side="right"))
+    return chain
+
+
+def _ar1(shocks: np.ndarray, persistence: float) -> np.ndarray:
+    """x_t = persistence * x_(t-1) + shock_t, from x = 0."""
+    x, path = 0.0, np.empty_like(shocks)
+    for t, shock in enumerate(shocks):
+        x = persistence * x + shock
+        path[t] = x
+    return path

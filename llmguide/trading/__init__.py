@@ -1,0 +1,1 @@
+"""The trading benchmark: account rules, observation and environment. Knows neither agents nor Backtrader."""

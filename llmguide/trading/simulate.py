@@ -1,0 +1,105 @@
+"""A trajectory of the benchmark's account, as a table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from llmguide.errors import DataError, did_you_mean
+from llmguide.trading import account
+
+__all__ = ["check_account", "check_decisions", "closes", "simulate"]
+
+
+def simulate(
+    bars: pd.DataFrame, decisions: ArrayLike, *, cash: float = 100_000.0, cost: float = 0.001, start: int = 30
+) -> pd.DataFrame:
+    """Carry out scripted decisions on the benchmark's account.
+
+    Args:
+        bars: a frame with a column ``close`` (see `llmguide.read_bars`).
+        decisions: shape ``(len(bars) - start,)``, 1 long or 0 short. ``decisions[i]`` is executed at the close of bar
+            ``start + i``; whoever made it should have looked at bars up to ``start + i - 1`` only.
+        cash: capital at the beginning, in the bars' currency.
+        cost: fraction of each traded value, 0.001 is 0.1 %.
+        start: number of idle bars at the beginning.
+
+    Returns:
+        A frame indexed like `bars`, each row after the bar's close: ``side`` (+1, -1, 0), ``shares`` (whole number),
+        ``cash``, ``holdings`` (negative when short), ``value``, ``returns`` (fraction, 0 on the first bar) and
+        ``reward`` (the agent's reward before clipping, NaN on idle bars).
+
+    Raises:
+        DataError: wrong number of decisions, values other than 0 and 1, or an impossible cash, cost or start.
+
+    Source: arXiv 2004.06627; the rules are in `llmguide.trading.account`.
+    """
+    prices = closes(bars)
+    check_account(cash=cash, cost=cost, start=start, bars=len(prices))
+    chosen = check_decisions(decisions, (len(prices) - start,))
+    side, shares, money, reward = account.trajectory(prices, chosen, float(cash), float(cost), start)
+    holdings = side * shares * prices
+    worth = money + holdings
+    reward[:start] = np.nan
+    return pd.DataFrame(
+        {
+            "side": side.astype(np.int8),
+            "shares": shares.astype(np.int64),
+            "cash": money,
+            "holdings": holdings,
+            "value": worth,
+            "returns": returns_of(worth),
+            "reward": reward,
+        },
+        index=bars.index,
+    )
+
+
+def returns_of(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the relative change per bar along the last axis; 0 on the first bar and after a value of exactly zero."""
+    returns = np.zeros_like(values)
+    before = values[..., :-1]
+    np.divide(values[..., 1:] - before, before, out=returns[..., 1:], where=before != 0)
+    return returns
+
+
+def closes(bars: pd.DataFrame) -> NDArray[np.float64]:
+    """Return the closes as a contiguous float64 array; they must be finite and positive."""
+    if not isinstance(bars, pd.DataFrame):
+        raise DataError(f"expected bars as a DataFrame, got {type(bars).__name__}; read a file with llmguide.read_bars")
+    if "close" not in bars.columns:
+        raise DataError(
+            f"bars have no column 'close', only {list(bars.columns)}{did_you_mean('close', bars.columns)}; "
+            "pass them through llmguide.read_bars first"
+        )
+    prices = np.ascontiguousarray(bars["close"], dtype=np.float64)
+    if not (np.isfinite(prices).all() and (prices > 0).all()):
+        bad = int(np.flatnonzero(~(np.isfinite(prices) & (prices > 0)))[0])
+        raise DataError(f"close must be finite and positive, but row {bad} ({bars.index[bad]}) is {prices[bad]}")
+    return prices
+
+
+def check_account(*, cash: float, cost: float, start: int, bars: int) -> None:
+    """Refuse an impossible cash, cost or start."""
+    if not (np.isfinite(cash) and cash > 0):
+        raise DataError(f"cash must be a positive number, got {cash}")
+    if not 0 <= cost < 1:
+        raise DataError(f"cost is a fraction of the traded value in [0, 1), got {cost}; 0.1 % is 0.001")
+    if not 1 <= start < bars:
+        raise DataError(f"start must lie between 1 and {bars - 1} for {bars} bars, got {start}")
+
+
+def check_decisions(decisions: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.int8]:
+    """Return decisions as int8 of the expected shape; they must be 0 (short) or 1 (long)."""
+    given: NDArray[Any] = np.asarray(decisions)
+    if given.shape != shape:
+        raise DataError(
+            f"expected decisions of shape {shape}, one for each bar from the first tradable one on, got {given.shape}"
+        )
+    if not np.isin(given, (0, 1)).all():
+        odd = given[~np.isin(given, (0, 1))].flat[0]
+        raise DataError(f"decisions are 1 (long) or 0 (short), but {odd} is among them")
+    return np.ascontiguousarray(given, dtype=np.int8)

@@ -1,0 +1,214 @@
+"""A strategy that trades one feed by the benchmark's account rules; what it decides is left to its subclasses."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from datetime import date, datetime
+from functools import partial
+from typing import Any, NamedTuple
+
+import backtrader as bt
+
+from llmguide.backtest.broker import CloseFillBroker, cost_rate
+from llmguide.errors import DataWarning, LlmguideError, did_you_mean
+from llmguide.trading.account import LONG, SHORT, step
+
+__all__ = ["AccountStrategy", "Decided"]
+
+SAFETY = 1e-9
+"""Part of the cash left alone where the fill's price is unknown: an exact tie is refused for a rounding error."""
+
+
+class Decided(NamedTuple):
+    """One bar of a strategy's log: what was decided on it, and where that leads."""
+
+    date: datetime
+    decision: int  # 1 long, 0 short
+    side: int  # +1, -1: the side meant
+    shares: int  # whole shares meant to be held, short or long
+
+
+class AccountStrategy(bt.Strategy):
+    """All in, long or short, in one feed; a subclass only says which (see `decide`).
+
+    Timing. In `next` at bar t a decision is taken from bars up to and including t-1, and its order goes out at the
+    close of bar t. With `llmguide.backtest.CloseFillBroker` it is filled at that very close, which reproduces the
+    benchmark's account (`llmguide.simulate`); with Backtrader's own broker at the next open: same decisions, other fills.
+    Bars are those of the traded feed; it acts once on each of them, whatever other feeds do. A replayed bar is acted on
+    at its first tick, from the complete bars before it, at that tick's price.
+
+    Orders. One at a time, its size from `llmguide.trading.account.step` on the broker's cash and position. A flip that
+    the account can no longer pay for (a short that lost more than everything) is not taken: the side stays, and is
+    what `decision_log` records. None is ever rejected for margin: where the fill's price is unknown, a purchase is a
+    limit order at ``close * (1 + reserve)`` of which the cash can pay every fill; if the market stays above that for the
+    whole bar, it is cancelled and the next bar decides anew (a warning says so where this happened to most of them).
+
+    A strategy uses all the cash that its broker has: give each strategy a Cerebro of its own.
+
+    Params:
+        feed: position or name of the feed to trade.
+        start: idle bars at the beginning; the first decision is at bar `start` (counted from 0).
+        reserve: fraction above the close up to which a purchase is filled; used only where fills come later.
+
+    Attributes:
+        traded: the feed; side: +1, -1, or 0 for nothing yet (a short that was bought back whole stays short);
+        first_date: date of its first bar, None before; decision_log: a `Decided` for each bar with a decision.
+    """
+
+    params = (("feed", 0), ("start", 30), ("reserve", 0.02))
+
+    def __init__(self) -> None:
+        super().__init__()
+        name = type(self).__name__
+        if self.p.start < 1:
+            raise LlmguideError(f"{name} needs start >= 1, a bar before the first decision, got {self.p.start}")
+        if not 0.0 <= self.p.reserve < 1.0:
+            raise LlmguideError(f"reserve is a fraction of the price in [0, 1), got {self.p.reserve}; 2 % is 0.02")
+        self._feed = _find_feed(self, self.p.feed)
+        self.traded = self.datas[self._feed]
+        self.side = 0
+        self.decision_log: list[Decided] = []
+        # As an indicator, so that Backtrader keeps the bar before the current one in every memory mode.
+        self._previous_close = self.traded.close(-1)
+        self.first_date: date | None = None
+        self._bars = 0
+        self._order: Any = None
+        self._ordered_side = 0
+        self._purchases = self._unfilled = 0
+
+    def decide(self) -> int | None:
+        """Return 1 (long), 0 (short), or None to keep the side as it is; from what was known at the close of t-1."""
+        raise NotImplementedError(f"{type(self).__name__} must define decide()")
+
+    def start(self) -> None:
+        """Read the commission."""
+        self._cost = cost_rate(self.broker, self.traded)
+        self._fills_at_close = isinstance(self.broker, CloseFillBroker)
+
+    def next(self) -> None:
+        """Decide and trade, if the traded feed has a new bar."""
+        bars = len(self.traded)
+        if bars and self.first_date is None:
+            self.first_date = self.traded.datetime.date(0)
+        ready = bars > self.p.start and bars >= self._minperiods[self._feed]
+        if bars == self._bars or not ready:
+            return
+        self._bars = bars
+        if not self._settle():
+            return
+        decision = self.decide()
+        if decision is None:
+            decision = self._kept()
+        if decision is not None:
+            self._trade(decision)
+        if self._fills_at_close:
+            self.broker.deliver(self)
+
+    def prenext(self) -> None:
+        """Trade while other feeds have not begun: their bars are not needed."""
+        self.next()
+
+    def stop(self) -> None:
+        """Warn where most purchases were never filled."""
+        if 2 * self._unfilled > self._purchases:
+            warnings.warn(
+                f"{self._unfilled} of {self._purchases} purchases of {type(self).__name__} were not filled: the market "
+                f"stayed more than {self.p.reserve:.1%} above the last close, as it does where only closes are adjusted; "
+                "raise reserve=, or use llmguide.backtest.CloseFillBroker",
+                DataWarning,
+                stacklevel=2,
+            )
+
+    def _kept(self) -> int | None:
+        """Return the decision that keeps the side, or None where there is none yet."""
+        return None if not self.side else LONG if self.side > 0 else SHORT
+
+    def _settle(self) -> bool:
+        """Learn what became of the last order, cancel it if it waits; return whether a new one may be sent."""
+        order = self._order
+        if order is not None:
+            if order.alive():
+                self.cancel(order)
+            if order.alive():
+                return False
+            if order.status == bt.Order.Completed:
+                self.side = self._ordered_side
+            else:
+                self._unfilled += 1
+            self._order = None
+        held = self.getposition(self.traded).size
+        if held:
+            self.side = 1 if held > 0 else -1
+        return True
+
+    def _trade(self, decision: int) -> None:
+        """Send the order that a decision needs, if any, and record the decision."""
+        held = self.getposition(self.traded).size
+        side, shares = self._account_after(decision, held)
+        if not self._affordable(side, shares, held):
+            kept = self._kept()
+            if kept is None:
+                return
+            decision = kept
+            side, shares = self._account_after(decision, held)
+        order = self._send(side, side * shares, held)
+        if order is None or order.status == bt.Order.Completed:
+            self.side = side
+        elif order.alive():
+            self._order, self._ordered_side = order, side
+        self.decision_log.append(Decided(self.traded.datetime.datetime(0), decision, side, shares))
+
+    def _account_after(self, decision: int, held: float) -> tuple[int, int]:
+        """Return side and shares after `decision` by the account's rules; negative shares mean that it cannot pay."""
+        side, shares, _, _ = step(
+            float(self.side),
+            float(abs(held)),
+            float(self.broker.getcash()),
+            decision,
+            float(self.traded.close[0]),
+            float(self._previous_close[0]),
+            self._cost,
+        )
+        return int(side), int(shares)
+
+    def _affordable(self, side: int, shares: int, held: float) -> bool:
+        if shares < 0:
+            return False
+        flips_up = side > 0 and held < 0
+        return self._fills_at_close or not flips_up or self._payable(1.0 + self.p.reserve) >= -held
+
+    def _payable(self, above_close: float) -> int:
+        """Return how many shares the cash pays for at a multiple of the close."""
+        price = self.traded.close[0] * above_close
+        return max(0, math.floor(self.broker.getcash() * (1.0 - SAFETY) / (price * (1.0 + self._cost))))
+
+    def _send(self, side: int, target: int, held: float) -> Any:
+        """Send one order towards `target` shares and return it; None if there is nothing to send."""
+        if self._fills_at_close or target <= held:  # a sale, also one into a short, brings cash in
+            return self.order_target_size(self.traded, target=target)
+        if side < 0:
+            return self.buy(self.traded, size=min(target - held, self._payable(1.0)))
+        price = self.traded.close[0] * (1.0 + self.p.reserve)
+        order = self.buy(self.traded, size=self._payable(1.0 + self.p.reserve), exectype=bt.Order.Limit, price=price)
+        if order is not None:
+            # Backtrader tries a limit order as soon as any feed moves, on the traded feed's old bar.
+            order.active = partial(_has_new_bar, self.traded, len(self.traded))
+            self._purchases += 1
+        return order
+
+
+def _has_new_bar(data: Any, bars: int) -> bool:
+    return len(data) > bars
+
+
+def _find_feed(strategy: Any, feed: int | str) -> int:
+    """Return the position of a feed given by position or name."""
+    if isinstance(feed, str):
+        names = [data._name for data in strategy.datas]
+        if feed in names:
+            return names.index(feed)
+        raise LlmguideError(f"there is no feed {feed!r}, only {names}{did_you_mean(feed, names)}")
+    if not 0 <= feed < len(strategy.datas):
+        raise LlmguideError(f"there is no feed {feed}, only {len(strategy.datas)}; the first is 0")
+    return feed

@@ -1,0 +1,47 @@
+"""What strategies with guidance have in common."""
+
+from __future__ import annotations
+
+import warnings
+
+from llmguide.errors import DataWarning
+from llmguide.indicators import LLMGuidance
+from llmguide.indicators.llm_guidance import as_guidance
+from llmguide.strategies.base import AccountStrategy
+
+__all__ = ["GuidedStrategy"]
+
+
+class GuidedStrategy(AccountStrategy):
+    """A strategy with a table of guidance, as the indicator `self.guidance` on the feed that it trades.
+
+    Params:
+        guidance: a `llmguide.Guidance` or the path of one; `cerebro.optstrategy` wants a path.
+    """
+
+    params = (("guidance", None),)
+
+    def __init__(self) -> None:
+        super().__init__()
+        table = as_guidance(self.p.guidance, needed_by=type(self).__name__)
+        self.guidance = LLMGuidance(self.traded, guidance=table)
+
+    def stop(self) -> None:
+        """Warn where the guidance and the bars are of different times: nothing else would show it."""
+        super().stop()
+        rows = self.guidance.table.rows
+        if self.first_date is None:
+            return
+        last_date = self.traded.datetime.date(0)
+        if self.guidance.table.at(last_date) is None:
+            fault = f"no bar saw any guidance; it begins {rows[0].issued_at}" if rows else "the guidance has no rows"
+        elif rows[-1].issued_at.date() < self.first_date:
+            fault = f"all bars saw the same guidance, the last one, of {rows[-1].issued_at}"
+        else:
+            return
+        warnings.warn(
+            f"{type(self).__name__} ran from {self.first_date} to {last_date}, but {fault}; "
+            "give it guidance for these bars",
+            DataWarning,
+            stacklevel=2,
+        )

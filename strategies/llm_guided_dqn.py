@@ -1,0 +1,31 @@
+"""The hybrid: an agent that observes what the language model said."""
+
+from __future__ import annotations
+
+from llmguide.indicators import QValues
+from llmguide.indicators.q_values import as_agent
+from llmguide.strategies.guided import GuidedStrategy
+from llmguide.trading.account import LONG, SHORT
+
+__all__ = ["LLMGuidedDQN"]
+
+
+class LLMGuidedDQN(GuidedStrategy):
+    """A double-DQN that was trained with guidance (arXiv 2508.02366): tau is the last value of its observation.
+
+    ``LLMGuidedDQN(model="hybrid-0.safetensors", guidance="aapl.parquet")``; `model` is an `Agent` or the path of a
+    checkpoint, `guidance` a `llmguide.Guidance` or the path of one. `cerebro.optstrategy` wants paths: each of its
+    processes then loads them itself.
+    """
+
+    params = (("model", None),)
+
+    def __init__(self) -> None:
+        super().__init__()
+        agent = as_agent(self.p.model, needed_by=type(self).__name__, guided=True)
+        self.q_values = QValues(self.traded, model=agent, guidance=self.guidance)
+
+    def decide(self) -> int:
+        """Return the action with the larger Q-value on the side held; a tie is short."""
+        short, long = self.q_values.select(self.side)
+        return LONG if long > short else SHORT

@@ -1,0 +1,156 @@
+"""Training end to end: seeds, independence of the batch, curves, and a market that must be learned."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from llmguide import Guidance, sample_bars, simulate, train_dqn
+from llmguide.errors import ModelError
+from llmguide.rl.config import DQNConfig
+from llmguide.rl.evaluation import follow
+from llmguide.rl.replay import Replay
+
+SMALL = DQNConfig(hidden=32, batch=16, target_update=50)
+BARS = sample_bars(years=1, seed=2)
+
+
+def same(a, b):
+    return all(np.array_equal(a.weights[name], b.weights[name]) for name in a.weights)
+
+
+def always_long(bars):
+    return Guidance.from_rows(pd.DataFrame({"issued_at": bars.index[30:31], "direction": [1], "confidence": [3]}))
+
+
+def test_the_same_seed_gives_the_same_agent_and_another_seed_another():
+    first, again, other = (train_dqn(BARS, seeds=[s], episodes=2, config=SMALL)[0] for s in (4, 4, 5))
+    assert same(first, again)
+    assert not same(first, other)
+
+
+def test_a_seed_is_bit_identical_alone_and_among_others_that_finish_earlier_or_later():
+    together = train_dqn(BARS, always_long(BARS), seeds=[3, 1, 7, 12], episodes=3, config=SMALL)
+    for agent in together:
+        alone = train_dqn(BARS, always_long(BARS), seeds=[agent.seed], episodes=3, config=SMALL)[0]
+        assert same(agent, alone)
+
+
+@pytest.mark.slow
+def test_a_seed_is_bit_identical_alone_and_among_others_at_the_published_size():
+    together = train_dqn(BARS, seeds=3, episodes=1)
+    assert same(together[2], train_dqn(BARS, seeds=[2], episodes=1)[0])
+
+
+def test_guidance_widens_the_observation_by_one_and_changes_nothing_else():
+    plain = train_dqn(BARS, seeds=1, episodes=1, config=SMALL)[0]
+    guided = train_dqn(BARS, always_long(BARS), seeds=1, episodes=1, config=SMALL)[0]
+    assert plain.weights["fc1.weight"].shape == (117, 32)
+    assert guided.weights["fc1.weight"].shape == (118, 32)
+    assert plain.scaler == guided.scaler
+    assert {k: v.shape for k, v in plain.weights.items() if k != "fc1.weight"} == {
+        k: v.shape for k, v in guided.weights.items() if k != "fc1.weight"
+    }
+
+
+def test_curves_hold_every_episode_and_test_bars_never_change_the_agent():
+    test = sample_bars(years=1, seed=9)
+    seen = []
+    agents = train_dqn(
+        BARS, seeds=2, episodes=2, config=SMALL, curves=True, test=test,
+        finished=lambda agent, curves: seen.append((agent.seed, len(curves))),
+    )  # fmt: skip
+    assert agents.curves[["seed", "episode"]].to_numpy().tolist() == [[0, 1], [0, 2], [1, 1], [1, 2]]
+    assert agents.curves[["train_sr", "test_sr"]].notna().all(axis=None)
+    assert sorted(seen) == [(0, 2), (1, 2)]
+    blind = train_dqn(BARS, seeds=2, episodes=2, config=SMALL)
+    assert all(same(a, b) for a, b in zip(agents, blind, strict=True))
+    assert blind.curves.empty
+
+
+def test_training_uses_no_bar_after_the_last_training_bar():
+    longer = sample_bars(years=2, seed=2)
+    assert same(*(train_dqn(b.iloc[:200], seeds=1, episodes=1, config=SMALL)[0] for b in (longer, longer.iloc[:230])))
+
+
+def test_no_decision_depends_on_later_bars():
+    agent = train_dqn(BARS, always_long(BARS), seeds=1, episodes=1, config=SMALL)[0]
+    t = 150
+    changed = BARS.copy()
+    changed.iloc[t:] *= np.linspace(0.3, 3, len(BARS) - t)[:, None]
+    tau = always_long(BARS).tau(BARS.index)
+    a, b = (agent.q_table(bars, tau)[: t - 29] for bars in (BARS, changed))
+    np.testing.assert_array_equal(a, b)
+
+
+def test_following_an_agent_is_simulating_its_decisions():
+    agent = train_dqn(BARS, seeds=1, episodes=1, config=SMALL)[0]
+    path = follow(agent, BARS, None)
+    np.testing.assert_array_equal(path.values, simulate(BARS, path.decisions)["value"])
+    q = agent.q_table(BARS)
+    sides = np.concatenate([[0], 2 * path.decisions[:-1].astype(int) - 1])
+    chosen = q[np.arange(len(q)), sides + 1].argmax(axis=1)
+    np.testing.assert_array_equal(chosen, path.decisions)
+
+
+def test_an_agent_wants_guidance_exactly_if_it_was_trained_with_it():
+    plain = train_dqn(BARS, seeds=1, episodes=1, config=SMALL)[0]
+    guided = train_dqn(BARS, always_long(BARS), seeds=1, episodes=1, config=SMALL)[0]
+    with pytest.raises(ModelError, match="takes no tau"):
+        plain.q_table(BARS, np.zeros(len(BARS)))
+    with pytest.raises(ModelError, match="needs tau"):
+        guided.q_table(BARS)
+
+
+def test_the_replay_keeps_the_newest_and_draws_without_repetition():
+    replay = Replay(2, 40)
+    for i in range(50):
+        replay.add(np.array([i, 100 + i]), np.zeros(2), np.ones(2), np.full(2, i / 10))
+    assert len(replay) == 40
+    batch = replay.sample([np.random.default_rng(s) for s in (0, 1)], 32)
+    assert all(len(set(row)) == 32 for row in batch.bar)
+    assert batch.bar[0].min() >= 10
+    assert batch.bar[1].min() >= 110
+    np.testing.assert_allclose(batch.reward[1], (batch.bar[1] - 100) / 10, rtol=1e-6)
+    kept = replay.keep(np.array([1])).sample([np.random.default_rng(1)], 32)
+    np.testing.assert_array_equal(kept.bar[0], batch.bar[1])
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"seeds": 0}, "seeds are"),
+        ({"seeds": [1, 1]}, "different numbers"),
+        ({"seeds": 1, "episodes": 0}, "episodes must"),
+        ({"seeds": 1, "device": "tpu"}, "device is"),
+        ({"seeds": 1, "device": "cuda"}, "no GPU"),
+    ],
+)
+def test_impossible_settings_are_refused(settings, message):
+    import torch
+
+    if settings.get("device") == "cuda" and torch.cuda.is_available():
+        pytest.skip("this machine has a GPU, so asking for one is right")
+    with pytest.raises(ModelError, match=message):
+        train_dqn(BARS, **{"episodes": 1, "config": SMALL} | settings)
+
+
+def test_a_wrong_setting_of_the_agent_is_named():
+    with pytest.raises(ModelError, match="did you mean 'dropout'"):
+        DQNConfig.from_dict({"dropuot": 0.1})
+    with pytest.raises(ModelError, match="discount must lie"):
+        DQNConfig(discount=1.4)
+
+
+@pytest.mark.slow
+def test_it_learns_to_ride_a_wave():
+    """Holding either side of a sine gains little; a policy that turns with it multiplies the capital."""
+    days = pd.bdate_range("2015-01-01", periods=300, name="date")
+    close = 75 + 20 * np.sin(np.arange(300) / 300 * 2 * np.pi * 8)
+    bars = pd.DataFrame({"open": close, "high": close + 1, "low": close - 1, "close": close, "volume": 1e6}, days)
+    config = DQNConfig(hidden=64, learning_rate=1e-3, epsilon_decay=500)
+    agents = train_dqn(bars, seeds=2, episodes=20, config=config)
+    holding = [simulate(bars, np.full(270, side))["value"].iloc[-1] for side in (0, 1)]
+    for agent in agents:
+        assert follow(agent, bars, None).values[-1] > 5 * max(holding)
