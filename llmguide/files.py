@@ -13,9 +13,12 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["atomic_path", "write_json", "write_text"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["atomic_path", "write_csv", "write_json", "write_parquet", "write_text"]
 
 
 @contextmanager
@@ -57,3 +60,17 @@ def write_json(path: Path | str, obj: Any) -> Path:
     hold; nothing is written then.
     """
     return write_text(path, json.dumps(obj, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_csv(frame: pd.DataFrame, path: Path | str) -> Path:
+    """Write a frame's columns as UTF-8 CSV with line feeds, atomically; return the path. The index is not written."""
+    with atomic_path(path) as temporary:
+        frame.to_csv(temporary, index=False, lineterminator="\n")
+    return Path(path)
+
+
+def write_parquet(frame: pd.DataFrame, path: Path | str) -> Path:
+    """Write a frame's columns as Parquet, atomically; return the path. The index is not written."""
+    with atomic_path(path) as temporary:
+        frame.to_parquet(temporary, index=False)
+    return Path(path)

@@ -1,0 +1,1 @@
+"""Whole studies: many arms, many seeds, one run folder."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["drawdown", "equity", "guidance", "q_values", "training", "yearly"]
+__all__ = ["drawdown", "equity", "guidance", "q_values", "styles", "training", "yearly"]
 
 # Okabe and Ito's colours, told apart by colour-blind readers too; lines differ in dash as well.
 _BLUE, _ORANGE, _GREEN, _RED, _SKY, _PINK, _YELLOW, _GREY = (
@@ -78,9 +78,9 @@ def equity(values: Mapping[str, pd.DataFrame]) -> str:
     `values` maps an arm to a frame with one row per bar and one column per seed. The scale is logarithmic where all
     values are positive and span more than a factor of five.
     """
-    everything = np.concatenate([frame.to_numpy(dtype=float).ravel() for frame in values.values()])
     from matplotlib.ticker import LogLocator, NullLocator
 
+    everything = np.concatenate([frame.to_numpy(dtype=float).ravel() for frame in values.values()])
     logarithmic = bool(everything.min() > 0 and everything.max() / everything.min() > 5)
     with _style():
         figure = _figure(8, 4.2)
@@ -99,12 +99,9 @@ def equity(values: Mapping[str, pd.DataFrame]) -> str:
 
 def drawdown(values: Mapping[str, pd.DataFrame]) -> str:
     """How far each arm lies below its highest value so far: mean and band over seeds, of frames as in `equity`."""
-    falls = {
-        arm: pd.DataFrame({at: -drawdowns(column) for at, (_, column) in enumerate(frame.items())}, index=frame.index)
-        for arm, frame in values.items()
-    }
     from matplotlib.ticker import PercentFormatter
 
+    falls = {arm: frame.apply(lambda column: -drawdowns(column)) for arm, frame in values.items()}
     with _style():
         figure = _figure(8, 3.4)
         axes = figure.subplots()
@@ -338,7 +335,7 @@ def _trades(axes: Axes, price: pd.Series[Any], side: pd.Series[Any], arm: str) -
 
 def _strips(axes: Axes, decisions: Mapping[str, pd.DataFrame]) -> None:
     """One row per arm: what its first seed held on each bar."""
-    for row, (_arm, frame) in enumerate(decisions.items()):
+    for row, frame in enumerate(decisions.values()):
         side = frame.iloc[:, 0].to_numpy(dtype=float)
         when = _numbers(frame.index)
         edges = np.append(when, when[-1] + 1)

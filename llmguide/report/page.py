@@ -16,7 +16,7 @@ from llmguide.files import write_text
 from llmguide.report import figures
 from llmguide.report.html import document, figure, items, number, paragraph, percent, section, table
 
-__all__ = ["ReportData", "render_report", "write_report"]
+__all__ = ["ReportData", "render_report", "summary", "write_report"]
 
 _LEVEL = 0.05
 _FEW_SEEDS = 10
@@ -215,8 +215,8 @@ def _curves(data: ReportData) -> Iterator[str]:
     yield figure(
         figures.guidance(data.price, data.guidance, data.decisions, trades_of=trades_of),
         "Close with the guidance, its tau, and the positions of each arm's first seed",
-        "The background is shaded by the guidance, deeper for greater strength. The strips at the bottom show what the "
-        "first seed of each arm held.",
+        "The background is shaded by the guidance, deeper for greater strength. Marks on the price are trades, the "
+        "strips at the bottom show what each arm held; both of the first seed.",
     )
     if data.curves is not None and len(data.curves):
         yield section("Training")

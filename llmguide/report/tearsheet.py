@@ -92,9 +92,9 @@ def tearsheet(
                 page = _mended(temporary.read_text(encoding="utf-8"), heading, years)
                 temporary.write_text(page, encoding="utf-8", newline="\n")
             return Path(output)
-        except Exception as error:
-            if isinstance(error, OSError):
-                raise
+        except OSError:
+            raise
+        except Exception as error:  # whatever a chart fails on, the account's measures are still to be had
             reason = f"quantstats could not draw this account ({type(error).__name__}: {error})"
             warnings.warn(f"{output}: {reason}; a plain page was written instead", DataWarning, stacklevel=2)
     return write_text(output, _plain(mine, peer, heading, reason, shown))

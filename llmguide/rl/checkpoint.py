@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 from llmguide._version import __version__
 from llmguide.errors import ModelError
@@ -42,7 +42,7 @@ def save_agent(agent: Agent, path: Path | str) -> Path:
     }
     arrays = {name: np.ascontiguousarray(array) for name, array in agent.weights.items()}
     with atomic_path(target) as temporary:
-        save_file(arrays, temporary, metadata={"llmguide": json.dumps(description, sort_keys=True)})
+        temporary.write_bytes(save(arrays, metadata={"llmguide": json.dumps(description, sort_keys=True)}))
     return target
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import math
 import platform
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, overload
 
@@ -27,10 +29,10 @@ from llmguide.rl.runs import EpisodeEnd, Tick, planned_steps, train_runs
 from llmguide.trading.observation import Scaler
 from llmguide.trading.simulate import closes, returns_of
 
-__all__ = ["Agents", "GuidanceLine", "as_seeds", "train_dqn"]
+__all__ = ["Agents", "GuidanceLine", "as_seeds", "train_dqn", "training_data"]
 
-BLOCK = 8
-"""Seeds that train side by side: their networks still share the processor's caches."""
+BLOCK = {"cpu": 4, "cuda": 64}
+"""Seeds that train side by side: on a processor as many as its caches hold, on a GPU as many as fill it."""
 
 
 class GuidanceLine(Protocol):
@@ -42,17 +44,19 @@ class GuidanceLine(Protocol):
 
 @dataclass(frozen=True)
 class Agents(Sequence[Agent]):
-    """Trained agents, one per seed, in the order of the seeds.
-
-    Attributes:
-        curves: one row per seed and episode with columns ``seed``, ``episode``, ``updates``, ``train_sr`` and, where
-        test
-            bars were given, ``test_sr`` (annual Sharpe ratios of the greedy agent; the training one trades at smoothed
-            closes). For plots: nothing is selected by them. Empty unless they were asked for.
-    """
+    """Trained agents, one per seed, in the order of the seeds."""
 
     agents: tuple[Agent, ...]
-    curves: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+    @property
+    def curves(self) -> pd.DataFrame:
+        """One row per seed and episode, where curves were asked for; else an empty frame.
+
+        Columns ``seed``, ``episode``, ``updates``, ``train_sr`` and, where test bars were given, ``test_sr``: annual
+        Sharpe ratios of the greedy agent after the episode (on the training bars it trades at smoothed closes, as in
+        training). For plots: nothing is selected by them. They travel in each agent's ``notes["curve"]``.
+        """
+        return pd.DataFrame([{"seed": agent.seed} | point for agent in self for point in agent.notes.get("curve", [])])
 
     @overload
     def __getitem__(self, index: int) -> Agent: ...
@@ -79,7 +83,7 @@ def train_dqn(
     config: DQNConfig | None = None,
     curves: bool = False,
     test: pd.DataFrame | None = None,
-    finished: Callable[[Agent, pd.DataFrame], None] | None = None,
+    finished: Callable[[Agent], None] | None = None,
     progress: TrainingBar | bool = True,
     title: str = "training",
 ) -> Agents:
@@ -94,7 +98,7 @@ def train_dqn(
         config: settings; the published ones where None.
         curves: record the Sharpe ratio after every episode, for plots. Costs about a tenth more time.
         test: test bars for the curves; they are never learned from and select nothing.
-        finished: called with each agent and its curves as soon as its seed has finished.
+        finished: called with each agent as soon as its seed has finished.
         progress: show a bar on a terminal; or one to go on with.
         title: what stands in front of the bar.
 
@@ -114,20 +118,26 @@ def train_dqn(
     tau = None if guidance is None else guidance.tau(pd.DatetimeIndex(bars.index))
     test_tau = None if guidance is None or test is None else guidance.tau(pd.DatetimeIndex(test.index))
     course = Course.lay(bars, tau, scaler, settings, place)
-    notes = _notes(bars, episodes, place)
+    notes = {
+        "episodes": episodes,
+        "trained_on": training_data(bars, tau),
+        "device": place.type,
+        "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
+    }
 
     def agent_of(event: EpisodeEnd) -> Agent:
-        return Agent(event.weights, scaler, settings, guidance is not None, event.seed, notes)
+        extra = {"curve": points[event.seed]} if curves else {}
+        return Agent(event.weights, scaler, settings, guidance is not None, event.seed, notes | extra)
 
-    def point(event: EpisodeEnd) -> dict[str, float]:
+    def point(event: EpisodeEnd) -> dict[str, float | None]:
         agent = agent_of(event)
-        row: dict[str, float] = {"seed": event.seed, "episode": event.episode, "updates": event.updates}
-        row["train_sr"] = sharpe_ratio(returns_of(follow(agent, bars, tau, training=True).values))
+        row: dict[str, float | None] = {"episode": event.episode, "updates": event.updates}
+        row["train_sr"] = _finite(sharpe_ratio(returns_of(follow(agent, bars, tau, training=True).values)))
         if test is not None:
-            row["test_sr"] = sharpe_ratio(returns_of(follow(agent, test, test_tau).values))
+            row["test_sr"] = _finite(sharpe_ratio(returns_of(follow(agent, test, test_tau).values)))
         return row
 
-    points: dict[int, list[dict[str, float]]] = {seed: [] for seed in chosen}
+    points: dict[int, list[dict[str, float | None]]] = {seed: [] for seed in chosen}
     agents: dict[int, Agent] = {}
     with ExitStack() as stack:
         bar = stack.enter_context(TrainingBar()) if progress is True else progress or None
@@ -143,9 +153,8 @@ def train_dqn(
             if event.finished:
                 agents[event.seed] = agent_of(event)
                 if finished is not None:
-                    finished(agents[event.seed], pd.DataFrame(points[event.seed]))
-    rows = [row for seed in chosen for row in points[seed]]
-    return Agents(tuple(agents[seed] for seed in chosen), pd.DataFrame(rows))
+                    finished(agents[event.seed])
+    return Agents(tuple(agents[seed] for seed in chosen))
 
 
 def as_seeds(seeds: int | Sequence[int]) -> list[int]:
@@ -157,8 +166,14 @@ def as_seeds(seeds: int | Sequence[int]) -> list[int]:
 
 
 def _blocks(course: Course, seeds: list[int], episodes: int, device: torch.device) -> Iterator[Tick | EpisodeEnd]:
-    for begin in range(0, len(seeds), BLOCK):
-        yield from train_runs(course, seeds[begin : begin + BLOCK], episodes, device)
+    size = BLOCK[device.type]
+    for begin in range(0, len(seeds), size):
+        yield from train_runs(course, seeds[begin : begin + size], episodes, device)
+
+
+def _finite(number: float) -> float | None:
+    """Return the number, or None where it is undefined: JSON has no NaN."""
+    return number if math.isfinite(number) else None
 
 
 def _device(name: str) -> torch.device:
@@ -171,11 +186,11 @@ def _device(name: str) -> torch.device:
     return torch.device("cuda" if use_cuda else "cpu")
 
 
-def _notes(bars: pd.DataFrame, episodes: int, device: torch.device) -> dict[str, Any]:
-    """Say in the checkpoint what the agent was trained on and with."""
+def training_data(bars: pd.DataFrame, tau: NDArray[np.float64] | None) -> dict[str, Any]:
+    """Say what an agent was trained on, as its checkpoint does: dates and hashes of the bars and of tau on them."""
     return {
-        "episodes": episodes,
-        "trained_on": {"first": str(bars.index[0]), "last": str(bars.index[-1]), "sha256": hash_bars(bars)},
-        "device": device.type,
-        "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
+        "first": str(bars.index[0]),
+        "last": str(bars.index[-1]),
+        "sha256": hash_bars(bars),
+        "tau_sha256": None if tau is None else hashlib.sha256(np.ascontiguousarray(tau).tobytes()).hexdigest(),
     }

@@ -94,6 +94,11 @@ def test_the_page_is_whole_and_loads_nothing(sheet):
     assert "@import" not in sheet
 
 
+def test_the_chart_of_yearly_returns_names_each_year_once(sheet):
+    chart = re.search(r'<div id="eoy_returns">(.*?)</div>', sheet, re.DOTALL).group(1)
+    assert re.findall(r">(\d{4})</text>", chart) == ["2018", "2019"]
+
+
 def test_the_same_account_gives_the_same_bytes_under_any_style_of_the_caller(sheet, returns, market, tmp_path):
     with matplotlib.rc_context({"axes.grid": False, "lines.linewidth": 9, "axes.facecolor": "black"}):
         again = tearsheet(returns, tmp_path / "sheet.html", benchmark=market, title="Coin")

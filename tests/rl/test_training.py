@@ -59,7 +59,7 @@ def test_curves_hold_every_episode_and_test_bars_never_change_the_agent():
     seen = []
     agents = train_dqn(
         BARS, seeds=2, episodes=2, config=SMALL, curves=True, test=test,
-        finished=lambda agent, curves: seen.append((agent.seed, len(curves))),
+        finished=lambda agent: seen.append((agent.seed, len(agent.notes["curve"]))),
     )  # fmt: skip
     assert agents.curves[["seed", "episode"]].to_numpy().tolist() == [[0, 1], [0, 2], [1, 1], [1, 2]]
     assert agents.curves[["train_sr", "test_sr"]].notna().all(axis=None)

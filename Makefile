@@ -1,0 +1,46 @@
+# Every target sets up its own virtual environment in .venv when there is none.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help setup demo test test-fast check bench clean
+
+help:
+	@echo "make demo       set up, then run the main job on a synthetic market"
+	@echo "make test       set up, then run all tests"
+	@echo "make test-fast  the same without the slow ones"
+	@echo "make check      what CI checks beside the tests: ruff, mypy, import-linter"
+	@echo "make bench      measure the claims about speed"
+	@echo "make clean      remove the virtual environment and all caches"
+
+setup: $(READY)
+
+# The pinned versions hold for the build's own environment too.
+$(READY): setup.cfg pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev,data]"
+	touch $(READY)
+
+demo: $(READY)
+	$(BIN)/llmguide demo
+
+# Two workers with one thread each: most tests are short, and one core's arithmetic is enough for the others.
+test: $(READY)
+	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal --durations 10
+
+test-fast: $(READY)
+	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(READY)
+	$(BIN)/python benchmarks/all.py
+
+clean:
+	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,444 @@
+"""The command line: ``llmguide COMMAND --help``. Libraries are loaded by the command that needs them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+
+from llmguide._version import __version__
+from llmguide.errors import DataError, GuidanceError, LlmguideError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from llmguide.backtest.run import Fill
+    from llmguide.guidance import Guidance
+
+__all__ = ["main"]
+
+app = typer.Typer(
+    help="Language-model guided deep Q-learning for Backtrader.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output instead of tables.")]
+Seeds = Annotated[str, typer.Option(help="How many runs (0, 1, ...), or which seeds, as in 0,3,7.")]
+Episodes = Annotated[int, typer.Option(min=1, help="Walks through the training bars per run.")]
+Out = Annotated[Path, typer.Option(help="Run folder; an interrupted run goes on from what is there.")]
+Device = Annotated[str, typer.Option(help="cpu, cuda or auto.")]
+Cash = Annotated[float, typer.Option(help="Capital at the beginning.")]
+Cost = Annotated[float, typer.Option(help="Fraction of each traded value; 0.001 is 0.1 %.")]
+GuidanceFile = Annotated[
+    Path | None, typer.Option("--guidance", help="Guidance table (.parquet or .csv), as `llmguide guide` writes it.")
+]
+PROVIDERS = "rules, oracle, shuffled, inverted or constant"
+STRATEGIES = ("LLMGuidedDQN", "DQN", "LLMOnly", "BuyAndHold", "SellAndHold")
+
+
+@app.callback(invoke_without_command=True)
+def _version(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def demo(
+    seeds: Seeds = "3",
+    episodes: Episodes = 3,
+    seed: Annotated[int, typer.Option(help="Seed of the synthetic market.")] = 0,
+    out: Out = Path("runs/demo"),
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Run the main job on a synthetic market with guidance by rules: no data, key or network needed."""
+    from llmguide.bars import sample_bars
+    from llmguide.console import err
+
+    market = sample_bars(years=6, seed=seed)
+    train, test = market.iloc[: 4 * 252], market.iloc[4 * 252 :]
+    if not as_json:
+        err.print(
+            "A synthetic market (4 years to train on, 2 to test on), guidance by rules (no language model), and far "
+            "fewer episodes than the 50 of the paper: this shows that everything runs, not what guidance is worth.",
+            highlight=False,
+        )
+    table = _guidance(market, None, "rules")
+    _compare(train, test, table, seeds, episodes, None, 100_000.0, 0.001, device, out, as_json)
+
+
+@app.command()
+def bars(
+    ticker: Annotated[str, typer.Argument(help="Yahoo's symbol, such as AAPL.")],
+    start: Annotated[str | None, typer.Option(help="First day, as in 2012-01-01.")] = None,
+    end: Annotated[str | None, typer.Option(help="Last day, inclusive.")] = None,
+    out: Annotated[Path | None, typer.Option(help="File to write; TICKER.parquet by default.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Download daily bars through yfinance and store them as Parquet (needs the network and llmguide[data])."""
+    from llmguide.console import out as screen
+    from llmguide.console import print_json
+    from llmguide.sources.yahoo import download, save_bars
+
+    frame = download(ticker, start=start, end=end)
+    path = save_bars(frame, out or Path(f"{ticker}.parquet"))
+    summary = {"path": str(path), "bars": len(frame), "first": _day(frame, 0), "last": _day(frame, -1)}
+    if as_json:
+        print_json(summary)
+    else:
+        screen.print(f"{len(frame)} bars from {summary['first']} to {summary['last']} in {path}", highlight=False)
+
+
+@app.command()
+def guide(
+    files: Annotated[
+        list[Path], typer.Argument(metavar="BARS...", help="Files of bars, oldest first: training, then test.")
+    ],
+    provider: Annotated[str, typer.Option(help=f"{PROVIDERS}, or file.")] = "rules",
+    every: Annotated[int | None, typer.Option(help="Trading days between two rows; 20 by default.")] = None,
+    accuracy: Annotated[float | None, typer.Option(help="oracle: share of right directions.")] = None,
+    confidence: Annotated[str | None, typer.Option(help="oracle: constant or varying; constant: 1, 2 or 3.")] = None,
+    direction: Annotated[int | None, typer.Option(help="constant: 1 long, 0 short.")] = None,
+    source: Annotated[Path | None, typer.Option(help="file, shuffled, inverted: the table to start from.")] = None,
+    seed: Annotated[int | None, typer.Option(help="oracle, shuffled: seed of the random choices.")] = None,
+    out: Annotated[Path, typer.Option(help="Table to write, .parquet or .csv.")] = Path("guidance.parquet"),
+    as_json: Json = False,
+) -> None:
+    """Make a guidance table for bars. Several files count as one history, so that test months can look back."""
+    from llmguide.console import out as screen
+    from llmguide.console import print_json, print_table, records
+    from llmguide.guidance import guide as make
+
+    frame = _history(files)
+    level: int | str | None = int(confidence) if confidence and confidence.isdigit() else confidence
+    table = make(
+        frame,
+        provider,
+        every=every,
+        accuracy=accuracy,
+        confidence=level,
+        direction=direction,
+        source=source,
+        seed=seed,
+    )
+    table.save(out)
+    shown = table.frame
+    if as_json:
+        print_json({"path": str(out), "rows": len(table), "uses_future": table.uses_future, "guidance": records(shown)})
+        return
+    rows = [
+        [
+            f"{row.issued_at:%Y-%m-%d}",
+            "abstains" if row.direction is None else "LONG" if row.direction else "SHORT",
+            str(row.confidence or "-"),
+            f"{row.tau:+.2f}",
+            row.explanation,
+        ]
+        for row in table.rows[-6:]
+    ]
+    print_table(f"Guidance by {provider}, the last rows", ["issued", "direction", "confidence", "tau", "why"], rows)
+    screen.print(f"{len(table)} rows in {out}", highlight=False)
+    if table.uses_future:
+        screen.print("This guidance was made with knowledge of later bars: a control, not a result.", style="bold red")
+
+
+@app.command()
+def train(
+    file: Annotated[Path, typer.Argument(metavar="BARS", help="Training bars.")],
+    guidance: GuidanceFile = None,
+    provider: Annotated[str | None, typer.Option(help=f"Make the guidance here: {PROVIDERS}.")] = None,
+    test: Annotated[Path | None, typer.Option(help="Test bars for the training curves; they select nothing.")] = None,
+    seeds: Seeds = "25",
+    episodes: Episodes = 50,
+    cash: Cash = 100_000.0,
+    cost: Cost = 0.001,
+    device: Device = "auto",
+    out: Out = Path("runs/agents"),
+    as_json: Json = False,
+) -> None:
+    """Train agents: hybrid-SEED.safetensors with guidance, rl-SEED.safetensors without."""
+    from llmguide.bars import read_bars
+    from llmguide.console import err, number, print_json, print_table, records, resumable
+    from llmguide.experiments.arms import ARMS
+    from llmguide.experiments.run_folder import RunFolder
+    from llmguide.experiments.settings import describe_run
+    from llmguide.experiments.training import train_arm
+    from llmguide.rl.config import DQNConfig
+    from llmguide.rl.training import as_seeds
+
+    frame = read_bars(file)
+    test_frame = None if test is None else read_bars(test)
+    history = frame if test is None else _history([file, test])
+    table = _guidance(history, guidance, provider) if guidance or provider else None
+    arm = ARMS["hybrid" if table is not None else "rl"]
+    numbers, config = as_seeds(_seeds(seeds)), DQNConfig(cash=cash, cost=cost)
+    described = describe_run(
+        train=frame, test=test_frame, guidance=table, arms=[arm.name], seeds=numbers, episodes=episodes, config=config,
+        curves=True,
+    )  # fmt: skip
+    folder = RunFolder.open(out, described)
+    if table is not None:
+        table.save(out / "guidance.parquet")
+    with resumable(out):
+        agents = train_arm(
+            arm, frame, table, seeds=numbers, episodes=episodes, config=config, device=device, curves=True,
+            test=test_frame, folder=folder, progress=not as_json,
+            announce=lambda line: err.print(line, highlight=False),
+        )  # fmt: skip
+    last = agents.curves.groupby("seed").last().reset_index()
+    last["checkpoint"] = [str(folder.agent_path(arm.name, int(seed))) for seed in last["seed"]]
+    if as_json:
+        print_json({"arm": arm.name, "agents": records(last)})
+        return
+    columns = ["train_sr", *(["test_sr"] if test else [])]
+    rows = [[row["checkpoint"], *(number(row[name]) for name in columns)] for row in records(last)]
+    print_table("Sharpe ratio after the last episode", ["agent", *(name.replace("_sr", "") for name in columns)], rows)
+
+
+@app.command()
+def backtest(
+    file: Annotated[Path, typer.Argument(metavar="BARS", help="Bars to trade.")],
+    strategy: Annotated[str, typer.Option(help=", ".join(STRATEGIES))] = "LLMGuidedDQN",
+    model: Annotated[Path | None, typer.Option(help="Checkpoint of LLMGuidedDQN and DQN.")] = None,
+    guidance: GuidanceFile = None,
+    provider: Annotated[str | None, typer.Option(help=f"Make the guidance here: {PROVIDERS}.")] = None,
+    cash: Cash = 100_000.0,
+    cost: Cost = 0.001,
+    fill: Annotated[str, typer.Option(help="close (the benchmark's rule) or next_open (Backtrader's own).")] = "close",
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for account.csv, orders.csv, trades.csv, tearsheet.html.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Run one strategy in Backtrader."""
+    from llmguide import strategies
+    from llmguide.backtest import run_backtest
+    from llmguide.bars import read_bars
+    from llmguide.console import number, percent, print_json, print_table
+    from llmguide.errors import did_you_mean
+
+    if strategy not in STRATEGIES:
+        hint = did_you_mean(strategy, STRATEGIES)
+        raise LlmguideError(f"unknown strategy {strategy!r}, choose from {', '.join(STRATEGIES)}{hint}")
+    frame = read_bars(file)
+    params: dict[str, Any] = {}
+    if model is not None:
+        params["model"] = str(model)
+    if guidance or provider:
+        params["guidance"] = _guidance(frame, guidance, provider)
+    result = run_backtest(frame, getattr(strategies, strategy), cash=cash, cost=cost, fill=cast("Fill", fill), **params)
+    summary: dict[str, Any] = {
+        "strategy": strategy,
+        "first": _day(frame, 0),
+        "last": _day(frame, -1),
+        "sharpe": result.sharpe,
+        "max_drawdown": result.max_drawdown,
+        "final_value": float(result.values.iloc[-1]),
+        "trades": result.trade_count,
+        "orders": len(result.orders),
+        "exposure": result.exposure,
+    }
+    if out is not None:
+        _write_backtest(result, out, title=f"{strategy} on {file.stem}")
+        summary["out"] = str(out)
+    if as_json:
+        print_json(summary)
+        return
+    rows = [
+        ["Sharpe ratio", number(result.sharpe)],
+        ["max drawdown", number(result.max_drawdown)],
+        ["final value", f"{summary['final_value']:,.2f}"],
+        ["trades", str(result.trade_count)],
+        ["exposure", percent(result.exposure)],
+    ]
+    print_table(f"{strategy}, {summary['first']} to {summary['last']}", ["measure", ""], rows)
+    if out is not None:
+        typer.echo(f"written to {out}")
+
+
+@app.command()
+def compare(
+    train: Annotated[Path, typer.Option(help="Training bars.")],
+    test: Annotated[Path, typer.Option(help="Test bars, after the training bars.")],
+    guidance: GuidanceFile = None,
+    provider: Annotated[
+        str | None, typer.Option(help=f"Make the guidance here, on all bars: {PROVIDERS}; rules by default.")
+    ] = None,
+    arms: Annotated[str, typer.Option(help="Arms, separated by commas.")] = "hybrid,rl,llm,hold,sell",
+    seeds: Seeds = "25",
+    episodes: Episodes = 50,
+    cash: Cash = 100_000.0,
+    cost: Cost = 0.001,
+    device: Device = "auto",
+    out: Out = Path("runs/compare"),
+    as_json: Json = False,
+) -> None:
+    """Train with and without guidance, backtest every arm, and write tables, report and tearsheets."""
+    from llmguide.bars import read_bars
+
+    frames = read_bars(train), read_bars(test)
+    table = _guidance(_history([train, test]), guidance, None if guidance else provider or "rules")
+    names = [name.strip() for name in arms.split(",")]
+    _compare(*frames, table, seeds, episodes, names, cash, cost, device, out, as_json)
+
+
+@app.command()
+def tearsheet(
+    source: Annotated[Path, typer.Argument(help="Run folder of a comparison, or a CSV or Parquet file.")],
+    arm: Annotated[str | None, typer.Option(help="Run folder: which arm.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Run folder: which seed; the first by default.")] = None,
+    returns: Annotated[str | None, typer.Option(help="File: the column of returns per bar, as fractions.")] = None,
+    value: Annotated[str | None, typer.Option(help="File: the column of portfolio values, instead of returns.")] = None,
+    title: Annotated[str, typer.Option(help="Title of the page.")] = "",
+    out: Annotated[Path, typer.Option(help="Page to write.")] = Path("tearsheet.html"),
+    as_json: Json = False,
+) -> None:
+    """Write a quantstats tearsheet."""
+    from llmguide.console import number, print_json
+    from llmguide.experiments.returns import read_returns, run_returns
+    from llmguide.metrics import max_drawdown, sharpe_ratio
+    from llmguide.report.tearsheet import tearsheet as write
+
+    benchmark = None
+    if source.is_dir():
+        if arm is None:
+            raise DataError(f"{source} holds several arms; choose one with --arm")
+        series, benchmark = run_returns(source, arm, seed)
+    else:
+        if (returns is None) == (value is None):
+            raise DataError("say what the file holds: --returns COLUMN (fractions per bar) or --value COLUMN (money)")
+        series = read_returns(source, returns=returns, value=value)
+    path = write(series, out, benchmark=benchmark, title=title or arm or source.stem)
+    sharpe, drawdown = sharpe_ratio(series), max_drawdown((1.0 + series).cumprod())
+    if as_json:
+        print_json({"path": str(path), "sharpe": sharpe, "max_drawdown": drawdown})
+    else:
+        typer.echo(f"{path}: Sharpe ratio {number(sharpe)}, max drawdown {number(drawdown)}")
+
+
+def _compare(
+    train: pd.DataFrame,
+    test: pd.DataFrame,
+    guidance: Guidance,
+    seeds: str,
+    episodes: int,
+    arms: list[str] | None,
+    cash: float,
+    cost: float,
+    device: str,
+    out: Path,
+    as_json: bool,
+) -> None:
+    """Run a comparison, write its folder, and say where the report is."""
+    from llmguide.console import err, print_comparison, print_json, records, resumable
+    from llmguide.experiments.arms import ARMS
+    from llmguide.experiments.compare import compare as run
+    from llmguide.rl.config import DQNConfig
+
+    def say(line: str) -> None:
+        err.print(line, highlight=False)
+
+    with resumable(out):
+        comparison = run(
+            train,
+            test,
+            guidance,
+            seeds=_seeds(seeds),
+            episodes=episodes,
+            arms=arms or tuple(ARMS),
+            config=DQNConfig(cash=cash, cost=cost),
+            device=device,
+            out=out,
+            progress=not as_json,
+            announce=say,
+        )
+        say("writing tables, report and tearsheets")
+        report = comparison.write(out)
+    if as_json:
+        print_json(
+            {
+                "report": str(report),
+                "uses_future": guidance.uses_future,
+                "table": records(comparison.table.rename_axis("arm").reset_index()),
+                "tests": records(comparison.tests),
+                "usage": records(comparison.usage.rename_axis("arm").reset_index()),
+                "runs": records(comparison.runs),
+            }
+        )
+        return
+    print_comparison(comparison)
+    typer.echo(f"report: {report}")
+
+
+def _seeds(text: str) -> int | list[int]:
+    """Return a number of runs, or the list of seeds."""
+    try:
+        numbers = [int(part) for part in text.split(",")]
+    except ValueError:
+        message = f"--seeds is a number of runs, or seeds separated by commas as in 0,3,7; got {text!r}"
+        raise LlmguideError(message) from None
+    return numbers if "," in text else numbers[0]
+
+
+def _history(files: list[Path]) -> pd.DataFrame:
+    """Return the bars of several files as one history."""
+    import pandas as pd
+
+    from llmguide.bars import inspect_bars  # what is unusual in them is said where they are read to be traded
+
+    frames = [inspect_bars(path)[0] for path in files]
+    for before, after, path in zip(frames, frames[1:], files[1:], strict=False):
+        if not before.index[-1] < after.index[0]:
+            ends = _day(before, -1)
+            raise DataError(
+                f"{path} begins on {_day(after, 0)}, but the file in front of it ends on {ends}; order them"
+            )
+    return pd.concat(frames)
+
+
+def _guidance(bars: pd.DataFrame, file: Path | None, provider: str | None) -> Guidance:
+    """Return the table of a file, or make one."""
+    from llmguide.guidance import guide as make
+
+    if file is not None and provider is not None:
+        raise GuidanceError("give either --guidance FILE or --provider NAME, not both")
+    return make(bars, "file", source=file) if file is not None else make(bars, provider or "rules")
+
+
+def _write_backtest(result: Any, folder: Path, *, title: str) -> None:
+    from llmguide.files import write_csv
+    from llmguide.report.tearsheet import tearsheet as write
+
+    write_csv(result.account.rename_axis("date").reset_index(), folder / "account.csv")
+    write_csv(result.orders, folder / "orders.csv")
+    write_csv(result.trades, folder / "trades.csv")
+    write(result.returns, folder / "tearsheet.html", title=title)
+
+
+def _day(frame: pd.DataFrame, row: int) -> str:
+    return f"{frame.index[row]:%Y-%m-%d}"
+
+
+def main() -> None:
+    """Run the command line: exit 0, 1 after an error of llmguide (one line), 2 after wrong usage, 130 after Ctrl-C."""
+    from llmguide.console import Interrupted, err, notes
+
+    try:
+        with notes():
+            app()
+    except LlmguideError as error:
+        err.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        sys.exit(1)
+    except Interrupted as stopped:
+        err.print(str(stopped), style="yellow", markup=False, highlight=False, soft_wrap=True)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,154 @@
+"""What the command line prints: tables for people, JSON for machines, notes and errors on standard error."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+from llmguide.errors import DataWarning
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from llmguide.experiments.compare import Comparison
+
+__all__ = ["Interrupted", "err", "notes", "out", "print_comparison", "print_json", "print_table", "resumable"]
+
+out = Console()
+err = Console(stderr=True)
+
+
+class Interrupted(Exception):
+    """Ctrl-C during something that can be gone on with; carries what to tell the user."""
+
+
+def number(value: Any, digits: int = 2) -> str:
+    """Return a number as text, "n/a" where it is undefined."""
+    return "n/a" if value is None or not math.isfinite(value) else f"{value:.{digits}f}"
+
+
+def spread(mean: Any, std: Any) -> str:
+    """Return mean (std), without the brackets where there is no spread."""
+    return number(mean) if std is None or not math.isfinite(std) else f"{number(mean)} ({number(std)})"
+
+
+def percent(value: Any) -> str:
+    """Return a fraction as percent."""
+    return "n/a" if value is None or not math.isfinite(value) else f"{value:.0%}"
+
+
+def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
+    """Print a table: a first column of text, then numbers; a last column named "why" is text that may wrap."""
+    out.print(f"\n{title}", style="bold", markup=False, highlight=False)
+    table = Table()
+    for position, name in enumerate(columns):
+        text = position == 0 or name == "why"
+        table.add_column(name, justify="left" if text else "right", no_wrap=name != "why")
+    for row in rows:
+        table.add_row(*row)
+    out.print(table)
+
+
+def print_json(value: Any) -> None:
+    """Print JSON on standard output; NaN and infinite numbers become null."""
+    sys.stdout.write(json.dumps(_jsonable(value), indent=2, ensure_ascii=False) + "\n")
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _jsonable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_jsonable(item) for item in value]
+    if isinstance(value, bool | str | int) or value is None:
+        return value
+    if hasattr(value, "item"):
+        return _jsonable(value.item())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return str(value)
+
+
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return a frame's rows for JSON."""
+    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
+
+
+@contextmanager
+def notes() -> Iterator[None]:
+    """Show each kind of `DataWarning` as one line on standard error instead of Python's two."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", DataWarning)
+        default = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *where: Any) -> None:
+            if issubclass(category, DataWarning):
+                err.print(f"note: {message}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+            else:
+                default(message, category, *where)
+
+        warnings.showwarning = show  # type: ignore[assignment]  # typeshed has the parameters one by one
+        yield
+
+
+@contextmanager
+def resumable(folder: Path) -> Iterator[None]:
+    """Turn Ctrl-C into a message that says what is finished and how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        done = len(list(folder.glob("*.safetensors")))
+        raise Interrupted(
+            f"interrupted; {done} trained agent{'' if done == 1 else 's'} in {folder}; "
+            "run the same command again to go on from there"
+        ) from None
+
+
+def print_comparison(comparison: Comparison) -> None:
+    """Print the outcome of every arm, the tests, and how the guidance was used."""
+    rows = [
+        [
+            str(arm),
+            spread(row.sr_mean, row.sr_std),
+            spread(row.mdd_mean, row.mdd_std),
+            number(row.trades_mean, 1),
+            percent(row.exposure_mean),
+            str(int(row.seeds)) if row.seeds else "-",
+        ]
+        for arm, row in comparison.table.iterrows()
+    ]
+    print_table(
+        "Test bars: mean (std) over seeds", ["arm", "Sharpe", "max drawdown", "trades", "exposure", "seeds"], rows
+    )
+    tests = comparison.tests
+    if len(tests):
+        names = {"sr": "Sharpe", "mdd": "max drawdown"}
+        lines = [
+            [
+                f"{names[str(t.measure)]}: {t.arm_a} - {t.arm_b}",
+                f"{t.mean_difference:+.2f}",
+                number(t.t),
+                number(t.p, 3),
+                str(t.n),
+            ]
+            for t in tests.itertuples()
+        ]
+        print_table("Two-sided paired t tests over seeds", ["difference", "mean", "t", "p", "n"], lines)
+    usage = comparison.usage
+    if len(usage):
+        lines = [[str(arm), *(percent(value) for value in row)] for arm, row in usage.iterrows()]
+        print_table(
+            "Use of the guidance: decisions that agree with it, and that change when it is changed",
+            ["arm", "agree: train", "agree: test", "if inverted", "if permuted"],
+            lines,
+        )
+    if comparison.guidance is not None and comparison.guidance.uses_future:
+        out.print("This guidance was made with knowledge of later bars: a control, not a result.", style="bold red")

@@ -1,0 +1,74 @@
+"""The run folder: everything a run was made from and gave, each file whole or not there.
+
+config.json             settings, seeds, versions, hashes of the data
+guidance.parquet        the guidance table
+ARM-SEED.safetensors    agents, each stored as soon as it is trained
+runs.csv                every arm and seed: SR, MDD, trades, exposure, use of the guidance
+table.csv, tests.csv    means over seeds, tests of significance
+values.parquet          value after each test bar: columns date, arm, seed, value, side
+curves.parquet          SR after each episode
+orders.csv, trades.csv  every order, rejected ones too, and every trade, by arm and seed
+report.html             the page to read
+tearsheets/ARM.html     quantstats, first seed
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from llmguide.errors import LlmguideError, ModelError
+from llmguide.files import write_json
+from llmguide.rl.agent import Agent
+from llmguide.rl.checkpoint import load_agent, save_agent
+
+__all__ = ["RunFolder"]
+
+CONFIG = "config.json"
+FREE = ("seeds", "arms", "versions")
+"""Settings that may differ when a run is resumed: more seeds and arms use the agents that are there."""
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A folder for one set of settings."""
+
+    path: Path
+
+    @classmethod
+    def open(cls, path: Path, settings: Mapping[str, Any]) -> RunFolder:
+        """Make the folder, or go on with one that was made with the same settings."""
+        config = path / CONFIG
+        if config.exists():
+            try:
+                stored = json.loads(config.read_text(encoding="utf-8"))
+            except ValueError as error:
+                message = f"{config} is damaged ({error}); choose another folder, or delete this one"
+                raise LlmguideError(message) from error
+            different = [name for name in settings if name not in FREE and stored.get(name) != settings[name]]
+            if different:
+                names = ", ".join(different)
+                raise LlmguideError(f"{path} holds a run with other settings ({names}); choose another, or delete it")
+        elif path.exists() and not path.is_dir():
+            raise LlmguideError(f"{path} is a file; a run needs a folder")
+        write_json(config, dict(settings))
+        return cls(path)
+
+    def agent_path(self, arm: str, seed: int) -> Path:
+        """Return where an agent is stored."""
+        return self.path / f"{arm}-{seed}.safetensors"
+
+    def load_agents(self, arm: str, seeds: Sequence[int]) -> dict[int, Agent]:
+        """Return the agents that are there already."""
+        paths = {seed: self.agent_path(arm, seed) for seed in seeds}
+        try:
+            return {seed: load_agent(path) for seed, path in paths.items() if path.exists()}
+        except ModelError as error:
+            raise ModelError(f"cannot go on with this run: {error}") from error
+
+    def save_agent(self, arm: str, agent: Agent) -> None:
+        """Store an agent."""
+        save_agent(agent, self.agent_path(arm, agent.seed))

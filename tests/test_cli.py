@@ -1,0 +1,199 @@
+"""The command line as a user types it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pandas as pd
+import pytest
+
+from llmguide import Guidance, cli, sample_bars, simulate
+from llmguide.rl.config import DQNConfig
+
+BARS = sample_bars(years=3, seed=8)
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Training and test bars as CSV files, in a folder of their own that is the working folder."""
+    BARS.iloc[:504].to_csv(tmp_path / "train.csv")
+    BARS.iloc[504:].to_csv(tmp_path / "test.csv")
+    return tmp_path
+
+
+@pytest.fixture
+def llmguide(files, monkeypatch, capsys):
+    """Run a command in this process; returns its exit code, standard output and standard error."""
+    monkeypatch.chdir(files)
+    # The published network takes minutes; the commands are the same with a small one.
+    monkeypatch.setattr(DQNConfig, "__init__", _small(DQNConfig.__init__))
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["llmguide", *words])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as stop:
+            code = stop.code or 0
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return run
+
+
+def _small(original):
+    def init(self, **settings):
+        original(self, **{"hidden": 16, "batch": 8} | settings)
+
+    return init
+
+
+def test_guide_writes_a_table_that_covers_both_files(llmguide, files):
+    code, out, _ = llmguide("guide", "train.csv", "test.csv", "--out", "g.csv")
+    assert code == 0
+    assert "g.csv" in out
+    table = Guidance.read(files / "g.csv")
+    assert table.rows[-1].issued_at > BARS.index[504]
+
+
+def test_guide_marks_a_table_that_uses_the_future(llmguide):
+    _, out, _ = llmguide("guide", "test.csv", "--provider", "oracle", "--accuracy", "0.8", "--seed", "3")
+    assert "knowledge of later bars" in out
+    code, out, _ = llmguide("guide", "test.csv", "--provider", "oracle", "--json")
+    assert code == 0
+    assert json.loads(out)["uses_future"] is True
+
+
+def test_train_then_backtest(llmguide, files):
+    code, out, _ = llmguide(
+        "train", "train.csv", "--provider", "rules", "--seeds", "0,5", "--episodes", "1", "--out", "a"
+    )
+    assert code == 0
+    assert "hybrid-5.safetensors" in out
+    code, out, err = llmguide(
+        "train", "train.csv", "--provider", "rules", "--seeds", "0,5", "--episodes", "1", "--out", "a"
+    )
+    assert "2 of 2 agents are already trained" in err
+    llmguide("guide", "train.csv", "test.csv", "--out", "g.parquet")
+    code, out, _ = llmguide(
+        "backtest", "test.csv", "--model", "a/hybrid-5.safetensors", "--guidance", "g.parquet", "--json", "--out", "b"
+    )
+    assert code == 0
+    summary = json.loads(out)
+    account = pd.read_csv(files / "b" / "account.csv")
+    assert account["value"].iloc[-1] == summary["final_value"]
+    assert (files / "b" / "tearsheet.html").exists()
+
+
+def test_backtest_of_holding_is_the_simulated_one(llmguide):
+    _, out, _ = llmguide("backtest", "test.csv", "--strategy", "BuyAndHold", "--cost", "0.002", "--json")
+    expected = simulate(BARS.iloc[504:], [1] * (252 - 30), cost=0.002)
+    assert json.loads(out)["final_value"] == pytest.approx(expected["value"].iloc[-1])
+
+
+def test_compare_ends_with_the_table_and_the_report(llmguide, files):
+    words = ("compare", "--train", "train.csv", "--test", "test.csv", "--seeds", "2", "--episodes", "1", "--out", "run")
+    code, out, _ = llmguide(*words)
+    assert code == 0
+    assert out.splitlines()[-1] == "report: run/report.html"
+    assert (files / "run" / "report.html").exists()
+    code, out, err = llmguide(*words, "--json")
+    result = json.loads(out)
+    assert [row["arm"] for row in result["table"]] == ["hybrid", "rl", "llm", "hold", "sell"]
+    assert result["table"][3]["sr_std"] is None
+    assert "2 of 2 agents are already trained" in err
+    code, out, _ = llmguide("tearsheet", "run", "--arm", "hybrid", "--seed", "1", "--json")
+    assert code == 0
+    run = next(row for row in result["runs"] if (row["arm"], row["seed"]) == ("hybrid", 1))
+    assert json.loads(out)["sharpe"] == pytest.approx(run["sr"])
+    assert json.loads(out)["max_drawdown"] == pytest.approx(run["mdd"])
+
+
+def test_a_tearsheet_of_a_users_own_file(llmguide, files):
+    simulate(BARS, [1] * (len(BARS) - 30)).to_parquet(files / "account.parquet")
+    code, out, _ = llmguide("tearsheet", "account.parquet", "--value", "value", "--out", "t.html", "--json")
+    by_value = json.loads(out)
+    _, out, _ = llmguide("tearsheet", "account.parquet", "--returns", "returns", "--out", "t.html", "--json")
+    assert code == 0
+    assert by_value["sharpe"] == pytest.approx(json.loads(out)["sharpe"])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("guide", "nowhere.csv"), "there is no file nowhere.csv"),
+        (("guide", "test.csv", "--provider", "rule"), "did you mean 'rules'"),
+        (("guide", "test.csv", "train.csv"), "order them"),
+        (("guide", "test.csv", "--accuracy", "0.5"), "'accuracy', which it would ignore"),
+        (("backtest", "test.csv", "--strategy", "BuyHold"), "did you mean 'BuyAndHold'"),
+        (("backtest", "test.csv"), "needs"),
+        (("backtest", "test.csv", "--strategy", "DQN", "--model", "x.safetensors"), "there is no checkpoint"),
+        (("backtest", "test.csv", "--strategy", "BuyAndHold", "--fill", "open"), "fill is"),
+        (("train", "train.csv", "--seeds", "many"), "--seeds is a number"),
+        (("train", "train.csv", "--seeds", "0"), "seeds are"),
+        (("train", "train.csv", "--guidance", "g.csv", "--provider", "rules"), "not both"),
+        (("compare", "--train", "test.csv", "--test", "train.csv"), "order them"),
+        (("compare", "--train", "train.csv", "--test", "test.csv", "--arms", "hybrid,foo"), "unknown arm 'foo'"),
+        (("tearsheet", "train.csv"), "say what the file holds"),
+        (("tearsheet", "train.csv", "--value", "clsoe"), "did you mean 'close'"),
+        (("tearsheet", "."), "choose one with --arm"),
+    ],
+)
+def test_bad_input_is_one_clear_line_and_exit_1(llmguide, words, message):
+    code, out, err = llmguide(*words)
+    assert code == 1
+    assert message in err
+    assert err.startswith("error: ")
+    assert len(err.strip().splitlines()) == 1
+    assert out == ""
+
+
+def test_wrong_usage_is_exit_2(llmguide):
+    assert llmguide("compare")[0] == 2
+    assert llmguide("frobnicate")[0] == 2
+
+
+def test_what_is_unusual_in_the_bars_is_a_note(llmguide, files):
+    odd = BARS.iloc[504:].copy()
+    odd.loc[odd.index[3], "volume"] = 0
+    odd.to_csv(files / "odd.csv")
+    _, out, err = llmguide("backtest", "odd.csv", "--strategy", "BuyAndHold", "--json")
+    assert err.startswith("note: odd.csv")
+    assert json.loads(out)["strategy"] == "BuyAndHold"
+
+
+@pytest.mark.slow
+def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(files):
+    """A real process, a real signal, the published network."""
+    command = [
+        sys.executable,
+        "-m",
+        "llmguide",
+        "train",
+        "train.csv",
+        "--seeds",
+        "40",
+        "--episodes",
+        "1",
+        "--out",
+        "run",
+    ]
+    environment = os.environ | {"PYTHONUNBUFFERED": "1"}
+    process = subprocess.Popen(command, cwd=files, stderr=subprocess.PIPE, text=True, env=environment)
+    deadline = time.monotonic() + 120
+    while not list((files / "run").glob("*.safetensors")):
+        assert time.monotonic() < deadline, "no agent was finished in time"
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    finished = list((files / "run").glob("rl-*.safetensors"))
+    assert f"interrupted; {len(finished)} trained agent" in err
+    assert "run the same command again to go on from there" in err
+    assert not list((files / "run").glob(".*"))  # no temporary file is left

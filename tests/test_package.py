@@ -1,0 +1,67 @@
+"""The house: packaging, links, lazy imports and public names."""
+
+from __future__ import annotations
+
+import configparser
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import llmguide
+
+ROOT = Path(__file__).resolve().parents[1]
+HEAVY = ("torch", "vectorbt", "quantstats", "openai", "backtrader", "pandas", "numba", "matplotlib")
+
+
+def run(code: str) -> str:
+    return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+
+
+def test_importing_the_package_loads_no_library():
+    loaded = run(f"import sys, llmguide; print([name for name in {HEAVY} if name in sys.modules])")
+    assert loaded.strip() == "[]"
+
+
+def test_the_help_loads_no_library():
+    code = (
+        "import sys\nsys.argv = ['llmguide', '--help']\nfrom llmguide.cli import main\n"
+        f"try:\n    main()\nexcept SystemExit:\n    pass\nprint([name for name in {HEAVY} if name in sys.modules])"
+    )
+    assert run(code).splitlines()[-1] == "[]"
+
+
+def test_every_public_name_is_there():
+    for name in llmguide.__all__:
+        assert getattr(llmguide, name) is not None
+    assert set(llmguide.__all__) <= set(dir(llmguide))
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = llmguide.nothing
+
+
+def test_setup_cfg_lists_every_package_on_disk():
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    listed = set(config["options"]["packages"].split())
+    folders = {path.parent for path in (ROOT / "llmguide").rglob("__init__.py")}
+    inside = {".".join(folder.relative_to(ROOT).parts) for folder in folders}
+    linked = {f"llmguide.{name}" for name in ("strategies", "indicators") if (ROOT / name / "__init__.py").exists()}
+    assert listed == inside | linked
+
+
+@pytest.mark.parametrize("name", ["strategies", "indicators"])
+def test_the_top_level_folders_are_linked_relatively(name):
+    link = ROOT / "llmguide" / name
+    assert link.is_symlink()
+    assert str(link.readlink()) == f"../{name}"
+
+
+def test_every_module_has_a_docstring_that_says_what_it_is():
+    for folder in ("llmguide", "strategies", "indicators"):
+        for path in (ROOT / folder).rglob("*.py"):
+            first = path.read_text(encoding="utf-8").lstrip()
+            assert first.startswith('"""'), f"{path.relative_to(ROOT)} has no docstring"
