@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import backtrader as bt
 
@@ -19,16 +19,17 @@ class LLMGuidance(bt.Indicator):
 
     ``LLMGuidance(data, guidance="aapl.parquet")``; `guidance` is a `llmguide.Guidance` or the path of one.
 
-    Lines: direction (1 long, 0 short), confidence (1..3), entropy (0..1), strength (0..1), tau (-1..1). Before the first
-    row direction, confidence and entropy are NaN, strength and tau 0; so they are on an abstention, but for its entropy.
+    Lines: direction (1 long, 0 short), confidence (1..3), entropy (0..1), strength (0..1), tau (-1..1). Before the
+    first row direction, confidence and entropy are NaN, strength and tau 0; so they are on an abstention, but for its
+    entropy.
 
     See: arXiv 2508.02366, eq. 5-8.
     """
 
-    lines = ("direction", "confidence", "entropy", "strength", "tau")
-    params = (("guidance", None),)
-    plotinfo = {"subplot": True, "plotname": "LLM guidance", "plotyhlines": [-1.0, 0.0, 1.0]}
-    plotlines = {
+    lines: ClassVar[Any] = ("direction", "confidence", "entropy", "strength", "tau")
+    params: ClassVar[Any] = (("guidance", None),)
+    plotinfo: ClassVar[Any] = {"subplot": True, "plotname": "LLM guidance", "plotyhlines": [-1.0, 0.0, 1.0]}
+    plotlines: ClassVar[Any] = {
         "direction": {"_plotskip": True},
         "confidence": {"_plotskip": True},
         "entropy": {"_plotskip": True},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import backtrader as bt
 import numpy as np
@@ -38,10 +38,10 @@ class QValues(bt.Indicator):
     when they are not; the two agree to about 1e-15.
     """
 
-    lines = ("long", "short", "side", *TABLE)
-    params = (("model", None), ("guidance", None))
-    plotinfo = {"subplot": True, "plotname": "Q-values"}
-    plotlines = {
+    lines: ClassVar[Any] = ("long", "short", "side", *TABLE)
+    params: ClassVar[Any] = (("model", None), ("guidance", None))
+    plotinfo: ClassVar[Any] = {"subplot": True, "plotname": "Q-values"}
+    plotlines: ClassVar[Any] = {
         "long": {"color": "tab:green"},
         "short": {"color": "tab:red"},
         "side": {"_plotskip": True},
@@ -129,7 +129,10 @@ class QValues(bt.Indicator):
     def _compute(
         self, market: MarketArrays, first: int, count: int, tau: NDArray[np.float64] | None
     ) -> NDArray[np.float64]:
-        """Return the table for `count` bars, shape ``(count, 6)``; `market` begins at bar `first` and ends before the last."""
+        """Return the table of the last `count` bars, shape ``(count, 6)``.
+
+        `market` goes from bar `first` to the bar before the last of these.
+        """
         features = self.agent.features(market, first=first)[-count:]
         if not np.isfinite(features).all():
             raise DataError(
@@ -147,12 +150,13 @@ def _next_side(side: float, short: float, long: float) -> int:
 
 
 def as_agent(model: Any, *, needed_by: str, guided: bool | None = None) -> Agent:
-    """Return the agent that `model` is or is the path of; refuse it unless it was trained with (or without) guidance."""
+    """Return the agent that `model` is or is the path of; it must have been trained with (or without) guidance."""
     if isinstance(model, str | Path):
         return load_agent(model, guided=guided)
     if not isinstance(model, Agent):
         raise ModelError(
-            f"{needed_by} needs model=, an agent or the path of a checkpoint, got {model!r}; train one with: llmguide train"
+            f"{needed_by} needs model=, an agent or the path of a checkpoint, got {model!r}; "
+            "train one with: llmguide train"
         )
     if guided is not None and model.guided != guided:
         raise ModelError(

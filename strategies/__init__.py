@@ -3,8 +3,18 @@
 from llmguide.strategies.base import AccountStrategy, Decided
 from llmguide.strategies.buy_and_hold import BuyAndHold
 from llmguide.strategies.dqn import DQN
+from llmguide.strategies.guided import GuidedStrategy
 from llmguide.strategies.llm_guided_dqn import LLMGuidedDQN
 from llmguide.strategies.llm_only import LLMOnly
 from llmguide.strategies.sell_and_hold import SellAndHold
 
-__all__ = ["DQN", "AccountStrategy", "BuyAndHold", "Decided", "LLMGuidedDQN", "LLMOnly", "SellAndHold"]
+__all__ = [
+    "DQN",
+    "AccountStrategy",
+    "BuyAndHold",
+    "Decided",
+    "GuidedStrategy",
+    "LLMGuidedDQN",
+    "LLMOnly",
+    "SellAndHold",
+]

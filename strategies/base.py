@@ -6,7 +6,7 @@ import math
 import warnings
 from datetime import date, datetime
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import backtrader as bt
 
@@ -16,8 +16,8 @@ from llmguide.trading.account import LONG, SHORT, step
 
 __all__ = ["AccountStrategy", "Decided"]
 
-SAFETY = 1e-9
-"""Part of the cash left alone where the fill's price is unknown: an exact tie is refused for a rounding error."""
+ROUNDING = 1e-9
+"""Part of the money involved within which two sums count as equal: far more than rounding, far less than a share."""
 
 
 class Decided(NamedTuple):
@@ -34,15 +34,16 @@ class AccountStrategy(bt.Strategy):
 
     Timing. In `next` at bar t a decision is taken from bars up to and including t-1, and its order goes out at the
     close of bar t. With `llmguide.backtest.CloseFillBroker` it is filled at that very close, which reproduces the
-    benchmark's account (`llmguide.simulate`); with Backtrader's own broker at the next open: same decisions, other fills.
-    Bars are those of the traded feed; it acts once on each of them, whatever other feeds do. A replayed bar is acted on
-    at its first tick, from the complete bars before it, at that tick's price.
+    benchmark's account (`llmguide.simulate`); with Backtrader's own broker at the next open: same decisions, other
+    fills. Bars are those of the traded feed; it acts once on each of them, whatever other feeds do. A replayed bar is
+    acted on at its first tick, from the complete bars before it, at that tick's price.
 
     Orders. One at a time, its size from `llmguide.trading.account.step` on the broker's cash and position. A flip that
     the account can no longer pay for (a short that lost more than everything) is not taken: the side stays, and is
     what `decision_log` records. None is ever rejected for margin: where the fill's price is unknown, a purchase is a
-    limit order at ``close * (1 + reserve)`` of which the cash can pay every fill; if the market stays above that for the
-    whole bar, it is cancelled and the next bar decides anew (a warning says so where this happened to most of them).
+    limit order at ``close * (1 + reserve)`` of which the cash can pay every fill; if the market stays above that for
+    the whole bar, it is cancelled and the next bar decides anew (a warning says so where this happened to most of
+    them).
 
     A strategy uses all the cash that its broker has: give each strategy a Cerebro of its own.
 
@@ -52,11 +53,13 @@ class AccountStrategy(bt.Strategy):
         reserve: fraction above the close up to which a purchase is filled; used only where fills come later.
 
     Attributes:
-        traded: the feed; side: +1, -1, or 0 for nothing yet (a short that was bought back whole stays short);
-        first_date: date of its first bar, None before; decision_log: a `Decided` for each bar with a decision.
+        traded: the feed.
+        side: +1, -1, or 0 for nothing yet; a short that was bought back whole stays short.
+        decision_log: a `Decided` for each bar with a decision.
+        first_date, last_date: of the bars so far; None before the first.
     """
 
-    params = (("feed", 0), ("start", 30), ("reserve", 0.02))
+    params: ClassVar[Any] = (("feed", 0), ("start", 30), ("reserve", 0.02))
 
     def __init__(self) -> None:
         super().__init__()
@@ -72,7 +75,9 @@ class AccountStrategy(bt.Strategy):
         # As an indicator, so that Backtrader keeps the bar before the current one in every memory mode.
         self._previous_close = self.traded.close(-1)
         self.first_date: date | None = None
+        self.last_date: date | None = None
         self._bars = 0
+        self._cash = math.nan
         self._order: Any = None
         self._ordered_side = 0
         self._purchases = self._unfilled = 0
@@ -89,8 +94,9 @@ class AccountStrategy(bt.Strategy):
     def next(self) -> None:
         """Decide and trade, if the traded feed has a new bar."""
         bars = len(self.traded)
-        if bars and self.first_date is None:
-            self.first_date = self.traded.datetime.date(0)
+        if bars:
+            self.last_date = self.traded.datetime.date(0)
+            self.first_date = self.first_date or self.last_date
         ready = bars > self.p.start and bars >= self._minperiods[self._feed]
         if bars == self._bars or not ready:
             return
@@ -114,8 +120,8 @@ class AccountStrategy(bt.Strategy):
         if 2 * self._unfilled > self._purchases:
             warnings.warn(
                 f"{self._unfilled} of {self._purchases} purchases of {type(self).__name__} were not filled: the market "
-                f"stayed more than {self.p.reserve:.1%} above the last close, as it does where only closes are adjusted; "
-                "raise reserve=, or use llmguide.backtest.CloseFillBroker",
+                f"stayed more than {self.p.reserve:.1%} above the last close, as it does where only closes are adjusted"
+                "; raise reserve=, or use llmguide.backtest.CloseFillBroker",
                 DataWarning,
                 stacklevel=2,
             )
@@ -134,7 +140,7 @@ class AccountStrategy(bt.Strategy):
                 return False
             if order.status == bt.Order.Completed:
                 self.side = self._ordered_side
-            else:
+            elif order.exectype == bt.Order.Limit:
                 self._unfilled += 1
             self._order = None
         held = self.getposition(self.traded).size
@@ -145,32 +151,31 @@ class AccountStrategy(bt.Strategy):
     def _trade(self, decision: int) -> None:
         """Send the order that a decision needs, if any, and record the decision."""
         held = self.getposition(self.traded).size
-        side, shares = self._account_after(decision, held)
+        side, shares, cash = self._account_after(decision, held)
         if not self._affordable(side, shares, held):
             kept = self._kept()
             if kept is None:
                 return
             decision = kept
-            side, shares = self._account_after(decision, held)
+            side, shares, cash = self._account_after(decision, held)
         order = self._send(side, side * shares, held)
         if order is None or order.status == bt.Order.Completed:
             self.side = side
         elif order.alive():
             self._order, self._ordered_side = order, side
+        self._cash = cash
         self.decision_log.append(Decided(self.traded.datetime.datetime(0), decision, side, shares))
 
-    def _account_after(self, decision: int, held: float) -> tuple[int, int]:
-        """Return side and shares after `decision` by the account's rules; negative shares mean that it cannot pay."""
-        side, shares, _, _ = step(
-            float(self.side),
-            float(abs(held)),
-            float(self.broker.getcash()),
-            decision,
-            float(self.traded.close[0]),
-            float(self._previous_close[0]),
-            self._cost,
+    def _account_after(self, decision: int, held: float) -> tuple[int, int, float]:
+        """Return side, shares and cash after `decision` by the account's rules; negative shares: it cannot pay."""
+        price = float(self.traded.close[0])
+        cash = float(self.broker.getcash())
+        if abs(cash - self._cash) <= ROUNDING * (abs(cash) + abs(held) * price):
+            cash = self._cash  # the same sum, added up in the rules' order: else an exact tie could cost a share
+        side, shares, cash, _ = step(
+            float(self.side), float(abs(held)), cash, decision, price, float(self._previous_close[0]), self._cost
         )
-        return int(side), int(shares)
+        return int(side), int(shares), cash
 
     def _affordable(self, side: int, shares: int, held: float) -> bool:
         if shares < 0:
@@ -180,8 +185,8 @@ class AccountStrategy(bt.Strategy):
 
     def _payable(self, above_close: float) -> int:
         """Return how many shares the cash pays for at a multiple of the close."""
-        price = self.traded.close[0] * above_close
-        return max(0, math.floor(self.broker.getcash() * (1.0 - SAFETY) / (price * (1.0 + self._cost))))
+        price = float(self.traded.close[0]) * above_close
+        return max(0, math.floor(float(self.broker.getcash()) * (1.0 - ROUNDING) / (price * (1.0 + self._cost))))
 
     def _send(self, side: int, target: int, held: float) -> Any:
         """Send one order towards `target` shares and return it; None if there is nothing to send."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, ClassVar
+
 from llmguide.indicators import QValues
 from llmguide.indicators.q_values import as_agent
 from llmguide.strategies.base import AccountStrategy
@@ -17,7 +19,7 @@ class DQN(AccountStrategy):
     `cerebro.optstrategy` wants: each of its processes then loads the agent itself.
     """
 
-    params = (("model", None),)
+    params: ClassVar[Any] = (("model", None),)
 
     def __init__(self) -> None:
         super().__init__()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any, ClassVar
 
 from llmguide.errors import DataWarning
 from llmguide.indicators import LLMGuidance
@@ -19,7 +20,7 @@ class GuidedStrategy(AccountStrategy):
         guidance: a `llmguide.Guidance` or the path of one; `cerebro.optstrategy` wants a path.
     """
 
-    params = (("guidance", None),)
+    params: ClassVar[Any] = (("guidance", None),)
 
     def __init__(self) -> None:
         super().__init__()
@@ -30,17 +31,16 @@ class GuidedStrategy(AccountStrategy):
         """Warn where the guidance and the bars are of different times: nothing else would show it."""
         super().stop()
         rows = self.guidance.table.rows
-        if self.first_date is None:
+        if self.first_date is None or self.last_date is None:
             return
-        last_date = self.traded.datetime.date(0)
-        if self.guidance.table.at(last_date) is None:
+        if self.guidance.table.at(self.last_date) is None:
             fault = f"no bar saw any guidance; it begins {rows[0].issued_at}" if rows else "the guidance has no rows"
         elif rows[-1].issued_at.date() < self.first_date:
             fault = f"all bars saw the same guidance, the last one, of {rows[-1].issued_at}"
         else:
             return
         warnings.warn(
-            f"{type(self).__name__} ran from {self.first_date} to {last_date}, but {fault}; "
+            f"{type(self).__name__} ran from {self.first_date} to {self.last_date}, but {fault}; "
             "give it guidance for these bars",
             DataWarning,
             stacklevel=2,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, ClassVar
+
 from llmguide.indicators import QValues
 from llmguide.indicators.q_values import as_agent
 from llmguide.strategies.guided import GuidedStrategy
@@ -18,7 +20,7 @@ class LLMGuidedDQN(GuidedStrategy):
     processes then loads them itself.
     """
 
-    params = (("model", None),)
+    params: ClassVar[Any] = (("model", None),)
 
     def __init__(self) -> None:
         super().__init__()

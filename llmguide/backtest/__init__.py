@@ -1,9 +1,10 @@
-"""Backtrader's side of llmguide below strategies and indicators: broker, feed, analyzers, observer, and a run of it all."""
+"""Backtrader, below indicators and strategies: broker, feed, analyzers, observer, plot, and one call for all of it."""
 
 from llmguide.backtest.analyzers import OrderLog, SharpeDrawdown, TradeLog
 from llmguide.backtest.broker import CloseFillBroker, cost_rate, use_close_fills
 from llmguide.backtest.feeds import BarsData
 from llmguide.backtest.observers import GuidanceAction
+from llmguide.backtest.plotting import save_plot
 from llmguide.backtest.run import BacktestResult, make_cerebro, run_backtest
 
 __all__ = [
@@ -17,5 +18,6 @@ __all__ = [
     "cost_rate",
     "make_cerebro",
     "run_backtest",
+    "save_plot",
     "use_close_fills",
 ]

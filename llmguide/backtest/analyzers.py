@@ -5,7 +5,7 @@ They hold plain numbers and dates only, so that `cerebro.optstrategy` can send t
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import backtrader as bt
 import numpy as np
@@ -35,7 +35,7 @@ class SharpeDrawdown(bt.Analyzer):
     `returns` are series by date.
     """
 
-    params = (("periods", 252),)
+    params: ClassVar[Any] = (("periods", 252),)
 
     def start(self) -> None:
         """Begin with an empty record."""
@@ -45,7 +45,7 @@ class SharpeDrawdown(bt.Analyzer):
     def next(self) -> None:
         """Record the bar; once more where it changes (a replayed bar, or another feed's turn)."""
         strategy = self.strategy
-        traded = getattr(strategy, "traded", self.data)
+        traded: Any = getattr(strategy, "traded", self.data)
         if not len(traded):
             return
         if len(traded) == self._length:
@@ -95,8 +95,8 @@ class SharpeDrawdown(bt.Analyzer):
 class OrderLog(bt.Analyzer):
     """Every order with its last known status, rejected ones too; `frame` has them in the order of sending.
 
-    Columns: date (sent), ref (1, 2, ...), side ("buy" or "sell"), kind ("Market", ...), size (shares asked for), status,
-    filled (shares), filled_on (date), price (mean fill, NaN without one), commission (money).
+    Columns: date (sent), ref (1, 2, ...), side ("buy" or "sell"), kind ("Market", ...), size (shares asked for),
+    status, filled (shares), filled_on (date), price (mean fill, NaN without one), commission (money).
     """
 
     COLUMNS = ("date", "ref", "side", "kind", "size", "status", "filled", "filled_on", "price", "commission")
@@ -115,7 +115,7 @@ class OrderLog(bt.Analyzer):
             abs(order.created.size),
             order.getstatusname(),
             abs(done.size),
-            done.dt if done.size else float("nan"),
+            done.exbits[-1].dt if done.size else float("nan"),
             done.price if done.size else float("nan"),
             done.comm,
         )
@@ -145,17 +145,24 @@ class TradeLog(bt.Analyzer):
     def start(self) -> None:
         """Begin with an empty record."""
         self._trades: dict[int, tuple[Any, ...]] = {}
+        self._filled: dict[int, float] = {}
+
+    def notify_order(self, order: Any) -> None:
+        """Remember when a data was last traded: a trade itself only knows when its strategy was told."""
+        if order.executed.size:
+            self._filled[id(order.data)] = order.executed.exbits[-1].dt
 
     def notify_trade(self, trade: Any) -> None:
         """Keep the trade as it stands now."""
         nan = float("nan")
+        date = self._filled[id(trade.data)]
         if trade.ref not in self._trades:
             side = "long" if trade.long else "short"
-            self._trades[trade.ref] = (side, abs(trade.size), trade.dtopen, nan, nan, trade.price, nan, nan)
+            self._trades[trade.ref] = (side, abs(trade.size), date, nan, nan, trade.price, nan, nan)
         if trade.isclosed:
             side, size, opened, *_, entry, _, _ = self._trades[trade.ref]
             self._trades[trade.ref] = (
-                *(side, size, opened, trade.dtclose, float(trade.barlen), entry),
+                *(side, size, opened, date, float(trade.barlen), entry),
                 *(trade.pnl, trade.pnlcomm),
             )
 

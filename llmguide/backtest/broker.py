@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Any
+from typing import Any, ClassVar
 
 import backtrader as bt
 
@@ -30,18 +30,22 @@ class CloseFillBroker(bt.brokers.BackBroker):
     - Notifications reach a strategy at its next bar, as usual; `deliver` hands them out at once.
     """
 
-    params = (("coc", True),)
+    params: ClassVar[Any] = (("coc", True),)
 
     def submit(self, order: Any, check: bool = True) -> Any:
-        """Accept an order, and execute it if it is a market order (or the bracket whose entry is one)."""
-        answer = super().submit(order, check=check and not self._reduces(order))
-        if not order.transmit:
+        """Take an order, and execute it if it is a market order (or the last of a bracket whose entry is one)."""
+        if self._reduces(order):
+            check = False
+            order.submit(self)
+            self.notify(order)
+        answer = super().submit(order, check=check)
+        entry = order.parent or order
+        if not (order.transmit and self._fills_now(entry)):
             return answer
-        loan = ROUNDING * (abs(self.cash) + abs(order.created.size * order.created.pclose))
+        loan = ROUNDING * (abs(self.cash) + abs(entry.created.size * entry.created.pclose))
         self.cash += loan
         self.check_submitted()
-        entry = order.parent or order
-        if self._fills_now(entry):
+        if entry.status == bt.Order.Accepted:
             self.pending.remove(entry)  # as `next` does: what is pending while it executes would be cancelled with it
             self._try_exec(entry)
             if entry.alive():
@@ -59,8 +63,9 @@ class CloseFillBroker(bt.brokers.BackBroker):
         Call it at the end of `next`: a fill is then notified, and drawn by the observers, on the bar on which it
         happened, which for the last bar is the only chance.
         """
-        mine = [order for order in self.notifs if order.owner is strategy]
-        self.notifs = deque(order for order in self.notifs if order.owner is not strategy)
+        waiting = list(self.notifs)
+        mine = [order for order in waiting if order.owner is strategy]
+        self.notifs: deque[Any] = deque(order for order in waiting if order.owner is not strategy)
         settings = self.cerebro.p
         before, settings.quicknotify = settings.quicknotify, True  # else it would be kept for the next bar, and lost
         try:
@@ -70,17 +75,13 @@ class CloseFillBroker(bt.brokers.BackBroker):
             settings.quicknotify = before
 
     def _fills_now(self, order: Any) -> bool:
-        return bool(
-            self.p.coc
-            and order.exectype == bt.Order.Market
-            and order.status == bt.Order.Accepted
-            and order.active()
-            and order.info.get("coc", True)
-        )
+        is_new = order.status in (bt.Order.Submitted, bt.Order.Accepted) and order.active()
+        return bool(self.p.coc and is_new and order.exectype == bt.Order.Market and order.info.get("coc", True))
 
     def _reduces(self, order: Any) -> bool:
         size = self.positions[order.data].size
-        return bool(order.exectype == bt.Order.Market and order.size * size < 0 and abs(order.size) <= abs(size))
+        alone = order.exectype == bt.Order.Market and order.parent is None and order.transmit
+        return bool(alone and order.size * size < 0 and abs(order.size) <= abs(size))
 
 
 def use_close_fills(cerebro: Any) -> CloseFillBroker:

@@ -35,7 +35,9 @@ class BarsData(bt.feed.DataBase):
         super().start()
         bars = self.p.dataname
         dates = [bt.date2num(date) for date in bars.index.to_pydatetime()]
-        self._rows = iter(zip(dates, *(np.asarray(bars[name], dtype=np.float64).tolist() for name in COLUMNS), strict=True))
+        self._rows = iter(
+            zip(dates, *(np.asarray(bars[name], dtype=np.float64).tolist() for name in COLUMNS), strict=True)
+        )
 
     def _load(self) -> bool:
         row: tuple[Any, ...] | None = next(self._rows, None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, ClassVar
+
 import backtrader as bt
 
 __all__ = ["GuidanceAction"]
@@ -16,9 +18,14 @@ class GuidanceAction(bt.Observer):
     """
 
     _stclock = True
-    lines = ("tau", "direction", "side")
-    plotinfo = {"plot": True, "subplot": True, "plotname": "Guidance and action", "plotyhlines": [-1.0, 0.0, 1.0]}
-    plotlines = {
+    lines: ClassVar[Any] = ("tau", "direction", "side")
+    plotinfo: ClassVar[Any] = {
+        "plot": True,
+        "subplot": True,
+        "plotname": "Guidance and action",
+        "plotyhlines": [-1.0, 0.0, 1.0],
+    }
+    plotlines: ClassVar[Any] = {
         "tau": {"color": "tab:blue", "drawstyle": "steps-post"},
         "direction": {"_plotskip": True},
         "side": {"color": "black", "drawstyle": "steps-post", "alpha": 0.6},
@@ -27,9 +34,9 @@ class GuidanceAction(bt.Observer):
     def next(self) -> None:
         """Read the current bar."""
         strategy = self._owner
-        guidance = strategy.__dict__.get("guidance")
-        if guidance is not None and len(guidance):
-            self.lines.tau[0] = guidance.lines.tau[0]
-            self.lines.direction[0] = guidance.lines.direction[0]
-        size = strategy.getposition(strategy.__dict__.get("traded", self.data)).size
-        self.lines.side[0] = strategy.__dict__.get("side", (size > 0) - (size < 0))
+        lines = getattr(getattr(strategy, "guidance", None), "lines", None)
+        if lines is not None and len(lines):
+            self.lines.tau[0] = lines.tau[0]
+            self.lines.direction[0] = lines.direction[0]
+        size = strategy.getposition(getattr(strategy, "traded", self.data)).size
+        self.lines.side[0] = getattr(strategy, "side", (size > 0) - (size < 0))

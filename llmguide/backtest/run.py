@@ -82,7 +82,9 @@ def make_cerebro(
     known = list(strategy.params._getkeys())
     for name in params:
         if name not in known:
-            raise LlmguideError(f"{strategy.__name__} has no parameter {name!r}, only {known}{did_you_mean(name, known)}")
+            raise LlmguideError(
+                f"{strategy.__name__} has no parameter {name!r}, only {known}{did_you_mean(name, known)}"
+            )
     cerebro = bt.Cerebro(stdstats=False)
     if fill == "close":
         cerebro.broker = CloseFillBroker()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from llmguide.errors import DataError, did_you_mean
 from llmguide.trading.simulate import returns_of
@@ -60,4 +61,5 @@ def read_returns(path: Path, *, returns: str | None = None, value: str | None = 
         raise DataError(f"column {name!r} of {path} is not numeric ({error})") from error
     if value is None:
         return series
-    return pd.Series(returns_of(series.to_numpy(dtype=np.float64)), index=series.index, name=name)
+    numbers: NDArray[np.float64] = np.asarray(series, dtype=np.float64)
+    return pd.Series(returns_of(numbers), index=series.index, name=name)

@@ -175,7 +175,7 @@ def test_wrong_input_is_refused(guidance):
         compare(TEST, TRAIN, guidance, **SETTINGS)
     with pytest.raises(GuidanceError, match=r"arms \['hybrid', 'llm'\] need guidance"):
         compare(TRAIN, TEST, None, **SETTINGS)
-    with pytest.raises(LlmguideError, match="unknown arm 'hybird'.*did you mean 'hybrid'"):
+    with pytest.raises(LlmguideError, match=r"unknown arm 'hybird'.*did you mean 'hybrid'"):
         compare(TRAIN, TEST, guidance, **SETTINGS | {"arms": ("hybird",)})
 
 

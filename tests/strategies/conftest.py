@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -47,7 +49,7 @@ def _agent(scaler_bars: pd.DataFrame, *, guided: bool, seed: int = 0, lookback: 
     config = DQNConfig(lookback=lookback, smoothing=smoothing, hidden=16)
     sizes = [observation_size(lookback, guided=guided), 16, 16, 16, 16, 2]
     weights = {}
-    for layer, (inputs, outputs) in enumerate(zip(sizes, sizes[1:], strict=False), start=1):
+    for layer, (inputs, outputs) in enumerate(pairwise(sizes), start=1):
         weights[f"fc{layer}.weight"] = random.normal(0.0, np.sqrt(2.0 / inputs), (inputs, outputs))
         weights[f"fc{layer}.bias"] = random.normal(0.0, 0.1, outputs)
         if layer < 5:

@@ -101,9 +101,7 @@ def test_another_feed_changes_nothing(case, make_bars, mode, position):
     feeds = {"other": BarsData(dataname=other), "ours": BarsData(dataname=bars)}
     if position == 0:
         feeds = dict(reversed(feeds.items()))
-    ran, values = run(
-        feeds, LLMGuidedDQN, cerebro=bt.Cerebro(**mode), feed="ours", model=agent, guidance=guidance
-    )
+    ran, values = run(feeds, LLMGuidedDQN, cerebro=bt.Cerebro(**mode), feed="ours", model=agent, guidance=guidance)
     assert decisions_of(ran).tolist() == decisions.tolist()
     np.testing.assert_allclose(values["value"], account["value"], rtol=1e-12)
     assert values.index.equals(bars.index)
@@ -148,7 +146,7 @@ def test_weeks_can_be_traded_beside_the_days_that_they_are_made_of(weeks, mode):
     daily = BarsData(dataname=days)
     cerebro.adddata(daily, name="days")
     cerebro.resampledata(daily, timeframe=bt.TimeFrame.Weeks, name="weeks")
-    ran, values = run({}, LLMGuidedDQN, cerebro=cerebro, feed="weeks", model=agent, guidance=guidance)
+    ran, _ = run({}, LLMGuidedDQN, cerebro=cerebro, feed="weeks", model=agent, guidance=guidance)
     # Without preloading a resampled bar arrives with the first day after it; the last week may never arrive.
     expected = agent.decide(bars, guidance.tau(bars.index))[: len(ran.decision_log)]
     assert len(ran.decision_log) >= len(bars) - 31
