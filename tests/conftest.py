@@ -7,6 +7,11 @@ import warnings
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# No deadline: the first example may compile a kernel. In CI the same examples every time; at home new ones.
+settings.register_profile("house", deadline=None, derandomize=bool(os.environ.get("CI")))
+settings.load_profile("house")
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("LLMGUIDE_DATA", ROOT.parent / "shared" / "data" / "tdqn"))

