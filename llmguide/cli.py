@@ -168,7 +168,7 @@ def train(
     from llmguide.experiments.arms import ARMS
     from llmguide.experiments.run_folder import RunFolder
     from llmguide.experiments.settings import describe_run
-    from llmguide.experiments.training import train_arm
+    from llmguide.experiments.train_arm import train_arm
     from llmguide.rl.config import DQNConfig
     from llmguide.rl.training import as_seeds
 

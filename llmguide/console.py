@@ -19,7 +19,7 @@ from llmguide.errors import DataWarning
 if TYPE_CHECKING:
     import pandas as pd
 
-    from llmguide.experiments.compare import Comparison
+    from llmguide.experiments.comparison import Comparison
 
 __all__ = ["Interrupted", "err", "notes", "out", "print_comparison", "print_json", "print_table", "resumable"]
 

@@ -6,135 +6,25 @@ Every arm is evaluated in Backtrader at close fills. Training arms use the same 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from llmguide.backtest import BacktestResult, run_backtest
 from llmguide.errors import DataError, GuidanceError
 from llmguide.experiments.arms import ARMS, Arm, choose_arms
+from llmguide.experiments.comparison import Comparison
 from llmguide.experiments.run_folder import RunFolder
 from llmguide.experiments.settings import describe_run
-from llmguide.experiments.training import train_arm
+from llmguide.experiments.train_arm import train_arm
 from llmguide.experiments.usage import Usage, measure_usage
 from llmguide.guidance import Guidance
-from llmguide.rl.agent import SIDES, Agent
+from llmguide.rl.agent import Agent
 from llmguide.rl.config import DQNConfig
 from llmguide.rl.training import Agents, as_seeds
-from llmguide.stats import paired_t
 
-__all__ = ["Comparison", "compare"]
-
-MEASURES = ("sr", "mdd")
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """What came of every arm and seed.
-
-    Attributes:
-        runs: one row per arm and seed (seed -1 where there is nothing random): ``sr`` and ``mdd`` on the test bars
-        (annual
-            Sharpe ratio, positive fraction), ``final_value``, ``trades`` (positions opened), ``exposure`` (share of
-            bars with shares held) and how the guidance was used (see `llmguide.experiments.usage`).
-        results: the backtests by arm and seed.
-        agents: the trained agents by arm.
-        train, test, guidance: what it was made from.
-        settings: everything that shaped it, with versions and hashes of the data.
-    """
-
-    runs: pd.DataFrame
-    results: Mapping[tuple[str, int], BacktestResult]
-    agents: Mapping[str, Agents]
-    train: pd.DataFrame
-    test: pd.DataFrame
-    guidance: Guidance | None
-    settings: Mapping[str, Any]
-
-    @property
-    def arms(self) -> tuple[str, ...]:
-        """Names of the arms, in the order asked for."""
-        return tuple(dict.fromkeys(self.runs["arm"]))
-
-    @property
-    def table(self) -> pd.DataFrame:
-        """One row per arm: mean and standard deviation (ddof 1) over seeds of SR and MDD, mean trades and exposure."""
-        groups = self.runs.groupby("arm", sort=False)
-        columns = {
-            "sr_mean": groups["sr"].mean(),
-            "sr_std": groups["sr"].std(),
-            "mdd_mean": groups["mdd"].mean(),
-            "mdd_std": groups["mdd"].std(),
-            "trades_mean": groups["trades"].mean(),
-            "exposure_mean": groups["exposure"].mean(),
-            "seeds": [int(size) if ARMS[str(arm)].trained else 0 for arm, size in groups.size().items()],
-        }
-        return pd.DataFrame(columns)
-
-    @property
-    def tests(self) -> pd.DataFrame:
-        """Two-sided paired t tests over seeds of the first trained arm against every other arm.
-
-        An arm without seeds has the same value in every pair. Columns measure, arm_a, arm_b, mean_difference (a - b),
-        t, p and n; t and p are NaN where they are undefined.
-        """
-        columns = ["measure", "arm_a", "arm_b", "mean_difference", "t", "p", "n"]
-        first = next((arm for arm in self.arms if ARMS[arm].trained), None)
-        rows = []
-        for measure in MEASURES if first else ():
-            ours = self._by_seed(str(first), measure)
-            for other in self.arms:
-                if other != first:
-                    theirs = self._by_seed(other, measure)
-                    outcome = paired_t(ours, np.broadcast_to(theirs, ours.shape))
-                    rows.append(
-                        (measure, first, other, outcome.mean_difference, outcome.statistic, outcome.p, outcome.n)
-                    )
-        return pd.DataFrame(rows, columns=columns)
-
-    @property
-    def usage(self) -> pd.DataFrame:
-        """How each arm uses the guidance, means over seeds; empty without guidance."""
-        if self.guidance is None:
-            return pd.DataFrame(columns=list(Usage._fields))
-        return self.runs.groupby("arm", sort=False)[list(Usage._fields)].mean().dropna(how="all")
-
-    @property
-    def curves(self) -> pd.DataFrame:
-        """Sharpe ratio of every trained arm after every episode (see `llmguide.rl.training.Agents.curves`)."""
-        frames = [agents.curves.assign(arm=arm) for arm, agents in self.agents.items()]
-        return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
-
-    def values(self, arm: str) -> pd.DataFrame:
-        """Return the value after each test bar, one column per seed."""
-        return pd.DataFrame({seed: r.values for (name, seed), r in self.results.items() if name == arm})
-
-    def sides(self, arm: str) -> pd.DataFrame:
-        """Return the side held after each test bar (+1, 0, -1), one column per seed."""
-        return pd.DataFrame({seed: r.sides for (name, seed), r in self.results.items() if name == arm})
-
-    def q_values(self, arm: str) -> pd.DataFrame:
-        """Return the first seed's Q-values on each test bar for the side held before it: columns q_long, q_short."""
-        agent = self.agents[arm][0]
-        tau = self.guidance.tau(pd.DatetimeIndex(self.test.index)) if agent.guided and self.guidance else None
-        start = agent.config.lookback
-        table = agent.q_table(self.test, tau)
-        before = self.results[arm, agent.seed].sides.shift(1).iloc[start:]
-        chosen = table[np.arange(len(table)), [SIDES.index(int(side)) for side in before]]
-        return pd.DataFrame(chosen, index=self.test.index[start:], columns=["q_short", "q_long"])
-
-    def write(self, folder: Path | str) -> Path:
-        """Write the run folder and return the path of its ``report.html``."""
-        from llmguide.experiments.write import write_comparison  # it reads comparisons
-
-        return write_comparison(self, Path(folder))
-
-    def _by_seed(self, arm: str, measure: str) -> np.ndarray[Any, Any]:
-        rows = self.runs[self.runs["arm"] == arm].sort_values("seed")
-        return rows[measure].to_numpy(dtype=np.float64)
+__all__ = ["compare"]
 
 
 def compare(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import platform
+from importlib.metadata import version
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from llmguide._version import __version__
@@ -15,6 +15,9 @@ from llmguide.hashing import hash_bars
 from llmguide.rl.config import DQNConfig
 
 __all__ = ["describe_run"]
+
+LIBRARIES = ("torch", "numpy", "pandas", "numba", "backtrader", "TA-Lib", "quantstats")
+"""Whose versions a run records."""
 
 
 def describe_run(
@@ -44,7 +47,8 @@ def describe_run(
             "uses_future": guidance.uses_future,
             "sha256": guidance.hash,
         },
-        "versions": {"llmguide": __version__, "python": platform.python_version(), "numpy": np.__version__},
+        "versions": {"llmguide": __version__, "python": platform.python_version()}
+        | {name: version(name) for name in LIBRARIES},
     }
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from llmguide.experiments.compare import Comparison
 from llmguide.experiments.run_folder import RunFolder
 from llmguide.files import write_csv, write_parquet
 from llmguide.report.page import ReportData, write_report
 from llmguide.report.tearsheet import tearsheet
+
+if TYPE_CHECKING:
+    from llmguide.experiments.comparison import Comparison
 
 __all__ = ["report_data", "write_comparison"]
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, overload
+from typing import Any, overload
 
 import numpy as np
 import pandas as pd
@@ -26,20 +26,13 @@ from llmguide.rl.course import Course
 from llmguide.rl.evaluation import follow
 from llmguide.rl.progress import TrainingBar
 from llmguide.rl.runs import EpisodeEnd, Tick, planned_steps, train_runs
-from llmguide.trading.observation import Scaler
+from llmguide.trading.observation import GuidanceLine, Scaler
 from llmguide.trading.simulate import closes, returns_of
 
-__all__ = ["Agents", "GuidanceLine", "as_seeds", "train_dqn", "training_data"]
+__all__ = ["Agents", "as_seeds", "train_dqn", "training_data"]
 
 BLOCK = {"cpu": 4, "cuda": 64}
 """Seeds that train side by side: on a processor as many as its caches hold, on a GPU as many as fill it."""
-
-
-class GuidanceLine(Protocol):
-    """What training needs of a guidance table."""
-
-    def tau(self, index: pd.DatetimeIndex) -> NDArray[np.float64]:
-        """Return tau in force at every bar."""
 
 
 @dataclass(frozen=True)

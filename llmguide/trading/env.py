@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -14,6 +14,7 @@ from llmguide.trading import account
 from llmguide.trading.observation import (
     LOOKBACK,
     SMOOTHING,
+    GuidanceLine,
     MarketArrays,
     Scaler,
     market_features,
@@ -24,13 +25,6 @@ from llmguide.trading.observation import (
 from llmguide.trading.simulate import check_account, closes
 
 __all__ = ["TradingEnv"]
-
-
-class GuidanceLine(Protocol):
-    """What the environment needs of a guidance table."""
-
-    def tau(self, index: pd.DatetimeIndex) -> NDArray[np.float64]:
-        """Return tau in force at every bar."""
 
 
 class TradingEnv(gymnasium.Env[NDArray[np.float32], np.int64]):

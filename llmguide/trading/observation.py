@@ -14,7 +14,7 @@ Source: arXiv 2004.06627, section 4; arXiv 2508.02366, section II (tau).
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import pandas as pd
@@ -25,6 +25,7 @@ from llmguide.errors import DataError
 __all__ = [
     "LOOKBACK",
     "SMOOTHING",
+    "GuidanceLine",
     "MarketArrays",
     "Scaler",
     "market_features",
@@ -36,6 +37,13 @@ __all__ = [
 LOOKBACK = 30
 SMOOTHING = 5
 Array = NDArray[np.float64]
+
+
+class GuidanceLine(Protocol):
+    """What an observer needs of a guidance table."""
+
+    def tau(self, index: pd.DatetimeIndex) -> NDArray[np.float64]:
+        """Return tau in force at every bar."""
 
 
 class MarketArrays(NamedTuple):
