@@ -6,6 +6,10 @@ import os
 import warnings
 from pathlib import Path
 
+# Before the first library is loaded: tests are many small pieces of arithmetic, which threads only slow down.
+for variable in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):
+    os.environ.setdefault(variable, "1")
+
 import pytest
 from hypothesis import settings
 

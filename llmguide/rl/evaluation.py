@@ -40,5 +40,5 @@ def follow(agent: Agent, bars: pd.DataFrame, tau: NDArray[np.float64] | None, *,
     if training:
         prices = np.ascontiguousarray(smooth(prices, agent.config.smoothing))
     config = agent.config
-    values = account.rollout(prices, decisions[None], config.cash, config.cost, config.lookback)[0]
-    return Path(decisions, values)
+    side, shares, cash, _ = account.trajectory(prices, decisions, config.cash, config.cost, config.lookback)
+    return Path(decisions, cash + side * shares * prices)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -80,12 +80,12 @@ def _shift(z: Tensor, bits: int) -> Tensor:
     return (z >> bits) & ((1 << (64 - bits)) - 1)
 
 
-@njit(cache=True, parallel=True)
+@njit(cache=True, nogil=True)
 def _fill(
     keys: NDArray[np.uint64], first: np.uint64, threshold: np.uint32, factor: np.float32, out: NDArray[np.float32]
 ) -> None:
     seeds, count = out.shape
-    for seed in prange(seeds):
+    for seed in range(seeds):
         for i in range(count // 2):
             z = keys[seed] + (first + np.uint64(i)) * np.uint64(GOLDEN)
             z = (z ^ (z >> np.uint64(30))) * np.uint64(MIX1)

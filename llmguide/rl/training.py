@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import platform
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,15 +24,13 @@ from llmguide.rl.checkpoint import save_agent
 from llmguide.rl.config import DQNConfig
 from llmguide.rl.course import Course
 from llmguide.rl.evaluation import follow
+from llmguide.rl.parallel import train_seeds
 from llmguide.rl.progress import TrainingBar
-from llmguide.rl.runs import EpisodeEnd, Tick, planned_steps, train_runs
+from llmguide.rl.runs import EpisodeEnd, planned_steps
 from llmguide.trading.observation import GuidanceLine, Scaler
 from llmguide.trading.simulate import closes, returns_of
 
 __all__ = ["Agents", "as_seeds", "train_dqn", "training_data"]
-
-BLOCK = {"cpu": 4, "cuda": 64}
-"""Seeds that train side by side: on a processor as many as its caches hold, on a GPU as many as fill it."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +134,7 @@ def train_dqn(
         bar = stack.enter_context(TrainingBar()) if progress is True else progress or None
         if bar is not None:
             bar.begin(title, steps=planned_steps(course, chosen, episodes), episodes=len(chosen) * episodes)
-        for event in _blocks(course, chosen, episodes, place):
+        for event in train_seeds(course, chosen, episodes, place):
             if bar is not None:
                 bar(event)
             if not isinstance(event, EpisodeEnd):
@@ -156,12 +154,6 @@ def as_seeds(seeds: int | Sequence[int]) -> list[int]:
     if not chosen or min(chosen) < 0 or len(set(chosen)) < len(chosen):
         raise ModelError(f"seeds are a positive number of runs, or different numbers from 0 on; got {seeds!r}")
     return chosen
-
-
-def _blocks(course: Course, seeds: list[int], episodes: int, device: torch.device) -> Iterator[Tick | EpisodeEnd]:
-    size = BLOCK[device.type]
-    for begin in range(0, len(seeds), size):
-        yield from train_runs(course, seeds[begin : begin + size], episodes, device)
 
 
 def _finite(number: float) -> float | None:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from llmguide import Guidance, sample_bars, simulate, train_dqn
 from llmguide.errors import ModelError
 from llmguide.rl.config import DQNConfig
+from llmguide.rl.course import Course
 from llmguide.rl.evaluation import follow
+from llmguide.rl.parallel import train_seeds
 from llmguide.rl.replay import Replay
+from llmguide.rl.runs import EpisodeEnd, Tick, planned_steps, train_runs
+from llmguide.trading.observation import Scaler
 
 SMALL = DQNConfig(hidden=32, batch=16, target_update=50)
 BARS = sample_bars(years=1, seed=2)
@@ -30,17 +37,60 @@ def test_the_same_seed_gives_the_same_agent_and_another_seed_another():
     assert not same(first, other)
 
 
-def test_a_seed_is_bit_identical_alone_and_among_others_that_finish_earlier_or_later():
-    together = train_dqn(BARS, always_long(BARS), seeds=[3, 1, 7, 12], episodes=3, config=SMALL)
-    for agent in together:
-        alone = train_dqn(BARS, always_long(BARS), seeds=[agent.seed], episodes=3, config=SMALL)[0]
-        assert same(agent, alone)
+def as_one_batch(seeds, episodes, *, tau=None, config=SMALL):
+    """Train all seeds in one batched network, as a GPU does; the final weights by seed."""
+    course = Course.lay(BARS, tau, Scaler.fit(BARS), config, torch.device("cpu"))
+    events = train_runs(course, seeds, episodes, torch.device("cpu"))
+    return {e.seed: e.weights for e in events if isinstance(e, EpisodeEnd) and e.finished}
+
+
+def test_a_seed_is_bit_identical_alone_and_in_a_batch_that_others_leave_earlier_or_later():
+    guidance = always_long(BARS)
+    together = as_one_batch([3, 1, 7, 12], 3, tau=guidance.tau(BARS.index))
+    for agent in train_dqn(BARS, guidance, seeds=[12, 3, 1, 7], episodes=3, config=SMALL):
+        assert all(np.array_equal(agent.weights[name], together[agent.seed][name]) for name in agent.weights)
 
 
 @pytest.mark.slow
-def test_a_seed_is_bit_identical_alone_and_among_others_at_the_published_size():
-    together = train_dqn(BARS, seeds=3, episodes=1)
-    assert same(together[2], train_dqn(BARS, seeds=[2], episodes=1)[0])
+def test_a_seed_is_bit_identical_alone_and_in_a_batch_at_the_published_size():
+    together = as_one_batch([0, 1, 2], 1, config=DQNConfig())
+    alone = train_dqn(BARS, seeds=[2], episodes=1)[0]
+    assert all(np.array_equal(alone.weights[name], together[2][name]) for name in alone.weights)
+
+
+def test_the_number_of_workers_changes_no_bit():
+    course = Course.lay(BARS, None, Scaler.fit(BARS), SMALL, torch.device("cpu"))
+    outcomes = []
+    for workers in (1, 3):
+        events = train_seeds(course, [0, 1, 2, 3], 2, torch.device("cpu"), workers=workers)
+        outcomes.append({(e.seed, e.episode): e.weights["fc5.weight"] for e in events if isinstance(e, EpisodeEnd)})
+    assert outcomes[0].keys() == outcomes[1].keys()
+    assert all(np.array_equal(outcomes[0][key], outcomes[1][key]) for key in outcomes[0])
+
+
+def test_stopping_early_leaves_no_worker_behind_and_gives_torch_its_threads_back():
+    before = torch.get_num_threads()
+    course = Course.lay(BARS, None, Scaler.fit(BARS), SMALL, torch.device("cpu"))
+    events = train_seeds(course, range(6), 50, torch.device("cpu"), workers=2)
+    next(events)
+    events.close()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("llmguide")]
+    assert torch.get_num_threads() == before
+
+
+def test_a_failing_worker_is_the_callers_error(monkeypatch):
+    def fail(*args):
+        raise MemoryError("no room")
+
+    monkeypatch.setattr("llmguide.rl.runs.Replay", fail)
+    with pytest.raises(MemoryError, match="no room"):
+        train_dqn(BARS, seeds=2, episodes=1, config=SMALL, progress=False)
+
+
+def test_the_steps_planned_are_the_steps_taken():
+    course = Course.lay(BARS, None, Scaler.fit(BARS), SMALL, torch.device("cpu"))
+    events = list(train_runs(course, [5, 6], 2, torch.device("cpu")))
+    assert sum(e.steps for e in events if isinstance(e, Tick)) == planned_steps(course, [5, 6], 2)
 
 
 def test_guidance_widens_the_observation_by_one_and_changes_nothing_else():
@@ -128,8 +178,6 @@ def test_the_replay_keeps_the_newest_and_draws_without_repetition():
     ],
 )
 def test_impossible_settings_are_refused(settings, message):
-    import torch
-
     if settings.get("device") == "cuda" and torch.cuda.is_available():
         pytest.skip("this machine has a GPU, so asking for one is right")
     with pytest.raises(ModelError, match=message):

@@ -1,0 +1,110 @@
+"""Every example runs as a user runs it, in a reduced form, without a warning, and shows what it claims."""
+
+from __future__ import annotations
+
+import os
+import re
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from llmguide import sample_bars
+
+FOLDER = Path(__file__).resolve().parents[1] / "examples"
+REDUCED = {
+    "add_to_cerebro": [],
+    "close_fills": [],
+    "compare_arms": ["--seeds", "2", "--episodes", "1", "--hidden", "16"],
+    "guidance_controls": ["--controls", "shuffled", "--hidden", "16"],
+    "tearsheet_from_cerebro": [],
+    "your_own_guidance": [],
+}
+
+
+def run_example(name: str, folder: Path, *more: str) -> str:
+    """Run it in an empty folder and return what it printed."""
+    # One thread: with these tiny networks more of them only wait for each other.
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
+    command = [sys.executable, "-W", "error", str(FOLDER / f"{name}.py"), *REDUCED[name], *more]
+    done = subprocess.run(command, cwd=folder, env=os.environ | threads, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return done.stdout
+
+
+def written(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def test_every_example_has_a_test():
+    assert set(REDUCED) == {path.stem for path in FOLDER.glob("*.py")}
+
+
+def test_an_agent_trades_in_an_ordinary_cerebro_and_no_order_is_rejected(tmp_path):
+    printed = run_example("add_to_cerebro", tmp_path)
+    (value,) = re.findall(r"^final value ([\d,.]+)$", printed, re.MULTILINE)
+    (end,) = re.findall(r"^end_value ([\d,.]+)$", printed, re.MULTILINE)
+    assert float(value.replace(",", "")) == pytest.approx(float(end.replace(",", "")), abs=0.01)
+    assert re.search(r"'Completed': [1-9]", printed)
+    assert "Margin" not in printed
+    assert "Rejected" not in printed
+
+    stored = tmp_path / "runs" / "add_to_cerebro"
+    files = [str(stored / "test.csv"), "--model", str(stored / "hybrid-0.safetensors")]
+    again = run_example("add_to_cerebro", tmp_path, *files, "--guidance", str(stored / "guidance.parquet"))
+    assert again == printed
+
+
+def test_close_fills_reproduce_the_account_and_the_next_open_does_not(tmp_path):
+    printed = run_example("close_fills", tmp_path)
+    rows = [line.split() for line in printed.splitlines() if re.match(r"\d{4}-", line)]
+    assert len(rows) > 3
+    assert all(cerebro == simulated for _, cerebro, simulated, _ in rows)
+    assert any(following != simulated for _, _, simulated, following in rows)
+    assert written(tmp_path) == set()
+
+
+def test_guidance_of_ones_own_is_stored_and_followed(tmp_path):
+    printed = run_example("your_own_guidance", tmp_path, "--out", "mine")
+    assert re.search(r"Sharpe ratio -?\d", printed)
+    assert written(tmp_path) == {"mine/momentum.parquet"}
+
+
+def test_guidance_of_ones_own_sees_no_bar_from_its_issue_on():
+    momentum = runpy.run_path(str(FOLDER / "your_own_guidance.py"))["momentum"]
+    bars = sample_bars(years=2)
+    table = momentum(bars)
+    assert len(table.rows) > 4
+    for row in table.rows:
+        changed = bars.copy()
+        changed.loc[row.issued_at :, ["open", "high", "low", "close"]] *= np.e
+        assert row in momentum(changed).rows
+
+
+def test_a_tearsheet_comes_from_backtraders_own_analyzer(tmp_path):
+    printed = run_example("tearsheet_from_cerebro", tmp_path, "--out", "page.html")
+    assert printed.startswith("page.html: Sharpe ratio ")
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "Crossing means" in page
+    assert "Benchmark" in page
+    assert written(tmp_path) == {"page.html"}
+
+
+@pytest.mark.slow
+def test_the_arms_are_compared_and_reported(tmp_path):
+    printed = run_example("compare_arms", tmp_path, "--out", "compared")
+    for arm in ("hybrid", "rl", "llm", "hold", "sell"):
+        assert re.search(rf"^{arm} .*\d", printed, re.MULTILINE)
+    assert printed.splitlines()[-1] == "report: compared/report.html"
+    assert (tmp_path / "compared" / "report.html").is_file()
+
+
+@pytest.mark.slow
+def test_guidance_controls_share_the_agents_without_guidance(tmp_path):
+    printed = run_example("guidance_controls", tmp_path, "--out", "controls")
+    assert re.search(r"^shuffled .*\d", printed, re.MULTILINE)
+    assert {name for name in written(tmp_path) if not name.startswith("controls/shuffled/")} == set()
