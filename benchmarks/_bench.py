@@ -11,6 +11,7 @@ import gc
 import json
 import os
 import platform
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -21,9 +22,12 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
+from threadpoolctl import threadpool_limits
 
-__all__ = ["Figure", "Options", "machine", "print_figures", "rates", "run"]
+__all__ = ["Figure", "Options", "publish", "rates", "read_options", "run"]
 
+STEADY = 1.5
+"""Largest rate / smallest among the repeats of a machine that does nothing else."""
 LIBRARIES = ("numpy", "numba", "torch", "backtrader", "vectorbt", "stable-baselines3")
 
 
@@ -35,7 +39,8 @@ class Figure:
         name: what is counted, and under which conditions.
         rate, peer_rate: per second, medians over the repeats.
         peer: what it is compared with.
-        ratio: median over the repeats of rate / peer_rate: the two of a repeat were measured next to each other.
+        ratio: median over the repeats of rate / peer_rate: the two of a repeat were measured shortly after each other.
+        spread: largest rate / smallest among the repeats, of whichever of the two varied more.
     """
 
     name: str
@@ -43,13 +48,15 @@ class Figure:
     peer: str
     peer_rate: float
     ratio: float
+    spread: float
 
     @classmethod
     def of(cls, name: str, measured: NDArray[np.float64], peer: str, of_peer: NDArray[np.float64]) -> Figure:
         """Make it from the rates of every repeat."""
         medians = (float(np.median(values)) for values in (measured, of_peer, measured / of_peer))
         rate, peer_rate, ratio = medians
-        return cls(name, rate, peer, peer_rate, ratio)
+        spread = max(float(values.max() / values.min()) for values in (measured, of_peer))
+        return cls(name, rate, peer, peer_rate, ratio, spread)
 
 
 @dataclass(frozen=True)
@@ -59,12 +66,14 @@ class Options:
     Attributes:
         quick: so little work that the figures mean nothing: shows that everything runs.
         repeats: measurements of each contender.
-        threads: of numba and torch.
+        threads: of numba, torch and NumPy's linear algebra.
+        json: a file to write the figures to.
     """
 
     quick: bool
     repeats: int
     threads: int
+    json: Path | None
 
 
 def rates(contenders: Mapping[str, Callable[[], int]], repeats: int) -> dict[str, NDArray[np.float64]]:
@@ -87,37 +96,52 @@ def rates(contenders: Mapping[str, Callable[[], int]], repeats: int) -> dict[str
 
 def run(description: str | None, measure: Callable[[Options], Sequence[Figure]]) -> None:
     """Read the command line, measure, print the table."""
+    options = read_options(description)
+    with threadpool_limits(options.threads):
+        for library in ("numba", "torch"):
+            if library in sys.modules:
+                sys.modules[library].set_num_threads(options.threads)
+        figures = measure(options)
+    publish((description or "").partition("\n")[0], figures, options)
+
+
+def read_options(description: str | None) -> Options:
+    """Read the command line, which is the same for every benchmark."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="see that it runs; the figures mean nothing")
     parser.add_argument("--repeats", type=int, help="measurements of each contender (default 7, quick 2)")
-    parser.add_argument("--threads", type=int, default=cpus(), help="threads of numba and torch (default all)")
+    parser.add_argument("--threads", type=int, default=cpus(), help="of numba, torch and NumPy (default all)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to a file as well")
     given = parser.parse_args()
+    repeats = (2 if given.quick else 7) if given.repeats is None else given.repeats
     if not 1 <= given.threads <= cpus():
-        parser.error(f"--threads lies between 1 and {cpus()} here, got {given.threads}")
-    if given.repeats is not None and given.repeats < 1:
-        parser.error(f"--repeats is at least 1, got {given.repeats}")
-    options = Options(given.quick, given.repeats or (2 if given.quick else 7), given.threads)
-
-    figures = measure(options)
-    print_figures((description or "").partition("\n")[0], figures)
-    Console(highlight=False, soft_wrap=True).print(f"{machine()}; {options.threads} used, {options.repeats} repeats")
-    if given.json is not None:
-        given.json.write_text(json.dumps([asdict(figure) for figure in figures], indent=2), encoding="utf-8")
+        parser.error(f"--threads lies between 1 and {cpus()} on this machine, got {given.threads}")
+    if repeats < 1:
+        parser.error(f"--repeats is at least 1, got {repeats}")
+    return Options(given.quick, repeats, given.threads, given.json)
 
 
-def print_figures(title: str, figures: Sequence[Figure]) -> None:
-    """Print figures as a table."""
+def publish(title: str, figures: Sequence[Figure], options: Options) -> None:
+    """Print figures as a table, with what they depend on below, and write them to a file if one was named."""
+    if options.json is not None:
+        options.json.write_text(json.dumps([asdict(figure) for figure in figures], indent=2), encoding="utf-8")
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=120)
-    console.print(f"\n{title}", style="bold", soft_wrap=True)
     table = Table()
     for heading in ("figure", "per second", "peer or limit", "per second", "ratio"):
         table.add_column(heading, justify="left" if heading in ("figure", "peer or limit") else "right")
     for figure in figures:
         table.add_row(figure.name, short(figure.rate), figure.peer, short(figure.peer_rate), short(figure.ratio))
+    console.print(f"\n{title}", style="bold", soft_wrap=True)
     console.print(table)
+    console.print(f"{machine()}; threads: {options.threads}, repeats: {options.repeats}", soft_wrap=True)
+    unsteady = [figure.name for figure in figures if figure.spread > STEADY]
+    if options.quick:
+        console.print("--quick: these figures only show that everything runs")
+    elif unsteady:
+        names = "; ".join(dict.fromkeys(unsteady))
+        console.print(f"the repeats vary by more than {STEADY:g} times, as on a busy machine: {names}", soft_wrap=True)
 
 
 def short(number: float) -> str:

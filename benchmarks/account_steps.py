@@ -14,6 +14,7 @@ contender runs once before.
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numba
 import numpy as np
@@ -89,21 +90,19 @@ def measure(options: Options) -> list[Figure]:
     np.testing.assert_allclose([plain_python(price_list, script) for script in scripts], ours, rtol=1e-9)
     np.testing.assert_allclose(keep_books(bars["close"], amounts).T, ours, rtol=1e-9)
 
+    threads = {f"{count} thread{'s' * (count > 1)}": count for count in sorted({1, options.threads})}
     measured = rates(
         {
-            "one": lambda: roll(1),
-            "all": lambda: roll(options.threads),
+            **{name: partial(roll, count) for name, count in threads.items()},
             "python": lambda: len([plain_python(price_list, script) for script in scripts]) * steps,
             "vectorbt": lambda: keep_books(bars["close"], amounts).shape[1] * steps,
         },
         options.repeats,
     )
-    peers = {"plain Python": measured["python"], "vectorbt from_orders": measured["vectorbt"]}
-    threads = {"1 thread": measured["one"], f"{options.threads} threads": measured["all"]}
     return [
-        Figure.of(f"account steps, {count}", mine, peer, theirs)
-        for count, mine in threads.items()
-        for peer, theirs in peers.items()
+        Figure.of(f"account steps, {name}", measured[name], peer, measured[key])
+        for name in threads
+        for peer, key in (("plain Python", "python"), ("vectorbt from_orders", "vectorbt"))
     ]
 
 

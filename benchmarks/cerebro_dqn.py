@@ -18,9 +18,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 import backtrader as bt
-import numba
 import pandas as pd
-import torch
 from _bench import Figure, Options, rates, run
 
 from llmguide import guide, sample_bars, train_dqn
@@ -43,8 +41,6 @@ class Scripted(AccountStrategy):
 
 def measure(options: Options) -> list[Figure]:
     """Time them in turn."""
-    torch.set_num_threads(options.threads)
-    numba.set_num_threads(options.threads)
     market = sample_bars(years=4)
     train, test = market.iloc[:-BARS], market.iloc[-BARS:]
     guidance = guide(market, "rules")

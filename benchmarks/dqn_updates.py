@@ -2,27 +2,31 @@
 
     python benchmarks/dqn_updates.py [--quick] [--repeats N] [--threads N]
 
-The published network (117-512-512-512-512-2) and batch (32), on four years of the synthetic market, CPU. One update is
+The published network (117-512-512-512-512-2) and batch (32), on two years of the synthetic market, CPU. An update is
 one seed's gradient step, and with it everything that training does for it: account, replay, dropout, three forward
-passes, backward pass, clipping, Adam. Exploration is at its end value from the first step on, so that every step also
-pays for choosing its action by the network; early in a real run most actions are random and cost less. Seeds train side
-by side in blocks, as `train_dqn` has them. The first updates of each contender, with all compilation, are not measured.
+passes, backward pass, clipping, Adam. What is timed are whole runs of `train_seeds`, as `train_dqn` has them, set-up
+included, on as many workers as there are threads; the seeds are such that all runs are of about equal length.
+Exploration is at its end value from the first step on, so that every step also pays for choosing its action by the
+network; early in a real run most actions are random and cost less. Each contender runs once before, unmeasured.
 
 The limit, "its matrix products alone": `torch.bmm` in float32 on exactly the shapes of an update (0.27 GFLOP: three
-forward passes, gradients of weights and of inputs), for the same blocks of seeds, into memory that is there already.
-The ratio is the share of the time in which a training step does what cannot be left out.
+forward passes, gradients of weights and of inputs), into memory that is there already. They are done in two ways, all
+seeds in one batch on all threads, and every seed by itself on one thread; the faster is the limit. The ratio is the
+share of the time in which training does what cannot be left out.
 
 stable-baselines3: `DQN` on `llmguide.TradingEnv` with a ReLU network of the same layers, the same batch, learning rate
-and exploration, one gradient step per environment step. Less work than ours: no batch norm, no dropout, plain DQN (two
-forward passes instead of three), one stored transition per step instead of two. It trains one seed.
+and exploration, one gradient step per environment step, torch on all threads. Less work than ours: no batch norm, no
+dropout, plain DQN (two forward passes instead of three), one stored transition per step instead of two. It trains one
+seed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
-import numba
+import numpy as np
 import pandas as pd
 import torch
 from _bench import Figure, Options, rates, run
@@ -33,73 +37,77 @@ from llmguide.rl.agent import HIDDEN_LAYERS
 from llmguide.rl.config import DQNConfig
 from llmguide.rl.course import Course
 from llmguide.rl.network import ACTIONS
-from llmguide.rl.runs import TICK, Tick, train_runs
-from llmguide.rl.training import BLOCK
-from llmguide.trading.observation import Scaler, observation_size
+from llmguide.rl.parallel import train_seeds
+from llmguide.rl.runs import EpisodeEnd, planned_steps
+from llmguide.trading.observation import Scaler
 
 SEEDS = (1, 2, 8)
 CPU = torch.device("cpu")
-ENDLESS = 10_000  # episodes
 
 
-def blocks(seeds: int) -> list[range]:
-    """Return the seeds that train side by side."""
-    size = BLOCK["cpu"]
-    return [range(begin, min(begin + size, seeds)) for begin in range(0, seeds, size)]
+def training(course: Course, seeds: Sequence[int], threads: int) -> Callable[[], int]:
+    """Return a function that trains these seeds for an episode and returns the number of updates."""
+
+    def train() -> int:
+        events = train_seeds(course, seeds, 1, CPU, workers=threads)
+        return sum(event.updates for event in events if isinstance(event, EpisodeEnd))
+
+    return train
 
 
-def training(bars: pd.DataFrame, config: DQNConfig, seeds: int, steps: int) -> Callable[[], int]:
-    """Return a function that trains every seed for `steps` more steps and returns the number of updates."""
-    course = Course.lay(bars, None, Scaler.fit(bars), config, CPU)
-    runs = [train_runs(course, block, ENDLESS, CPU) for block in blocks(seeds)]
-
-    def go_on() -> int:
-        updates = 0
-        for block in runs:
-            ticks = 0
-            while ticks * TICK < steps:
-                event = next(block)
-                if isinstance(event, Tick):
-                    updates += event.steps
-                    ticks += 1
-        return updates
-
-    return go_on
+def seeds_of_equal_length(course: Course, count: int, steps: int) -> list[int]:
+    """Return the seeds whose first episode is closest to so many steps."""
+    return sorted(range(40 * count), key=lambda seed: abs(planned_steps(course, [seed], 1) - steps))[:count]
 
 
-def matrix_products(widths: Sequence[int], batch: int, seeds: int, times: int) -> Callable[[], int]:
-    """Return a function that does the matrix products of `times` updates of every seed and returns how many those were.
+class Products:
+    """The matrix products of an update for a batch of seeds, on numbers that nobody reads.
 
     `widths` are those of the network's layers, inputs and outputs included.
     """
-    work = [_Products(widths, batch, len(block)) for block in blocks(seeds)]
-
-    def multiply() -> int:
-        for block in work:
-            for _ in range(times):
-                block.of_one_update()
-        return seeds * times
-
-    return multiply
-
-
-class _Products:
-    """The products of one update of a block of seeds, on numbers that are never read."""
 
     def __init__(self, widths: Sequence[int], batch: int, seeds: int) -> None:
         shapes = list(pairwise(widths))
         self.policy, self.target, self.gradients = ([torch.rand(seeds, *shape) for shape in shapes] for _ in range(3))
         self.values, self.results = ([torch.rand(seeds, batch, width) for width in widths] for _ in range(2))
 
-    def of_one_update(self) -> None:
+    def multiply(self, updates: int) -> None:
+        """Do the products of so many updates of every seed."""
         layers = range(len(self.policy))
-        for network in (self.policy, self.policy, self.target):
-            for layer in layers:
-                torch.bmm(self.values[layer], network[layer], out=self.results[layer + 1])
-        for layer in reversed(layers):
-            torch.bmm(self.values[layer].mT, self.values[layer + 1], out=self.gradients[layer])
-            if layer > 0:
-                torch.bmm(self.values[layer + 1], self.policy[layer].mT, out=self.results[layer])
+        for _ in range(updates):
+            for network in (self.policy, self.policy, self.target):
+                for layer in layers:
+                    torch.bmm(self.values[layer], network[layer], out=self.results[layer + 1])
+            for layer in reversed(layers):
+                torch.bmm(self.values[layer].mT, self.values[layer + 1], out=self.gradients[layer])
+                if layer > 0:
+                    torch.bmm(self.values[layer + 1], self.policy[layer].mT, out=self.results[layer])
+
+
+def batched(widths: Sequence[int], batch: int, seeds: int, updates: int) -> Callable[[], int]:
+    """Return a function that does the products of all seeds together, on all threads."""
+    products = Products(widths, batch, seeds)
+
+    def multiply() -> int:
+        products.multiply(updates)
+        return seeds * updates
+
+    return multiply
+
+
+def one_by_one(widths: Sequence[int], batch: int, seeds: int, updates: int, threads: int) -> Callable[[], int]:
+    """Return a function that does every seed's products on one thread, as many side by side as there are threads."""
+    products = [Products(widths, batch, 1) for _ in range(seeds)]
+
+    def multiply() -> int:
+        torch.set_num_threads(1)
+        with ThreadPoolExecutor(threads) as pool:
+            for done in [pool.submit(seed.multiply, updates) for seed in products]:
+                done.result()
+        torch.set_num_threads(threads)
+        return seeds * updates
+
+    return multiply
 
 
 def stable_baselines(bars: pd.DataFrame, config: DQNConfig, steps: int) -> Callable[[], int]:
@@ -132,25 +140,30 @@ def stable_baselines(bars: pd.DataFrame, config: DQNConfig, steps: int) -> Calla
 
 def measure(options: Options) -> list[Figure]:
     """Time them in turn."""
-    torch.set_num_threads(options.threads)
-    numba.set_num_threads(options.threads)
-    bars = sample_bars(years=4)
+    bars = sample_bars(years=2)
     end = DQNConfig.epsilon_end
     config = DQNConfig(hidden=32, epsilon_start=end) if options.quick else DQNConfig(epsilon_start=end)
-    widths = (observation_size(guided=False), *[config.hidden] * HIDDEN_LAYERS, ACTIONS)
-    steps = {seeds: TICK if options.quick else max(TICK, 4 * TICK // seeds) for seeds in SEEDS}
+    course = Course.lay(bars, None, Scaler.fit(bars), config, CPU)
+    widths = (course.inputs, *[config.hidden] * HIDDEN_LAYERS, ACTIONS)
+    updates, threads = 50 if options.quick else 250, options.threads
 
-    contenders = {"stable-baselines3": stable_baselines(bars, config, 2 * TICK if options.quick else 4 * TICK)}
-    for seeds in SEEDS:
-        contenders[f"training {seeds}"] = training(bars, config, seeds, steps[seeds])
-        contenders[f"products {seeds}"] = matrix_products(widths, config.batch, seeds, steps[seeds])
+    contenders = {"stable-baselines3 DQN, 1 seed": stable_baselines(bars, config, updates)}
+    limits = {}
+    for count in SEEDS:
+        contenders[f"training {count}"] = training(course, seeds_of_equal_length(course, count, updates), threads)
+        together = f"its matrix products alone, {count} batched"
+        apart = f"its matrix products alone, {count} one by one"
+        contenders[together] = batched(widths, config.batch, count, updates)
+        contenders[apart] = one_by_one(widths, config.batch, count, updates, threads)
+        limits[count] = together, apart
     measured = rates(contenders, options.repeats)
 
     figures = []
-    for seeds in SEEDS:
-        name, mine = f"updates, {seeds} seed{'s' * (seeds > 1)}", measured[f"training {seeds}"]
-        figures.append(Figure.of(name, mine, "its matrix products alone (limit)", measured[f"products {seeds}"]))
-        figures.append(Figure.of(name, mine, "stable-baselines3 DQN, 1 seed", measured["stable-baselines3"]))
+    for count in SEEDS:
+        limit = max(limits[count], key=lambda way: np.median(measured[way]))
+        for peer in (limit, "stable-baselines3 DQN, 1 seed"):
+            name = f"updates, {count} seed{'s' * (count > 1)}"
+            figures.append(Figure.of(name, measured[f"training {count}"], peer, measured[peer]))
     return figures
 
 

@@ -6,12 +6,12 @@ import os
 import warnings
 from pathlib import Path
 
+import pytest
+from hypothesis import settings
+
 # Before the first library is loaded: tests are many small pieces of arithmetic, which threads only slow down.
 for variable in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
-
-import pytest
-from hypothesis import settings
 
 # No deadline: the first example may compile a kernel. In CI the same examples every time; at home new ones.
 settings.register_profile("house", deadline=None, derandomize=bool(os.environ.get("CI")))
