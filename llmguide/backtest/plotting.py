@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,8 @@ def save_plot(
     finally:
         for number in set(plt.get_fignums()) - others:
             plt.close(number)
-        matplotlib.use(screen)
+        with suppress(ImportError):  # there is no screen: nothing to go back to
+            matplotlib.use(screen)
     return Path(path)
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import backtrader as bt
 import matplotlib
 import numpy as np
@@ -77,6 +81,20 @@ def test_a_plot_is_written_without_a_screen(guided, tmp_path, suffix):
         drawn = path.read_text()
         for text in ("Guidance and action", "LLM guidance (3 rows)", f"{bars.index[0]:%Y-%m-%d}"):
             assert f"<!-- {text}" in drawn
+
+
+def test_a_script_of_its_own_can_plot_without_a_screen(tmp_path):
+    """In a fresh process Backtrader picks a backend that needs a screen; a test's process has another one already."""
+    code = (
+        "import llmguide\n"
+        "from llmguide.backtest import make_cerebro, save_plot\n"
+        "cerebro = make_cerebro(llmguide.sample_bars(years=1), llmguide.strategies.BuyAndHold)\n"
+        "cerebro.run()\n"
+        "save_plot(cerebro, 'run.png')\n"
+    )
+    without_screen = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY")}
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=without_screen, check=True)
+    assert (tmp_path / "run.png").stat().st_size > 10_000
 
 
 def test_cerebros_own_plot_works_too(guided):
