@@ -94,7 +94,7 @@ def train_dqn(
         title: what stands in front of the bar.
 
     Raises:
-        ModelError: impossible seeds, episodes or device.
+        ModelError: impossible seeds, episodes or device; or guidance without a row for the training bars.
         DataError: too few bars.
 
     Source: arXiv 2004.06627, algorithm 1; arXiv 2508.02366, section II (tau in the observation).
@@ -107,6 +107,11 @@ def train_dqn(
     place = _device(device)
     scaler = Scaler.fit(bars, smoothing=settings.smoothing)
     tau = None if guidance is None else guidance.tau(pd.DatetimeIndex(bars.index))
+    if tau is not None and not tau.any():
+        raise ModelError(
+            "the guidance says nothing on any training bar, so nothing could be learned from it; make a table that covers "
+            "the training bars too"
+        )
     test_tau = None if guidance is None or test is None else guidance.tau(pd.DatetimeIndex(test.index))
     course = Course.lay(bars, tau, scaler, settings, place)
     notes = {

@@ -184,6 +184,12 @@ def test_impossible_settings_are_refused(settings, message):
         train_dqn(BARS, **{"episodes": 1, "config": SMALL} | settings)
 
 
+def test_guidance_that_says_nothing_on_the_training_bars_is_refused():
+    later = Guidance.from_rows(pd.DataFrame({"issued_at": ["2035-01-01"], "direction": [1], "confidence": [3]}))
+    with pytest.raises(ModelError, match="says nothing on any training bar"):
+        train_dqn(BARS, later, seeds=1, episodes=1, config=SMALL)
+
+
 def test_a_wrong_setting_of_the_agent_is_named():
     with pytest.raises(ModelError, match="did you mean 'dropout'"):
         DQNConfig.from_dict({"dropuot": 0.1})
