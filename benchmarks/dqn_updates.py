@@ -145,7 +145,7 @@ def measure(options: Options) -> list[Figure]:
     config = DQNConfig(hidden=32, epsilon_start=end) if options.quick else DQNConfig(epsilon_start=end)
     course = Course.lay(bars, None, Scaler.fit(bars), config, CPU)
     widths = (course.inputs, *[config.hidden] * HIDDEN_LAYERS, ACTIONS)
-    updates, threads = 50 if options.quick else 250, options.threads
+    updates, threads = 50 if options.quick else 200, options.threads
 
     contenders = {"stable-baselines3 DQN, 1 seed": stable_baselines(bars, config, updates)}
     limits = {}

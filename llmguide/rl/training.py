@@ -109,8 +109,8 @@ def train_dqn(
     tau = None if guidance is None else guidance.tau(pd.DatetimeIndex(bars.index))
     if tau is not None and not tau.any():
         raise ModelError(
-            "the guidance says nothing on any training bar, so nothing could be learned from it; make a table that covers "
-            "the training bars too"
+            "the guidance says nothing on any training bar, so nothing could be learned from it; make a table that "
+            "covers the training bars too"
         )
     test_tau = None if guidance is None or test is None else guidance.tau(pd.DatetimeIndex(test.index))
     course = Course.lay(bars, tau, scaler, settings, place)
