@@ -74,7 +74,7 @@ def measure(options: Options) -> list[Figure]:
     orders = len(first.analyzers.orderlog.frame)
     return [
         Figure.of(
-            f"bars, LLMGuidedDQN, {way}",
+            f"Cerebro bars, LLMGuidedDQN, {way}",
             measured[f"LLMGuidedDQN, {way}"],
             f"the same {orders} orders by a script",
             measured[f"script, {way}"],

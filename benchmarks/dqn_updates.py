@@ -9,7 +9,7 @@ included, on as many workers as there are threads; the seeds are such that all r
 Exploration is at its end value from the first step on, so that every step also pays for choosing its action by the
 network; early in a real run most actions are random and cost less. Each contender runs once before, unmeasured.
 
-The limit, "its matrix products alone": `torch.bmm` in float32 on exactly the shapes of an update (0.27 GFLOP: three
+The limit, "matrix products": `torch.bmm` in float32 on exactly the shapes of an update (0.27 GFLOP: three
 forward passes, gradients of weights and of inputs), into memory that is there already. They are done in two ways, all
 seeds in one batch on all threads, and every seed by itself on one thread; the faster is the limit. The ratio is the
 share of the time in which training does what cannot be left out.
@@ -100,11 +100,10 @@ def one_by_one(widths: Sequence[int], batch: int, seeds: int, updates: int, thre
     products = [Products(widths, batch, 1) for _ in range(seeds)]
 
     def multiply() -> int:
-        torch.set_num_threads(1)
-        with ThreadPoolExecutor(threads) as pool:
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             for done in [pool.submit(seed.multiply, updates) for seed in products]:
                 done.result()
-        torch.set_num_threads(threads)
+        torch.set_num_threads(threads)  # the setting is the process's
         return seeds * updates
 
     return multiply
@@ -147,23 +146,22 @@ def measure(options: Options) -> list[Figure]:
     widths = (course.inputs, *[config.hidden] * HIDDEN_LAYERS, ACTIONS)
     updates, threads = 50 if options.quick else 200, options.threads
 
-    contenders = {"stable-baselines3 DQN, 1 seed": stable_baselines(bars, config, updates)}
-    limits = {}
+    peer = "stable-baselines3 DQN, 1 seed"
+    contenders = {peer: stable_baselines(bars, config, updates)}
     for count in SEEDS:
-        contenders[f"training {count}"] = training(course, seeds_of_equal_length(course, count, updates), threads)
-        together = f"its matrix products alone, {count} batched"
-        apart = f"its matrix products alone, {count} one by one"
-        contenders[together] = batched(widths, config.batch, count, updates)
-        contenders[apart] = one_by_one(widths, config.batch, count, updates, threads)
-        limits[count] = together, apart
+        seeds = seeds_of_equal_length(course, count, updates)
+        contenders[f"training {count}"] = training(course, seeds, threads)
+        contenders[f"batched {count}"] = batched(widths, config.batch, count, updates)
+        contenders[f"one by one {count}"] = one_by_one(widths, config.batch, count, updates, threads)
     measured = rates(contenders, options.repeats)
 
     figures = []
     for count in SEEDS:
-        limit = max(limits[count], key=lambda way: np.median(measured[way]))
-        for peer in (limit, "stable-baselines3 DQN, 1 seed"):
-            name = f"updates, {count} seed{'s' * (count > 1)}"
-            figures.append(Figure.of(name, measured[f"training {count}"], peer, measured[peer]))
+        name, ours = f"double-DQN updates, {count} seed{'s' * (count > 1)}", measured[f"training {count}"]
+        way = max(("batched", "one by one"), key=lambda way: np.median(measured[f"{way} {count}"]))
+        limit = measured[f"{way} {count}"]
+        figures.append(Figure.of(name, ours, f"limit: matrix products, {way}", limit))
+        figures.append(Figure.of(name, ours, peer, measured[peer]))
     return figures
 
 

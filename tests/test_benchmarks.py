@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import math
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 
 FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
-NAMES = {"account_steps", "cerebro_dqn", "dqn_updates"}
+COUNTED = {"Cerebro bars", "account steps", "double-DQN updates"}
 
 
 @pytest.fixture
@@ -57,10 +58,12 @@ def test_rates_are_printed_with_the_digits_that_count(bench, number, text):
 def test_every_benchmark_runs_and_stands_beside_a_peer(tmp_path):
     written = tmp_path / "figures.json"
     command = [sys.executable, str(FOLDER / "all.py"), "--quick", "--threads", "1", "--repeats", "1"]
-    done = subprocess.run([*command, "--json", str(written)], cwd=tmp_path, capture_output=True, text=True)
+    strict = os.environ | {"PYTHONWARNINGS": "error"}  # reaches the processes that it starts, too
+    command += ["--json", str(written)]
+    done = subprocess.run(command, cwd=tmp_path, env=strict, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     figures = json.loads(written.read_text(encoding="utf-8"))
-    assert {figure["name"].partition(":")[0] for figure in figures} == NAMES
+    assert {figure["name"].partition(",")[0] for figure in figures} == COUNTED
     for figure in figures:
         assert figure["name"] in done.stdout
         assert figure["peer"]

@@ -60,7 +60,12 @@ def _side_by_side(
         finally:
             events.put(None)
 
-    with ThreadPoolExecutor(max_workers=min(workers, len(seeds)), thread_name_prefix="llmguide") as pool:
+    with ThreadPoolExecutor(
+        max_workers=min(workers, len(seeds)),
+        thread_name_prefix="llmguide",
+        initializer=torch.set_num_threads,  # a new thread begins with OpenMP's own number
+        initargs=(1,),
+    ) as pool:
         try:
             for seed in seeds:
                 pool.submit(train, seed)
