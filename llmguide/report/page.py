@@ -39,7 +39,7 @@ class ReportData:
 
     Attributes:
         title: plain text.
-        table: one row per arm (the index), columns sr_mean, sr_std, mdd_mean, mdd_std, trades_mean (changes of side),
+        table: one row per arm (the index), columns sr_mean, sr_std, mdd_mean, mdd_std, trades_mean (positions opened),
             exposure_mean (share of bars in the market) and seeds; the spread of an arm without seeds is NaN.
         tests: paired tests, columns measure ("sr" or "mdd"), arm_a, arm_b, mean_difference (a - b), t, p and n.
         values: arm -> portfolio value on each test bar, one column per seed.
@@ -107,7 +107,7 @@ def _parts(data: ReportData) -> Iterator[str]:
     yield section("Arms")
     yield _arms(data.table)
     yield paragraph(
-        "Mean over seeds on the test bars, standard deviation over seeds in brackets. Trades are changes of side, "
+        "Mean over seeds on the test bars, standard deviation over seeds in brackets. Trades are positions opened, "
         "exposure is the share of bars in the market.",
         "soft",
     )
@@ -160,7 +160,7 @@ def _arms(arms: pd.DataFrame) -> str:
             _spread(row["mdd_mean"], row["mdd_std"], percent),
             number(row["trades_mean"], 1),
             percent(row["exposure_mean"]),
-            number(row["seeds"], 0),
+            number(row["seeds"], 0) if row["seeds"] else "–",
         ]
         for arm, row in arms.iterrows()
     ]
