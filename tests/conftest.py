@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -52,3 +53,31 @@ def real_bars(data_folder: Path):
             return read_bars(data_folder / f"{symbol}_{TRAIN if part == 'train' else TEST}.csv")
 
     return load
+
+
+@pytest.fixture(scope="session")
+def random_agent():
+    """`random_agent(bars, guided=, seed=0, lookback=30, smoothing=5)`: a small agent with random weights, untrained."""
+    import numpy as np
+
+    from llmguide.rl.agent import Agent
+    from llmguide.rl.config import DQNConfig
+    from llmguide.trading.observation import Scaler, observation_size
+
+    def make(bars, *, guided, seed=0, lookback=30, smoothing=5):
+        random = np.random.default_rng(seed)
+        config = DQNConfig(lookback=lookback, smoothing=smoothing, hidden=16)
+        sizes = [observation_size(lookback, guided=guided), 16, 16, 16, 16, 2]
+        weights = {}
+        for layer, (inputs, outputs) in enumerate(pairwise(sizes), start=1):
+            weights[f"fc{layer}.weight"] = random.normal(0.0, np.sqrt(2.0 / inputs), (inputs, outputs))
+            weights[f"fc{layer}.bias"] = random.normal(0.0, 0.1, outputs)
+            if layer < 5:
+                weights[f"bn{layer}.weight"] = random.uniform(0.5, 1.5, outputs)
+                weights[f"bn{layer}.bias"] = random.normal(0.0, 0.2, outputs)
+                weights[f"bn{layer}.running_mean"] = random.normal(0.0, 0.2, outputs)
+                weights[f"bn{layer}.running_var"] = random.uniform(0.5, 1.5, outputs)
+        weights = {name: values.astype(np.float32) for name, values in weights.items()}
+        return Agent(weights, Scaler.fit(bars, smoothing=smoothing), config, guided, seed)
+
+    return make

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from llmguide.guidance import Guidance
-from llmguide.rl.agent import Agent
-from llmguide.rl.config import DQNConfig
-from llmguide.trading.observation import Scaler, observation_size
 
 
 @pytest.fixture(scope="session")
@@ -46,27 +43,6 @@ def guidance(bars) -> Guidance:
 
 
 @pytest.fixture(scope="session")
-def make_agent(bars):
+def make_agent(bars, random_agent):
     """`make_agent(guided=, seed=)`: a small random agent."""
-
-    def make(*, guided: bool, seed: int = 0) -> Agent:
-        random = np.random.default_rng(seed)
-        sizes = [observation_size(guided=guided), 16, 16, 16, 16, 2]
-        weights = {}
-        for layer, (inputs, outputs) in enumerate(pairwise(sizes), start=1):
-            weights[f"fc{layer}.weight"] = random.normal(0.0, np.sqrt(2.0 / inputs), (inputs, outputs))
-            weights[f"fc{layer}.bias"] = random.normal(0.0, 0.1, outputs)
-            if layer < 5:
-                weights[f"bn{layer}.weight"] = random.uniform(0.5, 1.5, outputs)
-                weights[f"bn{layer}.bias"] = random.normal(0.0, 0.2, outputs)
-                weights[f"bn{layer}.running_mean"] = random.normal(0.0, 0.2, outputs)
-                weights[f"bn{layer}.running_var"] = random.uniform(0.5, 1.5, outputs)
-        return Agent(
-            weights={name: values.astype(np.float32) for name, values in weights.items()},
-            scaler=Scaler.fit(bars),
-            config=DQNConfig(hidden=16),
-            guided=guided,
-            seed=seed,
-        )
-
-    return make
+    return partial(random_agent, bars)

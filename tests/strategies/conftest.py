@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 import pandas as pd
 import pytest
 
 from llmguide.guidance import Guidance
-from llmguide.rl.agent import Agent
-from llmguide.rl.config import DQNConfig
 from llmguide.strategies import AccountStrategy
-from llmguide.trading.observation import Scaler, observation_size
 
 
 class ScriptedStrategy(AccountStrategy):
@@ -42,34 +37,6 @@ def _bars(count: int, seed: int, *, gap: float = 0.0, gap_chance: float = 1.0, d
         },
         index=pd.bdate_range("2018-01-01", periods=count, name="date"),
     )
-
-
-def _agent(scaler_bars: pd.DataFrame, *, guided: bool, seed: int = 0, lookback: int = 30, smoothing: int = 5) -> Agent:
-    random = np.random.default_rng(seed)
-    config = DQNConfig(lookback=lookback, smoothing=smoothing, hidden=16)
-    sizes = [observation_size(lookback, guided=guided), 16, 16, 16, 16, 2]
-    weights = {}
-    for layer, (inputs, outputs) in enumerate(pairwise(sizes), start=1):
-        weights[f"fc{layer}.weight"] = random.normal(0.0, np.sqrt(2.0 / inputs), (inputs, outputs))
-        weights[f"fc{layer}.bias"] = random.normal(0.0, 0.1, outputs)
-        if layer < 5:
-            weights[f"bn{layer}.weight"] = random.uniform(0.5, 1.5, outputs)
-            weights[f"bn{layer}.bias"] = random.normal(0.0, 0.2, outputs)
-            weights[f"bn{layer}.running_mean"] = random.normal(0.0, 0.2, outputs)
-            weights[f"bn{layer}.running_var"] = random.uniform(0.5, 1.5, outputs)
-    weights = {name: values.astype(np.float32) for name, values in weights.items()}
-    scaler = Scaler.fit(scaler_bars, smoothing=smoothing)
-    return Agent(weights=weights, scaler=scaler, config=config, guided=guided, seed=seed)
-
-
-def _undecided(scaler_bars: pd.DataFrame, tau=None, **settings) -> Agent:
-    """The first agent, by seed, that goes long and short in turn on these bars: others would prove little."""
-    for seed in range(200):
-        agent = _agent(scaler_bars, guided=tau is not None, seed=seed, **settings)
-        decisions = agent.decide(scaler_bars, tau)
-        if np.count_nonzero(np.diff(decisions)) > len(decisions) // 10:
-            return agent
-    raise AssertionError("no such agent")
 
 
 def _guidance(bars: pd.DataFrame, *, every: int = 9, seed: int = 0, first: int = 35) -> Guidance:
@@ -102,9 +69,18 @@ def make_bars():
 
 
 @pytest.fixture(scope="session")
-def make_agent():
+def make_agent(random_agent):
     """`make_agent(bars, tau=None, lookback=, smoothing=)`: a small random agent that changes sides often on `bars`."""
-    return _undecided
+
+    def make(bars, tau=None, **settings):
+        for seed in range(200):
+            agent = random_agent(bars, guided=tau is not None, seed=seed, **settings)
+            decisions = agent.decide(bars, tau)
+            if np.count_nonzero(np.diff(decisions)) > len(decisions) // 10:
+                return agent  # one that always holds the same side would prove little
+        raise AssertionError("no such agent")
+
+    return make
 
 
 @pytest.fixture(scope="session")
