@@ -57,7 +57,10 @@ def demo(
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
-    """Run the main job on a synthetic market with guidance by rules: no data, key or network needed."""
+    """Run the main job on a synthetic market.
+
+    Its guidance comes from rules: no data, key or network is needed.
+    """
     from llmguide.bars import sample_bars
     from llmguide.console import err
 
@@ -81,7 +84,10 @@ def bars(
     out: Annotated[Path | None, typer.Option(help="File to write; TICKER.parquet by default.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Download daily bars through yfinance and store them as Parquet (needs the network and llmguide[data])."""
+    """Download daily bars from Yahoo Finance.
+
+    They are stored as Parquet. Needs the network, and yfinance: pip install 'llmguide[data]'.
+    """
     from llmguide.console import out as screen
     from llmguide.console import print_json
     from llmguide.sources.yahoo import download, save_bars
@@ -110,7 +116,10 @@ def guide(
     out: Annotated[Path, typer.Option(help="Table to write, .parquet or .csv.")] = Path("guidance.parquet"),
     as_json: Json = False,
 ) -> None:
-    """Make a guidance table for bars. Several files count as one history, so that test months can look back."""
+    """Make a guidance table for bars.
+
+    Several files count as one history, so that the first test months can look back into the training bars.
+    """
     from llmguide.console import out as screen
     from llmguide.console import print_json, print_table, records
     from llmguide.guidance import guide as make
@@ -162,7 +171,10 @@ def train(
     out: Out = Path("runs/agents"),
     as_json: Json = False,
 ) -> None:
-    """Train agents: hybrid-SEED.safetensors with guidance, rl-SEED.safetensors without."""
+    """Train agents, with or without guidance.
+
+    They are stored as hybrid-SEED.safetensors or rl-SEED.safetensors, each as soon as it is trained.
+    """
     from llmguide.bars import read_bars
     from llmguide.console import err, number, print_json, print_table, records, resumable
     from llmguide.experiments.arms import ARMS
@@ -279,7 +291,10 @@ def compare(
     out: Out = Path("runs/compare"),
     as_json: Json = False,
 ) -> None:
-    """Train with and without guidance, backtest every arm, and write tables, report and tearsheets."""
+    """Compare the arms over many seeds.
+
+    Trains with and without guidance, backtests every arm on the test bars, and writes tables, report and tearsheets.
+    """
     from llmguide.bars import read_bars
 
     frames = read_bars(train), read_bars(test)
