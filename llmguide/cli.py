@@ -178,8 +178,8 @@ def train(
     from llmguide.bars import read_bars
     from llmguide.console import err, number, print_json, print_table, records, resumable
     from llmguide.experiments.arms import ARMS
+    from llmguide.experiments.plan import Plan
     from llmguide.experiments.run_folder import RunFolder
-    from llmguide.experiments.settings import describe_run
     from llmguide.experiments.train_arm import train_arm
     from llmguide.rl.config import DQNConfig
     from llmguide.rl.training import as_seeds
@@ -189,20 +189,19 @@ def train(
     history = frame if test is None else _history([file, test])
     table = _guidance(history, guidance, provider) if guidance or provider else None
     arm = ARMS["hybrid" if table is not None else "rl"]
-    numbers, config = as_seeds(_seeds(seeds)), DQNConfig(cash=cash, cost=cost)
-    described = describe_run(
-        train=frame, test=test_frame, guidance=table, arms=[arm.name], seeds=numbers, episodes=episodes, config=config,
-        curves=True,
-    )  # fmt: skip
-    folder = RunFolder.open(out, described)
+    config = DQNConfig(cash=cash, cost=cost)
+    plan = Plan(frame, test_frame, table, tuple(as_seeds(_seeds(seeds))), episodes, config, device)
+    folder = RunFolder.open(out, plan.describe([arm.name]))
     if table is not None:
         table.save(out / "guidance.parquet")
     with resumable(out):
         agents = train_arm(
-            arm, frame, table, seeds=numbers, episodes=episodes, config=config, device=device, curves=True,
-            test=test_frame, folder=folder, progress=not as_json,
+            arm,
+            plan,
+            folder=folder,
+            progress=not as_json,
             announce=lambda line: err.print(line, highlight=False),
-        )  # fmt: skip
+        )
     last = agents.curves.groupby("seed").last().reset_index()
     last["checkpoint"] = [str(folder.agent_path(arm.name, int(seed))) for seed in last["seed"]]
     if as_json:

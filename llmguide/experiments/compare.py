@@ -15,8 +15,8 @@ from llmguide.backtest import BacktestResult, run_backtest
 from llmguide.errors import DataError, GuidanceError
 from llmguide.experiments.arms import ARMS, Arm, choose_arms
 from llmguide.experiments.comparison import Comparison
+from llmguide.experiments.plan import Plan
 from llmguide.experiments.run_folder import RunFolder
-from llmguide.experiments.settings import describe_run
 from llmguide.experiments.train_arm import train_arm
 from llmguide.experiments.usage import Usage, measure_usage
 from llmguide.guidance import Guidance
@@ -65,41 +65,16 @@ def compare(
         LlmguideError: unknown arms; or `out` holds a run with other settings.
     """
     chosen = choose_arms(list(arms))
-    numbers = as_seeds(seeds)
-    settings = config or DQNConfig()
     _check(train, test, guidance, chosen)
-    described = describe_run(
-        train=train,
-        test=test,
-        guidance=guidance,
-        arms=[arm.name for arm in chosen],
-        seeds=numbers,
-        episodes=episodes,
-        config=settings,
-        curves=curves,
-    )
+    plan = Plan(train, test, guidance, tuple(as_seeds(seeds)), episodes, config or DQNConfig(), device, curves)
+    described = plan.describe([arm.name for arm in chosen])
     folder = RunFolder.open(Path(out), described) if out is not None else None
     say = announce or (lambda line: None)
     agents = {
-        arm.name: train_arm(
-            arm,
-            train,
-            guidance,
-            seeds=numbers,
-            episodes=episodes,
-            config=settings,
-            device=device,
-            curves=curves,
-            test=test,
-            folder=folder,
-            progress=progress,
-            announce=say,
-        )
-        for arm in chosen
-        if arm.trained
+        arm.name: train_arm(arm, plan, folder=folder, progress=progress, announce=say) for arm in chosen if arm.trained
     }
     say("backtesting every arm on the test bars")
-    results, rows = _evaluate(chosen, agents, train, test, guidance, settings)
+    results, rows = _evaluate(chosen, agents, train, test, guidance, plan.config)
     return Comparison(pd.DataFrame(rows), results, agents, train, test, guidance, described)
 
 

@@ -2,71 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import pandas as pd
 
 from llmguide.errors import ModelError
 from llmguide.experiments.arms import Arm
+from llmguide.experiments.plan import Plan
 from llmguide.experiments.run_folder import RunFolder
-from llmguide.guidance import Guidance
 from llmguide.rl.agent import Agent
-from llmguide.rl.config import DQNConfig
 from llmguide.rl.training import Agents, train_dqn, training_data
 
 __all__ = ["train_arm"]
 
 
 def train_arm(
-    arm: Arm,
-    train: pd.DataFrame,
-    guidance: Guidance | None,
-    *,
-    seeds: Sequence[int],
-    episodes: int,
-    config: DQNConfig,
-    device: str,
-    curves: bool,
-    test: pd.DataFrame | None,
-    folder: RunFolder | None,
-    progress: bool,
-    announce: Callable[[str], None],
+    arm: Arm, plan: Plan, *, folder: RunFolder | None, progress: bool, announce: Callable[[str], None]
 ) -> Agents:
     """Return an agent per seed; those that `folder` lacks are trained, and stored there as soon as they are.
 
-    See `llmguide.compare` for the arguments.
+    Raises ModelError where the folder holds an agent that was trained on something else, or in another way.
     """
-    given = guidance if arm.guided else None
-    ready = folder.load_agents(arm.name, seeds) if folder else {}
-    tau = None if given is None else given.tau(pd.DatetimeIndex(train.index))
-    expected = {"episodes": episodes, "trained_on": training_data(train, tau)}
-    for seed, agent in ready.items():
-        if agent.config != config or any(agent.notes.get(name) != value for name, value in expected.items()):
-            raise ModelError(
-                f"the agent {arm.name}-{seed} in this folder was trained on other bars or guidance, or with other "
-                "settings; delete it, or choose another folder"
-            )
-    missing = [seed for seed in seeds if seed not in ready]
+    guidance = plan.guidance if arm.guided else None
+    ready = folder.load_agents(arm.name, plan.seeds) if folder else {}
     if ready:
-        announce(f"{arm.name}: {len(ready)} of {len(seeds)} agents are already trained")
+        _check_origin(ready, arm, plan)
+        announce(f"{arm.name}: {len(ready)} of {len(plan.seeds)} agents are already trained")
 
     def store(agent: Agent) -> None:
         if folder is not None:
             folder.save_agent(arm.name, agent)
 
+    missing = [seed for seed in plan.seeds if seed not in ready]
     if missing:
         fresh = train_dqn(
-            train,
-            given,
+            plan.train,
+            guidance,
             seeds=missing,
-            episodes=episodes,
-            device=device,
-            config=config,
-            curves=curves,
-            test=test,
+            episodes=plan.episodes,
+            device=plan.device,
+            config=plan.config,
+            curves=plan.curves,
+            test=plan.test,
             finished=store,
             progress=progress,
             title=f"training {arm.name}",
         )
         ready |= {agent.seed: agent for agent in fresh}
-    return Agents(tuple(ready[seed] for seed in seeds))
+    return Agents(tuple(ready[seed] for seed in plan.seeds))
+
+
+def _check_origin(agents: dict[int, Agent], arm: Arm, plan: Plan) -> None:
+    """Refuse agents that this plan would not have trained."""
+    tau = plan.guidance.tau(pd.DatetimeIndex(plan.train.index)) if arm.guided and plan.guidance is not None else None
+    expected = {"episodes": plan.episodes, "trained_on": training_data(plan.train, tau)}
+    for seed, agent in agents.items():
+        if agent.config != plan.config or any(agent.notes.get(name) != value for name, value in expected.items()):
+            raise ModelError(
+                f"the agent {arm.name}-{seed} in this folder was trained on other bars or guidance, or with other "
+                "settings; delete it, or choose another folder"
+            )

@@ -23,8 +23,7 @@ def write_comparison(comparison: Comparison, folder: Path) -> Path:
     run = RunFolder.open(folder, comparison.settings)
     for arm, agents in comparison.agents.items():
         for agent in agents:
-            if not run.agent_path(arm, agent.seed).exists():
-                run.save_agent(arm, agent)
+            run.save_agent(arm, agent)
     if comparison.guidance is not None:
         comparison.guidance.save(folder / "guidance.parquet")
     write_csv(comparison.runs, folder / "runs.csv")
@@ -37,13 +36,13 @@ def write_comparison(comparison: Comparison, folder: Path) -> Path:
             getattr(result, name).assign(arm=arm, seed=seed) for (arm, seed), result in comparison.results.items()
         ]
         write_csv(pd.concat([frame for frame in frames if len(frame)] or frames[:1]), folder / f"{name}.csv")
-    hold = comparison.values("hold") if "hold" in comparison.arms else None
+    hold = comparison.results.get(("hold", -1))
     for arm in comparison.arms:
         seed, result = next((s, r) for (name, s), r in comparison.results.items() if name == arm)
         tearsheet(
             result.returns,
             folder / "tearsheets" / f"{arm}.html",
-            benchmark=None if hold is None or arm == "hold" else hold.iloc[:, 0].pct_change().fillna(0.0),
+            benchmark=None if hold is None or arm == "hold" else hold.returns,
             title=arm if seed < 0 else f"{arm}, seed {seed}",
         )
     return write_report(report_data(comparison), folder / "report.html")

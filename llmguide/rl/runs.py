@@ -145,9 +145,8 @@ def _choose(runs: _Accounts, learner: Learner, step: int) -> NDArray[np.int8]:
     """Return each seed's action: random with probability epsilon, else sticky or greedy."""
     config = learner.config
     epsilon = config.epsilon_end + (config.epsilon_start - config.epsilon_end) * math.exp(-step / config.epsilon_decay)
-    draws = np.stack(
-        [stream.choices.random(3) for stream in runs.streams]
-    )  # (seeds, 3), whether they are needed or not
+    # Three numbers each, needed or not: a seed's stream must not depend on what was decided.
+    draws = np.stack([stream.choices.random(3) for stream in runs.streams])  # (seeds, 3)
     explore, sticky = draws[:, 0] <= epsilon, draws[:, 1] <= config.sticky
     action = (draws[:, 2] < 0.5).astype(np.int8)
     if not (explore | sticky).all():

@@ -1,0 +1,66 @@
+"""What a run is made from, and how its ``config.json`` says so."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import pandas as pd
+
+from llmguide._version import __version__
+from llmguide.guidance import Guidance
+from llmguide.hashing import hash_bars
+from llmguide.rl.config import DQNConfig
+
+__all__ = ["Plan"]
+
+LIBRARIES = ("torch", "numpy", "pandas", "numba", "backtrader", "TA-Lib", "quantstats")
+"""Whose versions a run records."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that shapes the agents of a run; see `llmguide.compare` for each part."""
+
+    train: pd.DataFrame
+    test: pd.DataFrame | None
+    guidance: Guidance | None
+    seeds: tuple[int, ...]
+    episodes: int
+    config: DQNConfig
+    device: str = "auto"
+    curves: bool = True
+
+    def describe(self, arms: Sequence[str]) -> dict[str, Any]:
+        """Return all settings, the versions of what runs, and hashes of the data, ready for JSON."""
+        guidance = self.guidance
+        return {
+            "arms": list(arms),
+            "seeds": list(self.seeds),
+            "episodes": self.episodes,
+            "curves": self.curves,
+            "agent": self.config.to_dict(),
+            "data": {"train": _summary(self.train), "test": None if self.test is None else _summary(self.test)},
+            "guidance": None
+            if guidance is None
+            else {
+                "provider": sorted({row.provider for row in guidance.rows}),
+                "rows": len(guidance),
+                "uses_future": guidance.uses_future,
+                "sha256": guidance.hash,
+            },
+            "versions": {"llmguide": __version__, "python": platform.python_version()}
+            | {name: version(name) for name in LIBRARIES},
+        }
+
+
+def _summary(bars: pd.DataFrame) -> dict[str, Any]:
+    return {
+        "bars": len(bars),
+        "first": f"{bars.index[0]:%Y-%m-%d}",
+        "last": f"{bars.index[-1]:%Y-%m-%d}",
+        "sha256": hash_bars(bars),
+    }
