@@ -3,6 +3,7 @@
 config.json             settings, seeds, versions, hashes of the data
 guidance.parquet        the guidance table
 ARM-SEED.safetensors    agents, each stored as soon as it is trained
+ARM-SEED.training       the state of an unfinished training; removed when its agent is stored
 runs.csv                every arm and seed: SR, MDD, trades, exposure, use of the guidance
 table.csv, tests.csv    means over seeds, tests of significance
 values.parquet          value after each test bar: columns date, arm, seed, value, side
@@ -24,6 +25,7 @@ from llmguide.errors import LlmguideError, ModelError
 from llmguide.files import write_json
 from llmguide.rl.agent import Agent
 from llmguide.rl.checkpoint import load_agent, save_agent
+from llmguide.rl.state import STATE_SUFFIX
 
 __all__ = ["RunFolder"]
 
@@ -60,6 +62,10 @@ class RunFolder:
     def agent_path(self, arm: str, seed: int) -> Path:
         """Return where an agent is stored."""
         return self.path / f"{arm}-{seed}.safetensors"
+
+    def state_path(self, arm: str, seed: int) -> Path:
+        """Return where the state of an agent's unfinished training is kept."""
+        return self.path / f"{arm}-{seed}{STATE_SUFFIX}"
 
     def load_agents(self, arm: str, seeds: Sequence[int]) -> dict[int, Agent]:
         """Return the agents that are there already."""

@@ -1,4 +1,4 @@
-"""Train one arm into a run folder, going on from the agents that are there already."""
+"""Train one arm into a run folder, going on from the agents, and the unfinished training, that are there already."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from llmguide.experiments.arms import Arm
 from llmguide.experiments.plan import Plan
 from llmguide.experiments.run_folder import RunFolder
 from llmguide.rl.agent import Agent
-from llmguide.rl.training import Agents, train_dqn, training_data
+from llmguide.rl.training import Agents, Lesson, train_agents, training_data
 
 __all__ = ["train_arm"]
 
@@ -23,32 +23,29 @@ def train_arm(
 
     Raises ModelError where the folder holds an agent that was trained on something else, or in another way.
     """
-    guidance = plan.guidance if arm.guided else None
     ready = folder.load_agents(arm.name, plan.seeds) if folder else {}
     if ready:
         _check_origin(ready, arm, plan)
         announce(f"{arm.name}: {len(ready)} of {len(plan.seeds)} agents are already trained")
 
-    def store(agent: Agent) -> None:
-        if folder is not None:
-            folder.save_agent(arm.name, agent)
-
     missing = [seed for seed in plan.seeds if seed not in ready]
     if missing:
-        fresh = train_dqn(
-            plan.train,
-            guidance,
-            seeds=missing,
-            episodes=plan.episodes,
-            device=plan.device,
-            config=plan.config,
-            curves=plan.curves,
-            test=plan.test,
-            finished=store,
-            progress=progress,
-            title=f"training {arm.name}",
+        lesson = Lesson.prepare(
+            plan.train, plan.guidance if arm.guided else None, config=plan.config, test=plan.test, curves=plan.curves
         )
-        ready |= {agent.seed: agent for agent in fresh}
+        jobs = {
+            lesson.job(
+                seed,
+                plan.episodes,
+                name=f"{arm.name}-{seed}",
+                state=folder.state_path(arm.name, seed) if folder else None,
+            ): lesson
+            for seed in missing
+        }
+        for job, agent in train_agents(jobs, device=plan.device, progress=progress, title=f"training {arm.name}"):
+            ready[job.seed] = agent
+            if folder is not None:
+                folder.save_agent(arm.name, agent)
     return Agents(tuple(ready[seed] for seed in plan.seeds))
 
 

@@ -1,7 +1,9 @@
-"""Gradient clipping and Adam over many seeds' flat parameters, in one pass over memory on the CPU.
+"""Gradient clipping and Adam.
 
-`clip_and_step` is what training calls. On the CPU it runs a fused numba kernel, elsewhere `reference_step`, its plain
-twin in torch operations; a test holds them to each other and to `torch.optim.Adam`.
+`clip_and_step` is what one seed on a processor uses: two fused passes over memory. `reference_step` is its plain twin
+in torch operations, for many seeds on any device; a test holds them to each other and to `torch.optim.Adam`.
+
+Both follow `torch.nn.utils.clip_grad_norm_` and `torch.optim.Adam` (weight decay added to the gradient).
 """
 
 from __future__ import annotations
@@ -15,12 +17,16 @@ from numba import njit
 from numpy.typing import NDArray
 from torch import Tensor
 
+from llmguide.rl.config import DQNConfig
+
 __all__ = ["Adam", "clip_and_step", "reference_step"]
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 CLIP_EPSILON = 1e-6
 CHUNK = 4_096
 """Squares that are added up in single precision before they join a sum in double."""
+_FAST = {"contract", "reassoc", "nsz"}
+Vector = NDArray[np.float32]
 
 
 @dataclass
@@ -31,91 +37,119 @@ class Adam:
         mean, square: shape ``(seeds, parameters)``.
     """
 
-    learning_rate: float
-    weight_decay: float
-    clip: float
+    config: DQNConfig
     mean: Tensor
     square: Tensor
     steps: int = 0
 
     @classmethod
-    def like(cls, flat: Tensor, *, learning_rate: float, weight_decay: float, clip: float) -> Adam:
+    def like(cls, flat: Tensor, config: DQNConfig) -> Adam:
         """Return an optimiser that has not stepped yet."""
-        return cls(learning_rate, weight_decay, clip, torch.zeros_like(flat), torch.zeros_like(flat))
+        return cls(config, torch.zeros_like(flat), torch.zeros_like(flat))
 
     def keep(self, rows: Tensor) -> Adam:
         """Return the state of only these seeds."""
-        mean, square = self.mean[rows].clone(), self.square[rows].clone()
-        return Adam(self.learning_rate, self.weight_decay, self.clip, mean, square, self.steps)
+        return Adam(self.config, self.mean[rows].clone(), self.square[rows].clone(), self.steps)
 
 
-def clip_and_step(adam: Adam, flat: Tensor, gradient: Tensor) -> None:
-    """Clip each seed's gradient to the norm `adam.clip` and step; all ``(seeds, parameters)``, `flat` in place.
+def clip_and_step(
+    config: DQNConfig,
+    steps: int,
+    flat: Vector,
+    matrices: tuple[NDArray[np.float32], ...],
+    rest: Vector,
+    mean: Vector,
+    square: Vector,
+) -> None:
+    """Clip one seed's gradient to the norm ``config.gradient_clip`` and step; parameters and moments in place.
 
-    Follows `torch.nn.utils.clip_grad_norm_` and `torch.optim.Adam` (weight decay added to the gradient).
+    Args:
+        steps: how many steps there have been with this one, from 1.
+        flat, mean, square: shape ``(parameters,)``.
+        matrices, rest: the gradient in the order of `flat`: first matrices, then all else, shape ``(others,)``.
     """
-    if flat.device.type != "cpu":
-        reference_step(adam, flat, gradient)
-        return
-    adam.steps += 1
     _fused_step(
-        flat.numpy(),
-        gradient.numpy(),
-        adam.mean.numpy(),
-        adam.square.numpy(),
-        np.float32(adam.clip),
-        np.float32(adam.weight_decay),
-        np.float32(adam.learning_rate / (1.0 - BETA1**adam.steps)),
-        np.float32(1.0 / math.sqrt(1.0 - BETA2**adam.steps)),
+        flat,
+        matrices,
+        rest,
+        mean,
+        square,
+        np.float32(config.gradient_clip),
+        np.float32(config.weight_decay),
+        np.float32(config.learning_rate / (1.0 - BETA1**steps)),
+        np.float32(1.0 / math.sqrt(1.0 - BETA2**steps)),
     )
 
 
 def reference_step(adam: Adam, flat: Tensor, gradient: Tensor) -> None:
-    """Do what `clip_and_step` does, in torch operations on any device."""
+    """Clip each seed's gradient and step; all of shape ``(seeds, parameters)``, `flat` in place."""
     adam.steps += 1
+    config = adam.config
     norm = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
-    gradient = gradient * (adam.clip / (norm + CLIP_EPSILON)).clamp(max=1.0) + adam.weight_decay * flat
+    gradient = gradient * (config.gradient_clip / (norm + CLIP_EPSILON)).clamp(max=1.0) + config.weight_decay * flat
     adam.mean.lerp_(gradient, 1.0 - BETA1)
     adam.square.mul_(BETA2).addcmul_(gradient, gradient, value=1.0 - BETA2)
     denominator = adam.square.sqrt().div_(math.sqrt(1.0 - BETA2**adam.steps)).add_(EPSILON)
-    flat.addcdiv_(adam.mean, denominator, value=-adam.learning_rate / (1.0 - BETA1**adam.steps))
+    flat.addcdiv_(adam.mean, denominator, value=-config.learning_rate / (1.0 - BETA1**adam.steps))
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
+@njit(cache=True, nogil=True, error_model="numpy")
 def _fused_step(
-    flat: NDArray[np.float32],
-    gradient: NDArray[np.float32],
-    mean: NDArray[np.float32],
-    square: NDArray[np.float32],
+    flat: Vector,
+    matrices: tuple[NDArray[np.float32], ...],
+    rest: Vector,
+    mean: Vector,
+    square: Vector,
     clip: np.float32,
     weight_decay: np.float32,
     rate: np.float32,
     square_scale: np.float32,
 ) -> None:
-    """Two passes over each seed's row.
+    total = _squares(rest)
+    for matrix in matrices:
+        total += _squares(matrix.reshape(matrix.size))
+    scale = np.float32(min(np.float32(1.0), clip / (np.float32(math.sqrt(total)) + np.float32(CLIP_EPSILON))))
+    begin = 0
+    for matrix in matrices:
+        end = begin + matrix.size
+        gradient = matrix.reshape(matrix.size)
+        _step(flat[begin:end], gradient, mean[begin:end], square[begin:end], scale, weight_decay, rate, square_scale)
+        begin = end
+    _step(flat[begin:], rest, mean[begin:], square[begin:], scale, weight_decay, rate, square_scale)
 
-    The norm is summed in chunks, each in single precision and all of them in double: fast, and exact enough.
-    """
-    seeds, size = flat.shape
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+def _step(
+    x: Vector,
+    g: Vector,
+    m: Vector,
+    v: Vector,
+    scale: np.float32,
+    weight_decay: np.float32,
+    rate: np.float32,
+    square_scale: np.float32,
+) -> None:
     beta1, beta2 = np.float32(BETA1), np.float32(BETA2)
     fresh1, fresh2 = np.float32(1.0 - BETA1), np.float32(1.0 - BETA2)
     epsilon = np.float32(EPSILON)
-    for seed in range(seeds):
-        x, g, m, v = flat[seed], gradient[seed], mean[seed], square[seed]
-        total = 0.0
-        for begin in range(0, size, CHUNK):
-            total += float(_squares(g[begin : begin + CHUNK]))
-        norm = np.float32(math.sqrt(total))
-        scale = np.float32(min(np.float32(1.0), clip / (norm + np.float32(CLIP_EPSILON))))
-        for i in range(size):
-            slope = g[i] * scale + weight_decay * x[i]
-            m[i] = beta1 * m[i] + fresh1 * slope
-            v[i] = beta2 * v[i] + fresh2 * slope * slope
-            x[i] -= rate * m[i] / (np.sqrt(v[i]) * square_scale + epsilon)
+    for i in range(len(x)):
+        slope = g[i] * scale + weight_decay * x[i]
+        m[i] = beta1 * m[i] + fresh1 * slope
+        v[i] = beta2 * v[i] + fresh2 * slope * slope
+        x[i] -= rate * m[i] / (np.sqrt(v[i]) * square_scale + epsilon)
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
-def _squares(row: NDArray[np.float32]) -> np.float32:
+@njit(cache=True, nogil=True, error_model="numpy")
+def _squares(row: Vector) -> float:
+    """Sum in chunks, each in single precision and all of them in double: fast, and exact enough."""
+    total = 0.0
+    for begin in range(0, len(row), CHUNK):
+        total += float(_squares_of_chunk(row[begin : begin + CHUNK]))
+    return total
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+def _squares_of_chunk(row: Vector) -> np.float32:
     total = np.float32(0.0)
     for i in range(row.size):  # LLVM vectorises this form only
         total += row[i] * row[i]

@@ -1,19 +1,17 @@
-"""What every run trains on: smoothed closes to trade at, observations to look up, and tau."""
+"""What every run trains on: smoothed closes to trade at, and observations to look up."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from llmguide.rl.config import DQNConfig
-from llmguide.rl.double_dqn import Transitions
-from llmguide.rl.replay import Batch
-from llmguide.trading.observation import MarketArrays, Scaler, market_features, smooth
+from llmguide.rl.experience import Market, Rules
+from llmguide.trading.observation import MarketArrays, Scaler, market_features, observe, smooth
 
 __all__ = ["Course"]
 
@@ -24,36 +22,27 @@ class Course:
 
     Attributes:
         prices: smoothed closes, shape ``(bars,)``: training trades on them.
-        features: market part of the observation for the decision at bar ``lookback + row``, shape
-            ``(bars - lookback + 1, 116)``, on the learner's device; the last row is the state after the last bar.
-        tau: guidance for the same rows, or None. After the last bar nothing is decided, so that row repeats the one
-        before.
+        rows: the observation for the decision at bar ``lookback + row`` with side 0, shape
+            ``(bars - lookback + 1, inputs)``; the last row is the state after the last bar.
+        guided: whether tau is the observation's last value. After the last bar nothing is decided, so its row repeats
+            the tau of the one before.
     """
 
     prices: NDArray[np.float64]
-    features: Tensor
-    tau: Tensor | None
+    rows: NDArray[np.float32]
+    guided: bool
     config: DQNConfig
 
     @classmethod
-    def lay(
-        cls,
-        bars: pd.DataFrame,
-        tau: NDArray[np.float64] | None,
-        scaler: Scaler,
-        config: DQNConfig,
-        device: torch.device,
-    ) -> Course:
+    def lay(cls, bars: pd.DataFrame, tau: NDArray[np.float64] | None, scaler: Scaler, config: DQNConfig) -> Course:
         """Prepare training bars (raw; they are smoothed here) with guidance at every bar, shape ``(bars,)``."""
         market = MarketArrays.of(bars)
         features = market_features(market, scaler, lookback=config.lookback, smoothing=config.smoothing)
-        signal = None
-        if tau is not None:
-            signal = torch.from_numpy(np.append(tau, tau[-1])[config.lookback :].astype(np.float32)).to(device)
+        line = None if tau is None else np.append(tau, tau[-1])[config.lookback :]
         return cls(
             prices=np.ascontiguousarray(smooth(market.close, config.smoothing)),
-            features=torch.from_numpy(features).to(device),
-            tau=signal,
+            rows=np.ascontiguousarray(observe(features, 0.0, line)),
+            guided=tau is not None,
             config=config,
         )
 
@@ -65,27 +54,14 @@ class Course:
     @property
     def inputs(self) -> int:
         """Number of values in an observation."""
-        return self.features.shape[1] + 1 + (self.tau is not None)
+        return int(self.rows.shape[1])
 
-    def observe(self, bar: NDArray[np.int64], side: NDArray[np.int8]) -> Tensor:
-        """Return the observations for decisions at these bars: any shape -> the same with ``inputs`` values behind."""
-        device = self.features.device
-        row = torch.from_numpy(bar - self.config.lookback).to(device)
-        out = torch.empty((*row.shape, self.inputs), device=device)
-        market = self.features.shape[1]
-        out[..., :market] = self.features[row]
-        out[..., market] = torch.from_numpy(side).to(device)
-        if self.tau is not None:
-            out[..., market + 1] = self.tau[row]
-        return out
+    @cached_property
+    def market(self) -> Market:
+        """What a run walks over."""
+        return Market(self.prices, self.rows, self.config.lookback, self.inputs - 1 - self.guided)
 
-    def transitions(self, batch: Batch) -> Transitions:
-        """Look up the observations of a batch."""
-        device = self.features.device
-        return Transitions(
-            s_tm1=self.observe(batch.bar, batch.side),
-            a_tm1=torch.from_numpy(batch.action.astype(np.int64)).to(device),
-            r_t=torch.from_numpy(batch.reward).to(device),
-            live_t=torch.from_numpy((batch.bar + 1 < self.bars).astype(np.float32)).to(device),
-            s_t=self.observe(batch.bar + 1, (2 * batch.action - 1).astype(np.int8)),
-        )
+    @cached_property
+    def rules(self) -> Rules:
+        """What a run's steps follow."""
+        return Rules(self.config.cost, self.config.reward_clip, self.config.sticky)

@@ -1,15 +1,20 @@
-"""The double-DQN learner: acts and updates for many seeds at once.
+"""The double-DQN learner of one seed on one core of a processor.
 
     y_t = r_t + gamma * Q_target(s_{t+1}, argmax_a Q_policy(s_{t+1}, a))        (y_t = r_t at the last bar)
 
 The policy network chooses the next action in training mode (dropout on, statistics of the batch), the target network
-values it in evaluation mode; acting uses evaluation mode.
+values it in evaluation mode; acting uses evaluation mode. The states before and after go through the policy network as
+one matrix of twice the rows, so that its weights are read once; batch norm treats the halves apart.
+
+Matrix products are oneDNN's (see `llmguide.rl.products`), all else is `llmguide.rl.kernels` and `llmguide.rl.adam`.
+`llmguide.rl.batched_dqn` is the same for many seeds in torch operations on any device, and this one's slow twin.
 
 Source: arXiv 1509.06461, eq. 4; arXiv 2004.06627, algorithm 1 and the authors' code.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -17,95 +22,225 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from llmguide.rl.adam import Adam, clip_and_step
-from llmguide.rl.agent import HIDDEN_LAYERS, Weights
+from llmguide.rl.adam import clip_and_step
+from llmguide.rl.agent import BATCH_NORM_EPSILON, HIDDEN_LAYERS, LEAKY_SLOPE, Weights
 from llmguide.rl.config import DQNConfig
-from llmguide.rl.network import BatchedMLP, Layout
-from llmguide.rl.noise import Streams, dropout_masks
+from llmguide.rl.experience import Batch, Network
+from llmguide.rl.kernels import norm_backward, norm_forward, output_backward, td_gradient
+from llmguide.rl.network import ACTIONS, Layout, initial_parameters
+from llmguide.rl.noise import Keys, factor, threshold
+from llmguide.rl.products import product
 
-__all__ = ["Learner", "Transitions"]
+__all__ = ["Learner", "LearnerState", "named_weights"]
 
 
-class Transitions(NamedTuple):
-    """A batch for every seed, on the learner's device."""
+class LearnerState(NamedTuple):
+    """The numbers that learning changes, float32.
 
-    s_tm1: Tensor  # (seeds, batch, inputs)
-    a_tm1: Tensor  # (seeds, batch) int64
-    r_t: Tensor  # (seeds, batch), clipped
-    live_t: Tensor  # (seeds, batch): 0 where the episode ended with this transition, else 1
-    s_t: Tensor  # (seeds, batch, inputs)
+    Attributes:
+        flat, target: parameters of both networks, shape ``(parameters,)`` (see `llmguide.rl.network.Layout`).
+        running, target_running: their running statistics, shape ``(layers, 2, hidden)``.
+        mean, square: Adam's moments, shape ``(parameters,)``.
+        updates: gradient steps so far.
+    """
+
+    flat: NDArray[np.float32]
+    target: NDArray[np.float32]
+    running: NDArray[np.float32]
+    target_running: NDArray[np.float32]
+    mean: NDArray[np.float32]
+    square: NDArray[np.float32]
+    updates: int
+
+
+@dataclass(frozen=True)
+class _Parameters:
+    """One network's numbers as torch tensors for the products, all views of one flat tensor."""
+
+    matrices: list[Tensor]  # (inputs, hidden), then (hidden, hidden) each
+    biases: list[Tensor]  # (hidden,) each
+    last: Tensor  # (hidden, 2)
+    last_bias: Tensor  # (2,)
+
+    @classmethod
+    def of(cls, layout: Layout, flat: Tensor) -> _Parameters:
+        """Cut a flat tensor of shape ``(parameters,)``."""
+        views = {name: view[0] for name, view in layout.views(flat[None]).items()}
+        layers = range(1, HIDDEN_LAYERS + 1)
+        last = HIDDEN_LAYERS + 1
+        return cls(
+            [views[f"fc{layer}.weight"] for layer in layers],
+            [views[f"fc{layer}.bias"][0] for layer in layers],
+            views[f"fc{last}.weight"],
+            views[f"fc{last}.bias"][0],
+        )
+
+    def vectors(self, layout: Layout, flat: Tensor) -> Tensor:
+        """Return the hidden layers' biases, scales and shifts, shape ``(layers, 3, hidden)``."""
+        count = HIDDEN_LAYERS * 3 * layout.hidden
+        return flat[layout.matrices : layout.matrices + count].view(HIDDEN_LAYERS, 3, layout.hidden)
 
 
 class Learner:
-    """Policy and target network, optimiser and dropout of many seeds. Seeds never mix."""
+    """Policy and target network and optimiser of one seed.
 
-    def __init__(self, inputs: int, config: DQNConfig, streams: list[Streams], device: torch.device) -> None:
+    Attributes:
+        updates: steps of gradient descent so far.
+        network: views of the policy network for `llmguide.rl.experience.live`.
+    """
+
+    def __init__(self, inputs: int, config: DQNConfig, keys: Keys) -> None:
         self.config = config
-        self.device = device
         self.updates = 0
-        self.policy = BatchedMLP.initialise(
-            Layout(inputs, config.hidden), [stream.weights for stream in streams], device
+        self._layout = Layout(inputs, config.hidden)
+        self._key = keys.dropout
+        self._flat = initial_parameters(self._layout, keys.generator())
+        self._target = self._flat.clone()
+        self._running = np.zeros((HIDDEN_LAYERS, 2, config.hidden), dtype=np.float32)
+        self._running[:, 1] = 1.0
+        self._target_running = self._running.copy()
+        self._mean, self._square = (np.zeros(self._layout.size, dtype=np.float32) for _ in range(2))
+
+        self._policy = _Parameters.of(self._layout, self._flat)
+        self._vectors = self._policy.vectors(self._layout, self._flat).numpy()
+        self._last = self._policy.last.numpy()
+        self.network = Network(
+            tuple(matrix.numpy() for matrix in self._policy.matrices),
+            self._vectors,
+            self._running,
+            self._last,
+            self._policy.last_bias.numpy(),
         )
-        self.target = self.policy.clone()
-        self.adam = Adam.like(
-            self.policy.flat,
-            learning_rate=config.learning_rate,
-            weight_decay=config.weight_decay,
-            clip=config.gradient_clip,
+        self._rest = np.zeros(self._layout.size - self._layout.matrices, dtype=np.float32)
+        self._d_vectors = self._rest[: self._vectors.size].reshape(self._vectors.shape)
+        self._d_last = self._rest[self._vectors.size : -ACTIONS].reshape(config.hidden, ACTIONS)
+        self._d_last_bias = self._rest[-ACTIONS:]
+        shape = (HIDDEN_LAYERS, config.batch, config.hidden)
+        self._normalised, self._slope = (np.empty(shape, dtype=np.float32) for _ in range(2))
+        self._inverse_std = np.empty((HIDDEN_LAYERS, config.hidden), dtype=np.float32)
+        self._q_gradient = np.empty((config.batch, ACTIONS), dtype=np.float32)
+        self._fold_target()
+
+    def update(self, batch: Batch) -> float:
+        """Take one step of gradient descent and return the loss."""
+        states = torch.from_numpy(batch.states)  # (2 * batch, inputs)
+        size = self.config.batch
+        q, inputs = self._train_forward(states)
+        q_target = self._evaluate_target(states[size:]).numpy()
+        loss = td_gradient(
+            q, q_target, batch.action, batch.reward, batch.live, np.float32(self.config.discount), self._q_gradient
         )
-        self.keys = np.array([stream.dropout_key for stream in streams], dtype=np.uint64)
-        self._allocate()
-
-    def _allocate(self) -> None:
-        """Make room for the gradient and the dropout's factors of one update."""
-        seeds = len(self.keys)
-        self.gradient = torch.zeros_like(self.policy.flat)
-        self._gradients = self.policy.layout.views(self.gradient)
-        shape = (seeds, 2 * HIDDEN_LAYERS, self.config.batch, self.config.hidden)
-        self._masks = torch.empty(shape, device=self.device)
-
-    def act(self, observations: Tensor) -> NDArray[np.int8]:
-        """Return the greedy actions for one observation per seed: ``(seeds, inputs)`` -> ``(seeds,)``."""
-        q = self.policy.evaluate(observations[:, None])  # (seeds, 1, 2)
-        return q[:, 0].argmax(dim=1).to(torch.int8).cpu().numpy()
-
-    def update(self, batch: Transitions) -> Tensor:
-        """Take one step of gradient descent in every seed and return the losses, shape ``(seeds,)``."""
-        dropout_masks(self.keys, self.updates, self.config.dropout, self._masks)
-        q_tm1, forward = self.policy.train_forward(batch.s_tm1, self._masks[:, :HIDDEN_LAYERS])  # (seeds, batch, 2)
-        q_t_selector, _ = self.policy.train_forward(batch.s_t, self._masks[:, HIDDEN_LAYERS:])
-        q_t_value = self.target.evaluate(batch.s_t)
-        best = q_t_selector.argmax(dim=2, keepdim=True)
-        bootstrap = q_t_value.gather(2, best)[..., 0] * batch.live_t
-        action = batch.a_tm1[..., None]
-        error = q_tm1.gather(2, action)[..., 0] - (batch.r_t + self.config.discount * bootstrap)  # (seeds, batch)
-        slope = error.clamp(-1.0, 1.0)  # derivative of the Huber loss
-        q_gradient = torch.zeros_like(q_tm1).scatter_(2, action, slope[..., None] / error.shape[1])
-        self.policy.backward(q_gradient, forward, self._gradients)
-        clip_and_step(self.adam, self.policy.flat, self.gradient)
+        matrices = self._backward([x[:size] for x in inputs])
         self.updates += 1
-        return (slope * (error - 0.5 * slope)).mean(dim=1)
+        clip_and_step(self.config, self.updates, self._flat.numpy(), matrices, self._rest, self._mean, self._square)
+        return float(loss)
 
     def copy_to_target(self) -> None:
         """Copy the policy network into the target network."""
-        self.target.copy_from(self.policy)
+        self._target.copy_(self._flat)
+        self._target_running[:] = self._running
+        self._fold_target()
 
-    def keep(self, rows: NDArray[np.int64]) -> None:
-        """Go on with only these seeds."""
-        index = torch.from_numpy(rows).to(self.device)
-        self.policy, self.target = self.policy.keep(index), self.target.keep(index)
-        self.adam = self.adam.keep(index)
-        self.keys = self.keys[rows]
-        self._allocate()
+    def state(self) -> LearnerState:
+        """Return all that learning changes; the arrays are the learner's own."""
+        return LearnerState(
+            self._flat.numpy(),
+            self._target.numpy(),
+            self._running,
+            self._target_running,
+            self._mean,
+            self._square,
+            self.updates,
+        )
 
-    def weights(self, row: int) -> Weights:
-        """Return a copy of one seed's policy network as named arrays (see `llmguide.rl.checkpoint`)."""
-        arrays = {
-            name: view[row].cpu().numpy().copy() if name.startswith("fc") and name.endswith("weight")
-            else view[row, 0].cpu().numpy().copy()
-            for name, view in self.policy.params.items()
-        }  # fmt: skip
+    def restore(self, state: LearnerState) -> None:
+        """Take over a state."""
+        for name, ours in self.state()._asdict().items():
+            if name != "updates":
+                ours[:] = getattr(state, name)
+        self.updates = state.updates
+        self._fold_target()
+
+    def weights(self) -> Weights:
+        """Return a copy of the policy network as named arrays (see `llmguide.rl.checkpoint`)."""
+        return named_weights(self._layout, self._flat, self._running)
+
+    def _train_forward(self, x: Tensor) -> tuple[NDArray[np.float32], list[Tensor]]:
+        """Return the Q-values in training mode, shape ``(2 * batch, 2)``, and the input of every layer."""
+        hidden, batch = self.config.hidden, self.config.batch
+        pairs = batch * hidden // 2  # of the dropout's numbers, in a layer
+        first = self.updates * 2 * HIDDEN_LAYERS * pairs
+        least, kept = threshold(self.config.dropout), factor(self.config.dropout)
+        inputs = [x]
+        for layer, (matrix, bias) in enumerate(zip(self._policy.matrices, self._policy.biases, strict=True)):
+            x = product(x, matrix, bias)
+            norm_forward(
+                x.numpy(),
+                self._vectors[layer, 1],
+                self._vectors[layer, 2],
+                self._running[layer],
+                self._key,
+                np.uint64(first + layer * pairs),
+                np.uint64(HIDDEN_LAYERS * pairs),
+                least,
+                kept,
+                self._normalised[layer],
+                self._slope[layer],
+                self._inverse_std[layer],
+            )
+            inputs.append(x)
+        return product(x, self._policy.last, self._policy.last_bias).numpy(), inputs
+
+    def _backward(self, inputs: list[Tensor]) -> tuple[NDArray[np.float32], ...]:
+        """Return the gradients of the hidden layers' matrices; all others are written into their place."""
+        gradient = torch.empty_like(inputs[-1])
+        output_backward(
+            self._q_gradient, inputs[-1].numpy(), self._last, self._d_last, self._d_last_bias, gradient.numpy()
+        )
+        matrices = []
+        for layer in reversed(range(HIDDEN_LAYERS)):
+            bias, scale, shift = self._d_vectors[layer]
+            norm_backward(
+                gradient.numpy(),
+                self._normalised[layer],
+                self._slope[layer],
+                self._inverse_std[layer],
+                self._vectors[layer, 1],
+                bias,
+                scale,
+                shift,
+            )
+            matrices.append(product(inputs[layer].t(), gradient).numpy())
+            if layer > 0:
+                gradient = product(gradient, self._policy.matrices[layer].t())
+        return tuple(reversed(matrices))
+
+    def _fold_target(self) -> None:
+        """Fold each of the target network's batch norms into its linear layer: evaluation mode needs no more."""
+        folded = self._target.clone()
+        parameters = _Parameters.of(self._layout, folded)
+        vectors = parameters.vectors(self._layout, folded)
+        running = torch.from_numpy(self._target_running)
         for layer in range(HIDDEN_LAYERS):
-            for part, name in enumerate(("running_mean", "running_var")):
-                arrays[f"bn{layer + 1}.{name}"] = self.policy.running[row, part, layer].cpu().numpy().copy()
-        return arrays
+            scale = vectors[layer, 1] * torch.rsqrt(running[layer, 1] + BATCH_NORM_EPSILON)
+            parameters.matrices[layer].mul_(scale)
+            vectors[layer, 0].sub_(running[layer, 0]).mul_(scale).add_(vectors[layer, 2])
+        self._folded = parameters
+
+    def _evaluate_target(self, x: Tensor) -> Tensor:
+        """Return the target network's Q-values: ``(batch, inputs)`` -> ``(batch, 2)``."""
+        for matrix, bias in zip(self._folded.matrices, self._folded.biases, strict=True):
+            x = product(x, matrix, bias, leaky_slope=LEAKY_SLOPE)
+        return product(x, self._folded.last, self._folded.last_bias)
+
+
+def named_weights(layout: Layout, flat: Tensor, running: NDArray[np.float32]) -> Weights:
+    """Return copies of a network's numbers as named arrays: flat ``(parameters,)``, running ``(layers, 2, hidden)``."""
+    arrays = {
+        name: np.array((view[0] if name.startswith("fc") and name.endswith("weight") else view[0, 0]).numpy())
+        for name, view in layout.views(flat[None]).items()
+    }
+    for layer in range(HIDDEN_LAYERS):
+        for part, name in enumerate(("running_mean", "running_var")):
+            arrays[f"bn{layer + 1}.{name}"] = running[layer, part].copy()
+    return arrays

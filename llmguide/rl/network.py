@@ -19,11 +19,11 @@ import torch
 from torch import Tensor
 
 from llmguide.rl.agent import BATCH_NORM_EPSILON, HIDDEN_LAYERS, LEAKY_SLOPE
+from llmguide.rl.kernels import MOMENTUM
 
-__all__ = ["ACTIONS", "BatchedMLP", "Forward", "Layout"]
+__all__ = ["ACTIONS", "BatchedMLP", "Forward", "Layout", "initial_parameters"]
 
 ACTIONS = 2
-MOMENTUM = 0.1
 
 
 @dataclass(frozen=True)
@@ -35,17 +35,26 @@ class Layout:
 
     @cached_property
     def shapes(self) -> dict[str, tuple[int, int]]:
-        """Names and shapes in order of storage; vectors have a leading 1."""
+        """Names and shapes in order of storage: the hidden layers' matrices, then their vectors, then the last layer.
+
+        Vectors have a leading 1.
+        """
         shapes: dict[str, tuple[int, int]] = {}
         width = self.inputs
         for layer in range(1, HIDDEN_LAYERS + 1):
             shapes[f"fc{layer}.weight"] = (width, self.hidden)
+            width = self.hidden
+        for layer in range(1, HIDDEN_LAYERS + 1):
             for name in (f"fc{layer}.bias", f"bn{layer}.weight", f"bn{layer}.bias"):
                 shapes[name] = (1, self.hidden)
-            width = self.hidden
         shapes[f"fc{HIDDEN_LAYERS + 1}.weight"] = (width, ACTIONS)
         shapes[f"fc{HIDDEN_LAYERS + 1}.bias"] = (1, ACTIONS)
         return shapes
+
+    @cached_property
+    def matrices(self) -> int:
+        """Numbers in the hidden layers' matrices, which come first."""
+        return (self.inputs + (HIDDEN_LAYERS - 1) * self.hidden) * self.hidden
 
     @cached_property
     def size(self) -> int:
@@ -60,6 +69,22 @@ class Layout:
             views[name] = flat[:, begin:end].view(len(flat), rows, columns)
             begin = end
         return views
+
+
+def initial_parameters(layout: Layout, generator: torch.Generator) -> Tensor:
+    """Draw Xavier-uniform weights, and biases as `torch.nn.Linear` does, shape ``(parameters,)``."""
+    flat = torch.empty(layout.size)
+    for name, view in layout.views(flat[None]).items():
+        rows, columns = layout.shapes[name]
+        if name.startswith("bn"):
+            view.fill_(1.0 if name.endswith("weight") else 0.0)
+        elif name.endswith("weight"):
+            bound = math.sqrt(6.0 / (rows + columns))
+            view.uniform_(-bound, bound, generator=generator)
+        else:
+            bound = 1.0 / math.sqrt(layout.shapes[name.replace("bias", "weight")][0])
+            view.uniform_(-bound, bound, generator=generator)
+    return flat
 
 
 @dataclass(frozen=True)
@@ -77,7 +102,7 @@ class BatchedMLP:
 
     Attributes:
         flat: all parameters, shape ``(seeds, size)``.
-        running: running mean and variance of each hidden layer, shape ``(seeds, 2, layers, hidden)``.
+        running: running mean and variance of each hidden layer, shape ``(seeds, layers, 2, hidden)``.
     """
 
     def __init__(self, layout: Layout, flat: Tensor, running: Tensor) -> None:
@@ -88,21 +113,10 @@ class BatchedMLP:
 
     @classmethod
     def initialise(cls, layout: Layout, generators: list[torch.Generator], device: torch.device) -> BatchedMLP:
-        """Draw Xavier-uniform weights, and biases as `torch.nn.Linear` does, from each seed's own generator."""
-        flat = torch.empty(len(generators), layout.size)
-        for row, generator in zip(flat, generators, strict=True):
-            for name, view in layout.views(row[None]).items():
-                rows, columns = layout.shapes[name]
-                if name.startswith("bn"):
-                    view.fill_(1.0 if name.endswith("weight") else 0.0)
-                elif name.endswith("weight"):
-                    bound = math.sqrt(6.0 / (rows + columns))
-                    view.uniform_(-bound, bound, generator=generator)
-                else:
-                    fan_in = layout.shapes[name.replace("bias", "weight")][0]
-                    view.uniform_(-1.0 / math.sqrt(fan_in), 1.0 / math.sqrt(fan_in), generator=generator)
-        running = torch.zeros(len(generators), 2, HIDDEN_LAYERS, layout.hidden)
-        running[:, 1] = 1.0
+        """Draw the initial parameters of each seed from its own generator (see `initial_parameters`)."""
+        flat = torch.stack([initial_parameters(layout, generator) for generator in generators])
+        running = torch.zeros(len(generators), HIDDEN_LAYERS, 2, layout.hidden)
+        running[:, :, 1] = 1.0
         return cls(layout, flat.to(device), running.to(device))
 
     def clone(self) -> BatchedMLP:
@@ -123,7 +137,7 @@ class BatchedMLP:
         p = self.params
         for layer in range(1, HIDDEN_LAYERS + 1):
             x = torch.baddbmm(p[f"fc{layer}.bias"], x, p[f"fc{layer}.weight"])
-            mean, variance = (self.running[:, i, layer - 1, None] for i in (0, 1))
+            mean, variance = (self.running[:, layer - 1, i, None] for i in (0, 1))
             scale = p[f"bn{layer}.weight"] * torch.rsqrt(variance + BATCH_NORM_EPSILON)
             x = torch.addcmul(p[f"bn{layer}.bias"], x - mean, scale)
             x = torch.nn.functional.leaky_relu(x, LEAKY_SLOPE, inplace=True)
@@ -148,7 +162,7 @@ class BatchedMLP:
             centred = z.sub_(mean)
             variance = (centred * centred).mean(dim=1, keepdim=True)
             statistics = torch.cat([mean, variance * (batch / (batch - 1))], dim=1)
-            self.running[:, :, layer - 1].lerp_(statistics, MOMENTUM)
+            self.running[:, layer - 1].lerp_(statistics, MOMENTUM)
             inverse = torch.rsqrt(variance + BATCH_NORM_EPSILON)
             hat = centred.mul_(inverse)
             y = torch.addcmul(p[f"bn{layer}.bias"], hat, p[f"bn{layer}.weight"])

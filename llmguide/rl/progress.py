@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from datetime import timedelta
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from llmguide.rl.runs import EpisodeEnd, Tick
+from llmguide.rl.runs import EpisodeEnd, Event, Resumed, Tick
 
 __all__ = ["TrainingBar"]
 
@@ -28,8 +29,7 @@ class TrainingBar:
             TextColumn("episode {task.fields[episodes]}/{task.fields[planned]}"),
             TextColumn("{task.fields[rate]:.0f} updates/s"),
             TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
+            TextColumn("left {task.fields[left]}"),
             console=self._console,
             disable=not self._console.is_terminal,
         )
@@ -45,16 +45,23 @@ class TrainingBar:
 
     def begin(self, title: str, *, steps: int, episodes: int) -> None:
         """Start a line for a training of so many steps and episodes, all seeds together."""
-        self._task = self._progress.add_task(title, total=steps, episodes=0, planned=episodes, rate=0.0)
-        self._steps = self._episodes = 0
+        self._task = self._progress.add_task(title, total=steps, episodes=0, planned=episodes, rate=0.0, left="-:--:--")
+        self._left, self._steps, self._episodes = steps, 0, 0
         self._began = time.monotonic()
 
-    def __call__(self, event: Tick | EpisodeEnd) -> None:
-        """Show one event of `llmguide.rl.runs.train_runs`."""
-        if isinstance(event, EpisodeEnd):
-            self._episodes += 1
-            self._progress.update(self._task, episodes=self._episodes)
-        else:
-            self._steps += event.steps
-            rate = self._steps / max(time.monotonic() - self._began, 1e-9)
-            self._progress.update(self._task, advance=event.steps, rate=rate)
+    def __call__(self, event: Event) -> None:
+        """Show one event (see `llmguide.rl.runs`)."""
+        match event:
+            case EpisodeEnd():
+                self._episodes += 1
+                self._progress.update(self._task, episodes=self._episodes)
+            case Resumed(episodes=episodes, steps=steps):  # taken earlier: they say nothing about the time left
+                self._episodes += episodes
+                self._left -= steps
+                self._progress.update(self._task, advance=steps, episodes=self._episodes)
+            case Tick(steps=steps):
+                self._steps += steps
+                self._left -= steps
+                rate = max(self._steps, 1) / max(time.monotonic() - self._began, 1e-9)
+                left = str(timedelta(seconds=round(self._left / rate)))
+                self._progress.update(self._task, advance=steps, rate=rate, left=left)

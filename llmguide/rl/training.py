@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import math
 import platform
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, overload
 
@@ -19,18 +20,19 @@ from numpy.typing import NDArray
 from llmguide.errors import ModelError
 from llmguide.hashing import hash_bars
 from llmguide.metrics import sharpe_ratio
-from llmguide.rl.agent import Agent
+from llmguide.rl.agent import Agent, Weights
 from llmguide.rl.checkpoint import save_agent
 from llmguide.rl.config import DQNConfig
 from llmguide.rl.course import Course
 from llmguide.rl.evaluation import follow
-from llmguide.rl.parallel import train_seeds
+from llmguide.rl.parallel import train_jobs
 from llmguide.rl.progress import TrainingBar
-from llmguide.rl.runs import EpisodeEnd, planned_steps
+from llmguide.rl.runs import EpisodeEnd, Job, Point, planned_steps
+from llmguide.rl.state import STATE_SUFFIX, remove_state
 from llmguide.trading.observation import GuidanceLine, Scaler
 from llmguide.trading.simulate import closes, returns_of
 
-__all__ = ["Agents", "as_seeds", "train_dqn", "training_data"]
+__all__ = ["Agents", "Lesson", "as_seeds", "train_agents", "train_dqn", "training_data"]
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,76 @@ class Agents(Sequence[Agent]):
         return [save_agent(agent, Path(folder) / f"{name}-{agent.seed}.safetensors") for agent in self.agents]
 
 
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """What the agents of one arm learn from: training bars, with guidance or without.
+
+    Attributes:
+        bars, test: raw training bars, and test bars for the curves or None.
+        tau, test_tau: guidance at their bars, or None.
+        curves: whether to measure after every episode.
+    """
+
+    bars: pd.DataFrame
+    tau: NDArray[np.float64] | None
+    test: pd.DataFrame | None
+    test_tau: NDArray[np.float64] | None
+    config: DQNConfig
+    curves: bool
+    scaler: Scaler
+    course: Course
+
+    @classmethod
+    def prepare(
+        cls,
+        bars: pd.DataFrame,
+        guidance: GuidanceLine | None,
+        *,
+        config: DQNConfig | None = None,
+        test: pd.DataFrame | None = None,
+        curves: bool = False,
+    ) -> Lesson:
+        """Check and prepare everything; see `train_dqn` for the arguments and errors."""
+        settings = config or DQNConfig()
+        closes(bars)
+        scaler = Scaler.fit(bars, smoothing=settings.smoothing)
+        tau = None if guidance is None else guidance.tau(pd.DatetimeIndex(bars.index))
+        if tau is not None and not tau.any():
+            raise ModelError(
+                "the guidance says nothing on any training bar, so nothing could be learned from it; make a table that "
+                "covers the training bars too"
+            )
+        test_tau = None if guidance is None or test is None else guidance.tau(pd.DatetimeIndex(test.index))
+        course = Course.lay(bars, tau, scaler, settings)
+        return cls(bars, tau, test, test_tau, settings, curves, scaler, course)
+
+    def job(self, seed: int, episodes: int, *, name: str, state: Path | None = None) -> Job:
+        """Return the job of training one agent; `state` is where an unfinished training is kept, or None."""
+        measure = partial(self._measure, seed) if self.curves else None
+        return Job(name, self.course, seed, episodes, measure, state)
+
+    def agent(self, event: EpisodeEnd, device: torch.device) -> Agent:
+        """Return the agent of a job's last event."""
+        assert event.weights is not None
+        notes: dict[str, Any] = {
+            "episodes": event.episode,
+            "trained_on": training_data(self.bars, self.tau),
+            "device": device.type,
+            "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
+        }
+        if self.curves:
+            notes["curve"] = list(event.curve)
+        return Agent(event.weights, self.scaler, self.config, self.tau is not None, event.job.seed, notes)
+
+    def _measure(self, seed: int, weights: Weights) -> Point:
+        agent = Agent(weights, self.scaler, self.config, self.tau is not None, seed)
+        values = follow(agent, self.bars, self.tau, training=True).values
+        point: Point = {"train_sr": _finite(sharpe_ratio(returns_of(values)))}
+        if self.test is not None:
+            point["test_sr"] = _finite(sharpe_ratio(returns_of(follow(agent, self.test, self.test_tau).values)))
+        return point
+
+
 def train_dqn(
     bars: pd.DataFrame,
     guidance: GuidanceLine | None = None,
@@ -74,6 +146,7 @@ def train_dqn(
     config: DQNConfig | None = None,
     curves: bool = False,
     test: pd.DataFrame | None = None,
+    states: Path | str | None = None,
     finished: Callable[[Agent], None] | None = None,
     progress: TrainingBar | bool = True,
     title: str = "training",
@@ -89,68 +162,55 @@ def train_dqn(
         config: settings; the published ones where None.
         curves: record the Sharpe ratio after every episode, for plots. Costs about a tenth more time.
         test: test bars for the curves; they are never learned from and select nothing.
+        states: a folder in which unfinished training is kept, every few episodes and when it is interrupted; the same
+            call goes on from there and gives the same agents, bit by bit. None keeps nothing.
         finished: called with each agent as soon as its seed has finished.
         progress: show a bar on a terminal; or one to go on with.
         title: what stands in front of the bar.
 
     Raises:
-        ModelError: impossible seeds, episodes or device; or guidance without a row for the training bars.
+        ModelError: impossible seeds, episodes or device; guidance without a row for the training bars; or `states`
+            holds a damaged file, or one of a training with other bars, guidance or settings.
         DataError: too few bars.
 
     Source: arXiv 2004.06627, algorithm 1; arXiv 2508.02366, section II (tau in the observation).
     """
     chosen = as_seeds(seeds)
-    if episodes < 1:
-        raise ModelError(f"episodes must be at least 1, got {episodes}")
-    settings = config or DQNConfig()
-    closes(bars)
-    place = _device(device)
-    scaler = Scaler.fit(bars, smoothing=settings.smoothing)
-    tau = None if guidance is None else guidance.tau(pd.DatetimeIndex(bars.index))
-    if tau is not None and not tau.any():
-        raise ModelError(
-            "the guidance says nothing on any training bar, so nothing could be learned from it; make a table that "
-            "covers the training bars too"
-        )
-    test_tau = None if guidance is None or test is None else guidance.tau(pd.DatetimeIndex(test.index))
-    course = Course.lay(bars, tau, scaler, settings, place)
-    notes = {
-        "episodes": episodes,
-        "trained_on": training_data(bars, tau),
-        "device": place.type,
-        "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
-    }
-
-    def agent_of(event: EpisodeEnd) -> Agent:
-        extra = {"curve": points[event.seed]} if curves else {}
-        return Agent(event.weights, scaler, settings, guidance is not None, event.seed, notes | extra)
-
-    def point(event: EpisodeEnd) -> dict[str, float | None]:
-        agent = agent_of(event)
-        row: dict[str, float | None] = {"episode": event.episode, "updates": event.updates}
-        row["train_sr"] = _finite(sharpe_ratio(returns_of(follow(agent, bars, tau, training=True).values)))
-        if test is not None:
-            row["test_sr"] = _finite(sharpe_ratio(returns_of(follow(agent, test, test_tau).values)))
-        return row
-
-    points: dict[int, list[dict[str, float | None]]] = {seed: [] for seed in chosen}
+    lesson = Lesson.prepare(bars, guidance, config=config, test=test, curves=curves)
+    folder = None if states is None else Path(states)
+    jobs = [
+        lesson.job(seed, episodes, name=f"seed {seed}", state=folder and folder / f"seed-{seed}{STATE_SUFFIX}")
+        for seed in chosen
+    ]
     agents: dict[int, Agent] = {}
+    for job, agent in train_agents(dict.fromkeys(jobs, lesson), device=device, progress=progress, title=title):
+        agents[job.seed] = agent
+        if finished is not None:
+            finished(agent)
+    return Agents(tuple(agents[seed] for seed in chosen))
+
+
+def train_agents(
+    jobs: Mapping[Job, Lesson], *, device: str = "auto", progress: TrainingBar | bool = True, title: str = "training"
+) -> Iterator[tuple[Job, Agent]]:
+    """Train jobs, of one lesson or of many, and yield each agent as soon as it is there.
+
+    A job's state is kept until the caller comes back for the next agent: store the agent before that.
+    """
+    for job in jobs:
+        if job.episodes < 1:
+            raise ModelError(f"episodes must be at least 1, got {job.episodes}")
+    place = _device(device)
     with ExitStack() as stack:
         bar = stack.enter_context(TrainingBar()) if progress is True else progress or None
         if bar is not None:
-            bar.begin(title, steps=planned_steps(course, chosen, episodes), episodes=len(chosen) * episodes)
-        for event in train_seeds(course, chosen, episodes, place):
+            bar.begin(title, steps=planned_steps(jobs), episodes=sum(job.episodes for job in jobs))
+        for event in stack.enter_context(closing(train_jobs(tuple(jobs), place))):
             if bar is not None:
                 bar(event)
-            if not isinstance(event, EpisodeEnd):
-                continue
-            if curves:
-                points[event.seed].append(point(event))
-            if event.finished:
-                agents[event.seed] = agent_of(event)
-                if finished is not None:
-                    finished(agents[event.seed])
-    return Agents(tuple(agents[seed] for seed in chosen))
+            if isinstance(event, EpisodeEnd) and event.weights is not None:
+                yield event.job, jobs[event.job].agent(event, place)
+                remove_state(event.job)
 
 
 def as_seeds(seeds: int | Sequence[int]) -> list[int]:

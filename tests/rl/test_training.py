@@ -11,16 +11,16 @@ import torch
 
 from llmguide import Guidance, sample_bars, simulate, train_dqn
 from llmguide.errors import ModelError
+from llmguide.rl.batched_runs import train_batched
 from llmguide.rl.config import DQNConfig
-from llmguide.rl.course import Course
 from llmguide.rl.evaluation import follow
-from llmguide.rl.parallel import train_seeds
-from llmguide.rl.replay import Replay
-from llmguide.rl.runs import EpisodeEnd, Tick, planned_steps, train_runs
-from llmguide.trading.observation import Scaler
+from llmguide.rl.parallel import train_jobs
+from llmguide.rl.runs import EpisodeEnd, Tick, planned_steps
+from llmguide.rl.training import Lesson
 
 SMALL = DQNConfig(hidden=32, batch=16, target_update=50)
 BARS = sample_bars(years=1, seed=2)
+CPU = torch.device("cpu")
 
 
 def same(a, b):
@@ -37,41 +37,25 @@ def test_the_same_seed_gives_the_same_agent_and_another_seed_another():
     assert not same(first, other)
 
 
-def as_one_batch(seeds, episodes, *, tau=None, config=SMALL):
-    """Train all seeds in one batched network, as a GPU does; the final weights by seed."""
-    course = Course.lay(BARS, tau, Scaler.fit(BARS), config, torch.device("cpu"))
-    events = train_runs(course, seeds, episodes, torch.device("cpu"))
-    return {e.seed: e.weights for e in events if isinstance(e, EpisodeEnd) and e.finished}
-
-
-def test_a_seed_is_bit_identical_alone_and_in_a_batch_that_others_leave_earlier_or_later():
-    guidance = always_long(BARS)
-    together = as_one_batch([3, 1, 7, 12], 3, tau=guidance.tau(BARS.index))
-    for agent in train_dqn(BARS, guidance, seeds=[12, 3, 1, 7], episodes=3, config=SMALL):
-        assert all(np.array_equal(agent.weights[name], together[agent.seed][name]) for name in agent.weights)
-
-
-@pytest.mark.slow
-def test_a_seed_is_bit_identical_alone_and_in_a_batch_at_the_published_size():
-    together = as_one_batch([0, 1, 2], 1, config=DQNConfig())
-    alone = train_dqn(BARS, seeds=[2], episodes=1)[0]
-    assert all(np.array_equal(alone.weights[name], together[2][name]) for name in alone.weights)
+def jobs_for(seeds, episodes, *, bars=BARS, config=SMALL, guidance=None, states=None):
+    lesson = Lesson.prepare(bars, guidance, config=config)
+    return [
+        lesson.job(seed, episodes, name=f"seed {seed}", state=states and states / f"{seed}.training") for seed in seeds
+    ]
 
 
 def test_the_number_of_workers_changes_no_bit():
-    course = Course.lay(BARS, None, Scaler.fit(BARS), SMALL, torch.device("cpu"))
     outcomes = []
     for workers in (1, 3):
-        events = train_seeds(course, [0, 1, 2, 3], 2, torch.device("cpu"), workers=workers)
-        outcomes.append({(e.seed, e.episode): e.weights["fc5.weight"] for e in events if isinstance(e, EpisodeEnd)})
-    assert outcomes[0].keys() == outcomes[1].keys()
+        ends = [e for e in train_jobs(jobs_for([0, 1, 2, 3], 2), CPU, workers=workers) if isinstance(e, EpisodeEnd)]
+        outcomes.append({end.job.seed: end.weights["fc5.weight"] for end in ends if end.weights})
+    assert outcomes[0].keys() == outcomes[1].keys() == {0, 1, 2, 3}
     assert all(np.array_equal(outcomes[0][key], outcomes[1][key]) for key in outcomes[0])
 
 
 def test_stopping_early_leaves_no_worker_behind_and_gives_torch_its_threads_back():
     before = torch.get_num_threads()
-    course = Course.lay(BARS, None, Scaler.fit(BARS), SMALL, torch.device("cpu"))
-    events = train_seeds(course, range(6), 50, torch.device("cpu"), workers=2)
+    events = train_jobs(jobs_for(range(6), 50), CPU, workers=2)
     next(events)
     events.close()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("llmguide")]
@@ -82,15 +66,15 @@ def test_a_failing_worker_is_the_callers_error(monkeypatch):
     def fail(*args):
         raise MemoryError("no room")
 
-    monkeypatch.setattr("llmguide.rl.runs.Replay", fail)
+    monkeypatch.setattr("llmguide.rl.solo.Learner", fail)
     with pytest.raises(MemoryError, match="no room"):
         train_dqn(BARS, seeds=2, episodes=1, config=SMALL, progress=False)
 
 
-def test_the_steps_planned_are_the_steps_taken():
-    course = Course.lay(BARS, None, Scaler.fit(BARS), SMALL, torch.device("cpu"))
-    events = list(train_runs(course, [5, 6], 2, torch.device("cpu")))
-    assert sum(e.steps for e in events if isinstance(e, Tick)) == planned_steps(course, [5, 6], 2)
+def test_the_steps_planned_are_the_steps_taken_alone_and_in_a_batch():
+    jobs = jobs_for([5, 6], 2)
+    for events in (train_jobs(jobs, CPU), train_batched(jobs, CPU, save_every=5)):
+        assert sum(e.steps for e in events if isinstance(e, Tick)) == planned_steps(jobs)
 
 
 def test_guidance_widens_the_observation_by_one_and_changes_nothing_else():
@@ -151,20 +135,6 @@ def test_an_agent_wants_guidance_exactly_if_it_was_trained_with_it():
         plain.q_table(BARS, np.zeros(len(BARS)))
     with pytest.raises(ModelError, match="needs tau"):
         guided.q_table(BARS)
-
-
-def test_the_replay_keeps_the_newest_and_draws_without_repetition():
-    replay = Replay(2, 40)
-    for i in range(50):
-        replay.add(np.array([i, 100 + i]), np.zeros(2), np.ones(2), np.full(2, i / 10))
-    assert len(replay) == 40
-    batch = replay.sample([np.random.default_rng(s) for s in (0, 1)], 32)
-    assert all(len(set(row)) == 32 for row in batch.bar)
-    assert batch.bar[0].min() >= 10
-    assert batch.bar[1].min() >= 110
-    np.testing.assert_allclose(batch.reward[1], (batch.bar[1] - 100) / 10, rtol=1e-6)
-    kept = replay.keep(np.array([1])).sample([np.random.default_rng(1)], 32)
-    np.testing.assert_array_equal(kept.bar[0], batch.bar[1])
 
 
 @pytest.mark.parametrize(
