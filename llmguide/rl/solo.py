@@ -16,17 +16,26 @@ __all__ = ["SoloRun"]
 
 
 class SoloRun:
-    """One job in training. Its numbers depend on the job alone."""
+    """One job in training. Its numbers depend on the job alone.
+
+    Attributes:
+        job: see there.
+        keys: the random streams.
+        learner: networks and optimiser.
+        memory: the replay.
+        batch: what was last drawn from it.
+        account: side, shares, cash.
+    """
 
     def __init__(self, job: Job) -> None:
         config = job.course.config
         self.job = job
-        self._keys = Keys.of(job.seed)
+        self.keys = Keys.of(job.seed)
         self._starts = episode_starts(job)
-        self._learner = Learner(job.course.inputs, config, self._keys)
-        self._memory = Memory.empty(config.replay)
-        self._batch = Batch.empty(config.batch, job.course.inputs)
-        self._account = np.array([0.0, 0.0, config.cash])
+        self.learner = Learner(job.course.inputs, config, self.keys)
+        self.memory = Memory.empty(config.replay)
+        self.batch = Batch.empty(config.batch, job.course.inputs)
+        self.account = np.array([0.0, 0.0, config.cash])
         self._step = self._episode = self._previous = 0
         self._bar = int(self._starts[0])
         self._curve: tuple[Point, ...] = ()
@@ -67,24 +76,24 @@ class SoloRun:
             save_state(self.job, self._state())
 
     def _take_step(self) -> None:
-        course, config, learner = self.job.course, self.job.course.config, self._learner
+        course, config, learner = self.job.course, self.job.course.config, self.learner
         self._previous = live(
             course.market,
             course.rules,
             learner.network,
-            self._keys.choices,
+            self.keys.choices,
             self._step,
             chance_of_exploring(config, self._step),
             self._bar,
             self._previous,
-            self._account,
-            self._memory,
-            self._batch,
+            self.account,
+            self.memory,
+            self.batch,
         )
         self._step += 1
         self._bar += 1
         if 2 * self._step >= config.batch:
-            learner.update(self._batch)
+            learner.update(self.batch)
             if learner.updates % config.target_update == 0:
                 learner.copy_to_target()
 
@@ -92,24 +101,24 @@ class SoloRun:
         """Measure, and begin the next episode if there is one."""
         self._episode += 1
         if self.job.measure is not None:
-            point = {"episode": self._episode, "updates": self._learner.updates}
-            self._curve += (point | self.job.measure(self._learner.weights()),)
+            point = {"episode": self._episode, "updates": self.learner.updates}
+            self._curve += (point | self.job.measure(self.learner.weights()),)
         if not self.done:
             self._bar = int(self._starts[self._episode])
-            self._account[:] = 0.0, 0.0, self.job.course.config.cash
+            self.account[:] = 0.0, 0.0, self.job.course.config.cash
             self._previous = 0
         return self._report()
 
     def _report(self) -> EpisodeEnd:
-        weights = self._learner.weights() if self.done else None
-        return EpisodeEnd(self.job, self._episode, self._learner.updates, weights, self._curve)
+        weights = self.learner.weights() if self.done else None
+        return EpisodeEnd(self.job, self._episode, self.learner.updates, weights, self._curve)
 
     def _state(self) -> TrainingState:
-        stored = min(2 * self._step, len(self._memory.bar))
+        stored = min(2 * self._step, len(self.memory.bar))
         return TrainingState(
-            self._learner.state(),
-            Memory._make(array[:stored] for array in self._memory),
-            self._account,
+            self.learner.state(),
+            Memory._make(array[:stored] for array in self.memory),
+            self.account,
             self._step,
             self._episode,
             self._bar,
@@ -120,10 +129,10 @@ class SoloRun:
     def _restore(self, state: TrainingState | None) -> None:
         if state is None:
             return
-        self._learner.restore(state.learner)
+        self.learner.restore(state.learner)
         stored = len(state.memory.bar)
         for name, theirs in state.memory._asdict().items():
-            getattr(self._memory, name)[:stored] = theirs
-        self._account[:] = state.account
+            getattr(self.memory, name)[:stored] = theirs
+        self.account[:] = state.account
         self._step, self._episode, self._bar, self._previous = state.step, state.episode, state.bar, state.previous
         self._curve = state.curve

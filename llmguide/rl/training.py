@@ -8,7 +8,6 @@ import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, overload
 
@@ -19,18 +18,17 @@ from numpy.typing import NDArray
 
 from llmguide.errors import ModelError
 from llmguide.hashing import hash_bars
-from llmguide.metrics import sharpe_ratio
 from llmguide.rl.agent import Agent, Weights
 from llmguide.rl.checkpoint import save_agent
 from llmguide.rl.config import DQNConfig
 from llmguide.rl.course import Course
-from llmguide.rl.evaluation import follow
+from llmguide.rl.evaluation import quick_sharpe_ratio
 from llmguide.rl.parallel import train_jobs
 from llmguide.rl.progress import TrainingBar
 from llmguide.rl.runs import EpisodeEnd, Job, Point, planned_steps
 from llmguide.rl.state import STATE_SUFFIX, remove_state
 from llmguide.trading.observation import GuidanceLine, Scaler
-from llmguide.trading.simulate import closes, returns_of
+from llmguide.trading.simulate import closes
 
 __all__ = ["Agents", "Lesson", "as_seeds", "train_agents", "train_dqn", "training_data"]
 
@@ -71,19 +69,21 @@ class Lesson:
     """What the agents of one arm learn from: training bars, with guidance or without.
 
     Attributes:
-        bars, test: raw training bars, and test bars for the curves or None.
-        tau, test_tau: guidance at their bars, or None.
+        bars: raw training bars.
+        tau: guidance at each of them, shape ``(bars,)``, or None.
+        course: what training walks over.
         curves: whether to measure after every episode.
+        test: what the curves show beside the training bars, or None.
+        test_prices: raw closes to trade at there.
     """
 
     bars: pd.DataFrame
     tau: NDArray[np.float64] | None
-    test: pd.DataFrame | None
-    test_tau: NDArray[np.float64] | None
-    config: DQNConfig
-    curves: bool
     scaler: Scaler
     course: Course
+    curves: bool
+    test: Course | None
+    test_prices: NDArray[np.float64] | None
 
     @classmethod
     def prepare(
@@ -105,14 +105,20 @@ class Lesson:
                 "the guidance says nothing on any training bar, so nothing could be learned from it; make a table that "
                 "covers the training bars too"
             )
-        test_tau = None if guidance is None or test is None else guidance.tau(pd.DatetimeIndex(test.index))
         course = Course.lay(bars, tau, scaler, settings)
-        return cls(bars, tau, test, test_tau, settings, curves, scaler, course)
+        if test is None or not curves:
+            return cls(bars, tau, scaler, course, curves, None, None)
+        test_tau = None if guidance is None else guidance.tau(pd.DatetimeIndex(test.index))
+        return cls(bars, tau, scaler, course, curves, Course.lay(test, test_tau, scaler, settings), closes(test))
+
+    @property
+    def config(self) -> DQNConfig:
+        """The agent's settings."""
+        return self.course.config
 
     def job(self, seed: int, episodes: int, *, name: str, state: Path | None = None) -> Job:
         """Return the job of training one agent; `state` is where an unfinished training is kept, or None."""
-        measure = partial(self._measure, seed) if self.curves else None
-        return Job(name, self.course, seed, episodes, measure, state)
+        return Job(name, self.course, seed, episodes, self._measure if self.curves else None, state)
 
     def agent(self, event: EpisodeEnd, device: torch.device) -> Agent:
         """Return the agent of a job's last event."""
@@ -127,12 +133,10 @@ class Lesson:
             notes["curve"] = list(event.curve)
         return Agent(event.weights, self.scaler, self.config, self.tau is not None, event.job.seed, notes)
 
-    def _measure(self, seed: int, weights: Weights) -> Point:
-        agent = Agent(weights, self.scaler, self.config, self.tau is not None, seed)
-        values = follow(agent, self.bars, self.tau, training=True).values
-        point: Point = {"train_sr": _finite(sharpe_ratio(returns_of(values)))}
-        if self.test is not None:
-            point["test_sr"] = _finite(sharpe_ratio(returns_of(follow(agent, self.test, self.test_tau).values)))
+    def _measure(self, weights: Weights) -> Point:
+        point: Point = {"train_sr": _finite(quick_sharpe_ratio(weights, self.course, self.course.prices))}
+        if self.test is not None and self.test_prices is not None:
+            point["test_sr"] = _finite(quick_sharpe_ratio(weights, self.test, self.test_prices))
         return point
 
 
@@ -160,7 +164,7 @@ def train_dqn(
         episodes: walks through the bars, each from a random bar to the last; about half the bars long on average.
         device: "cpu", "cuda" or "auto" (CUDA where there is one).
         config: settings; the published ones where None.
-        curves: record the Sharpe ratio after every episode, for plots. Costs about a tenth more time.
+        curves: record the Sharpe ratio after every episode, for plots.
         test: test bars for the curves; they are never learned from and select nothing.
         states: a folder in which unfinished training is kept, every few episodes and when it is interrupted; the same
             call goes on from there and gives the same agents, bit by bit. None keeps nothing.

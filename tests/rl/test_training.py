@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -9,7 +11,7 @@ import pandas as pd
 import pytest
 import torch
 
-from llmguide import Guidance, sample_bars, simulate, train_dqn
+from llmguide import Guidance, sample_bars, sharpe_ratio, simulate, train_dqn
 from llmguide.errors import ModelError
 from llmguide.rl.batched_runs import train_batched
 from llmguide.rl.config import DQNConfig
@@ -98,6 +100,11 @@ def test_curves_hold_every_episode_and_test_bars_never_change_the_agent():
     assert agents.curves[["seed", "episode"]].to_numpy().tolist() == [[0, 1], [0, 2], [1, 1], [1, 2]]
     assert agents.curves[["train_sr", "test_sr"]].notna().all(axis=None)
     assert sorted(seen) == [(0, 2), (1, 2)]
+    for agent in agents:
+        last = agent.notes["curve"][-1]
+        for name, bars, training in (("train_sr", BARS, True), ("test_sr", test, False)):
+            path = follow(agent, bars, None, training=training)
+            assert last[name] == pytest.approx(sharpe_ratio(pd.Series(path.values).pct_change().fillna(0.0)), rel=1e-9)
     blind = train_dqn(BARS, seeds=2, episodes=2, config=SMALL)
     assert all(same(a, b) for a, b in zip(agents, blind, strict=True))
     assert blind.curves.empty
@@ -178,3 +185,14 @@ def test_it_learns_to_ride_a_wave():
     holding = [simulate(bars, np.full(270, side))["value"].iloc[-1] for side in (0, 1)]
     for agent in agents:
         assert follow(agent, bars, None).values[-1] > 5 * max(holding)
+
+
+@pytest.mark.slow
+def test_twenty_five_runs_of_the_published_size_need_less_than_two_gibibytes():
+    script = (
+        "import resource; from llmguide import sample_bars, train_dqn\n"
+        "train_dqn(sample_bars(years=1), seeds=25, episodes=1, curves=True)\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 2 * 1024**2  # KiB on Linux
