@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from llmguide.bars import read_bars, sample_bars
     from llmguide.errors import LlmguideError
     from llmguide.experiments.compare import compare
+    from llmguide.experiments.replicate import replicate
     from llmguide.guidance import Guidance, guide
     from llmguide.metrics import max_drawdown, sharpe_ratio
     from llmguide.report.tearsheet import tearsheet
@@ -32,6 +33,7 @@ _HOMES = {
     "load_agent": "llmguide.rl.checkpoint",
     "max_drawdown": "llmguide.metrics",
     "read_bars": "llmguide.bars",
+    "replicate": "llmguide.experiments.replicate",
     "sample_bars": "llmguide.bars",
     "sharpe_ratio": "llmguide.metrics",
     "simulate": "llmguide.trading.simulate",
@@ -51,6 +53,7 @@ __all__ = [
     "load_agent",
     "max_drawdown",
     "read_bars",
+    "replicate",
     "sample_bars",
     "sharpe_ratio",
     "simulate",

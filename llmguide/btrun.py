@@ -15,7 +15,15 @@ from typing import Any
 
 from llmguide.backtest import GuidanceAction, OrderLog, SharpeDrawdown, TradeLog, use_close_fills
 from llmguide.indicators import LLMGuidance, QValues
-from llmguide.strategies import DQN, BuyAndHold, LLMGuidedDQN, LLMOnly, SellAndHold
+from llmguide.strategies import (
+    DQN,
+    BuyAndHold,
+    LLMGuidedDQN,
+    LLMOnly,
+    MeanReversion,
+    SellAndHold,
+    TrendFollowing,
+)
 
 __all__ = [
     "DQN",
@@ -24,11 +32,13 @@ __all__ = [
     "LLMGuidance",
     "LLMGuidedDQN",
     "LLMOnly",
+    "MeanReversion",
     "OrderLog",
     "QValues",
     "SellAndHold",
     "SharpeDrawdown",
     "TradeLog",
+    "TrendFollowing",
     "close_fills",
 ]
 

@@ -31,6 +31,10 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard outpu
 Seeds = Annotated[str, typer.Option(help="How many runs (0, 1, ...), or which seeds, as in 0,3,7.")]
 Episodes = Annotated[int, typer.Option(min=1, help="Walks through the training bars per run.")]
 Out = Annotated[Path, typer.Option(help="Run folder; an interrupted run goes on from what is there.")]
+Resume = Annotated[
+    bool,
+    typer.Option("--resume/--no-resume", help="Go on from what the run folder holds, or remove it and begin anew."),
+]
 Device = Annotated[str, typer.Option(help="cpu, cuda or auto.")]
 Cash = Annotated[float, typer.Option(help="Capital at the beginning.")]
 Cost = Annotated[float, typer.Option(help="Fraction of each traded value; 0.001 is 0.1 %.")]
@@ -38,7 +42,7 @@ GuidanceFile = Annotated[
     Path | None, typer.Option("--guidance", help="Guidance table (.parquet or .csv), as `llmguide guide` writes it.")
 ]
 PROVIDERS = "rules, oracle, shuffled, inverted or constant"
-STRATEGIES = ("LLMGuidedDQN", "DQN", "LLMOnly", "BuyAndHold", "SellAndHold")
+STRATEGIES = ("LLMGuidedDQN", "DQN", "LLMOnly", "BuyAndHold", "SellAndHold", "TrendFollowing", "MeanReversion")
 
 
 @app.callback(invoke_without_command=True)
@@ -54,6 +58,7 @@ def demo(
     episodes: Episodes = 3,
     seed: Annotated[int, typer.Option(help="Seed of the synthetic market.")] = 0,
     out: Out = Path("runs/demo"),
+    resume: Resume = True,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
@@ -73,7 +78,7 @@ def demo(
             highlight=False,
         )
     table = _guidance(market, None, "rules")
-    _compare(train, test, table, seeds, episodes, None, 100_000.0, 0.001, device, out, as_json)
+    _compare(train, test, table, seeds, episodes, None, 100_000.0, 0.001, device, out, resume, as_json)
 
 
 @app.command()
@@ -169,6 +174,7 @@ def train(
     cost: Cost = 0.001,
     device: Device = "auto",
     out: Out = Path("runs/agents"),
+    resume: Resume = True,
     as_json: Json = False,
 ) -> None:
     """Train agents, with or without guidance.
@@ -180,7 +186,7 @@ def train(
     from llmguide.experiments.arms import ARMS
     from llmguide.experiments.plan import Plan
     from llmguide.experiments.run_folder import RunFolder
-    from llmguide.experiments.train_arm import train_arm
+    from llmguide.experiments.train_grid import train_arms
     from llmguide.rl.config import DQNConfig
     from llmguide.rl.training import as_seeds
 
@@ -191,17 +197,13 @@ def train(
     arm = ARMS["hybrid" if table is not None else "rl"]
     config = DQNConfig(cash=cash, cost=cost)
     plan = Plan(frame, test_frame, table, tuple(as_seeds(_seeds(seeds))), episodes, config, device)
-    folder = RunFolder.open(out, plan.describe([arm.name]))
+    folder = RunFolder.open(out, plan.describe([arm.name]), resume=resume)
     if table is not None:
         table.save(out / "guidance.parquet")
     with resumable(out):
-        agents = train_arm(
-            arm,
-            plan,
-            folder=folder,
-            progress=not as_json,
-            announce=lambda line: err.print(line, highlight=False),
-        )
+        agents = train_arms(
+            plan, [arm], folder, progress=not as_json, announce=lambda line: err.print(line, highlight=False)
+        )[arm.name]
     last = agents.curves.groupby("seed").last().reset_index()
     last["checkpoint"] = [str(folder.agent_path(arm.name, int(seed))) for seed in last["seed"]]
     if as_json:
@@ -219,6 +221,13 @@ def backtest(
     model: Annotated[Path | None, typer.Option(help="Checkpoint of LLMGuidedDQN and DQN.")] = None,
     guidance: GuidanceFile = None,
     provider: Annotated[str | None, typer.Option(help=f"Make the guidance here: {PROVIDERS}.")] = None,
+    short: Annotated[
+        int | None, typer.Option(help="Short window of TrendFollowing and MeanReversion, in bars.")
+    ] = None,
+    long: Annotated[int | None, typer.Option(help="Their long window, in bars.")] = None,
+    train: Annotated[
+        Path | None, typer.Option(help="Training bars on which to choose both windows, instead of giving them.")
+    ] = None,
     cash: Cash = 100_000.0,
     cost: Cost = 0.001,
     fill: Annotated[str, typer.Option(help="close (the benchmark's rule) or next_open (Backtrader's own).")] = "close",
@@ -238,14 +247,21 @@ def backtest(
         hint = did_you_mean(strategy, STRATEGIES)
         raise LlmguideError(f"unknown strategy {strategy!r}, choose from {', '.join(STRATEGIES)}{hint}")
     frame = read_bars(file)
-    params: dict[str, Any] = {}
+    kind = getattr(strategies, strategy)
+    windows = {name: length for name, length in (("short", short), ("long", long)) if length is not None}
+    if train is not None:
+        if windows:
+            raise LlmguideError("give either --short and --long, or --train BARS on which to choose them")
+        windows = _choose_windows(kind, train, frame, cash, cost)
+    params: dict[str, Any] = dict(windows)
     if model is not None:
         params["model"] = str(model)
     if guidance or provider:
         params["guidance"] = _guidance(frame, guidance, provider)
-    result = run_backtest(frame, getattr(strategies, strategy), cash=cash, cost=cost, fill=cast("Fill", fill), **params)
+    result = run_backtest(frame, kind, cash=cash, cost=cost, fill=cast("Fill", fill), **params)
     summary: dict[str, Any] = {
         "strategy": strategy,
+        **windows,
         "first": _day(frame, 0),
         "last": _day(frame, -1),
         "sharpe": result.sharpe,
@@ -262,6 +278,7 @@ def backtest(
         print_json(summary)
         return
     rows = [
+        *([f"{name} window", f"{length} bars"] for name, length in windows.items()),
         ["Sharpe ratio", number(result.sharpe)],
         ["max drawdown", number(result.max_drawdown)],
         ["final value", f"{summary['final_value']:,.2f}"],
@@ -288,6 +305,7 @@ def compare(
     cost: Cost = 0.001,
     device: Device = "auto",
     out: Out = Path("runs/compare"),
+    resume: Resume = True,
     as_json: Json = False,
 ) -> None:
     """Compare the arms over many seeds.
@@ -299,7 +317,72 @@ def compare(
     frames = read_bars(train), read_bars(test)
     table = _guidance(_history([train, test]), guidance, None if guidance else provider or "rules")
     names = [name.strip() for name in arms.split(",")]
-    _compare(*frames, table, seeds, episodes, names, cash, cost, device, out, as_json)
+    _compare(*frames, table, seeds, episodes, names, cash, cost, device, out, resume, as_json)
+
+
+@app.command()
+def replicate(
+    data: Annotated[
+        Path, typer.Option(help="Folder of bars: SYMBOL.csv, or SYMBOL_FIRST_LAST.csv twice (training, test).")
+    ],
+    symbols: Annotated[str | None, typer.Option(help="Instruments, separated by commas; all by default.")] = None,
+    guidance: Annotated[Path | None, typer.Option(help="Folder of guidance tables, SYMBOL.parquet or .csv.")] = None,
+    provider: Annotated[str | None, typer.Option(help=f"Make the guidance here, on all bars: {PROVIDERS}.")] = None,
+    arms: Annotated[
+        str | None, typer.Option(help="Arms, separated by commas; rl, and with guidance hybrid,rl,llm by default.")
+    ] = None,
+    split: Annotated[str, typer.Option(help="First test day of instruments that have one file.")] = "2018-01-01",
+    seeds: Seeds = "25",
+    episodes: Episodes = 50,
+    cash: Cash = 100_000.0,
+    cost: Cost = 0.001,
+    curves: Annotated[bool, typer.Option(help="Record the Sharpe ratio after every episode.")] = False,
+    device: Device = "auto",
+    out: Out = Path("runs/replicate"),
+    resume: Resume = True,
+    as_json: Json = False,
+) -> None:
+    """Replicate the published benchmark.
+
+    Trains and backtests on every instrument of a folder, and writes tables and a figure with the published numbers
+    beside what came out.
+    """
+    from functools import partial
+
+    from llmguide.console import err, print_json, print_replication, records, resumable
+    from llmguide.experiments.replicate import replicate as run
+    from llmguide.guidance import guide as make
+    from llmguide.rl.config import DQNConfig
+
+    if guidance is not None and provider is not None:
+        raise GuidanceError("give either --guidance FOLDER or --provider NAME, not both")
+    with resumable(out):
+        replication = run(
+            data,
+            symbols=_names(symbols),
+            arms=_names(arms),
+            seeds=_seeds(seeds),
+            episodes=episodes,
+            guidance=guidance if provider is None else partial(make, provider=provider),
+            config=DQNConfig(cash=cash, cost=cost),
+            device=device,
+            split=split,
+            curves=curves,
+            out=out,
+            resume=resume,
+            progress=not as_json,
+            announce=lambda line: err.print(line, highlight=False),
+        )
+        replication.write(out)
+    if as_json:
+        tables = ("appendix_e", "experiment_2", "tests", "summary", "runs")
+        print_json(
+            {"out": str(out), "uses_future": replication.uses_future, "fit": replication.fit}
+            | {name: records(getattr(replication, name)) for name in tables}
+        )
+        return
+    print_replication(replication)
+    typer.echo(f"written to {out}")
 
 
 @app.command()
@@ -347,11 +430,12 @@ def _compare(
     cost: float,
     device: str,
     out: Path,
+    resume: bool,
     as_json: bool,
 ) -> None:
     """Run a comparison, write its folder, and say where the report is."""
     from llmguide.console import err, print_comparison, print_json, records, resumable
-    from llmguide.experiments.arms import ARMS
+    from llmguide.experiments.arms import DEFAULT_ARMS
     from llmguide.experiments.compare import compare as run
     from llmguide.rl.config import DQNConfig
 
@@ -365,10 +449,11 @@ def _compare(
             guidance,
             seeds=_seeds(seeds),
             episodes=episodes,
-            arms=arms or tuple(ARMS),
+            arms=arms or DEFAULT_ARMS,
             config=DQNConfig(cash=cash, cost=cost),
             device=device,
             out=out,
+            resume=resume,
             progress=not as_json,
             announce=say,
         )
@@ -400,6 +485,11 @@ def _seeds(text: str) -> int | list[int]:
     return numbers if "," in text else numbers[0]
 
 
+def _names(text: str | None) -> list[str] | None:
+    """Return the names in a list separated by commas."""
+    return None if text is None else [name.strip() for name in text.split(",")]
+
+
 def _history(files: list[Path]) -> pd.DataFrame:
     """Return the bars of several files as one history."""
     import pandas as pd
@@ -425,6 +515,26 @@ def _guidance(bars: pd.DataFrame, file: Path | None, provider: str | None) -> Gu
     return make(bars, "file", source=file) if file is not None else make(bars, provider or "rules")
 
 
+def _choose_windows(strategy: Any, train: Path, test: pd.DataFrame, cash: float, cost: float) -> dict[str, int]:
+    """Return the windows of a strategy of moving averages that did best on the bars of `train`."""
+    from llmguide.bars import read_bars
+    from llmguide.strategies import MovingAverageStrategy
+    from llmguide.trading.moving_averages import choose_windows
+
+    if not issubclass(strategy, MovingAverageStrategy):
+        raise LlmguideError(
+            f"--train chooses windows of moving averages, and {strategy.__name__} has none; leave it out"
+        )
+    frame = read_bars(train)
+    if not frame.index[-1] < test.index[0]:
+        raise DataError(
+            f"windows are chosen on bars before those that are traded, but {train} ends on {_day(frame, -1)} and the "
+            f"bars to trade begin on {_day(test, 0)}"
+        )
+    chosen = choose_windows(frame, strategy.rule, cash=cash, cost=cost)
+    return {"short": chosen.short, "long": chosen.long}
+
+
 def _write_backtest(result: Any, folder: Path, *, title: str) -> None:
     from llmguide.files import write_csv
     from llmguide.report.tearsheet import tearsheet as write
@@ -440,9 +550,13 @@ def _day(frame: pd.DataFrame, row: int) -> str:
 
 
 def main() -> None:
-    """Run the command line: exit 0, 1 after an error of llmguide (one line), 2 after wrong usage, 130 after Ctrl-C."""
-    from llmguide.console import Interrupted, err, notes
+    """Run the command line.
 
+    Exit 0; 1 after an error of llmguide (one line); 2 after wrong usage; 130 after Ctrl-C and 143 after SIGTERM.
+    """
+    from llmguide.console import Interrupted, err, notes, stop_like_ctrl_c
+
+    stop_like_ctrl_c()
     try:
         with notes():
             app()
@@ -451,7 +565,7 @@ def main() -> None:
         sys.exit(1)
     except Interrupted as stopped:
         err.print(str(stopped), style="yellow", markup=False, highlight=False, soft_wrap=True)
-        sys.exit(130)
+        sys.exit(stopped.code)
 
 
 if __name__ == "__main__":

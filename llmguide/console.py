@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import signal
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
@@ -20,15 +21,35 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from llmguide.experiments.comparison import Comparison
+    from llmguide.experiments.replication import Replication
 
-__all__ = ["Interrupted", "err", "notes", "out", "print_comparison", "print_json", "print_table", "resumable"]
+__all__ = [
+    "Interrupted",
+    "err",
+    "notes",
+    "out",
+    "print_comparison",
+    "print_json",
+    "print_replication",
+    "print_table",
+    "resumable",
+    "stop_like_ctrl_c",
+]
 
 out = Console()
 err = Console(stderr=True)
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, which stops the same way as Ctrl-C."""
+
+
 class Interrupted(Exception):
-    """Ctrl-C during something that can be gone on with; carries what to tell the user."""
+    """Ctrl-C or SIGTERM during something that can be gone on with; carries what to tell the user, and the exit code."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 def number(value: Any, digits: int = 2) -> str:
@@ -99,16 +120,28 @@ def notes() -> Iterator[None]:
         yield
 
 
+def stop_like_ctrl_c() -> None:
+    """Let SIGTERM raise an exception, as Ctrl-C does, so that unfinished work is kept."""
+
+    def terminate(number: int, frame: Any) -> None:
+        raise Terminated
+
+    signal.signal(signal.SIGTERM, terminate)
+
+
 @contextmanager
 def resumable(folder: Path) -> Iterator[None]:
-    """Turn Ctrl-C into a message that says what is finished and how to go on."""
+    """Turn Ctrl-C and SIGTERM into a message that says what is kept and how to go on."""
     try:
         yield
-    except KeyboardInterrupt:
-        done = len(list(folder.glob("*.safetensors")))
+    except KeyboardInterrupt as stop:
+        done, begun = (
+            {path.with_suffix("") for path in folder.rglob(f"*.{kind}")} for kind in ("safetensors", "training")
+        )
         raise Interrupted(
-            f"interrupted; {done} trained agent{'' if done == 1 else 's'} in {folder}; "
-            "run the same command again to go on from there"
+            f"interrupted; {folder} keeps {len(done)} trained agent{'' if len(done) == 1 else 's'} and "
+            f"{len(begun - done)} in training; run the same command again to go on from there",
+            128 + (signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT),
         ) from None
 
 
@@ -152,3 +185,59 @@ def print_comparison(comparison: Comparison) -> None:
         )
     if comparison.guidance is not None and comparison.guidance.uses_future:
         out.print("This guidance was made with knowledge of later bars: a control, not a result.", style="bold red")
+
+
+def print_replication(replication: Replication) -> None:
+    """Print what came out beside what was published, the tests, and how well the two agree."""
+    table = replication.appendix_e
+    if len(table):
+        rows = [
+            [
+                row.symbol,
+                number(row.sr_published, 3),
+                row.lies or "n/a",
+                number(row.p, 3),
+                spread(row.sr_mean, row.sr_std),
+                spread(row.sr_paper, row.sr_paper_std),
+                number(row.mdd_mean),
+            ]
+            for row in _rows(table)
+        ]
+        columns = ["symbol", "published", "lies", "p", "here", "paper's own", "MDD"]
+        print_table("rl: published Sharpe ratio, and where it lies to the 95 % interval of the mean", columns, rows)
+    table = replication.experiment_2
+    if len(table):
+        rows = [
+            [
+                f"{row.symbol} {row.arm}",
+                spread(row.sr_published, row.sr_published_std),
+                spread(row.sr_mean, row.sr_std),
+                number(row.mdd_published),
+                spread(row.mdd_mean, row.mdd_std),
+            ]
+            for row in _rows(table)
+        ]
+        columns = ["arm", "Sharpe publ.", "Sharpe here", "MDD publ.", "MDD here"]
+        print_table("With and without guidance, mean (std) over seeds", columns, rows)
+    tests = replication.tests
+    if len(tests):
+        names = {"sr": "Sharpe", "mdd": "MDD"}
+        rows = [
+            [
+                f"{row.symbol} {names[row.measure]}: {row.arm_a} - {row.arm_b}",
+                f"{row.mean_difference:+.2f}",
+                number(row.t),
+                number(row.p, 3),
+                str(row.n),
+            ]
+            for row in _rows(tests)
+        ]
+        print_table("Two-sided paired t tests over seeds", ["difference", "mean", "t", "p", "n"], rows)
+    if replication.fit:
+        out.print(f"\n{replication.fit}", markup=False, highlight=False)
+    if replication.uses_future:
+        out.print("This guidance was made with knowledge of later bars: a control, not a result.", style="bold red")
+
+
+def _rows(frame: pd.DataFrame) -> Any:
+    return frame.itertuples(index=False)

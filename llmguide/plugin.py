@@ -3,7 +3,7 @@
     import llmguide.plugin
 
     bt.ind.LLMGuidance, bt.ind.QValues
-    bt.strategies.LLMGuidedDQN, DQN, LLMOnly, BuyAndHold, SellAndHold
+    bt.strategies.LLMGuidedDQN, DQN, LLMOnly, BuyAndHold, SellAndHold, TrendFollowing, MeanReversion
     bt.analyzers.SharpeDrawdown, OrderLog, TradeLog; bt.observers.GuidanceAction; bt.brokers.CloseFillBroker
 
 `btrun` run from the same process then finds them without a file: ``btrun --strategy :LLMGuidedDQN``. For `btrun` on the
@@ -30,6 +30,8 @@ CLASSES: dict[ModuleType, tuple[type[Any], ...]] = {
         strategies.LLMOnly,
         strategies.BuyAndHold,
         strategies.SellAndHold,
+        strategies.TrendFollowing,
+        strategies.MeanReversion,
     ),
     bt.analyzers: (backtest.SharpeDrawdown, backtest.OrderLog, backtest.TradeLog),
     bt.observers: (backtest.GuidanceAction,),

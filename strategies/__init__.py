@@ -6,7 +6,10 @@ from llmguide.strategies.dqn import DQN
 from llmguide.strategies.guided import GuidedStrategy
 from llmguide.strategies.llm_guided_dqn import LLMGuidedDQN
 from llmguide.strategies.llm_only import LLMOnly
+from llmguide.strategies.mean_reversion import MeanReversion
+from llmguide.strategies.moving_averages import MovingAverageStrategy
 from llmguide.strategies.sell_and_hold import SellAndHold
+from llmguide.strategies.trend_following import TrendFollowing
 
 __all__ = [
     "DQN",
@@ -16,5 +19,8 @@ __all__ = [
     "GuidedStrategy",
     "LLMGuidedDQN",
     "LLMOnly",
+    "MeanReversion",
+    "MovingAverageStrategy",
     "SellAndHold",
+    "TrendFollowing",
 ]

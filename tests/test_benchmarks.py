@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
-COUNTED = {"Cerebro bars", "account steps", "double-DQN updates"}
+COUNTED = {"Cerebro bars", "account steps", "double-DQN updates", "window pairs"}
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ import pytest
 
 from llmguide import Guidance, cli, sample_bars, simulate
 from llmguide.rl.config import DQNConfig
+from llmguide.trading.moving_averages import choose_windows, decisions
 
 BARS = sample_bars(years=3, seed=8)
 
@@ -78,7 +79,7 @@ def test_train_then_backtest(llmguide, files):
     code, out, err = llmguide(
         "train", "train.csv", "--provider", "rules", "--seeds", "0,5", "--episodes", "1", "--out", "a"
     )
-    assert "2 of 2 agents are already trained" in err
+    assert "4 of 4 agents are already trained" in err
     llmguide("guide", "train.csv", "test.csv", "--out", "g.parquet")
     code, out, _ = llmguide(
         "backtest", "test.csv", "--model", "a/hybrid-5.safetensors", "--guidance", "g.parquet", "--json", "--out", "b"
@@ -96,6 +97,19 @@ def test_backtest_of_holding_is_the_simulated_one(llmguide):
     assert json.loads(out)["final_value"] == pytest.approx(expected["value"].iloc[-1])
 
 
+def test_backtest_chooses_the_windows_of_moving_averages_on_training_bars_or_takes_them(llmguide):
+    words = ("backtest", "test.csv", "--strategy", "MeanReversion", "--cost", "0.002", "--json")
+    code, out, _ = llmguide(*words, "--train", "train.csv")
+    assert code == 0
+    chosen = json.loads(out)
+    short, long, _ = choose_windows(BARS.iloc[:504], "reversion", cost=0.002)
+    assert (chosen["short"], chosen["long"]) == (short, long)
+    expected = simulate(BARS.iloc[504:], decisions(BARS.iloc[504:], short, long, rule="reversion"), cost=0.002)
+    assert chosen["final_value"] == pytest.approx(expected["value"].iloc[-1])
+    _, out, _ = llmguide(*words, "--short", str(short), "--long", str(long))
+    assert json.loads(out) == chosen
+
+
 def test_compare_ends_with_the_table_and_the_report(llmguide, files):
     words = ("compare", "--train", "train.csv", "--test", "test.csv", "--seeds", "2", "--episodes", "1", "--out", "run")
     code, out, _ = llmguide(*words)
@@ -106,7 +120,7 @@ def test_compare_ends_with_the_table_and_the_report(llmguide, files):
     result = json.loads(out)
     assert [row["arm"] for row in result["table"]] == ["hybrid", "rl", "llm", "hold", "sell"]
     assert result["table"][3]["sr_std"] is None
-    assert "2 of 2 agents are already trained" in err
+    assert "4 of 4 agents are already trained" in err
     code, out, _ = llmguide("tearsheet", "run", "--arm", "hybrid", "--seed", "1", "--json")
     assert code == 0
     run = next(row for row in result["runs"] if (row["arm"], row["seed"]) == ("hybrid", 1))
@@ -134,6 +148,18 @@ def test_a_tearsheet_of_a_users_own_file(llmguide, files):
         (("backtest", "test.csv"), "needs"),
         (("backtest", "test.csv", "--strategy", "DQN", "--model", "x.safetensors"), "there is no checkpoint"),
         (("backtest", "test.csv", "--strategy", "BuyAndHold", "--fill", "open"), "fill is"),
+        (("backtest", "test.csv", "--strategy", "TrendFollowing"), "needs short= and long="),
+        (("backtest", "test.csv", "--strategy", "TrendFollowing", "--short", "9", "--long", "9"), "1 <= short < long"),
+        (("backtest", "test.csv", "--strategy", "BuyAndHold", "--short", "9"), "no parameter 'short'"),
+        (("backtest", "test.csv", "--strategy", "BuyAndHold", "--train", "train.csv"), "BuyAndHold has none"),
+        (
+            ("backtest", "test.csv", "--strategy", "MeanReversion", "--short", "9", "--train", "train.csv"),
+            "give either",
+        ),
+        (
+            ("backtest", "train.csv", "--strategy", "MeanReversion", "--train", "test.csv"),
+            "windows are chosen on bars b",
+        ),
         (("train", "train.csv", "--seeds", "many"), "--seeds is a number"),
         (("train", "train.csv", "--seeds", "0"), "seeds are"),
         (("train", "train.csv", "--guidance", "g.csv", "--provider", "rules"), "not both"),
@@ -168,7 +194,8 @@ def test_what_is_unusual_in_the_bars_is_a_note(llmguide, files):
 
 
 @pytest.mark.slow
-def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(files):
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_ctrl_c_and_sigterm_keep_what_is_there_and_say_how_to_go_on(files, sent, code):
     """A real process, a real signal, the published network."""
     command = [
         sys.executable,
@@ -190,10 +217,13 @@ def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(files):
         assert time.monotonic() < deadline, "no agent was finished in time"
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.2)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(sent)
     _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
-    finished = list((files / "run").glob("rl-*.safetensors"))
-    assert f"interrupted; {len(finished)} trained agent" in err
-    assert "run the same command again to go on from there" in err
+    assert process.returncode == code
+    finished, begun = (
+        {path.stem for path in (files / "run").glob(f"rl-*.{kind}")} for kind in ("safetensors", "training")
+    )
+    assert f"interrupted; run keeps {len(finished)} trained agent" in err
+    assert f"and {len(begun - finished)} in training; run the same command again to go on from there" in err
+    assert begun - finished
     assert not list((files / "run").glob(".*"))  # no temporary file is left

@@ -18,7 +18,7 @@ import llmguide.plugin
 from llmguide.backtest import run_backtest
 from llmguide.errors import LlmguideError
 from llmguide.guidance import Guidance
-from llmguide.strategies import BuyAndHold, LLMOnly
+from llmguide.strategies import BuyAndHold, LLMOnly, MeanReversion
 
 SHIM = Path(llmguide.btrun.__file__)
 
@@ -40,7 +40,7 @@ def csv(bars, tmp_path_factory) -> Path:
 def test_every_class_is_backtraders_too():
     assert bt.ind.LLMGuidance is llmguide.indicators.LLMGuidance
     assert bt.ind.QValues is llmguide.indicators.QValues
-    for name in ("LLMGuidedDQN", "DQN", "LLMOnly", "BuyAndHold", "SellAndHold"):
+    for name in ("LLMGuidedDQN", "DQN", "LLMOnly", "BuyAndHold", "SellAndHold", "TrendFollowing", "MeanReversion"):
         assert getattr(bt.strategies, name) is getattr(llmguide.strategies, name)
     assert bt.analyzers.SharpeDrawdown is llmguide.backtest.SharpeDrawdown
     assert bt.observers.GuidanceAction is llmguide.backtest.GuidanceAction
@@ -111,6 +111,19 @@ def test_btrun_without_the_hook_fills_at_the_next_open(csv, bars):
     printed = btrun(csv, "--strategy", f"{SHIM}:BuyAndHold", "--analyzer", f"{SHIM}:SharpeDrawdown")
     expected = run_backtest(bars, BuyAndHold, fill="next_open")
     assert float(printed["sharpe"]) == pytest.approx(expected.sharpe, rel=1e-6)
+
+
+def test_btrun_passes_windows_of_moving_averages(csv, bars):
+    strategy = f"{SHIM}:MeanReversion:short=3,long=10"
+    printed = btrun(
+        csv, "--strategy", strategy, "--analyzer", f"{SHIM}:SharpeDrawdown", "--hook", f"{SHIM}:close_fills"
+    )
+    expected = run_backtest(bars, MeanReversion, short=3, long=10)
+    assert float(printed["end_value"]) == pytest.approx(expected.values.iloc[-1], rel=1e-6)
+
+
+def test_the_shim_has_every_strategy_of_the_plugin():
+    assert {cls.__name__ for cls in llmguide.plugin.CLASSES[bt.strategies]} <= set(llmguide.btrun.__all__)
 
 
 def test_btrun_can_add_our_indicator_to_a_stock_strategy(csv, bars, tmp_path):

@@ -1,4 +1,4 @@
-"""The synthetic market is valid, the same every time, and has regimes that an agent can learn from."""
+"""The made markets are valid and the same every time; one has regimes, the others have known shapes."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from llmguide.bars import inspect_bars, read_bars, sample_bars
 from llmguide.errors import DataError
 
 SEEDS = range(20)
+SHAPES = ("linear_up", "linear_down", "sinusoidal", "triangular")
 
 
 @pytest.fixture(scope="module")
@@ -23,10 +24,10 @@ def markets() -> list[np.ndarray]:
     return [np.diff(np.log(sample_bars(seed=seed)["close"].to_numpy())) for seed in SEEDS]
 
 
-@given(st.integers(1, 14), st.integers(0, 2**63))
-@settings(max_examples=25, deadline=None)
-def test_bars_are_valid_and_give_nothing_to_report(years: int, seed: int):
-    bars = sample_bars(years=years, seed=seed)
+@given(st.sampled_from(("regimes", *SHAPES)), st.integers(1, 14), st.integers(0, 2**63))
+@settings(max_examples=40, deadline=None)
+def test_bars_are_valid_and_give_nothing_to_report(kind: str, years: int, seed: int):
+    bars = sample_bars(kind, years=years, seed=seed)
     assert len(bars) == 252 * years
     assert (bars["low"] > 0).all()
     assert (bars["low"] <= bars[["open", "close"]].min(axis=1)).all()
@@ -69,11 +70,49 @@ def test_different_seeds_give_different_markets():
     assert len(closes) == len(SEEDS)
 
 
-@given(st.integers(1, 6), st.integers(1, 6), st.integers(0, 1000))
-@settings(max_examples=15, deadline=None)
-def test_a_shorter_market_is_the_beginning_of_a_longer_one(one: int, other: int, seed: int):
-    short, long = sorted((one, other))
-    assert_frame_equal(sample_bars(years=short, seed=seed), sample_bars(years=long, seed=seed).iloc[: 252 * short])
+@given(st.sampled_from(("regimes", *SHAPES)), st.integers(1, 6), st.integers(1, 6), st.integers(0, 1000))
+@settings(max_examples=30, deadline=None)
+def test_a_shorter_market_is_the_beginning_of_a_longer_one(kind: str, one: int, other: int, seed: int):
+    short, long = (sample_bars(kind, years=years, seed=seed) for years in sorted((one, other)))
+    assert short.to_numpy().tobytes() == long.iloc[: len(short)].to_numpy().tobytes()
+
+
+def test_regimes_are_what_comes_when_nothing_is_asked_for():
+    assert_frame_equal(sample_bars("regimes", years=2, seed=7), sample_bars(years=2, seed=7))
+
+
+def test_the_shapes_pass_through_the_values_of_their_formulas():
+    """Every quarter of a year for two years, and the two ends of the straight lines."""
+    quarters = {kind: sample_bars(kind, years=3)["close"].iloc[: 2 * 252 + 1 : 63] for kind in SHAPES}
+    up, down = [100 + 3.125 * k for k in range(9)], [200 - 3.125 * k for k in range(9)]
+    wave, triangle = [150, 200, 150, 100] * 2 + [150], [200, 150, 100, 150] * 2 + [200]
+    for kind, expected in zip(SHAPES, (up, down, wave, triangle), strict=True):
+        np.testing.assert_allclose(quarters[kind], expected, rtol=1e-12)
+    assert sample_bars("linear_up", years=14)["close"].iloc[-1] == pytest.approx(275, abs=0.05)
+    assert sample_bars("linear_down", years=14)["close"].iloc[-1] == pytest.approx(25, abs=0.05)
+
+
+def test_straight_lines_and_triangles_move_by_the_same_amount_every_day():
+    for kind, steps in (("linear_up", 12.5), ("linear_down", -12.5)):
+        np.testing.assert_allclose(sample_bars(kind)["close"].diff().iloc[1:], steps / 252, rtol=1e-9)
+    np.testing.assert_allclose(sample_bars("triangular")["close"].diff().iloc[1:].abs(), 200 / 252, rtol=1e-9)
+
+
+def test_a_wave_turns_where_its_second_difference_says():
+    """A sampled sine solves x[t+1] - 2 x[t] + x[t-1] = -4 sin^2(pi / 252) x[t]: independent of how it is made."""
+    x = sample_bars("sinusoidal")["close"].to_numpy() - 150
+    np.testing.assert_allclose(np.diff(x, 2), -4 * np.sin(np.pi / 252) ** 2 * x[1:-1], atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", SHAPES)
+def test_a_shape_opens_where_it_closed_and_has_no_chance_in_it(kind: str):
+    bars = sample_bars(kind, years=2)
+    assert_frame_equal(bars, sample_bars(kind, years=2, seed=9))
+    np.testing.assert_array_equal(bars["open"].iloc[1:], bars["close"].iloc[:-1])
+    assert bars["open"].iloc[0] == bars["close"].iloc[0]
+    np.testing.assert_array_equal(bars["high"], bars[["open", "close"]].max(axis=1))
+    np.testing.assert_array_equal(bars["low"], bars[["open", "close"]].min(axis=1))
+    assert bars["volume"].nunique() == 1
 
 
 def test_volatility_is_that_of_a_share_or_an_index(markets: list[np.ndarray]):
@@ -145,6 +184,14 @@ def test_volume_rises_with_the_size_of_the_return():
 def test_years_must_be_whole_and_end_in_the_past(years: object):
     with pytest.raises(DataError, match="years"):
         sample_bars(years=years)  # type: ignore[arg-type]  # wrong on purpose
+
+
+@pytest.mark.parametrize(
+    ("kind", "hint"), [("sinusodial", "; did you mean 'sinusoidal'"), ("", ""), (None, ""), ([], "")]
+)
+def test_an_unknown_kind_is_refused_with_the_nearest_name(kind: object, hint: str):
+    with pytest.raises(DataError, match=f"kind is one of regimes, linear_up.*{hint}"):
+        sample_bars(kind)  # type: ignore[arg-type]  # wrong on purpose
 
 
 @pytest.mark.parametrize("seed", [-1, 0.5, "a", None])

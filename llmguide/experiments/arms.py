@@ -6,13 +6,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import backtrader as bt
+import pandas as pd
 
 from llmguide.errors import LlmguideError, did_you_mean
 from llmguide.guidance import Guidance
 from llmguide.rl.agent import Agent
-from llmguide.strategies import DQN, BuyAndHold, LLMGuidedDQN, LLMOnly, SellAndHold
+from llmguide.rl.config import DQNConfig
+from llmguide.strategies import DQN, BuyAndHold, LLMGuidedDQN, LLMOnly, MeanReversion, SellAndHold, TrendFollowing
+from llmguide.trading.moving_averages import LONGEST, Rule, choose_windows
 
-__all__ = ["ARMS", "Arm", "choose_arms"]
+__all__ = ["ARMS", "DEFAULT_ARMS", "Arm", "choose_arms"]
 
 
 @dataclass(frozen=True)
@@ -23,20 +26,30 @@ class Arm:
         strategy: the Backtrader strategy that trades it.
         trained: whether there is one agent per seed.
         guided: whether it is given the guidance.
+        windows: the rule by which its moving averages are chosen on the training bars, if it has any.
     """
 
     name: str
     strategy: type[bt.Strategy]
     trained: bool = False
     guided: bool = False
+    windows: Rule | None = None
 
-    def params(self, agent: Agent | None, guidance: Guidance | None) -> dict[str, Any]:
-        """Return the strategy's parameters."""
+    def params(
+        self, agent: Agent | None, guidance: Guidance | None, train: pd.DataFrame, config: DQNConfig
+    ) -> dict[str, Any]:
+        """Return the strategy's parameters; `train` are the training bars, raw."""
         params: dict[str, Any] = {}
         if self.trained:
             params["model"] = agent
         if self.guided:
             params["guidance"] = guidance
+        if self.windows:
+            start = config.lookback
+            chosen = choose_windows(
+                train, self.windows, cash=config.cash, cost=config.cost, start=start, longest=min(LONGEST, start)
+            )
+            params["short"], params["long"] = chosen.short, chosen.long
         return params
 
 
@@ -48,9 +61,14 @@ ARMS = {
         Arm("llm", LLMOnly, guided=True),
         Arm("hold", BuyAndHold),
         Arm("sell", SellAndHold),
+        Arm("trend", TrendFollowing, windows="trend"),
+        Arm("reversion", MeanReversion, windows="reversion"),
     )
 }
 """Every arm by name."""
+
+DEFAULT_ARMS = ("hybrid", "rl", "llm", "hold", "sell")
+"""The arms of a comparison that names none."""
 
 
 def choose_arms(names: tuple[str, ...] | list[str]) -> tuple[Arm, ...]:

@@ -5,24 +5,21 @@ Every arm is evaluated in Backtrader at close fills. Training arms use the same 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from llmguide.backtest import BacktestResult, run_backtest
 from llmguide.errors import DataError, GuidanceError
-from llmguide.experiments.arms import ARMS, Arm, choose_arms
+from llmguide.experiments.arms import DEFAULT_ARMS, Arm, choose_arms
 from llmguide.experiments.comparison import Comparison
+from llmguide.experiments.measure import measure
 from llmguide.experiments.plan import Plan
 from llmguide.experiments.run_folder import RunFolder
-from llmguide.experiments.train_arm import train_arm
-from llmguide.experiments.usage import Usage, measure_usage
+from llmguide.experiments.train_grid import train_arms
 from llmguide.guidance import Guidance
-from llmguide.rl.agent import Agent
 from llmguide.rl.config import DQNConfig
-from llmguide.rl.training import Agents, as_seeds
+from llmguide.rl.training import as_seeds
 
 __all__ = ["compare"]
 
@@ -34,11 +31,12 @@ def compare(
     *,
     seeds: int | Sequence[int] = 25,
     episodes: int = 50,
-    arms: Sequence[str] = tuple(ARMS),
+    arms: Sequence[str] = DEFAULT_ARMS,
     config: DQNConfig | None = None,
     device: str = "auto",
     curves: bool = True,
     out: Path | str | None = None,
+    resume: bool = True,
     progress: bool = True,
     announce: Callable[[str], None] | None = None,
 ) -> Comparison:
@@ -55,7 +53,8 @@ def compare(
         device: "cpu", "cuda" or "auto".
         curves: record SR after every episode, for plots; nothing is selected by it.
         out: run folder. Every agent is stored there as soon as it is trained, and a second call with the same settings
-            goes on from what is there. `Comparison.write` writes the rest.
+            goes on from what is there, unfinished training included. `Comparison.write` writes the rest.
+        resume: False begins anew: agents and states that `out` holds are removed.
         progress: show bars on a terminal.
         announce: called with one line on each thing that is being done.
 
@@ -68,53 +67,17 @@ def compare(
     _check(train, test, guidance, chosen)
     plan = Plan(train, test, guidance, tuple(as_seeds(seeds)), episodes, config or DQNConfig(), device, curves)
     described = plan.describe([arm.name for arm in chosen])
-    folder = RunFolder.open(Path(out), described) if out is not None else None
+    folder = RunFolder.open(Path(out), described, resume=resume) if out is not None else None
     say = announce or (lambda line: None)
-    agents = {
-        arm.name: train_arm(arm, plan, folder=folder, progress=progress, announce=say) for arm in chosen if arm.trained
-    }
+    agents = train_arms(plan, [arm for arm in chosen if arm.trained], folder, progress=progress, announce=say)
     say("backtesting every arm on the test bars")
-    results, rows = _evaluate(chosen, agents, train, test, guidance, plan.config)
-    return Comparison(pd.DataFrame(rows), results, agents, train, test, guidance, described)
-
-
-def _evaluate(
-    arms: tuple[Arm, ...],
-    agents: Mapping[str, Agents],
-    train: pd.DataFrame,
-    test: pd.DataFrame,
-    guidance: Guidance | None,
-    config: DQNConfig,
-) -> tuple[dict[tuple[str, int], BacktestResult], list[dict[str, Any]]]:
-    """Backtest every arm and seed in Backtrader, and measure how it used the guidance."""
-    aligned = None if guidance is None else [guidance.align(pd.DatetimeIndex(bars.index)) for bars in (train, test)]
     results, rows = {}, []
-    for arm in arms:
-        team: tuple[Agent | None, ...] = tuple(agents[arm.name]) if arm.trained else (None,)
-        for agent in team:
-            seed = -1 if agent is None else agent.seed
-            result = run_backtest(
-                test, arm.strategy, cash=config.cash, cost=config.cost, start=config.lookback,
-                **arm.params(agent, guidance),
-            )  # fmt: skip
-            usage = measure_usage(agent, train, test, *aligned) if agent is not None and aligned else _NO_USAGE
-            results[arm.name, seed] = result
-            rows.append(
-                {
-                    "arm": arm.name,
-                    "seed": seed,
-                    "sr": result.sharpe,
-                    "mdd": result.max_drawdown,
-                    "final_value": float(result.values.iloc[-1]),
-                    "trades": result.trade_count,
-                    "exposure": result.exposure,
-                    **usage._asdict(),
-                }
-            )
-    return results, rows
-
-
-_NO_USAGE = Usage(*[float("nan")] * len(Usage._fields))
+    for arm in chosen:
+        for agent in agents[arm.name] if arm.trained else (None,):
+            found = measure(arm, agent, train=train, test=test, guidance=guidance, config=plan.config)
+            results[arm.name, found.row["seed"]] = found.result
+            rows.append(found.row)
+    return Comparison(pd.DataFrame(rows), results, agents, train, test, guidance, described)
 
 
 def _check(train: pd.DataFrame, test: pd.DataFrame, guidance: Guidance | None, arms: tuple[Arm, ...]) -> None:

@@ -30,6 +30,7 @@ from llmguide.rl.state import STATE_SUFFIX
 __all__ = ["RunFolder"]
 
 CONFIG = "config.json"
+AGENT_SUFFIX = ".safetensors"
 FREE = ("seeds", "arms", "versions")
 """Settings that may differ when a run is resumed: more seeds and arms use the agents that are there."""
 
@@ -41,10 +42,18 @@ class RunFolder:
     path: Path
 
     @classmethod
-    def open(cls, path: Path, settings: Mapping[str, Any]) -> RunFolder:
-        """Make the folder, or go on with one that was made with the same settings."""
+    def open(cls, path: Path, settings: Mapping[str, Any], *, resume: bool = True) -> RunFolder:
+        """Make the folder, or go on with one that was made with the same settings.
+
+        With ``resume=False`` a run that is there, whatever its settings, loses its agents and unfinished training, and
+        begins anew.
+        """
         config = path / CONFIG
-        if config.exists():
+        if config.exists() and not resume:
+            for pattern in (f"*-*{AGENT_SUFFIX}", f"*-*{STATE_SUFFIX}"):
+                for file in path.glob(pattern):
+                    file.unlink()
+        elif config.exists():
             try:
                 stored = json.loads(config.read_text(encoding="utf-8"))
             except ValueError as error:
@@ -61,7 +70,7 @@ class RunFolder:
 
     def agent_path(self, arm: str, seed: int) -> Path:
         """Return where an agent is stored."""
-        return self.path / f"{arm}-{seed}.safetensors"
+        return self.path / f"{arm}-{seed}{AGENT_SUFFIX}"
 
     def state_path(self, arm: str, seed: int) -> Path:
         """Return where the state of an agent's unfinished training is kept."""

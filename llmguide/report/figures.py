@@ -21,7 +21,18 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["drawdown", "equity", "guidance", "q_values", "styles", "training", "yearly"]
+__all__ = [
+    "drawdown",
+    "equity",
+    "guidance",
+    "house_style",
+    "new_figure",
+    "plain",
+    "q_values",
+    "styles",
+    "training",
+    "yearly",
+]
 
 # Okabe and Ito's colours, told apart by colour-blind readers too; lines differ in dash as well.
 _BLUE, _ORANGE, _GREEN, _RED, _SKY, _PINK, _YELLOW, _GREY = (
@@ -82,8 +93,8 @@ def equity(values: Mapping[str, pd.DataFrame]) -> str:
 
     everything = np.concatenate([frame.to_numpy(dtype=float).ravel() for frame in values.values()])
     logarithmic = bool(everything.min() > 0 and everything.max() / everything.min() > 5)
-    with _style():
-        figure = _figure(8, 4.2)
+    with house_style():
+        figure = new_figure(8, 4.2)
         axes = figure.subplots()
         _bands(axes, values)
         if logarithmic:
@@ -102,8 +113,8 @@ def drawdown(values: Mapping[str, pd.DataFrame]) -> str:
     from matplotlib.ticker import PercentFormatter
 
     falls = {arm: frame.apply(lambda column: -drawdowns(column)) for arm, frame in values.items()}
-    with _style():
-        figure = _figure(8, 3.4)
+    with house_style():
+        figure = new_figure(8, 3.4)
         axes = figure.subplots()
         _bands(axes, falls)
         axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
@@ -124,8 +135,8 @@ def guidance(
     `trades_of` names the arm whose first seed's changes of side are marked on the price.
     """
     heights = [4.0] + [1.3] * (signal is not None) + [0.34 * len(decisions) + 0.2] * bool(decisions)
-    with _style():
-        figure = _figure(8, 0.8 + 0.82 * sum(heights))
+    with house_style():
+        figure = new_figure(8, 0.8 + 0.82 * sum(heights))
         panels = list(np.atleast_1d(figure.subplots(len(heights), 1, sharex=True, height_ratios=heights)))
         panels[0].plot(_numbers(price.index), price.to_numpy(), color="#222222", lw=1.1)
         panels[0].set_ylabel("close")
@@ -135,7 +146,7 @@ def guidance(
             key += _renewals(panels[0], signal)
             _tau(panels[1], signal)
         if trades_of is not None:
-            key += _trades(panels[0], price, decisions[trades_of].iloc[:, 0], _plain(trades_of))
+            key += _trades(panels[0], price, decisions[trades_of].iloc[:, 0], plain(trades_of))
         if decisions:
             _strips(panels[-1], decisions)
         figure.legend(handles=key, loc="outside upper left", ncols=len(key) // 2)
@@ -149,8 +160,8 @@ def training(curves: pd.DataFrame) -> str:
 
     `curves` has columns arm, seed, episode, train_sr and test_sr.
     """
-    with _style():
-        figure = _figure(8, 3.4)
+    with house_style():
+        figure = new_figure(8, 3.4)
         panels = figure.subplots(1, 2, sharey=True)
         looks = styles(list(dict.fromkeys(curves["arm"])))
         for axes, column, title in zip(panels, ("train_sr", "test_sr"), ("train bars", "test bars"), strict=True):
@@ -169,14 +180,14 @@ def training(curves: pd.DataFrame) -> str:
 
 def q_values(arms: Mapping[str, pd.DataFrame]) -> str:
     """The first seed's estimated values of both actions per bar; `arms` maps an arm to columns q_long and q_short."""
-    with _style():
-        figure = _figure(8, 0.7 + 2.0 * len(arms))
+    with house_style():
+        figure = new_figure(8, 0.7 + 2.0 * len(arms))
         panels = np.atleast_1d(figure.subplots(len(arms), 1, sharex=True))
         for axes, (arm, frame) in zip(panels, arms.items(), strict=True):
             when = _numbers(frame.index)
             axes.plot(when, frame["q_long"].to_numpy(dtype=float), color=_BLUE, lw=1.0, label="long")
             axes.plot(when, frame["q_short"].to_numpy(dtype=float), color=_RED, lw=1.0, ls="--", label="short")
-            axes.set_title(_plain(arm))
+            axes.set_title(plain(arm))
             axes.set_ylabel("Q")
         handles, labels = panels[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper right", ncols=2)
@@ -191,14 +202,14 @@ def yearly(returns: Mapping[str, pd.Series[Any]]) -> str:
     table = pd.DataFrame(
         {name: (1 + r).groupby(pd.DatetimeIndex(r.index).year).prod() - 1 for name, r in returns.items()}
     )
-    with _style():
-        figure = _figure(8, 3.4)
+    with house_style():
+        figure = new_figure(8, 3.4)
         axes = figure.subplots()
         width = 0.8 / len(table.columns)
         colors = ("#fedd78", "#348dc1")[-len(table.columns) :]  # quantstats' own, beside whose charts it stands
         for at, (name, column) in enumerate(table.items()):
             x = np.arange(len(table)) + width * (at - (len(table.columns) - 1) / 2)
-            axes.bar(x, column.to_numpy(), width, label=_plain(str(name)), color=colors[at])
+            axes.bar(x, column.to_numpy(), width, label=plain(str(name)), color=colors[at])
         axes.set_xticks(np.arange(len(table)), [str(year) for year in table.index])
         axes.grid(visible=False, axis="x")
         axes.axhline(0, color="#222222", lw=0.8)
@@ -209,7 +220,7 @@ def yearly(returns: Mapping[str, pd.Series[Any]]) -> str:
 
 
 @contextmanager
-def _style() -> Iterator[None]:
+def house_style() -> Iterator[None]:
     """matplotlib under our settings alone, and the caller's again afterwards."""
     import matplotlib
 
@@ -219,7 +230,7 @@ def _style() -> Iterator[None]:
         yield
 
 
-def _figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
     """An empty figure of so many inches."""
     from matplotlib.figure import Figure
 
@@ -238,7 +249,7 @@ def _svg(figure: Figure) -> str:
     return re.sub(r' d="[^"]*"', lambda path: re.sub(r"(\.\d\d)\d+", r"\1", path[0]), element)
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """`text` for a label, in which matplotlib would take a pair of dollar signs for a formula."""
     return text.replace("$", r"\$")
 
@@ -286,7 +297,7 @@ def _band(axes: Axes, x: Any, frame: pd.DataFrame, arm: str, look: Style) -> Non
     table = frame.to_numpy(dtype=float)
     if table.shape[1] > 1:
         axes.fill_between(x, table.min(axis=1), table.max(axis=1), color=color, alpha=0.14, lw=0)
-    axes.plot(x, table.mean(axis=1), color=color, ls=dash, lw=1.8 if arm == "hybrid" else 1.4, label=_plain(arm))
+    axes.plot(x, table.mean(axis=1), color=color, ls=dash, lw=1.8 if arm == "hybrid" else 1.4, label=plain(arm))
 
 
 def _shade(axes: Axes, signal: pd.DataFrame) -> None:
@@ -344,6 +355,6 @@ def _strips(axes: Axes, decisions: Mapping[str, pd.DataFrame]) -> None:
         for held, color in ((1, _LONG), (-1, _SHORT)):
             spans = [(edges[a], edges[b] - edges[a]) for a, b in zip(starts, stops, strict=True) if side[a] == held]
             axes.broken_barh(spans, (row - 0.38, 0.76), color=color, lw=0)
-    axes.set_yticks(range(len(decisions)), [_plain(arm) for arm in decisions])
+    axes.set_yticks(range(len(decisions)), [plain(arm) for arm in decisions])
     axes.set_ylim(len(decisions) - 0.5, -0.5)
     axes.grid(visible=False)

@@ -1,16 +1,19 @@
-"""A synthetic daily market with regimes, for demonstrations and tests: no download, no vendor, the same every time."""
+"""Made daily markets, for demonstrations and tests: no download, no vendor, the same every time."""
 
 from __future__ import annotations
 
 import operator
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 import pandas as pd
 
-from llmguide.errors import DataError
+from llmguide.errors import DataError, did_you_mean
 
-__all__ = ["sample_bars"]
+__all__ = ["Kind", "sample_bars"]
+
+Kind = Literal["regimes", "linear_up", "linear_down", "sinusoidal", "triangular"]
 
 BARS_PER_YEAR = 252
 FIRST_DAY = "2012-01-02"
@@ -31,25 +34,69 @@ OVERNIGHT = 0.25  # share of a day's variance between the previous close and the
 FIRST_CLOSE = 100.0
 TYPICAL_VOLUME = 5e6
 
+# The close after x years.
+SHAPES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "linear_up": lambda x: 100 + 12.5 * x,
+    "linear_down": lambda x: 200 - 12.5 * x,
+    "sinusoidal": lambda x: 150 + 50 * np.sin(2 * np.pi * x),
+    "triangular": lambda x: 100 + 100 * np.abs(1 - 2 * (x % 1)),
+}
 
-def sample_bars(*, years: int = 8, seed: int = 0) -> pd.DataFrame:
-    """Return a made market: a hidden Markov chain of bull, sideways and bear regimes that last some months each.
 
-    Log returns have the drift and the volatility of the hidden regime; the volatility also varies around its regime's
-    level as an AR(1) process in the log of the variance, so that calm and wild days come in clusters. A quarter of a
-    day's variance falls overnight. The high and the low are drawn from the distribution of the extremes of a Brownian
-    bridge between open and close. Volume rises with the absolute return, in units of the day's volatility.
+def sample_bars(kind: Kind = "regimes", *, years: int = 8, seed: int = 0) -> pd.DataFrame:
+    """Return a made market.
+
+    "regimes" is a hidden Markov chain of bull, sideways and bear regimes that last some months each. Log returns have
+    the drift and the volatility of the hidden regime; the volatility also varies around its regime's level as an AR(1)
+    process in the log of the variance, so that calm and wild days come in clusters. A quarter of a day's variance falls
+    overnight. The high and the low are drawn from the distribution of the extremes of a Brownian bridge between open
+    and close. Volume rises with the absolute return, in units of the day's volatility. The same seed gives the same
+    bits with the same version of numpy.
+
+    The other kinds are the fictive markets on which the benchmark's authors try their agent (arXiv 2004.06627, their
+    code): nothing in them is random, so that `seed` changes nothing, and the best policy is known. The close of bar t
+    (0, 1, ...), with x = t / 252:
+
+        linear_up     100 + 12.5 x                  100 to 200 in eight years
+        linear_down   200 - 12.5 x                  200 to 100 in eight years
+        sinusoidal    150 + 50 sin(2 pi x)          100 to 200 and back every year
+        triangular    100 + 100 |1 - 2 (x mod 1)|   200 to 100 and back every year
+
+    Each of these bars opens at the close before it (the first at its own) and trades nowhere outside the two; volume is
+    constant.
 
     A year is 252 bars on consecutive business days from 2012-01-02 (holidays are not left out, so eight years end in
-    September 2019). Fewer years of the same seed are the beginning of more years. The same seed gives the same bits
-    with the same version of numpy.
+    September 2019). Fewer years of the same market are the beginning of more years.
 
-    Returns bars as `read_bars` does, without anything that it would report. Raises DataError unless 1 <= years <= 14
-    (later bars would lie in the future) and seed is an integer >= 0.
+    Returns bars as `read_bars` does, without anything that it would report. Raises DataError for an unknown kind, and
+    unless 1 <= years <= 14 (later bars would lie in the future) and seed is an integer >= 0.
     """
+    if kind not in get_args(Kind):
+        known = get_args(Kind)
+        raise DataError(f"kind is one of {', '.join(known)}, not {kind!r}{did_you_mean(str(kind), known)}")
     years = _whole("years", years, low=1, high=MAX_YEARS)
     seed = _whole("seed", seed, low=0)
     n = BARS_PER_YEAR * years
+    columns = _regime_market(n, seed) if kind == "regimes" else _shaped_market(n, SHAPES[kind])
+    return pd.DataFrame(
+        columns,
+        index=pd.DatetimeIndex(pd.bdate_range(FIRST_DAY, periods=n).to_numpy("datetime64[ns]"), name="date"),
+    )
+
+
+def _shaped_market(n: int, shape: Callable[[np.ndarray], np.ndarray]) -> dict[str, np.ndarray]:
+    close = shape(np.arange(n) / BARS_PER_YEAR)
+    opening = np.concatenate([close[:1], close[:-1]])
+    return {
+        "open": opening,
+        "high": np.maximum(opening, close),
+        "low": np.minimum(opening, close),
+        "close": close,
+        "volume": np.full(n, TYPICAL_VOLUME),
+    }
+
+
+def _regime_market(n: int, seed: int) -> dict[str, np.ndarray]:
     # One stream for each kind of draw and one row for each bar: a shorter market is the beginning of a longer one.
     chain_draws, normal_draws, uniform_draws = (np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(3))
     regime = _regimes(chain_draws.random((n, 2)))
@@ -75,10 +122,7 @@ def sample_bars(*, years: int = 8, seed: int = 0) -> pd.DataFrame:
 
     surprise = np.abs(gap + move) / volatility
     volume = TYPICAL_VOLUME * np.exp(_ar1(0.15 * normals[:, 3], 0.8) + 0.35 * surprise)
-    return pd.DataFrame(
-        {"open": opening, "high": high, "low": low, "close": close, "volume": np.round(volume)},
-        index=pd.DatetimeIndex(pd.bdate_range(FIRST_DAY, periods=n).to_numpy("datetime64[ns]"), name="date"),
-    )
+    return {"open": opening, "high": high, "low": low, "close": close, "volume": np.round(volume)}
 
 
 def _whole(name: str, value: int, *, low: int, high: int | None = None) -> int:

@@ -1,0 +1,68 @@
+"""Backtest one run of one arm on the test bars, and put what came of it in a row."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from llmguide.backtest import BacktestResult, run_backtest
+from llmguide.experiments.arms import Arm
+from llmguide.experiments.usage import Usage, measure_usage
+from llmguide.guidance import Guidance
+from llmguide.rl.agent import Agent
+from llmguide.rl.config import DQNConfig
+
+__all__ = ["NO_SEED", "Measured", "measure"]
+
+NO_SEED = -1
+"""Stands for the seed where nothing is random."""
+
+_NO_USAGE = Usage(*[float("nan")] * len(Usage._fields))
+
+
+class Measured(NamedTuple):
+    """A backtest, and its row: arm, seed, sr, mdd, final_value, trades, exposure and the fields of `Usage`."""
+
+    result: BacktestResult
+    row: dict[str, Any]
+
+
+def measure(
+    arm: Arm,
+    agent: Agent | None,
+    *,
+    train: pd.DataFrame,
+    test: pd.DataFrame,
+    guidance: Guidance | None,
+    config: DQNConfig,
+) -> Measured:
+    """Run an arm in Backtrader at close fills, and measure how its agent used the guidance.
+
+    Args:
+        arm: what trades.
+        agent: the trained agent, None where the arm has none.
+        train: raw training bars; an arm with moving averages chooses their windows on them.
+        test: raw test bars, on which it trades.
+        guidance: a table that covers both, or None where there is none.
+        config: capital, cost and lookback.
+    """
+    result = run_backtest(
+        test, arm.strategy, cash=config.cash, cost=config.cost, start=config.lookback,
+        **arm.params(agent, guidance, train, config),
+    )  # fmt: skip
+    usage = _NO_USAGE
+    if agent is not None and guidance is not None:
+        aligned = [guidance.align(pd.DatetimeIndex(bars.index)) for bars in (train, test)]
+        usage = measure_usage(agent, train, test, *aligned)
+    row = {
+        "arm": arm.name,
+        "seed": NO_SEED if agent is None else agent.seed,
+        "sr": result.sharpe,
+        "mdd": result.max_drawdown,
+        "final_value": float(result.values.iloc[-1]),
+        "trades": result.trade_count,
+        "exposure": result.exposure,
+        **usage._asdict(),
+    }
+    return Measured(result, row)

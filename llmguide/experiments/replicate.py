@@ -1,0 +1,157 @@
+"""The published benchmark again: instruments x arms x seeds from a folder of bars, beside the published numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pandas as pd
+
+from llmguide.bars import Bound
+from llmguide.errors import GuidanceError, LlmguideError
+from llmguide.experiments.arms import Arm, choose_arms
+from llmguide.experiments.grid import measure_cell
+from llmguide.experiments.markets import SPLIT, Market, find_markets
+from llmguide.experiments.measure import NO_SEED
+from llmguide.experiments.plan import Plan
+from llmguide.experiments.replication import Replication
+from llmguide.experiments.run_folder import RunFolder
+from llmguide.experiments.train_grid import train_grid
+from llmguide.guidance import Guidance, guide
+from llmguide.rl.agent import Agent
+from llmguide.rl.config import DQNConfig
+from llmguide.rl.training import as_seeds
+
+__all__ = ["replicate"]
+
+GuidanceSource: TypeAlias = Mapping[str, Guidance] | Path | str | Callable[[pd.DataFrame], Guidance]
+
+
+def replicate(
+    data: Path | str,
+    *,
+    symbols: Sequence[str] | None = None,
+    arms: Sequence[str] | None = None,
+    seeds: int | Sequence[int] = 25,
+    episodes: int = 50,
+    guidance: GuidanceSource | None = None,
+    config: DQNConfig | None = None,
+    device: str = "auto",
+    split: Bound = SPLIT,
+    curves: bool = False,
+    out: Path | str | None = None,
+    resume: bool = True,
+    progress: bool = True,
+    announce: Callable[[str], None] | None = None,
+) -> Replication:
+    """Train and evaluate every arm on every instrument, and compare with the published numbers.
+
+    Args:
+        data: folder of bars (see `llmguide.experiments.markets`).
+        symbols: which instruments; all that the folder has where None.
+        arms: names from `llmguide.experiments.arms.ARMS`; where None, rl, and with guidance hybrid, rl and llm.
+        seeds: how many runs of each trained arm (0, 1, ...), or which seeds; the same for each arm and instrument.
+        episodes: episodes of training per run.
+        guidance: tables by symbol; or a folder with SYMBOL.parquet or SYMBOL.csv; or a function of an instrument's
+            bars, training and test together.
+        config: the agent's settings, capital and cost included; the published ones where None.
+        device: "cpu", "cuda" or "auto".
+        split: first test day of instruments that have a single file.
+        curves: record SR after every episode, for plots; nothing is selected by it.
+        out: folder. Every instrument has a run folder in it, in which every agent is stored as soon as it is trained
+            and every row as soon as it is measured; a second call with the same settings goes on from what is there.
+            `Replication.write` writes the tables.
+        resume: False begins anew: agents and states that `out` holds for these instruments are removed.
+        progress: show a bar on a terminal.
+        announce: called with one line on each thing that is being done.
+
+    Raises:
+        DataError: instruments that cannot be used (see `llmguide.experiments.markets.find_markets`).
+        GuidanceError: an arm needs guidance and an instrument has none.
+        LlmguideError: unknown arms; or `out` holds a run with other settings.
+    """
+    usual = ("rl",) if guidance is None else ("hybrid", "rl", "llm")
+    chosen = choose_arms(list(usual if arms is None else arms))
+    seeds = tuple(as_seeds(seeds))
+    say = announce or (lambda line: None)
+    markets = {market.symbol: market for market in find_markets(data, symbols, split=split)}
+    _check_guidance(chosen, guidance)
+    settings = config or DQNConfig()
+    plans = {
+        symbol: Plan(market.train, market.test, _table(market, guidance), seeds, episodes, settings, device, curves)
+        for symbol, market in markets.items()
+    }
+    described = {symbol: plan.describe([arm.name for arm in chosen]) for symbol, plan in plans.items()}
+    folders = None if out is None else _open(Path(out), plans, described, resume)
+
+    rows: dict[tuple[str, str, int], dict[str, Any]] = {}
+
+    def finished(symbol: str, arm: Arm, agent: Agent | None) -> None:
+        folder = None if folders is None else folders[symbol]
+        row = measure_cell(markets[symbol], arm, agent, plans[symbol], folder)
+        rows[symbol, arm.name, row["seed"]] = row
+
+    runs = sum(len(seeds) if arm.trained else 1 for arm in chosen) * len(markets)
+    say(f"instruments: {len(markets)}; arms: {', '.join(arm.name for arm in chosen)}; runs in all: {runs}")
+    for arm in chosen:
+        for symbol in markets if not arm.trained else ():
+            finished(symbol, arm, None)
+    trained = [arm for arm in chosen if arm.trained]
+    if trained:
+        train_grid(plans, trained, folders, finished=finished, progress=progress, announce=say)
+
+    of_arm = {arm.name: seeds if arm.trained else (NO_SEED,) for arm in chosen}
+    order = [(symbol, arm, seed) for symbol in markets for arm in of_arm for seed in of_arm[arm]]
+    return Replication(pd.DataFrame([rows[cell] for cell in order]), _settings(described))
+
+
+def _check_guidance(arms: Sequence[Arm], guidance: GuidanceSource | None) -> None:
+    needy = [arm.name for arm in arms if arm.guided]
+    if needy and guidance is None:
+        raise GuidanceError(f"the arms {needy} need guidance; pass a table per symbol, or leave them out of arms")
+
+
+def _table(market: Market, source: GuidanceSource | None) -> Guidance | None:
+    """Return the guidance of one instrument, checked against its bars."""
+    symbol = market.symbol
+    if source is None:
+        return None
+    try:
+        if callable(source):
+            return guide(market.bars, source)
+        if isinstance(source, Mapping):
+            if symbol not in source:
+                raise GuidanceError("there is no table for it; add one, or leave it out of symbols")
+            return guide(market.bars, "file", source=source[symbol])
+        if not isinstance(source, Path | str):
+            raise GuidanceError(
+                f"expected tables by symbol, a folder of them, or a function of the bars, got {type(source).__name__}"
+            )
+        paths = [path for suffix in (".parquet", ".csv") if (path := Path(source) / f"{symbol}{suffix}").is_file()]
+        if len(paths) != 1:
+            found = "both" if paths else "neither"
+            raise GuidanceError(f"expected {symbol}.parquet or {symbol}.csv in {source}, found {found}")
+        return guide(market.bars, "file", source=paths[0])
+    except GuidanceError as error:
+        raise GuidanceError(f"guidance of {symbol}: {error}") from None
+
+
+def _open(
+    out: Path, plans: Mapping[str, Plan], described: Mapping[str, dict[str, Any]], resume: bool
+) -> dict[str, RunFolder]:
+    """Make the run folder of every instrument, or go on with those that are there."""
+    if out.exists() and not out.is_dir():
+        raise LlmguideError(f"{out} is a file; a replication needs a folder")
+    folders = {symbol: RunFolder.open(out / symbol, described[symbol], resume=resume) for symbol in plans}
+    for symbol, plan in plans.items():
+        if plan.guidance is not None:
+            plan.guidance.save(out / symbol / "guidance.parquet")
+    return folders
+
+
+def _settings(described: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """Put the settings of all instruments together: what they share, and data and guidance by symbol."""
+    shared = next(iter(described.values()))
+    own = {name: {symbol: run[name] for symbol, run in described.items()} for name in ("data", "guidance")}
+    return {"symbols": list(described)} | shared | own

@@ -1,0 +1,111 @@
+"""Train the agents of arms, on one instrument or many, as one pool of jobs.
+
+What the run folders hold already is not trained again: finished agents are taken as they are, unfinished training goes
+on from its state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from llmguide.errors import ModelError
+from llmguide.experiments.arms import Arm
+from llmguide.experiments.plan import Plan
+from llmguide.experiments.run_folder import RunFolder
+from llmguide.rl.agent import Agent
+from llmguide.rl.runs import Job
+from llmguide.rl.training import Agents, Lesson, train_agents, training_data
+
+__all__ = ["train_arms", "train_grid"]
+
+
+def train_arms(
+    plan: Plan,
+    arms: Sequence[Arm],
+    folder: RunFolder | None,
+    *,
+    progress: bool,
+    announce: Callable[[str], None],
+) -> dict[str, Agents]:
+    """Train every arm on one instrument (see `train_grid`) and return the agents by arm, in the order of the seeds."""
+    trained: dict[str, dict[int, Agent]] = {arm.name: {} for arm in arms}
+
+    def finished(symbol: str, arm: Arm, agent: Agent) -> None:
+        trained[arm.name][agent.seed] = agent
+
+    folders = None if folder is None else {"": folder}
+    train_grid({"": plan}, arms, folders, finished=finished, progress=progress, announce=announce)
+    return {name: Agents(tuple(agents[seed] for seed in plan.seeds)) for name, agents in trained.items()}
+
+
+def train_grid(
+    plans: Mapping[str, Plan],
+    arms: Sequence[Arm],
+    folders: Mapping[str, RunFolder] | None,
+    *,
+    finished: Callable[[str, Arm, Agent], None],
+    progress: bool,
+    announce: Callable[[str], None],
+) -> None:
+    """Train every arm on every instrument with every seed of its plan.
+
+    Args:
+        plans: what to train from, by symbol.
+        arms: trained arms.
+        folders: where the agents of each symbol are stored as soon as they are trained, and looked for first.
+        finished: called with symbol, arm and agent as soon as an agent is there, in the thread of the caller; first
+            with those that were there already.
+        progress: show one bar over everything on a terminal.
+        announce: called with one line on what is being done.
+
+    Raises ModelError where a folder holds an agent, or unfinished training, of something else.
+    """
+    jobs: dict[Job, Lesson] = {}
+    cells: dict[Job, tuple[str, Arm]] = {}
+    ready = 0
+    for symbol, plan in plans.items():
+        folder = None if folders is None else folders[symbol]
+        for arm in arms:
+            there = {} if folder is None else folder.load_agents(arm.name, plan.seeds)
+            _check_origin(there, arm, plan)
+            for agent in there.values():
+                if folder is not None:  # killed between storing the agent and removing what it was made from
+                    folder.state_path(arm.name, agent.seed).unlink(missing_ok=True)
+                finished(symbol, arm, agent)
+            ready += len(there)
+            missing = [seed for seed in plan.seeds if seed not in there]
+            if missing:
+                guidance = plan.guidance if arm.guided else None
+                lesson = Lesson.prepare(plan.train, guidance, config=plan.config, test=plan.test, curves=plan.curves)
+            for seed in missing:
+                state = None if folder is None else folder.state_path(arm.name, seed)
+                job = lesson.job(seed, plan.episodes, name=f"{symbol} {arm.name}-{seed}".strip(), state=state)
+                jobs[job], cells[job] = lesson, (symbol, arm)
+    if ready:
+        announce(f"{ready} of {ready + len(jobs)} agents are already trained")
+    if not jobs:
+        return
+    title = "training " + ", ".join(dict.fromkeys(arm.name for _, arm in cells.values()))
+    device = next(iter(plans.values())).device
+    for job, agent in train_agents(jobs, device=device, progress=progress, title=title):
+        symbol, arm = cells[job]
+        if folders is not None:
+            folders[symbol].save_agent(arm.name, agent)
+        finished(symbol, arm, agent)
+
+
+def _check_origin(agents: Mapping[int, Agent], arm: Arm, plan: Plan) -> None:
+    """Refuse agents that this plan would not have trained."""
+    if not agents:
+        return
+    tau = plan.guidance.tau(pd.DatetimeIndex(plan.train.index)) if arm.guided and plan.guidance is not None else None
+    expected: dict[str, Any] = {"episodes": plan.episodes, "trained_on": training_data(plan.train, tau)}
+    for seed, agent in agents.items():
+        if agent.config != plan.config or any(agent.notes.get(name) != value for name, value in expected.items()):
+            raise ModelError(
+                f"the agent {arm.name}-{seed} in this folder was trained on other bars or guidance, or with other "
+                "settings; delete it, or choose another folder"
+            )

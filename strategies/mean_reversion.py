@@ -1,0 +1,16 @@
+"""Go against the trend."""
+
+from __future__ import annotations
+
+from llmguide.strategies.moving_averages import MovingAverageStrategy
+
+__all__ = ["MeanReversion"]
+
+
+class MeanReversion(MovingAverageStrategy):
+    """Long while the mean of the last `short` closes is not above that of the last `long` ones, short otherwise.
+
+    ``MeanReversion(short=8, long=13)`` (baseline of arXiv 2004.06627, section 5.2).
+    """
+
+    rule = "reversion"
