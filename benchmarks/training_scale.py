@@ -39,13 +39,13 @@ def measure(options: Options) -> list[Figure]:
     """Time them in turn."""
     end = DQNConfig.epsilon_end
     config = DQNConfig(hidden=32, epsilon_start=end) if options.quick else DQNConfig(epsilon_start=end)
-    few = 2 if options.quick else 8
+    few = 2 if options.quick else 4
     sizes = {
         BASE: (1, 1, 1, 1),
         f"{few} seeds": (few, 1, 1, options.threads),
         f"{few} episodes": (1, few, 1, options.threads),
         f"{few} seeds, 2 instruments": (few, 1, 2, options.threads),
-        f"{few} seeds, 4 episodes": (few, 2 if options.quick else 4, 1, options.threads),
+        f"{few} seeds, {few} episodes": (few, few, 1, options.threads),
     }
     measured = rates({name: training(*size, config) for name, size in sizes.items()}, options.repeats)
     return [

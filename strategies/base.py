@@ -82,6 +82,11 @@ class AccountStrategy(bt.Strategy):
         self._ordered_side = 0
         self._purchases = self._unfilled = 0
 
+    def qbuffer(self, savemem: int = 0, replaying: bool = False) -> None:
+        """Keep more than one date where Backtrader saves memory: a pause of a live feed takes the newest one away."""
+        super().qbuffer(savemem, replaying)
+        self.traded.minbuffer(2)
+
     def decide(self) -> int | None:
         """Return 1 (long), 0 (short), or None to keep the side as it is; from what was known at the close of t-1."""
         raise NotImplementedError(f"{type(self).__name__} must define decide()")

@@ -38,11 +38,6 @@ class MovingAverageStrategy(AccountStrategy):
         # As an indicator, so that Backtrader awaits the bars of the window and keeps their closes in every mode.
         self._oldest = self.traded.close(-self.p.long)
 
-    def qbuffer(self, savemem: int = 0, replaying: bool = False) -> None:
-        """Keep more than one date where Backtrader saves memory: a pause of a live feed takes the newest one away."""
-        super().qbuffer(savemem, replaying)
-        self.traded.minbuffer(2)
-
     def decide(self) -> int:
         """Return long or short by the rule; a tie is long."""
         recent = np.array(self.traded.close.get(ago=-1, size=self.p.long))

@@ -79,7 +79,7 @@ def test_train_then_backtest(llmguide, files):
     code, out, err = llmguide(
         "train", "train.csv", "--provider", "rules", "--seeds", "0,5", "--episodes", "1", "--out", "a"
     )
-    assert "4 of 4 agents are already trained" in err
+    assert "2 of 2 agents are already trained" in err
     llmguide("guide", "train.csv", "test.csv", "--out", "g.parquet")
     code, out, _ = llmguide(
         "backtest", "test.csv", "--model", "a/hybrid-5.safetensors", "--guidance", "g.parquet", "--json", "--out", "b"

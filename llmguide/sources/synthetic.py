@@ -53,9 +53,8 @@ def sample_bars(kind: Kind = "regimes", *, years: int = 8, seed: int = 0) -> pd.
     and close. Volume rises with the absolute return, in units of the day's volatility. The same seed gives the same
     bits with the same version of numpy.
 
-    The other kinds are the fictive markets on which the benchmark's authors try their agent (arXiv 2004.06627, their
-    code): nothing in them is random, so that `seed` changes nothing, and the best policy is known. The close of bar t
-    (0, 1, ...), with x = t / 252:
+    The other kinds are shapes for which the best policy is known, after the fictive markets in the code of arXiv
+    2004.06627. Nothing in them is random: `seed` is not used. The close of bar t (0, 1, ...), with x = t / 252:
 
         linear_up     100 + 12.5 x                  100 to 200 in eight years
         linear_down   200 - 12.5 x                  200 to 100 in eight years
@@ -63,7 +62,7 @@ def sample_bars(kind: Kind = "regimes", *, years: int = 8, seed: int = 0) -> pd.
         triangular    100 + 100 |1 - 2 (x mod 1)|   200 to 100 and back every year
 
     Each of these bars opens at the close before it (the first at its own) and trades nowhere outside the two; volume is
-    constant.
+    constant. (In the authors' code a bar is one price, and a line goes from 100 to 200 however many bars it has.)
 
     A year is 252 bars on consecutive business days from 2012-01-02 (holidays are not left out, so eight years end in
     September 2019). Fewer years of the same market are the beginning of more years.
