@@ -338,6 +338,7 @@ def replicate(
     cost: Cost = 0.001,
     curves: Annotated[bool, typer.Option(help="Record the Sharpe ratio after every episode.")] = False,
     device: Device = "auto",
+    ray: Annotated[str | None, typer.Option(help="Train on a Ray cluster: its HOST:PORT, or auto.")] = None,
     out: Out = Path("runs/replicate"),
     resume: Resume = True,
     as_json: Json = False,
@@ -370,6 +371,7 @@ def replicate(
             curves=curves,
             out=out,
             resume=resume,
+            ray=ray,
             progress=not as_json,
             announce=lambda line: err.print(line, highlight=False),
         )

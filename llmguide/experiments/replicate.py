@@ -42,6 +42,7 @@ def replicate(
     curves: bool = False,
     out: Path | str | None = None,
     resume: bool = True,
+    ray: str | None = None,
     progress: bool = True,
     announce: Callable[[str], None] | None = None,
 ) -> Replication:
@@ -63,6 +64,8 @@ def replicate(
             and every row as soon as it is measured; a second call with the same settings goes on from what is there.
             `Replication.write` writes the tables.
         resume: False begins anew: agents and states that `out` holds for these instruments are removed.
+        ray: train on this Ray cluster, HOST:PORT or "auto" (see `llmguide.rl.cluster`; needs llmguide[cluster]);
+            the results are the same.
         progress: show a bar on a terminal.
         announce: called with one line on each thing that is being done.
 
@@ -99,7 +102,7 @@ def replicate(
             finished(symbol, arm, None)
     trained = [arm for arm in chosen if arm.trained]
     if trained:
-        train_grid(plans, trained, folders, finished=finished, progress=progress, announce=say)
+        train_grid(plans, trained, folders, finished=finished, progress=progress, announce=say, ray=ray)
 
     of_arm = {arm.name: seeds if arm.trained else (NO_SEED,) for arm in chosen}
     order = [(symbol, arm, seed) for symbol in markets for arm in of_arm for seed in of_arm[arm]]

@@ -16,6 +16,7 @@ from llmguide.experiments.arms import Arm
 from llmguide.experiments.plan import Plan
 from llmguide.experiments.run_folder import RunFolder
 from llmguide.rl.agent import Agent
+from llmguide.rl.cluster import train_on_cluster
 from llmguide.rl.runs import Job
 from llmguide.rl.training import Agents, Lesson, train_agents, training_data
 
@@ -49,6 +50,7 @@ def train_grid(
     finished: Callable[[str, Arm, Agent], None],
     progress: bool,
     announce: Callable[[str], None],
+    ray: str | None = None,
 ) -> None:
     """Train every arm on every instrument with every seed of its plan.
 
@@ -60,6 +62,7 @@ def train_grid(
             with those that were there already.
         progress: show one bar over everything on a terminal.
         announce: called with one line on what is being done.
+        ray: address of a Ray cluster to train on, or "auto" (see `llmguide.rl.cluster`); None trains here.
 
     Raises ModelError where a folder holds an agent, or unfinished training, of something else.
     """
@@ -90,7 +93,12 @@ def train_grid(
         return
     title = "training " + ", ".join(dict.fromkeys(arm.name for _, arm in cells.values()))
     device = next(iter(plans.values())).device
-    for job, agent in train_agents(jobs, device=device, progress=progress, title=title):
+    trained = (
+        train_agents(jobs, device=device, progress=progress, title=title)
+        if ray is None
+        else train_on_cluster(jobs, address=ray, device=device, progress=progress, title=title, announce=announce)
+    )
+    for job, agent in trained:
         symbol, arm = cells[job]
         if folders is not None:
             folders[symbol].save_agent(arm.name, agent)
