@@ -36,6 +36,7 @@ Resume = Annotated[
     typer.Option("--resume/--no-resume", help="Go on from what the run folder holds, or remove it and begin anew."),
 ]
 Device = Annotated[str, typer.Option(help="cpu, cuda or auto.")]
+Ray = Annotated[str | None, typer.Option("--ray", help="Train on a Ray cluster: its HOST:PORT, or auto.")]
 Cash = Annotated[float, typer.Option(help="Capital at the beginning.")]
 Cost = Annotated[float, typer.Option(help="Fraction of each traded value; 0.001 is 0.1 %.")]
 GuidanceFile = Annotated[
@@ -78,7 +79,7 @@ def demo(
             highlight=False,
         )
     table = _guidance(market, None, "rules")
-    _compare(train, test, table, seeds, episodes, None, 100_000.0, 0.001, device, out, resume, as_json)
+    _compare(train, test, table, seeds, episodes, None, 100_000.0, 0.001, device, None, out, resume, as_json)
 
 
 @app.command()
@@ -173,6 +174,7 @@ def train(
     cash: Cash = 100_000.0,
     cost: Cost = 0.001,
     device: Device = "auto",
+    ray: Ray = None,
     out: Out = Path("runs/agents"),
     resume: Resume = True,
     as_json: Json = False,
@@ -202,7 +204,12 @@ def train(
         table.save(out / "guidance.parquet")
     with resumable(out):
         agents = train_arms(
-            plan, [arm], folder, progress=not as_json, announce=lambda line: err.print(line, highlight=False)
+            plan,
+            [arm],
+            folder,
+            progress=not as_json,
+            announce=lambda line: err.print(line, highlight=False),
+            ray=ray,
         )[arm.name]
     last = agents.curves.groupby("seed").last().reset_index()
     last["checkpoint"] = [str(folder.agent_path(arm.name, int(seed))) for seed in last["seed"]]
@@ -304,6 +311,7 @@ def compare(
     cash: Cash = 100_000.0,
     cost: Cost = 0.001,
     device: Device = "auto",
+    ray: Ray = None,
     out: Out = Path("runs/compare"),
     resume: Resume = True,
     as_json: Json = False,
@@ -317,7 +325,7 @@ def compare(
     frames = read_bars(train), read_bars(test)
     table = _guidance(_history([train, test]), guidance, None if guidance else provider or "rules")
     names = [name.strip() for name in arms.split(",")]
-    _compare(*frames, table, seeds, episodes, names, cash, cost, device, out, resume, as_json)
+    _compare(*frames, table, seeds, episodes, names, cash, cost, device, ray, out, resume, as_json)
 
 
 @app.command()
@@ -338,7 +346,7 @@ def replicate(
     cost: Cost = 0.001,
     curves: Annotated[bool, typer.Option(help="Record the Sharpe ratio after every episode.")] = False,
     device: Device = "auto",
-    ray: Annotated[str | None, typer.Option(help="Train on a Ray cluster: its HOST:PORT, or auto.")] = None,
+    ray: Ray = None,
     out: Out = Path("runs/replicate"),
     resume: Resume = True,
     as_json: Json = False,
@@ -431,6 +439,7 @@ def _compare(
     cash: float,
     cost: float,
     device: str,
+    ray: str | None,
     out: Path,
     resume: bool,
     as_json: bool,
@@ -456,6 +465,7 @@ def _compare(
             device=device,
             out=out,
             resume=resume,
+            ray=ray,
             progress=not as_json,
             announce=say,
         )

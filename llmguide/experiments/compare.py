@@ -37,6 +37,7 @@ def compare(
     curves: bool = True,
     out: Path | str | None = None,
     resume: bool = True,
+    ray: str | None = None,
     progress: bool = True,
     announce: Callable[[str], None] | None = None,
 ) -> Comparison:
@@ -55,6 +56,8 @@ def compare(
         out: run folder. Every agent is stored there as soon as it is trained, and a second call with the same settings
             goes on from what is there, unfinished training included. `Comparison.write` writes the rest.
         resume: False begins anew: agents and states that `out` holds are removed.
+        ray: train on this Ray cluster, HOST:PORT or "auto" (see `llmguide.rl.cluster`; needs llmguide[cluster]);
+            the results are the same.
         progress: show bars on a terminal.
         announce: called with one line on each thing that is being done.
 
@@ -69,7 +72,8 @@ def compare(
     described = plan.describe([arm.name for arm in chosen])
     folder = RunFolder.open(Path(out), described, resume=resume) if out is not None else None
     say = announce or (lambda line: None)
-    agents = train_arms(plan, [arm for arm in chosen if arm.trained], folder, progress=progress, announce=say)
+    trained = [arm for arm in chosen if arm.trained]
+    agents = train_arms(plan, trained, folder, progress=progress, announce=say, ray=ray)
     say("backtesting every arm on the test bars")
     results, rows = {}, []
     for arm in chosen:

@@ -30,6 +30,7 @@ def train_arms(
     *,
     progress: bool,
     announce: Callable[[str], None],
+    ray: str | None = None,
 ) -> dict[str, Agents]:
     """Train every arm on one instrument (see `train_grid`) and return the agents by arm, in the order of the seeds."""
     trained: dict[str, dict[int, Agent]] = {arm.name: {} for arm in arms}
@@ -38,7 +39,7 @@ def train_arms(
         trained[arm.name][agent.seed] = agent
 
     folders = None if folder is None else {"": folder}
-    train_grid({"": plan}, arms, folders, finished=finished, progress=progress, announce=announce)
+    train_grid({"": plan}, arms, folders, finished=finished, progress=progress, announce=announce, ray=ray)
     return {name: Agents(tuple(agents[seed] for seed in plan.seeds)) for name, agents in trained.items()}
 
 

@@ -11,7 +11,7 @@ import pickle
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,9 +26,9 @@ from llmguide.rl.agent import Agent, Weights
 from llmguide.rl.connection import connected, reason
 from llmguide.rl.parallel import train_jobs
 from llmguide.rl.progress import TrainingBar
-from llmguide.rl.runs import EpisodeEnd, Event, Job, Point, Resumed, Tick, episode_starts, planned_steps
-from llmguide.rl.state import STATE_SUFFIX, load_state, remove_state
-from llmguide.rl.training import Lesson
+from llmguide.rl.runs import EpisodeEnd, Event, Job, Point, Resumed, Tick, episode_starts
+from llmguide.rl.state import STATE_SUFFIX, load_state
+from llmguide.rl.training import Lesson, check_episodes, deliver
 
 __all__ = ["train_on_cluster"]
 
@@ -65,21 +65,10 @@ def train_on_cluster(
             with; or the workers of a block died again and again.
     """
     say = announce or (lambda line: None)
-    for job in jobs:
-        if job.episodes < 1:
-            raise ModelError(f"episodes must be at least 1, got {job.episodes}")
-    with ExitStack() as stack:
-        ray = stack.enter_context(connected(address, say))
+    check_episodes(jobs)
+    with connected(address, say) as ray:
         place = _place(ray, device)
-        bar = stack.enter_context(TrainingBar()) if progress is True else progress or None
-        if bar is not None:
-            bar.begin(title, steps=planned_steps(jobs), episodes=sum(job.episodes for job in jobs))
-        for event in stack.enter_context(closing(_train(ray, tuple(jobs), place, say))):
-            if bar is not None:
-                bar(event)
-            if isinstance(event, EpisodeEnd) and event.weights is not None:
-                yield event.job, jobs[event.job].agent(event, place)
-                remove_state(event.job)
+        yield from deliver(_train(ray, tuple(jobs), place, say), jobs, place, progress=progress, title=title)
 
 
 class _Report(NamedTuple):

@@ -55,8 +55,8 @@ class TrainingBar:
             case EpisodeEnd():
                 self._episodes += 1
                 self._progress.update(self._task, episodes=self._episodes)
-            case Resumed(episodes=episodes, steps=steps):  # taken earlier: they say nothing about the time left
-                self._episodes += episodes
+            case Resumed(job=job, episodes=episodes, steps=steps):  # taken earlier: they do not count as speed
+                self._episodes += min(episodes, job.episodes - 1)  # the end of the last one is always told
                 self._left -= steps
                 self._progress.update(self._task, advance=steps, episodes=self._episodes)
             case Tick(steps=steps):

@@ -1,8 +1,8 @@
 """The vocabulary of training: a job is one agent to train, events tell what has happened to it.
 
-`llmguide.rl.solo` trains one job on one core, `llmguide.rl.batched_runs` many of them as one batch on any device, and
-`llmguide.rl.schedule` spreads jobs over a machine. All three are generators of these events, so that progress bars and
-stores stay outside.
+`llmguide.rl.solo` trains one job on one core, `llmguide.rl.batched_runs` many of them as one batch on any device,
+`llmguide.rl.parallel` spreads jobs over a machine, and `llmguide.rl.cluster` over a Ray cluster. All are generators of
+these events, so that progress bars and stores stay outside.
 """
 
 from __future__ import annotations

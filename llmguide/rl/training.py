@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import platform
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,12 +25,21 @@ from llmguide.rl.course import Course
 from llmguide.rl.evaluation import quick_sharpe_ratio
 from llmguide.rl.parallel import train_jobs
 from llmguide.rl.progress import TrainingBar
-from llmguide.rl.runs import EpisodeEnd, Job, Point, planned_steps
+from llmguide.rl.runs import EpisodeEnd, Event, Job, Point, planned_steps
 from llmguide.rl.state import STATE_SUFFIX, remove_state
 from llmguide.trading.observation import GuidanceLine, Scaler
 from llmguide.trading.simulate import closes
 
-__all__ = ["Agents", "Lesson", "as_seeds", "train_agents", "train_dqn", "training_data"]
+__all__ = [
+    "Agents",
+    "Lesson",
+    "as_seeds",
+    "check_episodes",
+    "deliver",
+    "train_agents",
+    "train_dqn",
+    "training_data",
+]
 
 
 @dataclass(frozen=True)
@@ -201,15 +210,32 @@ def train_agents(
 
     A job's state is kept until the caller comes back for the next agent: store the agent before that.
     """
+    check_episodes(jobs)
+    place = _device(device)
+    return deliver(train_jobs(tuple(jobs), place), jobs, place, progress=progress, title=title)
+
+
+def check_episodes(jobs: Iterable[Job]) -> None:
+    """Refuse jobs without episodes."""
     for job in jobs:
         if job.episodes < 1:
             raise ModelError(f"episodes must be at least 1, got {job.episodes}")
-    place = _device(device)
+
+
+def deliver(
+    events: Generator[Event, None, None],
+    jobs: Mapping[Job, Lesson],
+    place: torch.device,
+    *,
+    progress: TrainingBar | bool,
+    title: str,
+) -> Iterator[tuple[Job, Agent]]:
+    """Yield the agents that come of some jobs' events, show progress, and clean up behind them (see `train_agents`)."""
     with ExitStack() as stack:
         bar = stack.enter_context(TrainingBar()) if progress is True else progress or None
         if bar is not None:
             bar.begin(title, steps=planned_steps(jobs), episodes=sum(job.episodes for job in jobs))
-        for event in stack.enter_context(closing(train_jobs(tuple(jobs), place))):
+        for event in stack.enter_context(closing(events)):
             if bar is not None:
                 bar(event)
             if isinstance(event, EpisodeEnd) and event.weights is not None:

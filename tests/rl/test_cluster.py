@@ -119,8 +119,8 @@ def ray():
         for name, value in connection.ENVIRONMENT.items():
             patch.setenv(name, value)
         ray = pytest.importorskip("ray")
-        ray.init("local", num_cpus=2, include_dashboard=False, **connection.QUIET)
         try:
+            ray.init("local", num_cpus=2, include_dashboard=False, **connection.QUIET)
             yield ray
         finally:
             ray.shutdown()
