@@ -48,11 +48,7 @@ def measure(options: Options) -> list[Figure]:
         f"{few} seeds, {few} episodes": (few, few, 1, options.threads),
     }
     measured = rates({name: training(*size, config) for name, size in sizes.items()}, options.repeats)
-    return [
-        Figure.of(f"updates in training, {name}", measured[name], BASE, measured[BASE])
-        for name in sizes
-        if name != BASE
-    ]
+    return [Figure.of(f"training, {name}", measured[name], BASE, measured[BASE]) for name in sizes if name != BASE]
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ COUNTED = {
     "a training step",
     "account steps",
     "double-DQN updates",
-    "updates in training",
+    "training",
     "window pairs",
 }
 

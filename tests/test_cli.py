@@ -211,7 +211,14 @@ def test_ctrl_c_and_sigterm_keep_what_is_there_and_say_how_to_go_on(files, sent,
         "run",
     ]
     environment = os.environ | {"PYTHONUNBUFFERED": "1"}
-    process = subprocess.Popen(command, cwd=files, stderr=subprocess.PIPE, text=True, env=environment)
+    process = subprocess.Popen(
+        command,
+        cwd=files,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job would ignore it
+    )
     deadline = time.monotonic() + 120
     while not list((files / "run").glob("*.safetensors")):
         assert time.monotonic() < deadline, "no agent was finished in time"

@@ -1,1 +1,8 @@
-"""Whole studies: many arms, many seeds, one run folder."""
+"""Whole studies: many arms, many seeds, one run folder.
+
+Two doors     compare (arms on one instrument), replicate (the published benchmark on many)
+What goes in  arms, plan (settings), markets (a folder of instruments), published (numbers to hold against)
+On the way    train_grid (all agents as one pool), run_folder (what is kept), measure and grid (one run, one row), usage
+              (how guidance is used)
+What comes    comparison and write; replication, fit and write_replication; returns (for a tearsheet)
+"""

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
-import random
-import signal
 import subprocess
 import sys
-import time
 from itertools import islice
 
 import numpy as np
@@ -136,57 +132,53 @@ def test_a_damaged_state_is_an_error_that_says_what_to_do(tmp_path, damage):
 
 
 SCRIPT = """
-import json, sys
+import os, random, signal, sys, time
 from pathlib import Path
 from llmguide import sample_bars, train_dqn
 from llmguide.rl.checkpoint import save_agent
 from llmguide.rl.config import DQNConfig
 
-folder, episodes = Path(sys.argv[1]), int(sys.argv[2])
-config = DQNConfig(hidden=64, batch=32, target_update=200)
-seeds = [seed for seed in (0, 1) if not (folder / f"{seed}.safetensors").exists()]
-if seeds:
-    train_dqn(
-        sample_bars(years=2, seed=4), seeds=seeds, episodes=episodes, config=config, states=folder / "states",
-        finished=lambda agent: save_agent(agent, folder / f"{agent.seed}.safetensors"),
-    )
+CONFIG = DQNConfig(hidden=32, batch=16, target_update=200)
+BARS = sample_bars(years=1, seed=4)
+FOLDER = Path(sys.argv[1])
+
+def live(folder):
+    # A process of its own, forked before anything has a thread, so that a life costs no imports.
+    pid = os.fork()
+    if pid == 0:
+        train_dqn(
+            BARS, seeds=1, episodes=120, config=CONFIG, states=folder / "states",
+            finished=lambda agent: save_agent(agent, folder / "agent.safetensors"),
+        )
+        os._exit(0)
+    return pid
+
+def stamps():
+    return [path.stat().st_mtime_ns for path in sorted((FOLDER / "killed" / "states").glob("*.training"))]
+
+moments = random.Random(5)
+for life in range(10):
+    before, pid = stamps(), live(FOLDER / "killed")
+    # The moment counts from the first state that is saved, so that each life gets a little further.
+    while stamps() == before and os.waitpid(pid, os.WNOHANG) == (0, 0):
+        time.sleep(0.002)
+    time.sleep(moments.uniform(0.0, 0.2))
+    os.kill(pid, signal.SIGKILL)
+    assert os.WTERMSIG(os.waitpid(pid, 0)[1]) == signal.SIGKILL, "training was over before it could be killed"
+for name in ("killed", "whole"):
+    assert os.waitpid(live(FOLDER / name), 0)[1] == 0
 """
-
-
-def start(folder, episodes):
-    folder.mkdir(exist_ok=True)
-    script = folder / "train.py"
-    script.write_text(SCRIPT)
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.Popen([sys.executable, str(script), str(folder), str(episodes)], env=environment)
 
 
 @pytest.mark.slow
 def test_killed_at_ten_random_moments_and_resumed_the_final_weights_are_bit_identical(tmp_path):
-    episodes = 60
-    assert start(tmp_path / "whole", episodes).wait() == 0
-    moments, killed = random.Random(5), 0
-    states = tmp_path / "killed" / "states"
-    while killed < 10:
-        process = start(tmp_path / "killed", episodes)
-        before = [path.stat().st_mtime_ns for path in sorted(states.glob("*.training"))]
-        deadline = time.monotonic() + 60
-        # The moment counts from the first sign of training, so that each life gets a little further.
-        while process.poll() is None and time.monotonic() < deadline:
-            if [path.stat().st_mtime_ns for path in sorted(states.glob("*.training"))] != before:
-                break
-            time.sleep(0.005)
-        time.sleep(moments.uniform(0.0, 0.25))
-        if process.poll() is not None:
-            break
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        killed += 1
-    assert killed == 10, "training was over before it could be killed ten times"
-    assert start(tmp_path / "killed", episodes).wait() == 0
-    for seed in (0, 1):
-        ours, theirs = (load_agent(tmp_path / name / f"{seed}.safetensors") for name in ("killed", "whole"))
-        for name, weights in theirs.weights.items():
-            np.testing.assert_array_equal(ours.weights[name], weights, err_msg=name)
-    assert list(states.iterdir()) == []
-    assert json.dumps(ours.notes) == json.dumps(theirs.notes)
+    script = tmp_path / "train.py"
+    script.write_text(SCRIPT)
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, script, tmp_path], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    ours, theirs = (load_agent(tmp_path / name / "agent.safetensors") for name in ("killed", "whole"))
+    for name, weights in theirs.weights.items():
+        np.testing.assert_array_equal(ours.weights[name], weights, err_msg=name)
+    assert ours.notes == theirs.notes
+    assert list((tmp_path / "killed" / "states").iterdir()) == []
