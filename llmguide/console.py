@@ -164,17 +164,7 @@ def print_comparison(comparison: Comparison) -> None:
     tests = comparison.tests
     if len(tests):
         names = {"sr": "Sharpe", "mdd": "max drawdown"}
-        lines = [
-            [
-                f"{names[str(t.measure)]}: {t.arm_a} - {t.arm_b}",
-                f"{t.mean_difference:+.2f}",
-                number(t.t),
-                number(t.p, 3),
-                str(t.n),
-            ]
-            for t in tests.itertuples()
-        ]
-        print_table("Two-sided paired t tests over seeds", ["difference", "mean", "t", "p", "n"], lines)
+        _print_tests(tests, [names[measure] for measure in tests["measure"]])
     usage = comparison.usage
     if len(usage):
         lines = [[str(arm), *(percent(value) for value in row)] for arm, row in usage.iterrows()]
@@ -218,25 +208,24 @@ def print_replication(replication: Replication) -> None:
             for row in _rows(table)
         ]
         columns = ["arm", "Sharpe publ.", "Sharpe here", "MDD publ.", "MDD here"]
-        print_table("With and without guidance, mean (std) over seeds", columns, rows)
+        print_table("Test bars by arm, mean (std) over seeds", columns, rows)
     tests = replication.tests
     if len(tests):
         names = {"sr": "Sharpe", "mdd": "MDD"}
-        rows = [
-            [
-                f"{row.symbol} {names[row.measure]}: {row.arm_a} - {row.arm_b}",
-                f"{row.mean_difference:+.2f}",
-                number(row.t),
-                number(row.p, 3),
-                str(row.n),
-            ]
-            for row in _rows(tests)
-        ]
-        print_table("Two-sided paired t tests over seeds", ["difference", "mean", "t", "p", "n"], rows)
+        _print_tests(tests, [f"{row.symbol} {names[row.measure]}" for row in _rows(tests)])
     if replication.fit:
         out.print(f"\n{replication.fit}", markup=False, highlight=False)
     if replication.uses_future:
         out.print("This guidance was made with knowledge of later bars: a control, not a result.", style="bold red")
+
+
+def _print_tests(tests: pd.DataFrame, labels: list[str]) -> None:
+    """Print paired t tests, each under what was compared."""
+    rows = [
+        [f"{label}: {t.arm_a} - {t.arm_b}", f"{t.mean_difference:+.2f}", number(t.t), number(t.p, 3), str(t.n)]
+        for label, t in zip(labels, _rows(tests), strict=True)
+    ]
+    print_table("Two-sided paired t tests over seeds", ["difference", "mean", "t", "p", "n"], rows)
 
 
 def _rows(frame: pd.DataFrame) -> Any:

@@ -80,7 +80,7 @@ def experiment_2_table(experiment_2: pd.DataFrame) -> TextTable:
         "Sharpe ratio (SR) and maximum drawdown (MDD, a fraction) on the test bars, mean (std) over runs. Published by "
         f"{_PAPER}, whose Sharpe ratios of rl are those of {_BENCHMARK}.",
     )
-    return TextTable("With and without guidance", columns, rows, notes, text=2)
+    return TextTable("Sharpe ratio and drawdown by arm", columns, rows, notes, text=2)
 
 
 def paired_tests_table(tests: pd.DataFrame) -> TextTable:

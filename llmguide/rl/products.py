@@ -1,7 +1,7 @@
 """The matrix products of training on a processor.
 
-`torch.mm` multiplies float32 by MKL, which leaves the wide vector units of processors that are not Intel's unused. The
-oneDNN in the same torch does not: for the shapes of an update it is up to twice as fast there. torch has no public
+`torch.mm` multiplies float32 by MKL. The oneDNN in the same torch was up to twice as fast for the shapes of an update
+where this was measured, on an AMD EPYC (`benchmarks/dqn_updates.py` has both). torch has no public
 switch for it; its compiler reaches it by the operator used here. Where a build of torch lacks that, `torch.addmm` does
 the same, rounded differently. Which of the two it is does not change while a process lives.
 """
