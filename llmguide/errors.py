@@ -5,6 +5,16 @@
     ├── GuidanceError    a guidance table that cannot be used
     ├── ModelError       an agent or checkpoint that cannot be used
     ├── BudgetError      a spending limit would be exceeded
+    ├── LanguageModelError        a language model that could not be asked, or whose answer cannot be used
+    │   ├── EndpointError         no answer: not reached, not allowed, no such model
+    │   ├── MissingAnswers        the cache does not hold what a replay needs
+    │   └── ReplyError            an answer that cannot be used; `reply` is its raw text
+    │       ├── RefusedError      the model declined
+    │       ├── TruncatedError    it ended at the limit of tokens
+    │       ├── FilteredError     a content filter stopped it
+    │       ├── EmptyReplyError   there is no text in it
+    │       ├── InvalidReplyError it does not fit the schema
+    │       └── OutOfRangeError   it fits, but a number in it is not finite or out of range
     └── MissingExtra     an optional dependency is not installed
 
 Messages are one sentence each on: what was expected, what came, what to do.
@@ -14,15 +24,27 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from functools import partial
+from typing import Any
 
 __all__ = [
     "BudgetError",
     "DataError",
     "DataWarning",
+    "EmptyReplyError",
+    "EndpointError",
+    "FilteredError",
     "GuidanceError",
+    "InvalidReplyError",
+    "LanguageModelError",
     "LlmguideError",
+    "MissingAnswers",
     "MissingExtra",
     "ModelError",
+    "OutOfRangeError",
+    "RefusedError",
+    "ReplyError",
+    "TruncatedError",
     "did_you_mean",
 ]
 
@@ -45,6 +67,67 @@ class ModelError(LlmguideError):
 
 class BudgetError(LlmguideError):
     """A spending limit would be exceeded."""
+
+
+class LanguageModelError(LlmguideError):
+    """A language model that could not be asked, or whose answer cannot be used."""
+
+
+class EndpointError(LanguageModelError):
+    """No answer came: the endpoint was not reached, did not allow it, or does not know the model.
+
+    `status` is the HTTP status that it gave, None where there was no answer at all.
+    """
+
+    def __init__(self, message: str, *, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial(type(self), status=self.status), (str(self),)
+
+
+class MissingAnswers(LanguageModelError):
+    """The cache does not hold an answer that a replay needs."""
+
+
+class ReplyError(LanguageModelError):
+    """An answer that cannot be used; `reply` is its raw text."""
+
+    def __init__(self, message: str, *, reply: str) -> None:
+        super().__init__(message)
+        self.reply = reply
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore, (type(self), str(self), self.reply)
+
+
+class RefusedError(ReplyError):
+    """The model declined to answer."""
+
+
+class TruncatedError(ReplyError):
+    """The answer ended at the limit of tokens."""
+
+
+class FilteredError(ReplyError):
+    """A content filter stopped the answer."""
+
+
+class EmptyReplyError(ReplyError):
+    """The answer has no text."""
+
+
+class InvalidReplyError(ReplyError):
+    """The answer does not fit the schema that was asked for."""
+
+
+class OutOfRangeError(ReplyError):
+    """The answer fits the schema, but a number in it is not finite or out of range."""
+
+
+def _restore(kind: type[ReplyError], message: str, reply: str) -> ReplyError:
+    return kind(message, reply=reply)
 
 
 class MissingExtra(LlmguideError):

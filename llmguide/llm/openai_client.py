@@ -1,0 +1,252 @@
+"""The only door to the openai SDK, and through it to any OpenAI-compatible endpoint.
+
+The SDK retries what is worth retrying (connections lost before or within a reply, timeouts, 408, 409, 429 and 5xx, with
+the pause that Retry-After asks for). Added here is what it cannot see, because it does not read the body: a reply of
+status 200 whose JSON is cut short, or that holds a passing error of a server behind the endpoint.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import json
+import os
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import SplitResult, urlsplit, urlunsplit
+
+from pydantic import SecretStr
+
+from llmguide.errors import EndpointError
+from llmguide.llm.protocol import RawReply, Request
+
+if TYPE_CHECKING:
+    import openai
+
+__all__ = ["OPENAI", "OpenAIClient"]
+
+OPENAI = "https://api.openai.com/v1"
+
+_PLACEHOLDER = "none"  # the SDK insists on a key, servers without one ignore it
+_SECRET_LENGTH = 8  # shorter "keys", such as EMPTY, are words that servers without a key are told
+_CUT_RETRIES = 2  # each of them is paid for again
+_CUT_PAUSE = 0.2  # seconds
+_PASSING = {408, 409, 429}
+_CONNECT_SECONDS = 10.0
+
+
+class OpenAIClient:
+    """A `Client` of one endpoint. It may be pickled, with its key, and used in one event loop after another.
+
+    `base_url` None is OPENAI_BASE_URL or else OpenAI's own; `api_key` None is OPENAI_API_KEY. `timeout` is in seconds,
+    for the connection to say something; `max_retries` is the SDK's. No key, or a placeholder, is in order for servers
+    that want none; without one, OpenAI's own raises EndpointError here.
+    """
+
+    def __init__(
+        self,
+        *,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        timeout: float = 60.0,
+        max_retries: int = 5,
+    ) -> None:
+        url = urlsplit((base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI).strip())
+        if url.scheme not in ("http", "https") or not url.hostname or " " in url.netloc or not _has_port(url):
+            raise EndpointError(f"expected a base URL such as {OPENAI}, got {_bare(url)!r}")
+        if "@" in url.netloc or url.query:
+            # httpx logs every URL that it asks for, as it is.
+            raise EndpointError(
+                f"expected a base URL without user, password and query, got {_bare(url)!r} with one of them; "
+                "an API key belongs into the environment variable OPENAI_API_KEY"
+            )
+        key = (api_key or os.environ.get("OPENAI_API_KEY") or "").strip()
+        if not (key.isascii() and key.isprintable()) or " " in key:
+            raise EndpointError("the API key has a space or a character that no key has; was it copied as a whole?")
+        self._openai = url.hostname == "api.openai.com" or url.hostname.endswith(".api.openai.com")
+        if not key and self._openai:
+            raise EndpointError(
+                f"{url.hostname} needs an API key and there is none; set the environment variable OPENAI_API_KEY, or "
+                "OPENAI_BASE_URL to a server that needs no key"
+            )
+        self._url = _bare(url)
+        self._local = _is_loopback(url.hostname)
+        self._key = SecretStr(key)
+        self._timeout, self._max_retries = timeout, max_retries
+        self._open: tuple[asyncio.AbstractEventLoop, openai.AsyncOpenAI] | None = None
+
+    @property
+    def endpoint(self) -> str:
+        """The base URL, without a slash at its end."""
+        return self._url
+
+    def __repr__(self) -> str:
+        return f"OpenAIClient(base_url={self.endpoint!r}, timeout={self._timeout}, max_retries={self._max_retries})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_open": None}
+
+    async def send(self, request: Request) -> RawReply:
+        """Return the body of a successful reply as it came, without the API key should it repeat it.
+
+        `seconds` is the wall time, pauses and retries included. Raises EndpointError.
+        """
+        start = time.perf_counter()
+        settings = self._settings(request)
+        retries = min(_CUT_RETRIES, self._max_retries)
+        while True:
+            body = self._redact(await self._post(request.model, settings))
+            problem = _problem(body)
+            if problem is None:
+                return RawReply(body, time.perf_counter() - start)
+            if not retries or not problem.passing:
+                raise self._error(request.model, problem.text, problem.status)
+            await asyncio.sleep(_CUT_PAUSE)
+            retries -= 1
+
+    async def close(self) -> None:
+        """Close the connections; the client may be used again."""
+        if self._open is not None:
+            loop, client = self._open
+            self._open = None
+            if loop is asyncio.get_running_loop():
+                await client.close()
+
+    async def _post(self, model: str, settings: dict[str, Any]) -> str:
+        import openai
+
+        try:
+            reply = await self._client().chat.completions.with_raw_response.create(**settings)
+            return str(reply.text)
+        except openai.OpenAIError as error:
+            came, status = self._explain(error), getattr(error, "status_code", None)
+        # Outside the handler, so that the SDK's error, which holds the request and its key, is no part of this one.
+        raise self._error(model, came, status)
+
+    def _client(self) -> openai.AsyncOpenAI:
+        """Return the SDK's client of the running event loop: its connections belong to that loop."""
+        loop = asyncio.get_running_loop()
+        if self._open is None or self._open[0] is not loop:
+            import openai
+
+            timeout = openai.Timeout(self._timeout, connect=min(self._timeout, _CONNECT_SECONDS))
+            client = openai.AsyncOpenAI(
+                base_url=self._url,
+                api_key=self._key.get_secret_value() or _PLACEHOLDER,
+                timeout=timeout,
+                max_retries=self._max_retries,
+                # A proxy that the environment names does not lead to this machine.
+                http_client=openai.DefaultAsyncHttpxClient(timeout=timeout, trust_env=not self._local),
+            )
+            self._open = loop, client
+        return self._open[1]
+
+    def _settings(self, request: Request) -> dict[str, Any]:
+        sampling = request.sampling
+        # OpenAI's reasoning models refuse max_tokens, and other servers may know nothing else.
+        limit = "max_completion_tokens" if self._openai else "max_tokens"
+        settings: dict[str, Any] = {
+            "model": request.model,
+            "messages": [message._asdict() for message in request.messages],
+            "temperature": sampling.temperature,
+            "seed": sampling.seed,
+            "frequency_penalty": sampling.frequency_penalty,
+            "presence_penalty": sampling.presence_penalty,
+            limit: sampling.max_tokens,
+        }
+        if sampling.top_logprobs is not None:
+            settings |= {"logprobs": True, "top_logprobs": sampling.top_logprobs}
+        if request.reply_format == "json_schema":
+            schema = {"name": request.schema_name, "schema": json.loads(request.schema_json), "strict": True}
+            settings["response_format"] = {"type": "json_schema", "json_schema": schema}
+        elif request.reply_format == "json_object":
+            settings["response_format"] = {"type": "json_object"}
+        return {name: value for name, value in settings.items() if value is not None}
+
+    def _explain(self, error: openai.OpenAIError) -> str:
+        import openai
+
+        retries = "1 retry" if self._max_retries == 1 else f"{self._max_retries} retries"
+        after = f" after {retries}" if self._max_retries else ""
+        if isinstance(error, openai.APITimeoutError):
+            return f"no answer within {self._timeout:g} seconds{after}; is the server busy? A longer timeout may help"
+        if isinstance(error, openai.APIConnectionError):
+            cause = error.__cause__
+            why = f" ({type(cause).__name__}: {cause})" if cause is not None else ""
+            return f"no connection, or one that was lost{after}{why}; is the server running, and the base URL right?"
+        if not isinstance(error, openai.APIStatusError):
+            return f"{type(error).__name__}: {error}"
+        status = error.status_code
+        came = f"it answered {status}: {_short(self._redact(_message(error.body) or error.message))}"
+        if status == 401:
+            return f"{came}; set OPENAI_API_KEY to a key of this endpoint"
+        if status == 403:
+            return f"{came}; the key, or the model, does not allow what was asked for"
+        if status == 404:
+            return f"{came}; is the model's name right, and does the base URL end as the endpoint wants it (often /v1)?"
+        if status == 429:
+            return f"{came}; still so{after}: wait, keep fewer requests in flight, or look at the account's limits"
+        if status >= 500:
+            return f"{came}; still so{after}: try again later"
+        return f"{came}; the endpoint does not accept the request"
+
+    def _error(self, model: str, came: str, status: int | None) -> EndpointError:
+        return EndpointError(self._redact(f"{self.endpoint}, model {model!r}: {came}"), status=status)
+
+    def _redact(self, text: str) -> str:
+        key = self._key.get_secret_value()
+        return text.replace(key, "[API key]") if len(key) >= _SECRET_LENGTH else text
+
+
+class _Problem(NamedTuple):
+    text: str
+    status: int | None
+    passing: bool  # it may be gone the next time
+
+
+def _problem(body: str) -> _Problem | None:
+    """Return what is wrong with the body of a reply of status 200, None where it may be a completion."""
+    try:
+        fields = json.loads(body)
+    except (ValueError, RecursionError):
+        if body.lstrip()[:1] in ("", "{"):
+            return _Problem(f"it answered 200 with JSON that ends early: {_short(body)}; try again later", 200, True)
+        return _Problem(f"it answered 200 with what is no JSON: {_short(body)}; is the base URL right?", 200, False)
+    error = fields.get("error") if isinstance(fields, dict) and not fields.get("choices") else None
+    if not error:
+        return None
+    code = error.get("code") if isinstance(error, dict) else None
+    status = code if isinstance(code, int) else 200
+    text = f"it answered 200 with an error: {_short(_message(error) or json.dumps(error))}; try again later"
+    return _Problem(text, status, status in _PASSING or status >= 500)
+
+
+def _message(body: object) -> str:
+    """Return the message in the body of an error; "" where it has none."""
+    found = body.get("message") if isinstance(body, dict) else body
+    return found if isinstance(found, str) else ""
+
+
+def _bare(url: SplitResult) -> str:
+    """Return a base URL without what may be secret in it, and without a slash at its end."""
+    return urlunsplit((url.scheme, url.netloc.rpartition("@")[2], url.path.rstrip("/"), "", ""))
+
+
+def _has_port(url: SplitResult) -> bool:
+    """Return whether the port of a URL is a number of a port, or left out."""
+    try:
+        return url.port is None or url.port > 0
+    except ValueError:
+        return False
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def _short(text: str, *, limit: int = 300) -> str:
+    text = " ".join(text.split()).rstrip(".")
+    return text if len(text) <= limit else text[:limit] + "..."

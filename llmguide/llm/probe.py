@@ -1,0 +1,143 @@
+"""What an endpoint can do, found by asking it one tiny question: structured output and log-probabilities.
+
+Endpoints refuse what they cannot do (400, 403, 422, 501), or take it and do nothing. The combinations are tried in this
+order, the most useful first, and the first that works is kept:
+
+| try | reply format | log-probabilities |
+|---|---|---|
+| 1 | json_schema | yes |
+| 2 | json_schema | no |
+| 3 | json_object | yes |
+| 4 | json_object | no |
+| 5 | text | yes |
+| 6 | text | no |
+
+What an answer has shown is not tried again: after a reply without log-probabilities none are asked for, and after a
+reply that does not fit the next format comes. A reply that falls short is asked for a second time, in other words, as
+once may be chance. So an endpoint that does all costs one question, one that drops log-probabilities two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from llmguide.errors import EndpointError, ReplyError
+from llmguide.llm.protocol import Message, RawReply, ReplyFormat, Request, Sampling
+from llmguide.llm.replies import read_completion, read_object, schema_in_words, schema_of
+
+__all__ = ["Capabilities", "probe"]
+
+FORMATS: tuple[ReplyFormat, ...] = ("json_schema", "json_object", "text")
+_REFUSALS = {400, 403, 422, 501}
+_QUESTIONS = ("Are you ready to answer in JSON?", "Once more: are you ready to answer in JSON?")
+_FORMAT_WORDS = {
+    "json_schema": "structured output by schema",
+    "json_object": "JSON mode, replies checked here",
+    "text": "no structured output, JSON asked for in words and checked here",
+}
+
+
+class Capabilities(NamedTuple):
+    """How to ask an endpoint's model, and whether it tells log-probabilities."""
+
+    reply_format: ReplyFormat
+    logprobs: bool
+    note: str  # how it was found; "" where everything works
+
+    def describe(self) -> str:
+        """Return one line for the user."""
+        words = "log-probabilities" if self.logprobs else "no log-probabilities: no entropy term, certainty 1"
+        return f"{_FORMAT_WORDS[self.reply_format]}; {words}" + (f" ({self.note})" if self.note else "")
+
+
+class Readiness(BaseModel):
+    """Whether the model is ready to answer."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    ready: Literal["yes", "no"] = Field(description="yes, if you can read this.")
+
+
+class _Shown(NamedTuple):
+    fits: bool
+    logprobs: bool
+
+
+async def probe(send: Callable[[Request], Awaitable[RawReply]], model: str, *, sampling: Sampling) -> Capabilities:
+    """Return what the endpoint behind `send` can do with `model`; at most seven questions, usually one.
+
+    With `sampling.top_logprobs` None log-probabilities are not asked for. Raises EndpointError where the endpoint is
+    not reached, the key or the model is refused, or every way to ask is.
+    """
+    wanted = sampling.top_logprobs is not None
+    open_choices = [True, False] if wanted else [False]  # of asking for log-probabilities, as far as is known
+    notes: list[str] = []
+    refusal: EndpointError | None = None
+    answered = False
+    for reply_format in FORMATS:
+        for logprobs in list(open_choices):
+            try:
+                shown = await _ask(send, model, sampling, reply_format, logprobs=logprobs)
+            except EndpointError as error:
+                if error.status not in _REFUSALS:
+                    raise
+                refusal = error
+                continue
+            answered = True
+            if wanted and len(open_choices) == 2:
+                open_choices = [shown.logprobs]
+                if not shown.logprobs:
+                    notes.append("log-probabilities are left out" if logprobs else "log-probabilities are refused")
+            if shown.fits:
+                return Capabilities(reply_format, shown.logprobs, "; ".join(notes))
+            notes.append(f"{reply_format} is ignored" if reply_format != "text" else "no reply to the probe was JSON")
+            break
+        else:
+            notes.append(f"{reply_format} is refused")
+    if refusal is not None and not answered:
+        raise refusal
+    return Capabilities("text", wanted and open_choices == [True], "; ".join(notes))
+
+
+async def _ask(
+    send: Callable[[Request], Awaitable[RawReply]],
+    model: str,
+    sampling: Sampling,
+    reply_format: ReplyFormat,
+    *,
+    logprobs: bool,
+) -> _Shown:
+    name, schema = schema_of(Readiness)
+    best = _Shown(False, False)
+    for question in _QUESTIONS:
+        words = question if reply_format == "json_schema" else f"{question}\n\n{schema_in_words(schema)}"
+        request = Request(
+            model,
+            (Message("user", words),),
+            name,
+            schema,
+            sampling if logprobs else replace(sampling, top_logprobs=None),
+            reply_format,
+        )
+        shown = _look((await send(request)).body, strict=reply_format != "text")
+        best = _Shown(best.fits or shown.fits, best.logprobs or shown.logprobs)
+        if best.fits and best.logprobs == logprobs:
+            break
+    return best
+
+
+def _look(body: str, *, strict: bool) -> _Shown:
+    try:
+        completion = read_completion(body)
+    except ReplyError:
+        return _Shown(False, False)
+    told = any(token.top for token in completion.tokens or ())
+    try:
+        read_object(completion, Readiness, strict=strict)
+    except ReplyError:
+        return _Shown(False, told)
+    return _Shown(True, told)

@@ -1,0 +1,154 @@
+"""Prompts from template files.
+
+A template is a Jinja2 text file with two blocks, `system` and `user`: the two messages of a question. Those that come
+with llmguide are in `llmguide/llm/prompts`. A user's own is the path of a file that extends one of them
+(``{% extends "P4.md" %}``) or begins anew (``{% extends "layout.md" %}``). Templates run in Jinja2's sandbox, see only
+the values that they are given, and a name that has no value is an error instead of an empty place.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel
+
+from llmguide.errors import GuidanceError, did_you_mean
+from llmguide.llm.protocol import Message
+
+if TYPE_CHECKING:
+    from jinja2.sandbox import SandboxedEnvironment
+
+__all__ = ["packaged", "prompt_hash", "prompt_version", "render", "source", "variables"]
+
+LAYOUT = "layout.md"
+"""The template at the root of all: its value `part` says which of the two messages is wanted."""
+
+_ROLES: tuple[Literal["system", "user"], ...] = ("system", "user")
+
+
+def packaged() -> tuple[str, ...]:
+    """Return the names of the templates that come with llmguide, without suffix."""
+    return tuple(sorted(name.removesuffix(".md") for name in _packaged() if name != LAYOUT))
+
+
+def prompt_version(template: str | Path) -> str:
+    """Return what a template is called in tables: P4 for both "P4" and "mine/P4.md"."""
+    return Path(template).stem
+
+
+def source(template: str | Path) -> str:
+    """Return the text of a template; GuidanceError if there is none."""
+    return _sources(template)[0]
+
+
+def render(template: str | Path, **values: Any) -> tuple[Message, ...]:
+    """Return the messages of a template, by name ("P4") or path, filled with `values`.
+
+    Blank lines at both ends of a message, spaces at the ends of lines, and all but one of several blank lines are taken
+    out. Raises GuidanceError for a template that does not exist, has a fault, or uses a value that is not there.
+    """
+    import jinja2
+
+    _sources(template)
+    name = _name(template)
+    try:
+        loaded = _environment(template).get_template(name)
+        texts = [_tidy(loaded.render(**values, part=role)) for role in _ROLES]
+    except jinja2.TemplateError as error:
+        raise GuidanceError(f"the prompt template {template} cannot be filled: {error}") from None
+    return tuple(Message(role, text) for role, text in zip(_ROLES, texts, strict=True) if text)
+
+
+def variables(template: str | Path) -> frozenset[str]:
+    """Return the names of the values that a template, or one that it extends, asks for."""
+    from jinja2 import meta
+
+    environment = _environment(template)
+    trees = (environment.parse(text) for text in _sources(template))
+    return frozenset(name for tree in trees for name in meta.find_undeclared_variables(tree))
+
+
+def prompt_hash(template: str | Path, schema: type[BaseModel], *others: str) -> str:
+    """Return the SHA-256, in hexadecimal, of a template, of all that it extends, and of the schema of the reply.
+
+    `others` are further templates that its question rests on.
+    """
+    texts = [text for name in (template, *others) for text in _sources(name)]
+    content = [*texts, json.dumps(schema.model_json_schema(), sort_keys=True)]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+@cache
+def _packaged() -> dict[str, str]:
+    """The texts of the packaged templates, by file name."""
+    folder = resources.files("llmguide.llm.prompts")
+    return {entry.name: entry.read_text(encoding="utf-8") for entry in folder.iterdir() if entry.name.endswith(".md")}
+
+
+def _name(template: str | Path) -> str:
+    """Return the name under which the environment finds a template: a user's file by its whole path."""
+    return f"{template}.md" if isinstance(template, str) and f"{template}.md" in _packaged() else str(template)
+
+
+def _environment(template: str | Path) -> SandboxedEnvironment:
+    from jinja2 import FunctionLoader, StrictUndefined
+    from jinja2.sandbox import SandboxedEnvironment
+
+    def load(name: str) -> str | None:
+        # What llmguide has comes first: "P4.md" extended by a user's P4.md is llmguide's, not itself.
+        if name in _packaged():
+            return _packaged()[name]
+        path = Path(name) if name == str(template) else Path(template).parent / name
+        return path.read_text(encoding="utf-8") if path.is_file() else None
+
+    return SandboxedEnvironment(
+        loader=FunctionLoader(load),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+def _sources(template: str | Path) -> list[str]:
+    """Return the texts of a template and of all that it extends, its own first."""
+    import jinja2
+    from jinja2 import meta
+
+    environment = _environment(template)
+    assert environment.loader is not None
+    names = [_name(template)]
+    texts: list[str] = []
+    for name in names:
+        try:
+            text = environment.loader.get_source(environment, name)[0]
+            found = meta.find_referenced_templates(environment.parse(text))
+        except jinja2.TemplateNotFound:
+            asked = f"the template {name!r}, which {template} extends" if texts else f"the prompt {str(template)!r}"
+            raise GuidanceError(
+                f"{asked} does not exist{did_you_mean(name, packaged())}; llmguide has {', '.join(packaged())}, "
+                "and the path of a file of your own will do"
+            ) from None
+        except jinja2.TemplateSyntaxError as error:
+            raise GuidanceError(f"the prompt template {name}, line {error.lineno}: {error.message}") from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise GuidanceError(f"the prompt template {name} cannot be read as UTF-8 text: {error}") from None
+        texts.append(text)
+        names += [found_name for found_name in found if found_name and found_name not in names]
+    if LAYOUT not in names:
+        raise GuidanceError(
+            f'the prompt template {template} must begin with {{% extends "P4.md" %}}, or another of llmguide\'s, or '
+            f'with {{% extends "{LAYOUT}" %}}, and write its texts into the blocks system and user'
+        )
+    return texts
+
+
+def _tidy(text: str) -> str:
+    lines = "\n".join(line.rstrip() for line in text.splitlines())
+    return re.sub(r"\n{3,}", "\n\n", lines).strip()

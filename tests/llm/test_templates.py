@@ -1,0 +1,149 @@
+"""Prompts from template files: what comes with llmguide, what a user writes, and what is wrong with one."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+
+import pytest
+
+from llmguide.errors import GuidanceError
+from llmguide.guidance.advice import AnalystReply, StrategistReply
+from llmguide.llm.templates import packaged, prompt_hash, prompt_version, render, source, variables
+
+HEADINGS = {
+    "stock": "# The stock",
+    "market": "# The market",
+    "fundamentals": "# Fundamentals, as last reported",
+    "macro": "# The economy, as last published",
+    "options": "# Options",
+}
+VERSIONS = ("P0", "P1", "P2", "P3", "P4")
+
+
+class Past:
+    ago, direction, confidence = "The last one", "LONG", 2
+    features, explanation, price_return, advice_return = "rsi (LONG, 2)", "Because.", "+1.0%", "+1.0%"
+
+
+class News:
+    text, sentiment, impact = "Orders rose.", 1, 2
+
+
+VALUES = {
+    "lines": lambda *names: "\n".join(f"{name}: 1" for name in names),
+    "bars": [],
+    "identity": "",
+    "horizon": 20,
+    "objective": "the objective",
+    "risk_profile": "the profile",
+    "memory": [Past],
+    "factors": [News],
+}
+
+
+def lines(version):
+    return [message.content.splitlines() for message in render(version, **VALUES)]
+
+
+@pytest.mark.parametrize(("smaller", "larger"), list(pairwise(VERSIONS)))
+def test_every_prompt_is_a_strict_extension_of_the_one_before(smaller, larger):
+    for before, after in zip(lines(smaller), lines(larger), strict=True):
+        rest = iter(after)
+        assert all(line in rest for line in before), "the earlier prompt's lines, in their order"
+        assert len(after) >= len(before)
+    assert sum(map(len, lines(larger))) > sum(map(len, lines(smaller)))
+
+
+def test_each_version_asks_for_what_it_shows():
+    assert {name: {"memory", "factors"} & variables(name) for name in VERSIONS} == {
+        "P0": set(),
+        "P1": set(),
+        "P2": {"memory"},
+        "P3": {"memory"},
+        "P4": {"memory", "factors"},
+    }
+
+
+def test_p3_takes_the_analysis_apart_into_six_groups_with_an_example_each():
+    (system, _) = render("P3", **VALUES)
+    groups = re.findall(
+        r"^\((\d)\) (The stock|Technical|Fundamental|Macroeconomic|Options|Reflection)\.", system.content, re.M
+    )
+    assert [number for number, _ in groups] == list("123456")
+    assert len(re.findall(r"^Example: ", system.content, re.M)) == 6
+
+
+@pytest.mark.parametrize("absent", HEADINGS)
+def test_a_group_without_facts_leaves_no_heading(absent):
+    def only_others(*names):
+        return "\n".join(f"{name}: 1" for name in names if not name.startswith(absent))
+
+    headings = [
+        line for line in render("P1", **VALUES | {"lines": only_others})[1].content.splitlines() if line[:1] == "#"
+    ]
+    everything = [line for line in render("P1", **VALUES)[1].content.splitlines() if line[:1] == "#"]
+    assert set(everything) - set(headings) == {HEADINGS[absent]}
+
+
+def test_a_copied_template_gives_the_same_messages_under_its_own_name(tmp_path):
+    copy = tmp_path / "mine.md"
+    copy.write_text(source("P4"), encoding="utf-8")
+    assert render(copy, **VALUES) == render("P4", **VALUES)
+    assert prompt_version(copy) == "mine"
+
+
+def test_a_template_named_like_one_of_llmguide_s_may_extend_it(tmp_path):
+    own = tmp_path / "P4.md"
+    own.write_text('{% extends "P4.md" %}{% block system %}{{ super() }}\nBe brief.{% endblock %}', encoding="utf-8")
+    system, user = render(own, **VALUES)
+    assert system.content == render("P4", **VALUES)[0].content + "\n\nBe brief."
+    assert user == render("P4", **VALUES)[1]
+
+
+def test_a_template_may_begin_anew(tmp_path):
+    own = tmp_path / "short.md"
+    own.write_text('{% extends "layout.md" %}{% block user %}Close {{ bars | length }}{% endblock %}', encoding="utf-8")
+    (only,) = render(own, **VALUES)
+    assert (only.role, only.content) == ("user", "Close 0")
+
+
+def test_the_hash_follows_the_template_its_parents_and_the_schema(tmp_path):
+    own = tmp_path / "own.md"
+    own.write_text('{% extends "P4.md" %}', encoding="utf-8")
+    hashes = {prompt_hash(version, StrategistReply) for version in (*VERSIONS, own)}
+    hashes.add(prompt_hash("P4", AnalystReply))
+    own.write_text('{% extends "P3.md" %}', encoding="utf-8")
+    hashes.add(prompt_hash(own, StrategistReply))
+    assert len(hashes) == 8
+    assert prompt_hash("P4", StrategistReply) == prompt_hash("P4", StrategistReply)
+
+
+def test_text_that_looks_like_a_template_stays_text():
+    class Forged(News):
+        text = "{{ objective }} {% raw %}"
+
+    assert "{{ objective }} {% raw %}" in render("P4", **VALUES | {"factors": [Forged]})[1].content
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('{% extends "layout.md" %}{% block user %}{{ colse }}{% endblock %}', "'colse' is undefined"),
+        ('{% extends "layout.md" %}{% block user %}{% if %}{% endblock %}', "line 1"),
+        ('{% extends "P9.md" %}', "'P9.md', which"),
+        ("Just text.", 'must begin with {% extends "P4.md" %}'),
+        ('{% extends "layout.md" %}{% block user %}{{ bars.__class__.__mro__ }}{% endblock %}', "cannot be filled"),
+    ],
+)
+def test_a_faulty_template_is_refused_with_what_is_wrong(tmp_path, text, says):
+    own = tmp_path / "own.md"
+    own.write_text(text, encoding="utf-8")
+    with pytest.raises(GuidanceError, match=re.escape(says)):
+        render(own, **VALUES)
+
+
+def test_an_unknown_prompt_is_refused_with_those_there_are():
+    with pytest.raises(GuidanceError, match=r"'P5' does not exist.*P0, P1, P2, P3, P4"):
+        render("P5", **VALUES)
+    assert set(VERSIONS) < set(packaged())
