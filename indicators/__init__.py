@@ -1,6 +1,21 @@
 """Backtrader lines, one indicator per file."""
 
+from llmguide.indicators.historical_volatility import HistoricalVolatility
 from llmguide.indicators.llm_guidance import LLMGuidance
+from llmguide.indicators.macd_strength import MACDStrength
 from llmguide.indicators.q_values import QValues
+from llmguide.indicators.slope import Slope
+from llmguide.indicators.vwap import VWAP
+from llmguide.indicators.weekly_returns import WeeklyReturns
+from llmguide.indicators.zscore import ZScore
 
-__all__ = ["LLMGuidance", "QValues"]
+__all__ = [
+    "VWAP",
+    "HistoricalVolatility",
+    "LLMGuidance",
+    "MACDStrength",
+    "QValues",
+    "Slope",
+    "WeeklyReturns",
+    "ZScore",
+]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import datetime, time
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -10,6 +11,7 @@ import backtrader as bt
 
 from llmguide.errors import GuidanceError
 from llmguide.guidance import Guidance
+from llmguide.guidance.live import COLUMNS, LiveGuidance, open_live
 
 __all__ = ["LLMGuidance", "as_guidance"]
 
@@ -18,6 +20,10 @@ class LLMGuidance(bt.Indicator):
     """What the language model said last, as of the bar's calendar date and never before it was issued.
 
     ``LLMGuidance(data, guidance="aapl.parquet")``; `guidance` is a `llmguide.Guidance` or the path of one.
+    ``LLMGuidance(data, provider="llm")`` asks while the backtest runs, at each new month, from the bars before it:
+    `provider` is "llm", "replay" (answers of the cache only), "rules", a `llmguide.LanguageModel`, or a function of the
+    known bars and the date. `history` are bars before the first one of the feed; with it, live guidance is that of a
+    table made for both together.
 
     Lines: direction (1 long, 0 short), confidence (1..3), entropy (0..1), strength (0..1), tau (-1..1). Before the
     first row direction, confidence and entropy are NaN, strength and tau 0; so they are on an abstention, but for its
@@ -27,7 +33,7 @@ class LLMGuidance(bt.Indicator):
     """
 
     lines: ClassVar[Any] = ("direction", "confidence", "entropy", "strength", "tau")
-    params: ClassVar[Any] = (("guidance", None),)
+    params: ClassVar[Any] = (("guidance", None), ("provider", None), ("history", None))
     plotinfo: ClassVar[Any] = {"subplot": True, "plotname": "LLM guidance", "plotyhlines": [-1.0, 0.0, 1.0]}
     plotlines: ClassVar[Any] = {
         "direction": {"_plotskip": True},
@@ -39,21 +45,45 @@ class LLMGuidance(bt.Indicator):
 
     def __init__(self) -> None:
         super().__init__()
-        self.table = as_guidance(self.p.guidance, needed_by="LLMGuidance")
+        self._live: LiveGuidance | None = None
+        if self.p.provider is None:
+            self._table = as_guidance(self.p.guidance, needed_by="LLMGuidance")
+        elif self.p.guidance is None:
+            self._live = open_live(self.p.provider, history=self.p.history)
+        else:
+            raise GuidanceError("give LLMGuidance either guidance=, a table, or provider=, which asks while it runs")
+
+    @property
+    def table(self) -> Guidance:
+        """The table; of live guidance, what was said so far."""
+        return self._table if self._live is None else self._live.table
 
     def _plotlabel(self) -> list[str]:
         source = self.p.guidance
-        return [f"{len(source)} rows" if isinstance(source, Guidance) else Path(source).name]
+        if self._live is not None or isinstance(source, Guidance):
+            return [f"{len(self.table)} rows"]
+        return [Path(source).name]
 
     def next(self) -> None:
-        """Look the bar's date up."""
-        row = self.table.at(self.data.datetime.date(0))
+        """Look the bar's date up, or show the bar to the live guidance."""
+        if self._live is None:
+            row = self._table.at(self.data.datetime.date(0))
+        else:
+            values = tuple(float(getattr(self.data, name)[0]) for name in COLUMNS)
+            row = self._live.see(len(self.data) - 1, self._stamp(), values)
         lines = self.lines
         for name in ("direction", "confidence", "entropy"):
             value = None if row is None else getattr(row, name)
             getattr(lines, name)[0] = math.nan if value is None else float(value)
         lines.strength[0] = row.strength if row else 0.0
         lines.tau[0] = row.tau if row else 0.0
+
+    def _stamp(self) -> datetime:
+        """The bar's time; midnight for bars of a day or more, which some feeds stamp with the end of their session."""
+        if self.data._timeframe >= bt.TimeFrame.Days:
+            return datetime.combine(self.data.datetime.date(0), time())
+        stamp: datetime = self.data.datetime.datetime(0)
+        return stamp
 
 
 def as_guidance(source: Any, *, needed_by: str) -> Guidance:

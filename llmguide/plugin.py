@@ -2,7 +2,7 @@
 
     import llmguide.plugin
 
-    bt.ind.LLMGuidance, bt.ind.QValues
+    bt.ind.LLMGuidance, QValues, Slope, ZScore, WeeklyReturns, HistoricalVolatility, VWAP, MACDStrength
     bt.strategies.LLMGuidedDQN, DQN, LLMOnly, BuyAndHold, SellAndHold, TrendFollowing, MeanReversion
     bt.analyzers.SharpeDrawdown, OrderLog, TradeLog; bt.observers.GuidanceAction; bt.brokers.CloseFillBroker
 
@@ -23,7 +23,16 @@ from llmguide.errors import LlmguideError
 __all__ = ["CLASSES", "register"]
 
 CLASSES: dict[ModuleType, tuple[type[Any], ...]] = {
-    bt.indicators: (indicators.LLMGuidance, indicators.QValues),
+    bt.indicators: (
+        indicators.LLMGuidance,
+        indicators.QValues,
+        indicators.Slope,
+        indicators.ZScore,
+        indicators.WeeklyReturns,
+        indicators.HistoricalVolatility,
+        indicators.VWAP,
+        indicators.MACDStrength,
+    ),
     bt.strategies: (
         strategies.LLMGuidedDQN,
         strategies.DQN,

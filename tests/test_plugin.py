@@ -40,6 +40,8 @@ def csv(bars, tmp_path_factory) -> Path:
 def test_every_class_is_backtraders_too():
     assert bt.ind.LLMGuidance is llmguide.indicators.LLMGuidance
     assert bt.ind.QValues is llmguide.indicators.QValues
+    for name in ("Slope", "ZScore", "WeeklyReturns", "HistoricalVolatility", "VWAP", "MACDStrength"):
+        assert getattr(bt.ind, name) is getattr(llmguide.indicators, name)
     for name in ("LLMGuidedDQN", "DQN", "LLMOnly", "BuyAndHold", "SellAndHold", "TrendFollowing", "MeanReversion"):
         assert getattr(bt.strategies, name) is getattr(llmguide.strategies, name)
     assert bt.analyzers.SharpeDrawdown is llmguide.backtest.SharpeDrawdown

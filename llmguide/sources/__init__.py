@@ -1,1 +1,1 @@
-"""Where bars come from: the layouts of vendors' tables, a synthetic market, and downloads."""
+"""Where data come from: the layouts of vendors' tables, a synthetic market, downloads, and external tables."""

@@ -17,7 +17,7 @@ from llmguide.bars import Bound, bound_period, read_bars
 from llmguide.errors import DataError, MissingExtra
 from llmguide.files import atomic_path
 
-__all__ = ["download", "save_bars"]
+__all__ = ["daily_history", "download", "save_bars"]
 
 REQUEST_SECONDS = 10.0
 DEADLINE_SECONDS = 60.0
@@ -34,6 +34,14 @@ def download(ticker: str, *, start: Bound | None = None, end: Bound | None = Non
     Nothing is printed. Raises MissingExtra without yfinance, and DataError, in one line, when nothing comes back (no
     network, unknown ticker, no bars in that span), when nothing has come after a minute, and for bars that `read_bars`
     refuses.
+    """
+    return read_bars(daily_history(ticker, start=start, end=end), start=start, end=end)
+
+
+def daily_history(ticker: str, *, start: Bound | None = None, end: Bound | None = None) -> pd.DataFrame:
+    """Return the frame that `download` reads, as yfinance gives it: nothing is checked or repaired.
+
+    Its days may reach beyond the span. Raises MissingExtra and DataError as `download` does when nothing comes back.
     """
     if not isinstance(ticker, str) or len(ticker.split()) != 1:
         raise DataError(f"expected one ticker like 'AAPL', not {ticker!r}")
@@ -62,7 +70,7 @@ def download(ticker: str, *, start: Bound | None = None, end: Bound | None = Non
     if end is None:
         days = pd.DatetimeIndex(frame.index)
         frame = frame[days < pd.Timestamp.now(tz=days.tz).normalize()]
-    return read_bars(frame, start=start, end=end)
+    return frame
 
 
 def save_bars(bars: pd.DataFrame, path: Path | str) -> Path:

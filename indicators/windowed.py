@@ -1,0 +1,51 @@
+"""What indicators over the last few bars have in common."""
+
+from __future__ import annotations
+
+from array import array
+from typing import Any
+
+import backtrader as bt
+import numpy as np
+
+from llmguide.errors import LlmguideError
+from llmguide.features.rolling import Values
+
+__all__ = ["Windowed"]
+
+
+class Windowed(bt.Indicator):
+    """An indicator whose value at a bar follows from the last few bars alone.
+
+    A subclass calls `look_back` once in ``__init__``, and has `compute`. Bars are computed all at once where they are
+    preloaded, one by one where they are not, by the same function and to the same bits.
+    """
+
+    def look_back(self, period: int, *inputs: Any, before: int = 0) -> None:
+        """Set how many bars a value needs, those before its period included, and the lines that it is made of."""
+        if period < 2:
+            raise LlmguideError(f"expected a period of at least 2 bars for {type(self).__name__}, got {period}")
+        self._window = period + before
+        self._inputs = inputs
+        self.addminperiod(self._window)
+
+    def compute(self, *inputs: Values) -> Values:
+        """Return the values at every bar of the inputs, shape (n,) each; (n, lines) where there are several lines."""
+        raise NotImplementedError
+
+    def next(self) -> None:
+        """Compute the current bar."""
+        inputs = [np.array(line.get(size=self._window), dtype=np.float64) for line in self._inputs]
+        for line, value in zip(self.lines, np.atleast_1d(self.compute(*inputs)[-1]), strict=True):
+            line[0] = float(value)
+
+    def once(self, start: int, end: int) -> None:
+        """Compute the preloaded bars `start` to `end` - 1 in one batch."""
+        end = min(end, self.data.buflen())
+        if start >= end:
+            return
+        first = start - self._window + 1
+        inputs = [np.array(line.array[first:end], dtype=np.float64) for line in self._inputs]
+        values = self.compute(*inputs)[start - first :]
+        for line, column in zip(self.lines, values.reshape(end - start, -1).T, strict=True):
+            line.array[start:end] = array("d", column)

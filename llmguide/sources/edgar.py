@@ -1,0 +1,289 @@
+"""Fundamentals from the filings of US companies: the SEC's EDGAR, structured data (XBRL) since 2009 (extra `data`).
+
+Through plain requests: edgartools gives the figures of the latest filing by default, and brings some twenty packages.
+
+From one filing, of the quarter that it reports (a 10-K: the fourth):
+
+| column | what it is |
+|---|---|
+| current_ratio | current assets / current liabilities |
+| quick_ratio | (current assets - inventory) / current liabilities; a company that reports no inventory has none |
+| debt_to_equity | total liabilities / shareholders' equity |
+| gross_margin | (revenue - cost of revenue) / revenue, a fraction, as the other margins |
+| operating_margin | operating income / revenue |
+| net_margin | net income / revenue |
+| eps | diluted earnings per share of the quarter, USD |
+| revenue, net_income | of the quarter, USD |
+| free_cash_flow | operating cash flow - purchases of property, plant and equipment, of the quarter, USD |
+
+Where a filing reports only the year to date (cash flows always, the fourth quarter mostly), the quarter is the
+difference to the year to date of the quarter before, as far as that was filed by then. A year's earnings per share
+minus three quarters' would be wrong after a split: then eps is net income over the year's diluted shares.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from llmguide._version import __version__
+from llmguide.errors import DataError, did_you_mean
+from llmguide.sources._http import JsonService, credential
+from llmguide.sources.tables import FUNDAMENTALS, read_table
+
+__all__ = ["download_fundamentals"]
+
+BASE_URL = "https://data.sec.gov"
+TICKERS_URL = "https://www.sec.gov"
+WHERE = "the SEC asks every program for one: https://www.sec.gov/about/developer-resources"
+FORMS = ("10-Q", "10-K", "10-QT", "10-KT")  # and their amendments, "/A"
+
+# The first tag that a filing has counts: companies differ, and the taxonomy changed (revenue in 2018).
+TAGS = {
+    "revenue": (
+        "Revenues",
+        "RevenueFromContractWithCustomerExcludingAssessedTax",
+        "RevenueFromContractWithCustomerIncludingAssessedTax",
+        "SalesRevenueNet",
+    ),
+    "cost": ("CostOfRevenue", "CostOfGoodsAndServicesSold", "CostOfGoodsSold"),
+    "gross_profit": ("GrossProfit",),
+    "operating_income": ("OperatingIncomeLoss",),
+    "net_income": ("NetIncomeLoss", "ProfitLoss"),
+    "eps": ("EarningsPerShareDiluted", "EarningsPerShareBasicAndDiluted", "EarningsPerShareBasic"),
+    "shares": (
+        "WeightedAverageNumberOfDilutedSharesOutstanding",
+        "WeightedAverageNumberOfShareOutstandingBasicAndDiluted",
+        "WeightedAverageNumberOfSharesOutstandingBasic",
+    ),
+    "operating_cash": (
+        "NetCashProvidedByUsedInOperatingActivities",
+        "NetCashProvidedByUsedInOperatingActivitiesContinuingOperations",
+    ),
+    "capital_spending": ("PaymentsToAcquirePropertyPlantAndEquipment", "PaymentsToAcquireProductiveAssets"),
+    "current_assets": ("AssetsCurrent",),
+    "current_liabilities": ("LiabilitiesCurrent",),
+    "inventory": ("InventoryNet",),
+    "assets": ("Assets",),
+    "liabilities": ("Liabilities",),
+    "equity": ("StockholdersEquity", "StockholdersEquityIncludingPortionAttributableToNoncontrollingInterest"),
+    "all_equity": ("StockholdersEquityIncludingPortionAttributableToNoncontrollingInterest", "StockholdersEquity"),
+}
+UNITS = {"eps": "USD/shares", "shares": "shares"}  # the others: USD
+
+# Lengths in days: quarters of 12 to 17 weeks, years of 52 or 53.
+QUARTER = (75, 125)
+YEAR = (340, 380)
+# A count of shares that is restated by a factor in this range (or its reciprocal) has been split (or merged); beyond it
+# a filing has mistaken thousands for units.
+SPLIT = (1.2, 100.0)
+
+
+class Span(NamedTuple):
+    """The time that a figure is about; `start` is None for a balance."""
+
+    start: pd.Timestamp | None
+    end: pd.Timestamp
+
+    def lasts(self, days: tuple[int, int]) -> bool:
+        return self.start is not None and days[0] <= (self.end - self.start).days <= days[1]
+
+
+class Filing(NamedTuple):
+    filed: pd.Timestamp
+    accession: str
+    figures: dict[str, dict[Span, float]]  # by item
+
+
+def download_fundamentals(
+    ticker: str, *, contact: str | None = None, base_url: str = BASE_URL, tickers_url: str = TICKERS_URL
+) -> pd.DataFrame:
+    """Return the `fundamentals` table of a company, a row per quarter and filing that changed what was known of it.
+
+    Columns: published_at (the end of the day of filing), period_end, and those of `llmguide.sources.tables` that the
+    company reports, except P/E. NaN: not reported, or not defined (a ratio to what is not above zero).
+
+    A row holds what was known of its quarter once the filing was public: nothing that was filed later. Amendments, and
+    the previous year's quarter as a later filing restates it, are later rows of the same period. When a filing
+    restates counts of shares after a split, the earlier eps follow, each as a row of that date.
+
+    `ticker` may be one that the SEC lists today, or a CIK, which former companies keep too. `contact` is an e-mail
+    address, the environment's SEC_CONTACT by default; the SEC turns away programs without one. Raises DataError without
+    it, for an unknown ticker, for a company that files no quarterly figures, and when EDGAR cannot be reached or
+    refuses; MissingExtra without requests.
+    """
+    if not isinstance(ticker, str) or len(ticker.split()) != 1:
+        raise DataError(f"expected one ticker like 'AAPL', or a CIK, not {ticker!r}")
+    contact = credential(contact, "SEC_CONTACT", what="an e-mail address for the SEC", where=WHERE)
+    if not re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", contact.split()[-1].strip("<>()")):
+        raise DataError(f"expected an e-mail address as contact (SEC_CONTACT), not {contact!r}; {WHERE}")
+    headers = {"User-Agent": f"llmguide/{__version__} {contact}"}
+    access = f"check the contact ({WHERE}), and ask at most ten times a second"
+    cik = re.fullmatch(r"(?:CIK)?(\d{1,10})", ticker.strip().upper())
+    if cik is None:
+        with JsonService("EDGAR", tickers_url, access=access, headers=headers) as service:
+            number = _cik(service.get("/files/company_tickers.json"), ticker.strip().upper())
+    else:
+        number = int(cik[1])
+    with JsonService("EDGAR", base_url, access=access, headers=headers) as service:
+        facts = service.get(f"/api/xbrl/companyfacts/CIK{number:010d}.json")
+    rows = _rows(_filings(facts))
+    if not rows:
+        raise DataError(
+            f"{ticker} has no quarterly figures in US GAAP and dollars at the SEC; read a file that you have instead"
+        )
+    return read_table("fundamentals", pd.DataFrame(rows).dropna(axis=1, how="all"))
+
+
+def _cik(answer: Any, ticker: str) -> int:
+    """The company's number; the SEC writes BRK-B for what others write BRK.B."""
+    try:
+        numbers = {str(row["ticker"]).upper(): int(row["cik_str"]) for row in answer.values()}
+    except (AttributeError, KeyError, TypeError, ValueError):
+        numbers = {}
+    if not numbers:
+        raise DataError("EDGAR's list of tickers cannot be read; its format may have changed")
+    name = ticker.replace(".", "-")
+    if name not in numbers:
+        raise DataError(
+            f"the SEC lists no company with the ticker {ticker}{did_you_mean(name, numbers)}; give its CIK if it is no "
+            "longer listed"
+        )
+    return numbers[name]
+
+
+def _filings(facts: Any) -> list[Filing]:
+    """Return what each quarterly and annual filing says, in the order of filing."""
+    filings: dict[str, Filing] = {}
+    readable = True
+    try:
+        gaap = facts["facts"].get("us-gaap", {})
+        for item, tags in TAGS.items():
+            for tag in tags:
+                for fact in gaap.get(tag, {}).get("units", {}).get(UNITS.get(item, "USD"), ()):
+                    _add(filings, item, fact)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        readable = False
+    if not readable:
+        raise DataError("EDGAR's facts of the company cannot be read; their format may have changed")
+    return sorted(filings.values(), key=lambda filing: filing[:2])
+
+
+def _add(filings: dict[str, Filing], item: str, fact: dict[str, Any]) -> None:
+    if str(fact["form"]).removesuffix("/A") not in FORMS:
+        return
+    filed, start = pd.Timestamp(fact["filed"]), pd.Timestamp(fact["start"]) if "start" in fact else None
+    filing = filings.setdefault(fact["accn"], Filing(filed, fact["accn"], defaultdict(dict)))
+    span = Span(start, pd.Timestamp(fact["end"]))
+    if span.end < filed:
+        filing.figures[item].setdefault(span, float(fact["val"]))
+
+
+def _rows(filings: Iterable[Filing]) -> list[dict[str, Any]]:
+    """Return the rows in the order of publication."""
+    known: dict[str, dict[Span, float]] = {item: {} for item in TAGS}  # as the latest filing so far has it
+    told: dict[pd.Timestamp, dict[str, float]] = {}  # the last row of each period
+    rows: dict[tuple[pd.Timestamp, pd.Timestamp], dict[str, Any]] = {}
+    for filing in filings:
+        factor = _split(known["shares"], filing.figures.get("shares", {}))
+        known["shares"] = {span: count * factor for span, count in known["shares"].items()}
+        known["eps"] = {span: value / factor for span, value in known["eps"].items()}
+        for item, figures in filing.figures.items():
+            known[item].update(figures)
+        own = max((span.end for figures in filing.figures.values() for span in figures), default=None)
+        if own is None:
+            continue
+        restated = {
+            span.end
+            for item in ("revenue", "net_income", "eps")
+            for span in filing.figures.get(item, {})
+            if span.lasts(QUARTER)
+        }
+        for end in sorted({own, *restated}):
+            row = _quarter(known, end)
+            if not all(np.isnan(value) for value in row.values()):
+                _tell(rows, told, filing.filed, end, row)
+        if factor != 1:
+            for end, row in list(told.items()):
+                if end != own and end not in restated:
+                    _tell(rows, told, filing.filed, end, {**row, "eps": row["eps"] / factor})
+    return list(rows.values())
+
+
+def _tell(
+    rows: dict[tuple[pd.Timestamp, pd.Timestamp], dict[str, Any]],
+    told: dict[pd.Timestamp, dict[str, float]],
+    filed: pd.Timestamp,
+    end: pd.Timestamp,
+    row: dict[str, float],
+) -> None:
+    """Add a row unless it says nothing new. Of two filings of one day the later replaces the earlier."""
+    before = told.get(end)
+    if before is None or not np.array_equal(list(before.values()), list(row.values()), equal_nan=True):
+        told[end] = row
+        rows[filed, end] = {"published_at": filed, "period_end": end, **row}
+
+
+def _quarter(known: dict[str, dict[Span, float]], end: pd.Timestamp) -> dict[str, float]:
+    """Return the columns of the quarter that ends on `end`, NaN where they are not known."""
+    flow = {item: _flow(known[item], end) for item in ("revenue", "cost", "gross_profit", "operating_income")}
+    flow |= {item: _flow(known[item], end) for item in ("net_income", "operating_cash", "capital_spending")}
+    stock = {item: figures.get(Span(None, end), np.nan) for item, figures in known.items()}
+    gross = flow["gross_profit"] if not np.isnan(flow["gross_profit"]) else flow["revenue"] - flow["cost"]
+    inventory = 0.0 if np.isnan(stock["inventory"]) else stock["inventory"]
+    liabilities = stock["liabilities"]
+    if np.isnan(liabilities):
+        liabilities = stock["assets"] - stock["all_equity"]
+    gross_margin = _ratio(gross, flow["revenue"])
+    row = {
+        "current_ratio": _ratio(stock["current_assets"], stock["current_liabilities"]),
+        "quick_ratio": _ratio(stock["current_assets"] - inventory, stock["current_liabilities"]),
+        "debt_to_equity": _ratio(liabilities, stock["equity"]),
+        "gross_margin": gross_margin if gross_margin <= 1 else np.nan,
+        "operating_margin": _ratio(flow["operating_income"], flow["revenue"]),
+        "net_margin": _ratio(flow["net_income"], flow["revenue"]),
+        "eps": _earnings_per_share(known, end, flow["net_income"]),
+        "revenue": flow["revenue"],
+        "net_income": flow["net_income"],
+        "free_cash_flow": flow["operating_cash"] - flow["capital_spending"],
+    }
+    return {name: row[name] for name in FUNDAMENTALS if name in row}
+
+
+def _direct(figures: dict[Span, float], end: pd.Timestamp, days: tuple[int, int]) -> float:
+    return next((value for span, value in figures.items() if span.end == end and span.lasts(days)), np.nan)
+
+
+def _flow(figures: dict[Span, float], end: pd.Timestamp) -> float:
+    """An amount of the quarter that ends on `end`: as reported, or the difference of two years to date."""
+    value = _direct(figures, end, QUARTER)
+    if not np.isnan(value):
+        return value
+    for long, total in figures.items():
+        if long.end != end or long.start is None:
+            continue
+        for short, part in figures.items():
+            if short.start == long.start and Span(short.end, end).lasts(QUARTER):
+                return total - part
+    return np.nan
+
+
+def _earnings_per_share(known: dict[str, dict[Span, float]], end: pd.Timestamp, net_income: float) -> float:
+    value = _direct(known["eps"], end, QUARTER)
+    return value if not np.isnan(value) else _ratio(net_income, _direct(known["shares"], end, YEAR))
+
+
+def _ratio(numerator: float, denominator: float) -> float:
+    return numerator / denominator if denominator > 0 else np.nan
+
+
+def _split(before: dict[Span, float], now: dict[Span, float]) -> float:
+    """By how much the counts of shares of the same times grew between filings, 1 where nothing was split."""
+    factors = [count / before[span] for span, count in now.items() if count > 0 and before.get(span, 0) > 0]
+    factor = float(np.median(factors)) if factors else 1.0
+    return factor if SPLIT[0] < max(factor, 1 / factor) < SPLIT[1] else 1.0
