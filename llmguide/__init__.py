@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from llmguide.experiments.compare import compare
     from llmguide.experiments.replicate import replicate
     from llmguide.guidance import Guidance, guide
+    from llmguide.guidance.language_model import LanguageModel
     from llmguide.metrics import max_drawdown, sharpe_ratio
     from llmguide.report.tearsheet import tearsheet
     from llmguide.rl.checkpoint import load_agent
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Guidance": "llmguide.guidance",
+    "LanguageModel": "llmguide.guidance.language_model",
     "LlmguideError": "llmguide.errors",
     "TradingEnv": "llmguide.trading.env",
     "compare": "llmguide.experiments.compare",
@@ -44,6 +46,7 @@ _ROOMS = ("indicators", "strategies")
 
 __all__ = [
     "Guidance",
+    "LanguageModel",
     "LlmguideError",
     "TradingEnv",
     "__version__",

@@ -1,7 +1,17 @@
 """What guides the agent: the `Guidance` table, and the providers that fill it.
 
-`guide(bars, "rules")` is the door to every provider. The modules below it: `strength` has the equations, `table` and
-`row` the validated table, `schedule` the dates, `rules` the vote of indicators, `controls` the tables to test with.
+`guide(bars, "rules")` is the door to every provider (`providers`).
+
+| modules | what they hold |
+|---|---|
+| strength, row, table, schedule | the equations, the validated table, the dates |
+| rules, controls | the vote of indicators, and tables to test with |
+| language_model | one instrument's guidance from a language model, as a value that can be called |
+| study | months x instruments x prompts, asked side by side |
+| strategist, memory, advice | one month: what is known, the question, the answer and everything behind it |
+| analyst, headlines, anonymise, name_patterns | the month's news, cleaned, anonymised and condensed |
+| live | the same while bars come in |
+| planning | what a study would cost |
 """
 
 from llmguide.guidance.providers import PROVIDERS, guide

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
@@ -12,6 +13,9 @@ from llmguide.errors import GuidanceError, did_you_mean
 from llmguide.guidance import controls
 from llmguide.guidance.schedule import bar_dates
 from llmguide.guidance.table import Guidance
+
+if TYPE_CHECKING:
+    from llmguide.guidance.language_model import LanguageModel
 
 __all__ = ["PROVIDERS", "Provider", "guide"]
 
@@ -30,12 +34,15 @@ def guide(
     confidence: int | str | None = None,
     direction: int | None = None,
     source: Source | None = None,
+    settings: LanguageModel | None = None,
 ) -> Guidance:
     """Return guidance for `bars` from the provider of that name, or from a function of the bars.
 
     | provider | what it is | options |
     |---|---|---|
     | rules | vote of seven indicators | every, first |
+    | llm | a language model; answers are kept | settings; every, first if no settings |
+    | replay | the answers kept, nothing is sent | settings; every, first if no settings |
     | file | a table made before | source |
     | oracle | control: hindsight labels | accuracy, seed, confidence ("constant" or "varying"), every, first |
     | shuffled | control: source's rows in random order | source (default: rules), seed; every, first if no source |
@@ -43,9 +50,9 @@ def guide(
     | constant | control: always the same | direction, confidence (1..3), every, first |
 
     `source` is a `Guidance` or the path of one. An option left at None takes the provider's default. A function gets
-    the bars and nothing else. Guidance that no bar can see, or that ends before the first bar, is refused. Raises
-    GuidanceError for an unknown provider, for an option that it does not take, and for a table that does not fit the
-    bars; DataError for bars that cannot be used.
+    the bars and nothing else; a `LanguageModel` is one. Guidance that no bar can see, or that ends before the first
+    bar, is refused. Raises GuidanceError for an unknown provider, for an option that it does not take, and for a table
+    that does not fit the bars; DataError for bars that cannot be used; for llm and replay also what `run_study` raises.
     """
     options = {
         "every": every,
@@ -55,6 +62,7 @@ def guide(
         "confidence": confidence,
         "direction": direction,
         "source": source,
+        "settings": settings,
     }
     given = {name: value for name, value in options.items() if value is not None}
     days = bar_dates(bars)
@@ -81,6 +89,25 @@ def _rules(bars: pd.DataFrame, **schedule: int) -> Guidance:
     return rules(bars, **schedule)
 
 
+def _llm(bars: pd.DataFrame, *, settings: LanguageModel | None = None, **schedule: Any) -> Guidance:
+    return _language_model(settings, schedule, replay=False)(bars)
+
+
+def _replay(bars: pd.DataFrame, *, settings: LanguageModel | None = None, **schedule: Any) -> Guidance:
+    return _language_model(settings, schedule, replay=True)(bars)
+
+
+def _language_model(settings: LanguageModel | None, schedule: dict[str, Any], *, replay: bool) -> LanguageModel:
+    from llmguide.guidance.language_model import LanguageModel  # and with it what it asks with
+    from llmguide.guidance.strategist import Brief
+
+    if settings is None:
+        return LanguageModel(brief=replace(Brief(), **schedule), replay=replay)
+    if schedule:
+        raise GuidanceError(f"expected settings or {' and '.join(schedule)}, got both; settings.brief has the schedule")
+    return replace(settings, replay=replay)
+
+
 def _file(bars: pd.DataFrame, *, source: Source | None = None) -> Guidance:
     if source is None:
         raise GuidanceError("the provider 'file' needs source=, the path of a guidance table")
@@ -105,6 +132,8 @@ def _inverted(bars: pd.DataFrame, *, source: Source | None = None, **schedule: i
 
 _REGISTRY = {
     "rules": _Entry(_rules, ("every", "first")),
+    "llm": _Entry(_llm, ("settings", "every", "first")),
+    "replay": _Entry(_replay, ("settings", "every", "first")),
     "file": _Entry(_file, ("source",)),
     "oracle": _Entry(controls.oracle, ("accuracy", "seed", "confidence", "every", "first")),
     "shuffled": _Entry(_shuffled, ("source", "seed", "every", "first")),

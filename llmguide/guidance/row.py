@@ -31,12 +31,16 @@ class GuidanceRow(NamedTuple):
     confidence: int | None  # 1, 2 or 3
     entropy: float | None  # normalised, 0 (certain) .. 1
     perplexity: float | None  # >= 1
+    direction_entropy: float | None  # of the tokens that say LONG or SHORT alone; for information
+    confidence_entropy: float | None  # of the tokens that say 1, 2 or 3 alone; for information
     strength: float  # 0 .. 1
     tau: float  # -1 .. 1
     explanation: str
     provider: str
     model: str
     prompt_version: str
+    prompt_hash: str  # SHA-256 of the prompt's template and the reply's schema
+    fingerprint: str  # of the system that answered, as its endpoint gives it
     uses_future: bool  # True only for controls made from later bars or later guidance
 
 
@@ -76,7 +80,7 @@ def parse_row(number: int, row: Mapping[str, Any] | GuidanceRow) -> GuidanceRow:
             f"{cell.where}, column {absent!r}: expected a value beside {known} {row[known]!r}, got none; "
             f"give both, or neither to abstain"
         )
-    entropy = cell.number("entropy", 0.0, 1.0, "0..1 or missing", "; divide eq. 4 by its largest value, ln(k + 1)")
+    entropy = cell.entropy("entropy")
     perplexity = cell.number("perplexity", 1.0, math.inf, ">= 1 or missing", "; it is exp(-mean log p), eq. 3")
     return GuidanceRow(
         issued_at=issued_at,
@@ -84,12 +88,16 @@ def parse_row(number: int, row: Mapping[str, Any] | GuidanceRow) -> GuidanceRow:
         confidence=confidence,
         entropy=entropy,
         perplexity=perplexity,
+        direction_entropy=cell.entropy("direction_entropy"),
+        confidence_entropy=cell.entropy("confidence_entropy"),
         strength=cell.computed("strength", float(strength(_nan(confidence), _nan(entropy)))),
         tau=cell.computed("tau", float(tau(_nan(direction), _nan(confidence), _nan(entropy)))),
         explanation=cell.text("explanation"),
         provider=cell.text("provider"),
         model=cell.text("model"),
         prompt_version=cell.text("prompt_version"),
+        prompt_hash=cell.text("prompt_hash"),
+        fingerprint=cell.text("fingerprint"),
         uses_future=cell.flag("uses_future"),
     )
 
@@ -155,6 +163,9 @@ class _Cells:
         if number is not None and number not in allowed:
             raise self._refuse(column, expected, fix)
         return None if number is None else int(number)
+
+    def entropy(self, column: str) -> float | None:
+        return self.number(column, 0.0, 1.0, "0..1 or missing", "; divide eq. 4 by its largest value, ln(k + 1)")
 
     def computed(self, column: str, value: float) -> float:
         expected = f"{value:.9g}, computed from direction, confidence and entropy (eq. 5-8)"

@@ -26,6 +26,9 @@ token probabilities.
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import talib
@@ -34,7 +37,7 @@ from numpy.typing import NDArray
 from llmguide.guidance.schedule import EVERY, FIRST, close_prices, issue_positions
 from llmguide.guidance.table import Guidance
 
-__all__ = ["VOTES", "cast_votes", "count_votes", "rules"]
+__all__ = ["VOTES", "cast_votes", "count_votes", "rules", "rules_row"]
 
 VOTES = ("SMA200", "SMA20/50", "SMA50 slope", "MACD", "RSI14", "60-bar return", "volatility")
 
@@ -52,12 +55,24 @@ def rules(bars: pd.DataFrame, *, every: int = EVERY, first: int = FIRST) -> Guid
     close = close_prices(bars)
     votes = cast_votes(close)
     recent = talib.ROCP(close, timeperiod=20)
-    rows = []
-    for i in positions:
-        direction, confidence = count_votes(votes[i - 1], recent=recent[i - 1])
-        row = {"issued_at": bars.index[i], "direction": direction, "confidence": confidence, "provider": "rules"}
-        rows.append(row | {"explanation": _explain(votes[i - 1], direction)})
-    return Guidance.from_rows(rows)
+    return Guidance.from_rows([_row(bars.index[i], votes[i - 1], recent[i - 1]) for i in positions])
+
+
+def rules_row(known: pd.DataFrame, issued_at: datetime) -> dict[str, Any]:
+    """Return the row issued at one time, from the bars known by then: a live provider's answer."""
+    close = close_prices(known)
+    return _row(issued_at, cast_votes(close)[-1], talib.ROCP(close, timeperiod=20)[-1])
+
+
+def _row(issued_at: datetime, votes: NDArray[np.int8], recent: float) -> dict[str, Any]:
+    direction, confidence = count_votes(votes, recent=recent)
+    return {
+        "issued_at": issued_at,
+        "direction": direction,
+        "confidence": confidence,
+        "provider": "rules",
+        "explanation": _explain(votes, direction),
+    }
 
 
 def cast_votes(close: NDArray[np.float64]) -> NDArray[np.int8]:

@@ -29,12 +29,16 @@ _DTYPES = {
     "confidence": "Int8",
     "entropy": "float64",
     "perplexity": "float64",
+    "direction_entropy": "float64",
+    "confidence_entropy": "float64",
     "strength": "float64",
     "tau": "float64",
     "explanation": "str",
     "provider": "str",
     "model": "str",
     "prompt_version": "str",
+    "prompt_hash": "str",
+    "fingerprint": "str",
     "uses_future": "bool",
 }
 _SUFFIXES = (".parquet", ".csv")

@@ -34,7 +34,11 @@ def rows(draw, *, when=stamps):
         "explanation": draw(texts),
         "provider": draw(texts),
         "model": draw(texts),
+        "direction_entropy": draw(st.none() | st.floats(0, 1)),
+        "confidence_entropy": draw(st.none() | st.floats(0, 1)),
         "prompt_version": draw(texts),
+        "prompt_hash": draw(texts),
+        "fingerprint": draw(texts),
         "uses_future": draw(st.booleans()),
     }
 
@@ -68,7 +72,7 @@ def test_given_strength_and_tau_must_agree():
 
 def test_what_is_left_out_is_missing_or_empty():
     (row,) = Guidance.from_rows([{"issued_at": date(2018, 1, 2), "direction": None, "confidence": pd.NA}]).rows
-    assert row == GuidanceRow(datetime(2018, 1, 2), None, None, None, None, 0.0, 0.0, "", "", "", "", False)
+    assert row == GuidanceRow(datetime(2018, 1, 2), *[None] * 6, 0.0, 0.0, *[""] * 6, False)
 
 
 def test_the_frame_has_nullable_integers_and_can_be_given_back():
@@ -265,6 +269,10 @@ def test_every_column_counts_in_the_hash():
         {"provider": "x"},
         {"model": "x"},
         {"prompt_version": "x"},
+        {"prompt_hash": "x"},
+        {"fingerprint": "x"},
+        {"direction_entropy": 0.25},
+        {"confidence_entropy": 0.25},
         {"uses_future": True},
     ]
     hashes = {Guidance.from_rows([ROW | change]).hash for change in [{}, *changes]}
@@ -273,7 +281,7 @@ def test_every_column_counts_in_the_hash():
 
 def test_the_hash_is_the_same_on_every_machine():
     assert Guidance.from_rows([ROW | {"entropy": -0.0}]).hash == Guidance.from_rows([ROW | {"entropy": 0}]).hash
-    assert Guidance.from_rows([ROW]).hash == "67c3dc2da33fd20e6439e0efe0c45950b7775f23b63e1143d5540a29da9f66f9"
+    assert Guidance.from_rows([ROW]).hash == "41916984db7c0275273f6b04080b6dd86a0af876ae88b98fcee1a1baad51fd32"
 
 
 def test_a_control_is_marked_wherever_it_is_shown():

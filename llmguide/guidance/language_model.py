@@ -1,0 +1,107 @@
+"""Providers "llm" and "replay": guidance for one instrument from a language model."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+import pandas as pd
+
+from llmguide.guidance.advice import Advice, StrategistReply
+from llmguide.guidance.anonymise import Names
+from llmguide.guidance.row import GuidanceRow
+from llmguide.guidance.strategist import Brief, Subject, advise, condense_news, prepare, uses_news
+from llmguide.guidance.study import Study, guidance_of, run_study
+from llmguide.guidance.table import Guidance
+from llmguide.llm.access import Access
+from llmguide.llm.templates import prompt_hash, prompt_version
+from llmguide.llm.waiting import wait_for
+from llmguide.sources.tables import Tables
+
+__all__ = ["LanguageModel", "study_name"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LanguageModel(Access):
+    """A Strategist for one instrument; called with bars, it returns their guidance table.
+
+    ``LanguageModel(model="gpt-4o-mini", prompt="P4", symbol="AAPL", tables="tables")(bars)``; the attributes of
+    `Access` say how the model is reached.
+
+    Attributes:
+        prompt: P0 to P4, or the path of a template.
+        symbol: of the instrument; names its tables, and is hidden from the model.
+        tables: external tables, or the folder to read them from; None for bars alone.
+        names: what the model must not see, or the file to read it from; None for the symbol alone.
+        brief: schedule, memory, objective and risk profile.
+    """
+
+    prompt: str | Path = "P4"
+    symbol: str = "instrument"
+    tables: Tables | Path | str | None = None
+    names: Names | Path | str | None = None
+    brief: Brief = field(default_factory=Brief)
+
+    def __call__(self, bars: pd.DataFrame) -> Guidance:
+        """Return the guidance of all months of `bars`; each from the bars before its date.
+
+        Raises as `run_study` does.
+        """
+        study = Study((self.subject(bars),), (self.prompt,), self.brief)
+        advice = run_study(study, self.asker(study=self._study))
+        return guidance_of(advice, symbol=self.symbol, prompt=prompt_version(self.prompt))
+
+    def follow(self) -> Callable[[pd.DataFrame, datetime], GuidanceRow]:
+        """Return a function of the bars known and the date of issue, which remembers what it said: for a live run."""
+        subject = self.subject(pd.DataFrame())
+        past: list[Advice] = []
+
+        def ask(known: pd.DataFrame, issued_at: datetime) -> GuidanceRow:
+            advice = wait_for(self._advise(subject, known, pd.Timestamp(issued_at), tuple(past)))
+            past.append(advice)
+            return advice.row
+
+        return ask
+
+    def subject(self, bars: pd.DataFrame) -> Subject:
+        """Return the instrument with its tables and names read."""
+        tables, names = self.tables, self.names
+        if isinstance(tables, str | Path):
+            tables = Tables.read(tables, self.symbol)
+        if isinstance(names, str | Path):
+            names = Names.read(names)
+        return Subject(self.symbol, bars, tables or Tables(), names)
+
+    @property
+    def _study(self) -> str:
+        return study_name(self, [self.symbol], [self.prompt], self.brief)
+
+    async def _advise(
+        self, subject: Subject, known: pd.DataFrame, issued_at: pd.Timestamp, past: Sequence[Advice]
+    ) -> Advice:
+        month = prepare(subject, issued_at, known, every=self.brief.every)
+        asker = self.asker(study=self._study)
+        try:
+            news = await condense_news(subject, month, self.brief, asker) if uses_news(self.prompt) else None
+            return await advise(self.prompt, subject, month, self.brief, asker, past=past, news=news)
+        finally:
+            await asker.close()
+
+
+def study_name(access: Access, symbols: Sequence[str], prompts: Sequence[str | Path], brief: Brief) -> str:
+    """Return a name for a study that is the same in every run of it: its model and a hash of its settings.
+
+    Budget and ledger count by it.
+    """
+    settings = [
+        access.model,
+        asdict(access.sampling),
+        sorted(symbols),
+        sorted((prompt_version(prompt), prompt_hash(prompt, StrategistReply)) for prompt in prompts),
+        asdict(brief),
+    ]
+    return f"{access.model}-{hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:12]}"

@@ -1,0 +1,111 @@
+"""Guidance asked for while bars come in, instead of looked up in a table made before.
+
+The same schedule, the same question from the same bars, and so the same answer: a table made by `guide` over the whole
+history and a live run over the same bars agree row by row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from llmguide.errors import GuidanceError
+from llmguide.guidance.language_model import LanguageModel
+from llmguide.guidance.row import GuidanceRow, parse_row
+from llmguide.guidance.schedule import EVERY, FIRST, bar_dates
+from llmguide.guidance.table import Guidance
+
+__all__ = ["COLUMNS", "Ask", "LiveGuidance", "open_live"]
+
+COLUMNS = ("open", "high", "low", "close", "volume")
+
+Ask = Callable[[pd.DataFrame, datetime], GuidanceRow | Mapping[str, Any]]
+"""Gets the bars before the decision and the time at which it is issued; returns a row of guidance."""
+
+
+class _Bar(NamedTuple):
+    stamp: datetime
+    values: tuple[float, ...]  # in the order of COLUMNS
+
+
+class LiveGuidance:
+    """Collects bars as they come, asks at each new month, and knows what every bar may see.
+
+    Args:
+        ask: answers; it gets the history and the bars seen so far, never the current one.
+        history: bars before the first live one; they count in the schedule, as if the table had been made for both.
+        every, first: the schedule, in bars.
+
+    Attributes:
+        table: what was said so far.
+    """
+
+    def __init__(
+        self, ask: Ask, *, history: pd.DataFrame | None = None, every: int = EVERY, first: int = FIRST
+    ) -> None:
+        if every < 1 or first < 1:
+            raise GuidanceError(f"expected every >= 1 and first >= 1 bar, got {every} and {first}")
+        if history is not None:
+            bar_dates(history)
+        self._ask = ask
+        self._history = history
+        self._before = 0 if history is None else len(history)
+        self._every, self._first = every, first
+        self._bars: list[_Bar] = []
+        self._asked_for = -1
+        self.table = Guidance(())
+
+    def see(self, number: int, stamp: datetime, values: tuple[float, ...]) -> GuidanceRow | None:
+        """Take the bar `number` (from 0) of the feed in, and return what it may see.
+
+        A bar may be given more than once while it grows; only bars before it are ever asked about. `values` are its
+        open, high, low, close and volume.
+        """
+        del self._bars[number:]
+        if len(self._bars) != number:
+            raise GuidanceError(f"expected bar {len(self._bars)} of a live feed, got {number}; start from the first")
+        if self._history is not None and number == 0 and not self._history.index[-1] < pd.Timestamp(stamp):
+            raise GuidanceError(
+                f"expected a history that ends before the first bar of {stamp}, got one until "
+                f"{self._history.index[-1]}; cut it"
+            )
+        position = self._before + number
+        if position > self._asked_for and position >= self._first and (position - self._first) % self._every == 0:
+            self._asked_for = position
+            row = parse_row(len(self.table), self._ask(self._known(), stamp))
+            self.table = Guidance((*self.table.rows, row))
+        self._bars.append(_Bar(stamp, values))
+        return self.table.at(stamp)
+
+    def _known(self) -> pd.DataFrame:
+        seen = pd.DataFrame(
+            [bar.values for bar in self._bars],
+            columns=list(COLUMNS),
+            index=pd.DatetimeIndex([bar.stamp for bar in self._bars]),
+            dtype="float64",
+        )
+        if self._history is None:
+            return seen
+        return pd.concat([self._history[list(COLUMNS)], seen]) if len(seen) else self._history[list(COLUMNS)]
+
+
+def open_live(provider: Any, *, history: pd.DataFrame | None = None) -> LiveGuidance:
+    """Return live guidance from "llm", "replay", "rules", a `LanguageModel`, or a function (see `Ask`)."""
+    if provider in ("llm", "replay"):
+        provider = LanguageModel(replay=provider == "replay")
+    if isinstance(provider, LanguageModel):
+        brief = provider.brief
+        return LiveGuidance(provider.follow(), history=history, every=brief.every, first=brief.first)
+    if provider == "rules":
+        from llmguide.guidance.rules import rules_row  # TA-Lib is loaded by those who use it
+
+        return LiveGuidance(rules_row, history=history)
+    if callable(provider):
+        return LiveGuidance(provider, history=history)
+    raise GuidanceError(
+        f"expected provider 'llm', 'replay', 'rules', a LanguageModel or a function of the known bars and the date, "
+        f"got {provider!r}; other guidance comes as a table: guidance="
+    )

@@ -1,0 +1,111 @@
+"""A TOML file with what is rarely changed: how replies are generated, and how the Strategist is asked.
+
+    timeout = 120
+
+    [sampling]
+    temperature = 0.7
+    frequency_penalty = 1.0
+    presence_penalty = 0.25
+
+    [brief]
+    memory = 3
+    risk_profile = "cautious: avoids losses first"
+
+What is left out keeps its default.
+"""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from llmguide.errors import GuidanceError, did_you_mean
+from llmguide.guidance.strategist import Brief
+from llmguide.llm.protocol import Sampling
+
+__all__ = ["Settings", "read_settings"]
+
+_LEAST = {
+    "temperature": 0,
+    "frequency_penalty": -2,
+    "presence_penalty": -2,
+    "top_logprobs": 1,
+    "max_tokens": 1,
+    "memory": 0,
+    "every": 1,
+    "first": 1,
+    "timeout": 0,
+    "max_retries": 0,
+}
+_WHOLE = ("seed", "top_logprobs", "max_tokens", "memory", "every", "first", "max_retries")
+_MOST = {"top_logprobs": 20, "temperature": 2, "frequency_penalty": 2, "presence_penalty": 2}
+
+
+class Settings(NamedTuple):
+    """The content of a settings file."""
+
+    sampling: Sampling = Sampling()
+    brief: Brief = Brief()
+    timeout: float = 60.0
+    max_retries: int = 5
+
+
+def read_settings(path: Path | str | None) -> Settings:
+    """Return the settings in a file; the defaults where it is None.
+
+    A setting of `sampling` that is the text "none" is not sent at all: for endpoints that refuse it. Raises
+    GuidanceError, naming file, table and setting, for what is not known or out of range.
+    """
+    if path is None:
+        return Settings()
+    try:
+        content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise GuidanceError(f"there is no settings file {path}; leave it out to use the defaults") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise GuidanceError(f"{path} cannot be read as TOML: {error}") from None
+    plain = {name: value for name, value in content.items() if name not in ("sampling", "brief")}
+    base = Settings()
+    top = _checked(path, "", plain, {"timeout": base.timeout, "max_retries": base.max_retries}, ("sampling", "brief"))
+    sampling = _checked(path, "sampling", content.get("sampling", {}), asdict(base.sampling))
+    brief = _checked(path, "brief", content.get("brief", {}), asdict(base.brief))
+    return Settings(Sampling(**sampling), Brief(**brief), **top)
+
+
+def _checked(
+    path: Path | str, table: str, given: Any, defaults: Mapping[str, Any], others: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    if not isinstance(given, dict):
+        raise GuidanceError(f"{path}: expected a table [{table}], got {given!r}")
+    known = (*defaults, *others)
+    values = dict(defaults)
+    for name, value in given.items():
+        where = f"{path}: {f'[{table}] ' if table else ''}{name}"
+        if name not in defaults:
+            hint = did_you_mean(name, known)
+            raise GuidanceError(f"{where}: unknown setting{hint or '; known: ' + ', '.join(known)}")
+        if table == "sampling" and value == "none" and name != "max_tokens":
+            values[name] = None
+            continue
+        _check(where, name, value, defaults[name])
+        values[name] = value
+    return values
+
+
+def _check(where: str, name: str, value: Any, default: Any) -> None:
+    if isinstance(default, str | bool):
+        if type(value) is not type(default):
+            kind = "a text" if isinstance(default, str) else "true or false"
+            raise GuidanceError(f"{where}: expected {kind}, got {value!r}")
+        return
+    least, most = _LEAST.get(name, -math.inf), _MOST.get(name, math.inf)
+    numeric = isinstance(value, int | float) and not isinstance(value, bool)
+    whole = isinstance(value, int) or name not in _WHOLE
+    if not (numeric and whole and least <= value <= most):
+        number = "a whole number" if name in _WHOLE else "a number"
+        span = f", {least:g} to {most:g}" if math.isfinite(most) else f" of at least {least:g}" if least > -9e9 else ""
+        raise GuidanceError(f"{where}: expected {number}{span}, got {value!r}")

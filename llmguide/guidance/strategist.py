@@ -1,0 +1,211 @@
+"""The Strategist: one question a month, from what was known, answered with a direction, a confidence and reasons.
+
+Walk one month through it: `prepare` turns the bars before the decision and the tables as of then into facts and the
+headlines of the month; `write_prompt` fills the template with them; `advise` asks, measures the reply's uncertainty,
+and keeps everything in an `Advice`, whose `row` is a row of the guidance table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import pandas as pd
+from pydantic import BaseModel
+
+from llmguide.errors import GuidanceError
+from llmguide.features.facts import Facts, facts_at
+from llmguide.features.news import Headline, headlines
+from llmguide.guidance.advice import Advice, Factor, StrategistReply
+from llmguide.guidance.analyst import NewsBrief, condense
+from llmguide.guidance.anonymise import Names
+from llmguide.guidance.memory import recall
+from llmguide.guidance.schedule import EVERY, FIRST
+from llmguide.llm.asking import Asked, Asker
+from llmguide.llm.ledger import Purpose, Spending
+from llmguide.llm.protocol import Message
+from llmguide.llm.templates import prompt_hash, prompt_version, render, variables
+from llmguide.llm.uncertainty import Uncertainty, measure, measure_field
+from llmguide.sources.tables import Tables
+
+__all__ = ["Brief", "Month", "Subject", "advise", "condense_news", "prepare", "write_prompt"]
+
+T = TypeVar("T", bound=BaseModel)
+
+OBJECTIVE = "the highest return for the risk taken over the coming month, measured by the Sharpe ratio"
+RISK_PROFILE = "moderate: accepts the swings of a single share, avoids large drawdowns"
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """One instrument, and what is known of it beside its bars.
+
+    Attributes:
+        symbol: its name in tables and files; never sent to a model while `Brief.anonymous` holds.
+        bars: its history, as `read_bars` returns it.
+        tables: external tables, each row with the time of its publication.
+        names: what the Analyst must not see; the symbol is always among them.
+        since: ask for no guidance older than the one in force on this day; None for the whole history.
+    """
+
+    symbol: str
+    bars: pd.DataFrame
+    tables: Tables = field(default_factory=Tables)
+    names: Names | None = None
+    since: date | None = None
+
+    @cached_property
+    def hidden(self) -> Names:
+        """The names to replace; those of the symbol alone where no table of names was given."""
+        return Names.of(self.symbol) if self.names is None else self.names.including(self.symbol)
+
+
+@dataclass(frozen=True)
+class Brief:
+    """How the Strategist is asked; the same for every month and instrument.
+
+    Attributes:
+        every, first: the schedule, in bars: decisions at bars first, first + every, ...
+        memory: how many earlier decisions a prompt with memory (P2 and later) shows.
+        objective, risk_profile: texts for the prompt.
+        anonymous: keep symbol and date from the model.
+    """
+
+    every: int = EVERY
+    first: int = FIRST
+    memory: int = 3
+    objective: str = OBJECTIVE
+    risk_profile: str = RISK_PROFILE
+    anonymous: bool = True
+
+    def __post_init__(self) -> None:
+        if self.memory < 0:
+            raise GuidanceError(f"expected memory >= 0 earlier decisions, got {self.memory}")
+
+
+class Month(NamedTuple):
+    """What was known for one decision; `known` are the bars before the one it is issued on."""
+
+    issued_at: pd.Timestamp
+    known: pd.DataFrame
+    facts: Facts
+    headlines: tuple[Headline, ...]
+
+
+def prepare(subject: Subject, issued_at: pd.Timestamp, known: pd.DataFrame, *, every: int = EVERY) -> Month:
+    """Return what may be used for a decision issued on the date of the bar after `known`.
+
+    Only the bars given and the rows of the tables that were public at the last one's close are looked at.
+    """
+    facts = facts_at(known, subject.tables)
+    return Month(issued_at, known, facts, headlines(known, subject.tables.news, every=every))
+
+
+def uses_news(template: str | Path) -> bool:
+    """Whether a prompt shows the Analyst's factors."""
+    return "factors" in _variables(template)
+
+
+def uses_memory(template: str | Path) -> bool:
+    """Whether a prompt shows earlier decisions, so that its months must be asked one after the other."""
+    return "memory" in _variables(template)
+
+
+def write_prompt(
+    template: str | Path,
+    subject: Subject,
+    month: Month,
+    brief: Brief,
+    *,
+    past: Sequence[Advice] = (),
+    factors: Sequence[Factor] = (),
+) -> tuple[Message, ...]:
+    """Return the messages of one month: `past` is the advice given before, oldest first."""
+    anonymise: Callable[[str], str] = subject.hidden.text if brief.anonymous else str
+    return render(
+        template,
+        lines=month.facts.lines,
+        bars=month.facts.bars,
+        identity="" if brief.anonymous else f"{subject.symbol}, before {month.issued_at:%Y-%m-%d}",
+        horizon=brief.every,
+        objective=brief.objective,
+        risk_profile=brief.risk_profile,
+        memory=recall(past, month.known, last=brief.memory, anonymise=anonymise),
+        factors=factors,
+    )
+
+
+async def condense_news(
+    subject: Subject, month: Month, brief: Brief, asker: Asker, *, priority: float = 0.0
+) -> NewsBrief:
+    """Return the Analyst's view of the month's headlines; no question is asked where there are none."""
+
+    async def ask(messages: Sequence[Message], kind: type[T], *, note: str = "") -> Asked[T]:
+        purpose = Purpose(asker.study, "analyst", subject.symbol, "", f"{month.issued_at:%Y-%m-%d}")
+        return await asker.ask(messages, kind, purpose=purpose, priority=priority, note=note)
+
+    return await condense(month.headlines, subject.hidden, ask, at=month.facts.known_at, anonymous=brief.anonymous)
+
+
+async def advise(
+    template: str | Path,
+    subject: Subject,
+    month: Month,
+    brief: Brief,
+    asker: Asker,
+    *,
+    past: Sequence[Advice] = (),
+    news: NewsBrief | None = None,
+    priority: float = 0.0,
+) -> Advice:
+    """Ask for one month's guidance and return it with everything behind it.
+
+    An answer that cannot be used becomes an abstention that says why, or ReplyError where the asker is strict.
+    """
+    version = prompt_version(template)
+    factors = () if news is None else news.factors
+    messages = write_prompt(template, subject, month, brief, past=past, factors=factors)
+    purpose = Purpose(asker.study, "strategist", subject.symbol, version, f"{month.issued_at:%Y-%m-%d}")
+    asked = await asker.ask(messages, StrategistReply, purpose=purpose, priority=priority)
+    completion, k = asked.completion, asker.sampling.top_logprobs or 0
+    nothing = Uncertainty(None, None, 0, 0)
+    answered = completion is not None and asked.value is not None and k > 0
+    whole, direction, confidence = nothing, nothing, nothing
+    if completion is not None and answered:
+        whole = measure(completion.tokens, k=k)
+        direction = measure_field(completion, "direction", k=k)
+        confidence = measure_field(completion, "confidence", k=k)
+    return Advice(
+        symbol=subject.symbol,
+        prompt=version,
+        issued_at=month.issued_at.to_pydatetime(),
+        messages=asked.requests[-1].messages,
+        factors=tuple(factors),
+        news_failure="" if news is None else news.failure,
+        reply=asked.value,
+        failure="" if asked.failure is None else str(asked.failure),
+        entropy=whole.entropy,
+        perplexity=whole.perplexity,
+        direction_entropy=direction.entropy,
+        confidence_entropy=confidence.entropy,
+        provider="llm",
+        model=asker.model if completion is None else completion.model,
+        fingerprint="" if completion is None else completion.fingerprint,
+        prompt_hash=_hash(template),
+        cost=asked.cost if news is None else Spending.total([asked.cost, news.cost]),
+    )
+
+
+@lru_cache
+def _hash(template: str | Path) -> str:
+    """Return the hash of all templates that a month is asked with: the Analyst's too, where there is news."""
+    return prompt_hash(template, StrategistReply, *(["analyst", "analyst-merge"] if uses_news(template) else []))
+
+
+@lru_cache
+def _variables(template: str | Path) -> frozenset[str]:
+    return variables(template)

@@ -1,0 +1,294 @@
+"""Months x instruments x prompts, asked as far side by side as memory allows.
+
+Without memory every month stands for itself and all are asked at once. With memory (P2 and later) the months of one
+instrument and prompt form a chain, each waiting for the one before; the chains run side by side, and the Analyst reads
+the news of all months ahead of them. The time needed is then that of the longest chain, so its questions go first.
+
+Nothing that was paid for is lost: every reply is stored before it is read. A question that fails, the end of the
+budget, or Ctrl-C lets those under way be answered and stored; the same study then goes on from there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pandas as pd
+
+from llmguide.errors import GuidanceError, LlmguideError, MissingAnswers
+from llmguide.guidance.advice import Advice
+from llmguide.guidance.analyst import NewsBrief
+from llmguide.guidance.schedule import issue_positions
+from llmguide.guidance.strategist import (
+    Brief,
+    Month,
+    Subject,
+    advise,
+    condense_news,
+    prepare,
+    uses_memory,
+    uses_news,
+)
+from llmguide.guidance.table import Guidance
+from llmguide.llm.asking import Asker, Halted
+from llmguide.llm.probe import Capabilities
+from llmguide.llm.templates import prompt_version
+from llmguide.llm.waiting import wait_for
+
+__all__ = ["Study", "guidance_of", "run_study"]
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """What is to be asked: every month of every subject with every prompt.
+
+    Raises GuidanceError for nothing to ask, for two subjects of one symbol, and for two prompts of one version.
+    """
+
+    subjects: tuple[Subject, ...]
+    prompts: tuple[str | Path, ...]  # names such as "P4", or paths of templates
+    brief: Brief = field(default_factory=Brief)
+
+    def __post_init__(self) -> None:
+        for what, names in (
+            ("instrument", [subject.symbol for subject in self.subjects]),
+            ("prompt", [prompt_version(prompt) for prompt in self.prompts]),
+        ):
+            if not names:
+                raise GuidanceError(f"expected at least one {what} to ask about, got none")
+            twice = {name for name in names if names.count(name) > 1}
+            if twice:
+                raise GuidanceError(f"expected every {what} once, got {', '.join(sorted(twice))} twice; rename one")
+        for prompt in self.prompts:
+            uses_memory(prompt)  # reads the template: a fault is found before anything is asked
+
+    @property
+    def advice_count(self) -> int:
+        """How many pieces of advice the whole study has."""
+        return len(self.prompts) * sum(len(self.positions(subject)) for subject in self.subjects)
+
+    def positions(self, subject: Subject) -> range:
+        """Return the positions of the bars on whose dates a subject's guidance is issued."""
+        positions = issue_positions(subject.bars, every=self.brief.every, first=self.brief.first)
+        if subject.since is None:
+            return positions
+        later = int(subject.bars.index.searchsorted(pd.Timestamp(subject.since), side="right"))
+        before = sum(i < later for i in positions)
+        return positions[max(0, before - 1) :]
+
+    def months(self, subject: Subject) -> Iterator[Month]:
+        """Yield what may be used for each decision, oldest first."""
+        for i in self.positions(subject):
+            yield prepare(subject, subject.bars.index[i], subject.bars.iloc[:i], every=self.brief.every)
+
+
+def guidance_of(advice: Sequence[Advice], *, symbol: str, prompt: str) -> Guidance:
+    """Return the guidance table of one instrument and prompt version."""
+    return Guidance(tuple(one.row for one in advice if (one.symbol, one.prompt) == (symbol, prompt)))
+
+
+def run_study(
+    study: Study,
+    asker: Asker,
+    *,
+    on_ready: Callable[[Capabilities], None] = lambda capabilities: None,
+    on_advice: Callable[[Advice], None] = lambda advice: None,
+    on_stopping: Callable[[], None] = lambda: None,
+) -> tuple[Advice, ...]:
+    """Ask everything and return the advice, ordered by subject, prompt and date.
+
+    `on_ready` gets what the endpoint can do, `on_advice` each piece of advice as it arrives. At the first Ctrl-C or
+    SIGTERM `on_stopping` is called, nothing more is asked, and the signal takes effect when what is under way has been
+    answered and stored; at the second one at once.
+
+    Raises MissingAnswers in a replay that lacks answers, naming all that can be known to be missing; BudgetError at the
+    end of the budget; EndpointError when the endpoint fails for good; ReplyError where the asker is strict.
+    """
+    run = _Run(study, asker, on_ready, on_advice)
+    with _stopping(asker, on_stopping):
+        return wait_for(run.everything())
+
+
+class _Run:
+    """One walk through a study."""
+
+    def __init__(
+        self,
+        study: Study,
+        asker: Asker,
+        on_ready: Callable[[Capabilities], None],
+        on_advice: Callable[[Advice], None],
+    ) -> None:
+        self.study = study
+        self.asker = asker
+        self.on_ready = on_ready
+        self.on_advice = on_advice
+        self._failure: LlmguideError | None = None
+        self._lacks_answers = False
+
+    async def everything(self) -> tuple[Advice, ...]:
+        try:
+            self.on_ready(await self.asker.open())
+            chains = [
+                _Chain(self, subject, prompt, news)
+                for subject, news in ((subject, _News(self, subject)) for subject in self.study.subjects)
+                for prompt in self.study.prompts
+            ]
+            found = await asyncio.gather(*(self._kept(chain) for chain in chains))
+        finally:
+            await self.asker.close()
+        if self._failure is not None:
+            raise self._failure
+        if self._lacks_answers:
+            raise self.asker.missing_answers()
+        return tuple(advice for part in found for advice in part)
+
+    async def _kept(self, chain: _Chain) -> list[Advice]:
+        """Walk a chain; what goes wrong stops the others before their next question, and is raised at the end."""
+        try:
+            return await chain.walk()
+        except Halted:
+            pass
+        except MissingAnswers:  # the other chains go on, to find all that is missing
+            self._lacks_answers = True
+        except LlmguideError as error:
+            self._failure = self._failure or error
+            self.asker.halt()
+        return []
+
+
+class _News:
+    """The months of one subject, and the Analyst's view of each, made once for all prompts."""
+
+    def __init__(self, run: _Run, subject: Subject) -> None:
+        self.run = run
+        self.subject = subject
+        self.positions = run.study.positions(subject)
+        self._months: dict[int, Month] = {}
+        self._briefs: dict[int, asyncio.Task[NewsBrief]] = {}
+
+    def month(self, number: int) -> Month:
+        if number not in self._months:
+            i, bars = self.positions[number], self.subject.bars
+            every = self.run.study.brief.every
+            self._months[number] = prepare(self.subject, bars.index[i], bars.iloc[:i], every=every)
+        return self._months[number]
+
+    def brief(self, number: int) -> asyncio.Task[NewsBrief]:
+        if number not in self._briefs:
+            task = self._briefs[number] = asyncio.create_task(self._condense(number))
+            task.add_done_callback(_look_at)
+        return self._briefs[number]
+
+    async def _condense(self, number: int) -> NewsBrief:
+        priority = self.urgency(number) + 0.5  # before the question that waits for it
+        month = self.month(number)
+        return await condense_news(self.subject, month, self.run.study.brief, self.run.asker, priority=priority)
+
+    def urgency(self, number: int) -> float:
+        """How many months a chain still has to go from here on: the longest way first."""
+        return float(len(self.positions) - number)
+
+
+class _Chain:
+    """The months of one subject and prompt."""
+
+    def __init__(self, run: _Run, subject: Subject, prompt: str | Path, news: _News) -> None:
+        self.run = run
+        self.subject = subject
+        self.prompt = prompt
+        self.news = news
+        self.reads_news = uses_news(prompt)
+
+    async def walk(self) -> list[Advice]:
+        numbers = range(len(self.news.positions))
+        if not uses_memory(self.prompt):
+            return await _all_or_first_error([self._ask(number, ()) for number in numbers])
+        past: list[Advice] = []
+        reading = asyncio.create_task(self._read_ahead()) if self.reads_news else None
+        try:
+            for number in numbers:
+                past.append(await self._ask(number, past))
+        finally:
+            if reading is not None:
+                await reading
+        return past
+
+    async def _read_ahead(self) -> None:
+        """Let the Analyst begin with all months; what goes wrong is raised where its answer is needed."""
+        for number in range(len(self.news.positions)):
+            self.news.brief(number)
+            await asyncio.sleep(0)  # preparing a month takes a while: let what is due go first
+
+    async def _ask(self, number: int, past: Sequence[Advice]) -> Advice:
+        await asyncio.sleep(0)
+        news = await asyncio.shield(self.news.brief(number)) if self.reads_news else None
+        advice = await advise(
+            self.prompt,
+            self.subject,
+            self.news.month(number),
+            self.run.study.brief,
+            self.run.asker,
+            past=past,
+            news=news,
+            priority=self.news.urgency(number) if past or uses_memory(self.prompt) else 0.0,
+        )
+        self.run.on_advice(advice)
+        return advice
+
+
+def _look_at(task: asyncio.Task[NewsBrief]) -> None:
+    """Take notice of a task's error: after another one nobody may be left to wait for it."""
+    if not task.cancelled():
+        task.exception()
+
+
+async def _all_or_first_error(work: Sequence[Coroutine[Any, Any, Advice]]) -> list[Advice]:
+    """Return all results; if any fails, wait for the others, and raise the first failure that says something."""
+    found = await asyncio.gather(*work, return_exceptions=True)
+    failures = [one for one in found if isinstance(one, BaseException)]
+    for failure in sorted(failures, key=lambda one: isinstance(one, Halted)):
+        raise failure
+    return [one for one in found if isinstance(one, Advice)]
+
+
+@contextmanager
+def _stopping(asker: Asker, on_stopping: Callable[[], None]) -> Iterator[None]:
+    """Let the first Ctrl-C or SIGTERM halt an asker, and take effect when the block ends."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    received: list[int] = []
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if received:
+            _deliver(number, previous[number])
+        received.append(number)
+        asker.halt()
+        on_stopping()
+
+    handlers: dict[int, Any] = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous = {number: handler for number, handler in handlers.items() if handler not in (signal.SIG_IGN, None)}
+    for number in previous:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+    if received:
+        _deliver(received[0], previous[received[0]])
+
+
+def _deliver(number: int, handler: Any) -> None:
+    """Do what the signal would have done."""
+    if callable(handler):
+        handler(number, None)
+    raise KeyboardInterrupt

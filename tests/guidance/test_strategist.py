@@ -1,0 +1,142 @@
+"""One month's question: what it shows, what it hides, and that it never sees what came later."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from llmguide.errors import GuidanceError
+from llmguide.guidance.advice import Factor
+from llmguide.guidance.anonymise import Name, Names
+from llmguide.guidance.strategist import Brief, Subject, prepare, uses_memory, uses_news, write_prompt
+from llmguide.guidance.study import Study, run_study
+from llmguide.sources.tables import Tables
+
+BRIEF = Brief()
+
+
+def months_of(subject, brief=BRIEF):
+    return list(Study((subject,), ("P4",), brief).months(subject))
+
+
+def question(subject, month, prompt="P4", brief=BRIEF, **what):
+    return "\n".join(message.content for message in write_prompt(prompt, subject, month, brief, **what))
+
+
+def test_a_prompt_shows_each_group_that_is_known(subject):
+    text = question(subject, months_of(subject)[-1])
+    for expected in ("technical.rsi_14:", "stock.beta:", "market.vix:", "fundamentals.revenue_yoy:", "macro.ppi_yoy:"):
+        assert expected in text
+    assert "options.otm_skew:" in text
+
+
+def test_what_a_user_does_not_have_is_absent(subject):
+    bare = Subject("ACME", subject.bars)
+    text = question(bare, months_of(bare)[-1])
+    assert "technical.rsi_14:" in text
+    assert not re.search(r"(macro|fundamentals|options|market)\.", text)
+    assert "nan" not in text.lower().split()
+
+
+def test_neither_symbol_nor_date_reaches_the_model_unless_the_user_wants_it(subject):
+    month = months_of(subject)[-1]
+    hidden = question(subject, month)
+    assert "ACME" not in hidden
+    assert not re.search(r"\b(19|20)\d\d\b", hidden)
+    told = question(subject, month, brief=replace(BRIEF, anonymous=False))
+    assert f"ACME, before {month.issued_at:%Y-%m-%d}" in told
+
+
+def test_objective_and_risk_profile_are_the_user_s(subject):
+    brief = replace(BRIEF, objective="beat a savings account", risk_profile="cannot sleep at night")
+    text = question(subject, months_of(subject)[0], "P0", brief)
+    assert "Objective: beat a savings account" in text
+    assert "Risk profile: cannot sleep at night" in text
+
+
+def test_factors_of_the_news_stand_in_p4_only(subject):
+    month, factors = months_of(subject)[0], [Factor(text="Orders rose.", sentiment=1, impact=3)]
+    assert "Orders rose. (sentiment +1, impact 3)" in question(subject, month, "P4", factors=factors)
+    assert "Orders rose." not in question(subject, month, "P3", factors=factors)
+
+
+def test_only_prompts_with_memory_wait_and_only_those_with_news_need_the_analyst():
+    assert [uses_memory(f"P{n}") for n in range(5)] == [False, False, True, True, True]
+    assert [uses_news(f"P{n}") for n in range(5)] == [False, False, False, False, True]
+
+
+def test_the_names_of_a_subject_always_include_its_symbol():
+    bars = pd.DataFrame()
+    assert Subject("ACME", bars, names=Names((Name("Acme", "company"),))).hidden.text("NYSE: ACME") == "the Company"
+    assert "ACME" not in Subject("ACME", bars).hidden.text("ACME rose")
+
+
+@pytest.mark.parametrize("memory", [-1])
+def test_a_memory_below_nothing_is_refused(memory):
+    with pytest.raises(GuidanceError, match="memory >= 0"):
+        Brief(memory=memory)
+
+
+# Look-ahead: everything after t is changed, delayed or removed, and every prompt up to t stays the same.
+
+
+def changed_after(subject: Subject, t: int, how: str) -> Subject:
+    bars, moment = subject.bars.copy(), subject.bars.index[t - 1] + pd.Timedelta(hours=16)
+    if how == "bars":
+        bars.iloc[t:] *= np.linspace(1.5, 3.0, len(bars) - t)[:, None]
+        return replace(subject, bars=bars)
+    changed = {}
+    for kind, frame in subject.tables.items():
+        later = frame["published_at"] > moment
+        table = frame.copy()
+        if how == "removed":
+            table = table[~later]
+        elif how == "delayed":
+            table.loc[later, "published_at"] += pd.Timedelta(days=3)
+        else:
+            for name in table.select_dtypes("number").columns:
+                table.loc[later, name] = table.loc[later, name] * 0.5
+            if kind == "news":
+                table.loc[later, "headline"] = "Something else entirely"
+        changed[kind] = table
+    return replace(subject, tables=Tables(**changed))
+
+
+@pytest.mark.parametrize("how", ["bars", "values", "delayed", "removed"])
+@pytest.mark.parametrize("number", [2, 7])
+def test_nothing_after_t_changes_a_prompt_or_the_news_up_to_t(subject, how, number):
+    before = months_of(subject)
+    t = int(subject.bars.index.get_loc(before[number].issued_at))
+    after = months_of(changed_after(subject, t, how))
+    for old, new in zip(before[: number + 1], after[: number + 1], strict=True):
+        assert question(subject, old) == question(subject, new)
+        assert old.headlines == new.headlines
+    # The test would be worth nothing if later prompts stayed the same too.
+    assert question(subject, before[number + 2]) != question(subject, after[number + 2])
+
+
+@pytest.mark.parametrize("delay", ["1s", "30D"])
+def test_publishing_later_takes_a_fact_out_of_the_prompts_before(subject, delay):
+    month = months_of(subject)[5]
+    market = subject.tables.market
+    late = market.assign(published_at=market["published_at"].clip(lower=month.facts.known_at + pd.Timedelta(delay)))
+    shown = prepare(replace(subject, tables=Tables(market=late)), month.issued_at, month.known)
+    assert not [name for name in shown.facts if name.startswith("market.")]
+
+
+def test_whole_advice_up_to_t_is_untouched_by_what_comes_later(subject, access, tmp_path):
+    short = replace(subject, bars=subject.bars.iloc[:170])
+    t = 130
+    study = Study((short,), ("P1", "P4"))
+    other = Study((changed_after(changed_after(short, t, "bars"), t, "values"),), ("P1", "P4"))
+    advice = run_study(study, access.asker())
+    changed = run_study(other, replace(access, cache=tmp_path / "other.sqlite").asker())
+    until = short.bars.index[t]
+    early = [(one.messages, one.factors, one.row) for one in advice if one.issued_at <= until]
+    assert early == [(one.messages, one.factors, one.row) for one in changed if one.issued_at <= until]
+    assert len(early) == 2 * 6
+    assert [one.messages for one in advice] != [one.messages for one in changed]
