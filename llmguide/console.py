@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from llmguide.experiments.comparison import Comparison
+    from llmguide.experiments.prompt_study import PromptStudy
     from llmguide.experiments.replication import Replication
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "out",
     "print_comparison",
     "print_json",
+    "print_prompts",
     "print_replication",
     "print_table",
     "resumable",
@@ -217,6 +219,42 @@ def print_replication(replication: Replication) -> None:
         out.print(f"\n{replication.fit}", markup=False, highlight=False)
     if replication.uses_future:
         out.print("This guidance was made with knowledge of later bars: a control, not a result.", style="bold red")
+
+
+def print_prompts(study: PromptStudy) -> None:
+    """Print the measures of every prompt, its Sharpe ratio on each instrument, and the tests over instruments."""
+    rows = [
+        [
+            row.prompt,
+            number(row.sr),
+            number(row.sr_published),
+            percent(row.mdd),
+            percent(row.hit_rate),
+            number(row.perplexity, 3),
+            number(row.entropy, 3),
+            f"{row.abstentions} of {row.months}",
+        ]
+        for row in _rows(study.means)
+    ]
+    columns = ["prompt", "Sharpe", "publ.", "MDD", "hits", "perplexity", "entropy", "abstained"]
+    print_table("Test bars by prompt, means over instruments", columns, rows)
+    if len(study.symbols) > 1:
+        wide = study.table.pivot(index="symbol", columns="prompt", values="sr").reindex(study.symbols)
+        lines = [[str(symbol), *(number(value) for value in row)] for symbol, row in wide.iterrows()]
+        print_table("Sharpe ratio by instrument and prompt", ["symbol", *study.prompts], lines)
+    tests = study.tests[study.tests["over"] == "instruments"]
+    if len(tests):
+        rows = [
+            [
+                f"{t.measure}: {t.prompt_a} - {t.prompt_b}",
+                f"{t.mean_difference:+.3f}",
+                number(t.t),
+                number(t.p, 3),
+                str(t.n),
+            ]
+            for t in _rows(tests)
+        ]
+        print_table("Two-sided paired t tests over instruments", ["difference", "mean", "t", "p", "n"], rows)
 
 
 def _print_tests(tests: pd.DataFrame, labels: list[str]) -> None:

@@ -1,1 +1,1 @@
-"""What a person reads: the quantstats tearsheet and the report page of a comparison."""
+"""What a person reads: the quantstats tearsheet, the report of a comparison, the page of a study of prompts."""

@@ -30,6 +30,7 @@ __all__ = [
     "plain",
     "q_values",
     "styles",
+    "svg",
     "training",
     "yearly",
 ]
@@ -105,7 +106,7 @@ def equity(values: Mapping[str, pd.DataFrame]) -> str:
         axes.set_ylabel("portfolio value" + (" (log scale)" if logarithmic else ""))
         _legend_above(axes, len(values))
         _dates(axes)
-        return _svg(figure)
+        return svg(figure)
 
 
 def drawdown(values: Mapping[str, pd.DataFrame]) -> str:
@@ -121,7 +122,7 @@ def drawdown(values: Mapping[str, pd.DataFrame]) -> str:
         axes.set_ylabel("below the highest value so far")
         _legend_above(axes, len(falls))
         _dates(axes)
-        return _svg(figure)
+        return svg(figure)
 
 
 def guidance(
@@ -152,7 +153,7 @@ def guidance(
         figure.legend(handles=key, loc="outside upper left", ncols=len(key) // 2)
         _dates(panels[-1])
         figure.align_ylabels(panels)
-        return _svg(figure)
+        return svg(figure)
 
 
 def training(curves: pd.DataFrame) -> str:
@@ -175,7 +176,7 @@ def training(curves: pd.DataFrame) -> str:
         panels[0].set_ylabel("Sharpe ratio")
         handles, labels = panels[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper right", ncols=len(labels))
-        return _svg(figure)
+        return svg(figure)
 
 
 def q_values(arms: Mapping[str, pd.DataFrame]) -> str:
@@ -192,7 +193,7 @@ def q_values(arms: Mapping[str, pd.DataFrame]) -> str:
         handles, labels = panels[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper right", ncols=2)
         _dates(panels[-1])
-        return _svg(figure)
+        return svg(figure)
 
 
 def yearly(returns: Mapping[str, pd.Series[Any]]) -> str:
@@ -216,7 +217,7 @@ def yearly(returns: Mapping[str, pd.Series[Any]]) -> str:
         axes.set_title("Return per calendar year")
         axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
         figure.legend(loc="outside upper right", ncols=2)
-        return _svg(figure)
+        return svg(figure)
 
 
 @contextmanager
@@ -237,7 +238,7 @@ def new_figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def _svg(figure: Figure) -> str:
+def svg(figure: Figure) -> str:
     """The `<svg>` element of a figure, sized by its page, without metadata, its paths to a hundredth of a point."""
     sink = io.StringIO()
     figure.savefig(sink, format="svg", metadata={"Date": None, "Creator": None})

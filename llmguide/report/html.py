@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
-__all__ = ["document", "figure", "items", "number", "paragraph", "percent", "section", "table"]
+__all__ = ["document", "figure", "fold", "items", "number", "paragraph", "percent", "section", "table"]
 
 _STYLE = """
 :root { color-scheme: light dark; --page: #fff; --ink: #1c2128; --soft: #57606a; --line: #d8dee4; --card: #f6f8fa;
@@ -50,12 +50,12 @@ footer { margin-top: 3rem; border-top: 1px solid var(--line); padding-top: .8rem
 """
 
 
-def document(title: str, body: str) -> str:
-    """A whole page: `title` is plain text (also shown as the heading), `body` is HTML."""
+def document(title: str, body: str, *, style: str = "") -> str:
+    """A whole page: `title` is plain text (also shown as the heading), `body` is HTML, `style` more CSS."""
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<main>\n"
+        f"<title>{escape(title)}</title>\n<style>{_STYLE}{style}</style>\n</head>\n<body>\n<main>\n"
         f"<h1>{escape(title)}</h1>\n{body}\n</main>\n</body>\n</html>\n"
     )
 
@@ -74,6 +74,12 @@ def figure(svg: str, label: str, caption: str) -> str:
 def paragraph(text: str, kind: str = "") -> str:
     """One paragraph of plain text, of CSS class `kind`."""
     return f'<p class="{kind}">{escape(text)}</p>' if kind else f"<p>{escape(text)}</p>"
+
+
+def fold(summary: str, body: str, kind: str = "") -> str:
+    """A part of CSS class `kind` that a click on its summary opens; both are HTML."""
+    opening = f'<details class="{kind}">' if kind else "<details>"
+    return f"{opening}<summary>{summary}</summary>{body}</details>"
 
 
 def items(texts: Iterable[str]) -> str:

@@ -1,0 +1,206 @@
+"""What a study of prompts found: every month, the measures of each prompt, tests between prompts, and costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from llmguide.experiments.published_prompts import published_sharpe
+from llmguide.guidance import Guidance
+from llmguide.guidance.advice import Advice
+from llmguide.llm.ledger import Spending
+from llmguide.stats import paired_t
+
+__all__ = ["PromptStudy"]
+
+REFERENCE, FINAL = "P1", "P4"
+"""The prompt that others are tested against, and the one that is tested first, as in arXiv 2508.02366."""
+
+_ENTROPIES = ("entropy", "direction_entropy", "confidence_entropy")
+_UNCERTAINTY = ("perplexity", *_ENTROPIES)
+
+
+@dataclass(frozen=True, eq=False)
+class PromptStudy:
+    """What came of every instrument and prompt.
+
+    Sharpe ratios are annual and of the test bars, drawdowns and returns fractions, entropies in 0..1. What is
+    undefined, unknown or not published is NaN. Measures of guidance are of the months issued on test bars.
+
+    Attributes:
+        runs: one row per instrument and prompt: ``symbol``, ``prompt``, ``sr``, ``mdd``, ``final_value``, ``trades`` of
+            following the guidance alone on the test bars.
+        months: one row per advice: ``symbol``, ``prompt``, ``issued_at``, what it said (``direction``, ``confidence``,
+            ``strength``, ``tau``, the uncertainties, ``failure`` where it abstained), what became of it (see
+            `llmguide.experiments.outcomes`; ``right`` where direction and return have the same sign), ``model`` and
+            what it cost.
+        guidance: the table of each (symbol, prompt), all months.
+        all_advice: what all of it was made from.
+        settings: capital and cost.
+    """
+
+    runs: pd.DataFrame
+    months: pd.DataFrame
+    guidance: Mapping[tuple[str, str], Guidance]
+    all_advice: tuple[Advice, ...]
+    settings: Mapping[str, Any]
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The instruments, in the order of their bars."""
+        return tuple(dict.fromkeys(self.runs["symbol"]))
+
+    @property
+    def prompts(self) -> tuple[str, ...]:
+        """Names of the prompts, sorted."""
+        return tuple(sorted(set(self.runs["prompt"])))
+
+    @property
+    def test_months(self) -> pd.DataFrame:
+        """The rows of `months` that were issued on test bars."""
+        return self.months[self.months["part"] == "test"].reset_index(drop=True)
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """`runs` with the published Sharpe ratio, and each prompt's test months summed up.
+
+        ``sr_published``; ``months``, of which ``abstentions`` without an answer; ``hit_rate``, the share of answers
+        whose direction was right; ``up_rate``, the share of months in which the price rose, which always long would
+        have had; the means of ``perplexity`` and of the entropies over the months that have them, and
+        ``measured``, how many have an entropy.
+        """
+        months = self.test_months
+        up = (months["realised"] > 0).astype("float64").where(months["realised"].notna())
+        groups = months.assign(
+            abstained=months["direction"].isna(), right=months["right"].astype("Float64"), up=up
+        ).groupby(["symbol", "prompt"], sort=False)  # fmt: skip
+        summed = pd.DataFrame(
+            {
+                "months": groups.size(),
+                "abstentions": groups["abstained"].sum(),
+                "hit_rate": groups["right"].mean().astype("float64"),
+                "up_rate": groups["up"].mean(),
+                **{name: groups[name].mean() for name in _UNCERTAINTY},
+                "measured": groups["entropy"].count(),
+            }
+        ).reset_index()
+        there = [published_sharpe(run.symbol, run.prompt) for run in _rows(self.runs)]
+        return self.runs.assign(sr_published=there).merge(summed, on=["symbol", "prompt"], how="left")
+
+    @property
+    def means(self) -> pd.DataFrame:
+        """Each prompt over all instruments: means of the columns of `table` (NaN left out), sums of its counts.
+
+        ``instruments`` says how many have the prompt. ``sr_published`` is NaN unless every one of them was published.
+        """
+        groups = self.table.groupby("prompt")
+        averaged = ("sr", "sr_published", "mdd", "hit_rate", "up_rate", *_UNCERTAINTY)
+        means = pd.DataFrame(
+            {
+                "instruments": groups.size(),
+                **{name: groups[name].mean() for name in averaged},
+                **{name: groups[name].sum() for name in ("months", "abstentions", "measured")},
+            }
+        )
+        means["sr_published"] = means["sr_published"].where(groups["sr_published"].count() == means["instruments"])
+        return means.reset_index()
+
+    @property
+    def tests(self) -> pd.DataFrame:
+        """Two-sided paired t tests of every prompt against P1 (the first prompt where there is no P1), P4 first.
+
+        Columns ``over``, ``measure``, ``prompt_a``, ``prompt_b``, ``mean_difference`` (a - b), ``t``, ``p``, ``n``.
+        Over "instruments", each instrument is a pair, for "sr", "perplexity" and "entropy"; over a symbol, each of its
+        test months, for the latter two. Pairs of which either is undefined are left out, and a test with fewer than two
+        pairs is not there; t and p are NaN where differences have no spread.
+        """
+        columns = ["over", "measure", "prompt_a", "prompt_b", "mean_difference", "t", "p", "n"]
+        reference = REFERENCE if REFERENCE in self.prompts else self.prompts[0]
+        others = sorted(set(self.prompts) - {reference}, key=lambda prompt: (prompt != FINAL, prompt))
+        groups: list[tuple[str, pd.DataFrame, str, tuple[str, ...]]] = [
+            ("instruments", self.table, "symbol", ("sr", "perplexity", "entropy"))
+        ]
+        for symbol, months in self.test_months.groupby("symbol", sort=False):
+            groups.append((str(symbol), months, "issued_at", ("perplexity", "entropy")))
+        rows = []
+        for over, frame, pair, measures in groups:
+            for measure in measures:
+                wide = frame.pivot(index=pair, columns="prompt", values=measure)
+                for other in others:
+                    both = wide.reindex(columns=[other, reference]).dropna()
+                    if len(both) > 1:
+                        found = paired_t(both[other], both[reference])
+                        outcome = (found.mean_difference, found.statistic, found.p, found.n)
+                        rows.append((over, measure, other, reference, *outcome))
+        return pd.DataFrame(rows, columns=columns)
+
+    @property
+    def costs(self) -> pd.DataFrame:
+        """What each prompt has cost when it was first asked, and all of them: prompt "all".
+
+        ``months``, ``calls`` (answered), ``failed``, ``prompt_tokens``, ``completion_tokens``, ``tokens_per_advice``,
+        ``seconds`` (the answers' times added up, however many were under way at once) and ``dollars``. A sum of which a
+        part is unknown is NA or NaN, never 0. All months count, those before the test too; an answer that several
+        prompts share, such as the Analyst's, counts in each of them.
+        """
+        lines = []
+        for prompt in (*self.prompts, "all"):
+            spent = [advice.cost for advice in self.all_advice if prompt in (advice.prompt, "all")]
+            total = Spending.total(spent)
+            known = total.prompt_tokens is not None and total.completion_tokens is not None
+            tokens = (total.prompt_tokens or 0) + (total.completion_tokens or 0) if known else None
+            lines.append(
+                {
+                    "prompt": prompt,
+                    "months": len(spent),
+                    "calls": total.calls,
+                    "failed": total.failed,
+                    "prompt_tokens": total.prompt_tokens,
+                    "completion_tokens": total.completion_tokens,
+                    "tokens_per_advice": None if tokens is None else tokens / len(spent),
+                    "seconds": total.seconds,
+                    "dollars": total.dollars,
+                }
+            )
+        whole = dict.fromkeys(("prompt_tokens", "completion_tokens"), "Int64")
+        return pd.DataFrame(lines).astype({**whole, **dict.fromkeys(("tokens_per_advice", "dollars"), "float64")})
+
+    @property
+    def calibration(self) -> pd.DataFrame:
+        """How often each confidence of each prompt was right, over the test months of all instruments.
+
+        Columns ``prompt``, ``confidence``, ``months``, ``right`` (how many), ``hit_rate`` and its 95 % interval by
+        Wilson, ``low`` to ``high``. The interval takes months as independent, which those of one market hardly are.
+        """
+        known = self.test_months.dropna(subset="right")
+        groups = known.assign(right=known["right"].astype("int64")).groupby(["prompt", "confidence"])["right"]
+        table = groups.agg(months="size", right="sum").reset_index().astype({"confidence": "int64"})
+        table["hit_rate"] = table["right"] / table["months"]
+        table["low"], table["high"] = _wilson(table["right"].to_numpy(), table["months"].to_numpy())
+        return table
+
+    def write(self, folder: Path | str) -> Path:
+        """Write tables, figures, guidance and the page to read into a folder (see `write_prompts`); return the page."""
+        from llmguide.experiments.write_prompts import write_prompts  # here: it loads the plotting library
+
+        return write_prompts(self, Path(folder))
+
+
+_Z = 1.959963984540054  # 97.5 % quantile of the normal distribution
+
+
+def _wilson(right: Any, months: Any) -> tuple[Any, Any]:
+    """The 95 % interval of a share by Wilson's score."""
+    share = right / months
+    middle = (share + _Z**2 / (2 * months)) / (1 + _Z**2 / months)
+    reach = _Z / (1 + _Z**2 / months) * np.sqrt(share * (1 - share) / months + _Z**2 / (4 * months**2))
+    return middle - reach, middle + reach
+
+
+def _rows(frame: pd.DataFrame) -> Any:
+    return frame.itertuples(index=False)

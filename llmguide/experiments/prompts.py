@@ -1,0 +1,112 @@
+"""Which prompt gives the better guidance? Experiment 1 of arXiv 2508.02366, on advice that was asked for before.
+
+Every prompt's guidance is followed alone, by the arm "llm", on the same test bars; its uncertainty is that of the
+replies. No model is asked here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+import pandas as pd
+
+from llmguide.errors import DataError, GuidanceError, did_you_mean
+from llmguide.experiments.arms import ARMS
+from llmguide.experiments.markets import Market
+from llmguide.experiments.measure import measure
+from llmguide.experiments.outcomes import Outcome, outcomes
+from llmguide.experiments.prompt_study import PromptStudy
+from llmguide.guidance import Guidance
+from llmguide.guidance.advice import Advice
+from llmguide.rl.config import DQNConfig
+
+__all__ = ["judge_prompts"]
+
+
+def judge_prompts(
+    all_advice: Sequence[Advice], markets: Sequence[Market], *, cash: float = 100_000.0, cost: float = 0.001
+) -> PromptStudy:
+    """Follow every prompt's guidance on the test bars, and see what became of each month.
+
+    Args:
+        all_advice: of any number of instruments, prompts and months, in any order; one for each of them.
+        markets: the instruments' bars; those without advice are left out.
+        cash: capital at the beginning.
+        cost: fraction of each traded value, 0.001 is 0.1 %.
+
+    Raises:
+        DataError: no advice, or advice for an instrument without bars.
+        GuidanceError: advice given twice for one month, or none on an instrument's test bars.
+        ModelError: an impossible cash or cost.
+    """
+    known = {market.symbol: market for market in markets}
+    _check(all_advice, known)
+    config = DQNConfig(cash=cash, cost=cost)
+    tables: dict[tuple[str, str], Guidance] = {}
+    runs, months = [], []
+    for symbol, market in known.items():
+        asked = [advice for advice in all_advice if advice.symbol == symbol]
+        became = outcomes(market, (advice.issued_at for advice in asked))
+        for prompt in sorted({advice.prompt for advice in asked}):
+            chosen = sorted((advice for advice in asked if advice.prompt == prompt), key=lambda a: a.issued_at)
+            table = _table(symbol, prompt, chosen, became)
+            found = measure(ARMS["llm"], None, train=market.train, test=market.test, guidance=table, config=config)
+            row = {name: found.row[name] for name in ("sr", "mdd", "final_value", "trades")}
+            runs.append({"symbol": symbol, "prompt": prompt, **row})
+            months += [_month(advice, became[advice.issued_at]) for advice in chosen]
+            tables[symbol, prompt] = table
+    return PromptStudy(pd.DataFrame(runs), _months(months), tables, tuple(all_advice), {"cash": cash, "cost": cost})
+
+
+def _check(all_advice: Sequence[Advice], known: Mapping[str, Market]) -> None:
+    if not all_advice:
+        raise DataError("expected the advice of a study, got none; ask for it with `llmguide guide`")
+    for symbol in dict.fromkeys(advice.symbol for advice in all_advice):
+        if symbol not in known:
+            raise DataError(
+                f"there is advice for {symbol!r}, but bars only of {', '.join(known) or 'no instrument'}"
+                f"{did_you_mean(symbol, known)}; give its bars, or leave its advice out"
+            )
+
+
+def _table(symbol: str, prompt: str, chosen: Sequence[Advice], became: Mapping[datetime, Outcome]) -> Guidance:
+    if all(became[advice.issued_at].part == "train" for advice in chosen):
+        raise GuidanceError(
+            f"{symbol} {prompt}: expected advice issued on test bars, got {len(chosen)} issued before; ask for more"
+        )
+    try:
+        return Guidance(tuple(advice.row for advice in chosen))
+    except GuidanceError as error:
+        raise GuidanceError(f"{symbol} {prompt}: {error}") from None
+
+
+def _month(advice: Advice, outcome: Outcome) -> dict[str, object]:
+    row = advice.row
+    known = row.direction is not None and outcome.realised == outcome.realised
+    return {
+        "symbol": advice.symbol,
+        "prompt": advice.prompt,
+        "issued_at": advice.issued_at,
+        "direction": row.direction,
+        "confidence": row.confidence,
+        "strength": row.strength,
+        "tau": row.tau,
+        "entropy": row.entropy,
+        "perplexity": row.perplexity,
+        "direction_entropy": row.direction_entropy,
+        "confidence_entropy": row.confidence_entropy,
+        "failure": advice.failure,
+        **outcome._asdict(),
+        "right": (outcome.realised > 0 if row.direction else outcome.realised < 0) if known else None,
+        "model": advice.model,
+        **advice.cost._asdict(),
+    }
+
+
+def _months(rows: Sequence[Mapping[str, object]]) -> pd.DataFrame:
+    dtypes = dict.fromkeys(("direction", "confidence"), "Int8")
+    dtypes |= dict.fromkeys(("entropy", "perplexity", "direction_entropy", "confidence_entropy", "dollars"), "float64")
+    dtypes |= dict.fromkeys(("prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens"), "Int64")
+    dtypes |= dict.fromkeys(("issued_at", "first", "until"), "datetime64[us]")
+    return pd.DataFrame(rows).astype({**dtypes, "right": "boolean"})

@@ -1,0 +1,114 @@
+"""Write a study of prompts into its folder.
+
+prompts.html                    the page to read: every month's prompts, reasons and outcome side by side
+table_sharpe.*                  Sharpe ratio by instrument and prompt, the published ones beside (Table III)
+table_perplexity.*              mean perplexity by instrument and prompt (Table IV)
+table_entropy.*                 mean entropy by instrument and prompt (Table V)
+costs.*                         calls, tokens, time and dollars by prompt (Table VIII); unknown dollars are empty
+tests.*                         paired tests of every prompt against P1
+means.*                         every measure by prompt, means over instruments
+prompts.csv                     every measure by instrument and prompt
+months.csv                      every advice and its outcome
+calibration.csv                 how often each confidence was right
+figure_*.png                    Sharpe ratio, uncertainty, calibration
+guidance/PROMPT/SYMBOL.parquet  guidance tables
+config.json                     settings, and hashes of the guidance
+
+Tables are .csv (numbers), .md and .tex (as a reader wants them); the numbers of tables are of arXiv 2508.02366. A table
+without rows has no files.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from llmguide.files import atomic_path, write_csv, write_json, write_text
+from llmguide.report.prompt_figures import FIGURES, draw_figures
+from llmguide.report.prompt_tables import (
+    costs_table,
+    entropy_table,
+    means_table,
+    perplexity_table,
+    sharpe_table,
+    tests_table,
+)
+from llmguide.report.prompts_page import PromptsData, write_prompts_page
+
+if TYPE_CHECKING:
+    from llmguide.experiments.prompt_study import PromptStudy
+
+__all__ = ["page_data", "write_prompts"]
+
+PAGE = "prompts.html"
+
+
+def write_prompts(study: PromptStudy, folder: Path) -> Path:
+    """Write everything (see the module) and return the path of the page; files of an earlier study are replaced."""
+    data = page_data(study)
+    hashes = {f"{symbol} {prompt}": table.hash for (symbol, prompt), table in study.guidance.items()}
+    write_json(folder / "config.json", {**study.settings, "guidance": hashes})
+    for (symbol, prompt), table in study.guidance.items():
+        table.save(folder / "guidance" / prompt / f"{symbol}.parquet")
+    texts = {
+        "table_sharpe": (_wide(data.table, ("sr", "sr_published")), sharpe_table(data.table)),
+        "table_perplexity": (_wide(data.table, ("perplexity",)), perplexity_table(data.table)),
+        "table_entropy": (_wide(data.table, ("entropy",)), entropy_table(data.table)),
+        "costs": (data.costs, costs_table(data.costs)),
+        "tests": (data.tests, tests_table(data.tests)),
+        "means": (data.means, means_table(data.means)),
+    }
+    for name, (frame, text) in texts.items():
+        csv, markdown, latex = (folder / f"{name}.{suffix}" for suffix in ("csv", "md", "tex"))
+        if frame.empty:
+            for file in (csv, markdown, latex):
+                file.unlink(missing_ok=True)
+            continue
+        write_csv(frame, csv)
+        write_text(markdown, text.markdown())
+        write_text(latex, text.latex())
+    write_csv(data.table, folder / "prompts.csv")
+    write_csv(study.months, folder / "months.csv")
+    write_csv(data.calibration, folder / "calibration.csv")
+    drawn = draw_figures(data.table, data.means, data.calibration)
+    for name in FIGURES:
+        path = folder / f"figure_{name}.png"
+        if name not in drawn:
+            path.unlink(missing_ok=True)
+            continue
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(drawn[name].png)
+    return write_prompts_page(data, {name: figure.svg for name, figure in drawn.items()}, folder / PAGE)
+
+
+def page_data(study: PromptStudy) -> PromptsData:
+    """Return what the page of a study shows."""
+    return PromptsData(
+        means=study.means,
+        table=study.table,
+        tests=study.tests,
+        costs=study.costs,
+        calibration=study.calibration,
+        months=study.test_months,
+        all_advice=study.all_advice,
+    )
+
+
+def _wide(table: pd.DataFrame, measures: tuple[str, ...]) -> pd.DataFrame:
+    """Instruments by prompts, a column ``PROMPT`` (and ``PROMPT_published``) each.
+
+    The last row holds the means, of published ones only where every instrument has one. Empty where the first measure
+    is nowhere known.
+    """
+    if table[measures[0]].isna().all():
+        return pd.DataFrame()
+    wide: dict[str, pd.Series[float]] = {
+        f"{prompt}{'_published' if measure == 'sr_published' else ''}": rows.set_index("symbol")[measure]
+        for prompt, rows in table.groupby("prompt")
+        for measure in measures
+    }
+    frame = pd.DataFrame(wide).reindex(list(dict.fromkeys(table["symbol"])))
+    frame.loc["mean"] = [frame[name].mean(skipna=not name.endswith("_published")) for name in wide]
+    return frame.rename_axis("symbol").reset_index()

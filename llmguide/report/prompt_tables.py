@@ -1,0 +1,174 @@
+"""A study of prompts as tables of text. Every function takes a frame of `llmguide.experiments.prompt_study`.
+
+Tables III, IV, V and VIII of arXiv 2508.02366: Sharpe ratio, perplexity and entropy by instrument and prompt, costs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+
+from llmguide.report.tables import TextTable, number, p_value
+
+__all__ = ["costs_table", "dollars", "entropy_table", "means_table", "perplexity_table", "sharpe_table", "tests_table"]
+
+_PAPER = "arXiv 2508.02366"
+MEASURES = {"sr": "Sharpe ratio", "perplexity": "perplexity", "entropy": "entropy"}
+
+
+def sharpe_table(table: pd.DataFrame) -> TextTable:
+    """Sharpe ratio of each prompt's guidance alone, the published one in brackets."""
+
+    def cell(rows: pd.DataFrame, whole: bool) -> str:
+        here = number(rows["sr"].mean())
+        there = rows["sr_published"].mean(skipna=not whole)
+        return here if math.isnan(there) else f"{here} ({number(there)})"
+
+    notes = (
+        "Test bars, following the guidance of the prompt alone. In brackets: published by "
+        f"{_PAPER}, of 2018 and 2019; its mean only where every instrument was published.",
+    )
+    return TextTable("Sharpe ratio by prompt", *_by_prompt(table, cell), notes)
+
+
+def perplexity_table(table: pd.DataFrame) -> TextTable:
+    """Mean perplexity of the replies."""
+    notes = ("Mean over the test months of exp(-mean log p) of the whole reply's tokens (eq. 3); 1 is certain.",)
+    return TextTable(
+        "Perplexity by prompt", *_by_prompt(table, lambda rows, _: number(rows["perplexity"].mean(), 3)), notes
+    )
+
+
+def entropy_table(table: pd.DataFrame) -> TextTable:
+    """Mean entropy of the replies."""
+    notes = (
+        "Mean over the test months of the entropy of the whole reply's tokens (eq. 4), divided by the largest value it "
+        "can take: 0 is certain, 1 is not sure at all.",
+    )
+    return TextTable("Entropy by prompt", *_by_prompt(table, lambda rows, _: number(rows["entropy"].mean(), 3)), notes)
+
+
+def _by_prompt(table: pd.DataFrame, cell: Callable[[pd.DataFrame, bool], str]) -> tuple[list[str], list[list[str]]]:
+    """Instruments by prompts, and a last row over all instruments, for which `cell` is told so."""
+    prompts = sorted(set(table["prompt"]))
+    rows = []
+    for symbol, of_symbol in table.groupby("symbol", sort=False):
+        cells = [of_symbol[of_symbol["prompt"] == prompt] for prompt in prompts]
+        rows.append([str(symbol), *("-" if one.empty else cell(one, False) for one in cells)])
+    if len(rows) > 1:
+        rows.append(["mean", *(cell(table[table["prompt"] == prompt], True) for prompt in prompts)])
+    return ["symbol", *prompts], rows
+
+
+def means_table(means: pd.DataFrame) -> TextTable:
+    """Every measure of each prompt, over all instruments."""
+    rows = [
+        [
+            row.prompt,
+            number(row.sr),
+            number(row.sr_published),
+            number(row.mdd),
+            number(row.hit_rate),
+            number(row.up_rate),
+            number(row.perplexity, 3),
+            number(row.entropy, 3),
+            number(row.direction_entropy, 3),
+            number(row.confidence_entropy, 3),
+            f"{row.abstentions} of {row.months}",
+            str(row.instruments),
+        ]
+        for row in _rows(means)
+    ]
+    columns = [
+        *(
+            "prompt",
+            "SR",
+            "SR published",
+            "MDD",
+            "hit rate",
+            "months up",
+            "perplexity",
+            "entropy",
+            "of direction",
+            "of confidence",
+        ),
+        *("abstained", "instruments"),
+    ]
+    notes = (
+        "Means over instruments of the test bars and months. Hit rate: share of months with an answer whose direction "
+        "was that of the price until the next guidance; months up: the share that always long would have. Entropy: of "
+        "the whole reply, and of the tokens that say the direction and the confidence.",
+    )
+    return TextTable("Prompts", columns, rows, notes)
+
+
+def tests_table(tests: pd.DataFrame) -> TextTable:
+    """The paired tests between prompts."""
+    rows = [
+        [
+            row.over,
+            MEASURES[row.measure],
+            f"{row.prompt_a} - {row.prompt_b}",
+            f"{row.mean_difference:+.3f}",
+            number(row.t),
+            p_value(row.p),
+            str(row.n),
+        ]
+        for row in _rows(tests)
+    ]
+    columns = ["over", "measure", "prompts", "mean difference", "t", "p", "pairs"]
+    notes = (
+        "Two-sided paired t tests, over instruments or over the months of one instrument, not corrected for their "
+        f"number: of {len(tests)}, about {0.05 * len(tests):.1f} have p < 0.05 by chance alone. Months of one "
+        "instrument are hardly independent.",
+    )
+    return TextTable("Differences between prompts", columns, rows, notes, text=3)
+
+
+def costs_table(costs: pd.DataFrame) -> TextTable:
+    """What the prompts have cost."""
+    rows = [
+        [
+            row.prompt,
+            str(row.months),
+            str(row.calls),
+            _count(row.prompt_tokens),
+            _count(row.completion_tokens),
+            _count(row.tokens_per_advice),
+            number(row.seconds, 1),
+            dollars(row.dollars),
+        ]
+        for row in _rows(costs)
+    ]
+    columns = [
+        "prompt",
+        "months",
+        "calls",
+        "prompt tokens",
+        "completion tokens",
+        "tokens per advice",
+        "seconds",
+        "$",
+    ]
+    notes = (
+        "When it was first asked, the Analyst and repeated questions included. Seconds: the answers' times added up. "
+        "Unknown: the endpoint gave no count, or the model has no price in the table of prices. "
+        f"{_PAPER}: 8,300 tokens for one question by P4.",
+    )
+    return TextTable("Costs", columns, rows, notes)
+
+
+def dollars(amount: float) -> str:
+    """Return an amount to four decimals; "unknown" for NaN, never 0."""
+    return "unknown" if math.isnan(amount) else f"{amount:.4f}"
+
+
+def _count(tokens: Any) -> str:
+    return "unknown" if pd.isna(tokens) else f"{tokens:.0f}"
+
+
+def _rows(frame: pd.DataFrame) -> Any:
+    return frame.itertuples(index=False)

@@ -1,0 +1,104 @@
+"""What a study of prompts leaves in its folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import matplotlib.image
+import numpy as np
+import pandas as pd
+import pytest
+from made_advice import market, study
+
+from llmguide import Guidance
+from llmguide.console import print_prompts
+from llmguide.experiments.prompts import judge_prompts
+
+MARKETS = (market("AAPL", 1), market("MSFT", 2))
+TABLES = ("table_sharpe", "table_perplexity", "table_entropy", "costs", "tests", "means")
+
+
+@pytest.fixture(scope="module")
+def judged():
+    return judge_prompts(study(MARKETS), MARKETS)
+
+
+@pytest.fixture(scope="module")
+def folder(judged, tmp_path_factory):
+    return judged.write(tmp_path_factory.mktemp("prompts") / "new").parent
+
+
+def test_the_folder_holds_the_tables_thrice_the_page_the_figures_and_the_guidance(folder, judged):
+    expected = {f"{name}.{suffix}" for name in TABLES for suffix in ("csv", "md", "tex")}
+    expected |= {"prompts.html", "prompts.csv", "months.csv", "calibration.csv", "config.json", "guidance"}
+    expected |= {f"figure_{name}.png" for name in ("sharpe", "uncertainty", "calibration")}
+    assert {path.name for path in folder.iterdir()} == expected
+    for (symbol, prompt), guidance in judged.guidance.items():
+        assert Guidance.read(folder / "guidance" / prompt / f"{symbol}.parquet") == guidance
+    assert json.loads((folder / "config.json").read_text())["guidance"]["MSFT P4"] == judged.guidance["MSFT", "P4"].hash
+
+
+def test_the_tables_of_the_folder_say_what_the_study_says(folder, judged):
+    sharpe = pd.read_csv(folder / "table_sharpe.csv", index_col="symbol")
+    runs = judged.table.set_index(["symbol", "prompt"])
+    for symbol, prompt in judged.guidance:
+        assert sharpe.loc[symbol, prompt] == pytest.approx(runs.loc[(symbol, prompt), "sr"])
+        assert sharpe.loc[symbol, f"{prompt}_published"] == runs.loc[(symbol, prompt), "sr_published"]
+    means = judged.means.set_index("prompt")
+    np.testing.assert_allclose(sharpe.loc["mean", list(means.index)].astype(float), means["sr"])
+    entropy = pd.read_csv(folder / "table_entropy.csv", index_col="symbol")
+    assert entropy.loc["AAPL", "P3"] == pytest.approx(runs.loc[("AAPL", "P3"), "entropy"])
+    assert len(pd.read_csv(folder / "months.csv")) == len(judged.all_advice)
+    line = next(line for line in (folder / "table_sharpe.md").read_text().splitlines() if line.startswith("| MSFT"))
+    assert f"{runs.loc[('MSFT', 'P4'), 'sr']:.2f} (0.50)" in line
+
+
+def test_the_published_mean_is_there_only_where_every_instrument_was_published(folder, tmp_path):
+    three = (*MARKETS, market("XYZ", 5))
+    judge_prompts(study(three), three).write(tmp_path)
+    for where, published in ((folder, True), (tmp_path, False)):
+        sharpe = pd.read_csv(where / "table_sharpe.csv", index_col="symbol")
+        assert sharpe.loc["mean", "P4"] == pytest.approx(sharpe["P4"].drop("mean").mean())
+        assert pd.notna(sharpe.loc["mean", "P4_published"]) == published
+        mean = next(line for line in (where / "table_sharpe.md").read_text().splitlines() if line.startswith("| mean"))
+        assert ("(" in mean) == published
+
+
+def test_the_figures_are_drawn_and_the_folder_is_the_same_every_time(folder, judged, tmp_path):
+    again = judged.write(tmp_path).parent
+    for path in folder.rglob("*"):
+        if path.is_file() and path.suffix != ".parquet":
+            assert (again / path.relative_to(folder)).read_bytes() == path.read_bytes(), path.name
+    for path in folder.glob("*.png"):
+        image = matplotlib.image.imread(path)
+        assert (image[..., :3].min(axis=2) < 0.5).mean() > 0.003
+
+
+def test_without_probabilities_there_is_no_table_of_uncertainty_and_an_old_one_goes(folder, judged, tmp_path):
+    judged.write(tmp_path)
+    nothing = dict.fromkeys(("entropy", "perplexity", "direction_entropy", "confidence_entropy"))
+    bare = judge_prompts([dataclasses.replace(a, **nothing) for a in judged.all_advice], MARKETS)
+    bare.write(tmp_path)
+    left = {path.name for path in folder.iterdir()} - {path.name for path in tmp_path.iterdir()}
+    assert {name.split(".")[0] for name in left} == {"table_perplexity", "table_entropy", "figure_uncertainty"}
+    assert "Uncertainty of the replies" not in (tmp_path / "prompts.html").read_text()
+
+
+def test_an_unknown_price_is_said_and_never_zero(judged, tmp_path):
+    unknown = judge_prompts(
+        [dataclasses.replace(a, cost=a.cost._replace(dollars=None)) for a in judged.all_advice], MARKETS
+    )
+    unknown.write(tmp_path)
+    for name in ("costs.md", "costs.tex", "prompts.html"):
+        assert (tmp_path / name).read_text().count("unknown") >= 6
+    assert pd.read_csv(tmp_path / "costs.csv")["dollars"].isna().all()
+
+
+def test_the_terminal_shows_every_prompt_with_its_numbers(judged, capsys):
+    print_prompts(judged)
+    out = capsys.readouterr().out
+    row = judged.means.set_index("prompt").loc["P4"]
+    assert f"{row['sr']:.2f}" in next(line for line in out.splitlines() if "P4" in line)
+    assert "sr: P4 - P1" in out
+    assert "MSFT" in out
