@@ -1,14 +1,28 @@
-"""The command line: ``llmguide COMMAND --help``. Libraries are loaded by the command that needs them."""
+"""Commands that train agents and let them trade."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from llmguide._version import __version__
+from llmguide.cli.app import app
+from llmguide.cli.options import (
+    PROVIDERS,
+    STRATEGIES,
+    Cash,
+    Cost,
+    Device,
+    Episodes,
+    GuidanceFile,
+    Json,
+    Out,
+    Ray,
+    Resume,
+    Seeds,
+)
+from llmguide.cli.reading import day, find_guidance, parse_seeds, read_history, split_names
 from llmguide.errors import DataError, GuidanceError, LlmguideError
 
 if TYPE_CHECKING:
@@ -16,41 +30,6 @@ if TYPE_CHECKING:
 
     from llmguide.backtest.run import Fill
     from llmguide.guidance import Guidance
-
-__all__ = ["main"]
-
-app = typer.Typer(
-    help="Language-model guided deep Q-learning for Backtrader.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output instead of tables.")]
-Seeds = Annotated[str, typer.Option(help="How many runs (0, 1, ...), or which seeds, as in 0,3,7.")]
-Episodes = Annotated[int, typer.Option(min=1, help="Walks through the training bars per run.")]
-Out = Annotated[Path, typer.Option(help="Run folder; an interrupted run goes on from what is there.")]
-Resume = Annotated[
-    bool,
-    typer.Option("--resume/--no-resume", help="Go on from what the run folder holds, or remove it and begin anew."),
-]
-Device = Annotated[str, typer.Option(help="cpu, cuda or auto.")]
-Ray = Annotated[str | None, typer.Option("--ray", help="Train on a Ray cluster: its HOST:PORT, or auto.")]
-Cash = Annotated[float, typer.Option(help="Capital at the beginning.")]
-Cost = Annotated[float, typer.Option(help="Fraction of each traded value; 0.001 is 0.1 %.")]
-GuidanceFile = Annotated[
-    Path | None, typer.Option("--guidance", help="Guidance table (.parquet or .csv), as `llmguide guide` writes it.")
-]
-PROVIDERS = "rules, oracle, shuffled, inverted or constant"
-STRATEGIES = ("LLMGuidedDQN", "DQN", "LLMOnly", "BuyAndHold", "SellAndHold", "TrendFollowing", "MeanReversion")
-
-
-@app.callback(invoke_without_command=True)
-def _version(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
-    if version:
-        typer.echo(__version__)
-        raise typer.Exit
 
 
 @app.command()
@@ -78,89 +57,8 @@ def demo(
             "fewer episodes than the 50 of the paper: this shows that everything runs, not what guidance is worth.",
             highlight=False,
         )
-    table = _guidance(market, None, "rules")
+    table = find_guidance(market, None, "rules")
     _compare(train, test, table, seeds, episodes, None, 100_000.0, 0.001, device, None, out, resume, as_json)
-
-
-@app.command()
-def bars(
-    ticker: Annotated[str, typer.Argument(help="Yahoo's symbol, such as AAPL.")],
-    start: Annotated[str | None, typer.Option(help="First day, as in 2012-01-01.")] = None,
-    end: Annotated[str | None, typer.Option(help="Last day, inclusive.")] = None,
-    out: Annotated[Path | None, typer.Option(help="File to write; TICKER.parquet by default.")] = None,
-    as_json: Json = False,
-) -> None:
-    """Download daily bars from Yahoo Finance.
-
-    They are stored as Parquet. Needs the network, and yfinance: pip install 'llmguide[data]'.
-    """
-    from llmguide.console import out as screen
-    from llmguide.console import print_json
-    from llmguide.sources.yahoo import download, save_bars
-
-    frame = download(ticker, start=start, end=end)
-    path = save_bars(frame, out or Path(f"{ticker}.parquet"))
-    summary = {"path": str(path), "bars": len(frame), "first": _day(frame, 0), "last": _day(frame, -1)}
-    if as_json:
-        print_json(summary)
-    else:
-        screen.print(f"{len(frame)} bars from {summary['first']} to {summary['last']} in {path}", highlight=False)
-
-
-@app.command()
-def guide(
-    files: Annotated[
-        list[Path], typer.Argument(metavar="BARS...", help="Files of bars, oldest first: training, then test.")
-    ],
-    provider: Annotated[str, typer.Option(help=f"{PROVIDERS}, or file.")] = "rules",
-    every: Annotated[int | None, typer.Option(help="Trading days between two rows; 20 by default.")] = None,
-    accuracy: Annotated[float | None, typer.Option(help="oracle: share of right directions.")] = None,
-    confidence: Annotated[str | None, typer.Option(help="oracle: constant or varying; constant: 1, 2 or 3.")] = None,
-    direction: Annotated[int | None, typer.Option(help="constant: 1 long, 0 short.")] = None,
-    source: Annotated[Path | None, typer.Option(help="file, shuffled, inverted: the table to start from.")] = None,
-    seed: Annotated[int | None, typer.Option(help="oracle, shuffled: seed of the random choices.")] = None,
-    out: Annotated[Path, typer.Option(help="Table to write, .parquet or .csv.")] = Path("guidance.parquet"),
-    as_json: Json = False,
-) -> None:
-    """Make a guidance table for bars.
-
-    Several files count as one history, so that the first test months can look back into the training bars.
-    """
-    from llmguide.console import out as screen
-    from llmguide.console import print_json, print_table, records
-    from llmguide.guidance import guide as make
-
-    frame = _history(files)
-    level: int | str | None = int(confidence) if confidence and confidence.isdigit() else confidence
-    table = make(
-        frame,
-        provider,
-        every=every,
-        accuracy=accuracy,
-        confidence=level,
-        direction=direction,
-        source=source,
-        seed=seed,
-    )
-    table.save(out)
-    shown = table.frame
-    if as_json:
-        print_json({"path": str(out), "rows": len(table), "uses_future": table.uses_future, "guidance": records(shown)})
-        return
-    rows = [
-        [
-            f"{row.issued_at:%Y-%m-%d}",
-            "abstains" if row.direction is None else "LONG" if row.direction else "SHORT",
-            str(row.confidence or "-"),
-            f"{row.tau:+.2f}",
-            row.explanation,
-        ]
-        for row in table.rows[-6:]
-    ]
-    print_table(f"Guidance by {provider}, the last rows", ["issued", "direction", "confidence", "tau", "why"], rows)
-    screen.print(f"{len(table)} rows in {out}", highlight=False)
-    if table.uses_future:
-        screen.print("This guidance was made with knowledge of later bars: a control, not a result.", style="bold red")
 
 
 @app.command()
@@ -194,11 +92,11 @@ def train(
 
     frame = read_bars(file)
     test_frame = None if test is None else read_bars(test)
-    history = frame if test is None else _history([file, test])
-    table = _guidance(history, guidance, provider) if guidance or provider else None
+    history = frame if test is None else read_history([file, test])
+    table = find_guidance(history, guidance, provider) if guidance or provider else None
     arm = ARMS["hybrid" if table is not None else "rl"]
     config = DQNConfig(cash=cash, cost=cost)
-    plan = Plan(frame, test_frame, table, tuple(as_seeds(_seeds(seeds))), episodes, config, device)
+    plan = Plan(frame, test_frame, table, tuple(as_seeds(parse_seeds(seeds))), episodes, config, device)
     folder = RunFolder.open(out, plan.describe([arm.name]), resume=resume)
     if table is not None:
         table.save(out / "guidance.parquet")
@@ -264,13 +162,13 @@ def backtest(
     if model is not None:
         params["model"] = str(model)
     if guidance or provider:
-        params["guidance"] = _guidance(frame, guidance, provider)
+        params["guidance"] = find_guidance(frame, guidance, provider)
     result = run_backtest(frame, kind, cash=cash, cost=cost, fill=cast("Fill", fill), **params)
     summary: dict[str, Any] = {
         "strategy": strategy,
         **windows,
-        "first": _day(frame, 0),
-        "last": _day(frame, -1),
+        "first": day(frame, 0),
+        "last": day(frame, -1),
         "sharpe": result.sharpe,
         "max_drawdown": result.max_drawdown,
         "final_value": float(result.values.iloc[-1]),
@@ -323,7 +221,7 @@ def compare(
     from llmguide.bars import read_bars
 
     frames = read_bars(train), read_bars(test)
-    table = _guidance(_history([train, test]), guidance, None if guidance else provider or "rules")
+    table = find_guidance(read_history([train, test]), guidance, None if guidance else provider or "rules")
     names = [name.strip() for name in arms.split(",")]
     _compare(*frames, table, seeds, episodes, names, cash, cost, device, ray, out, resume, as_json)
 
@@ -368,9 +266,9 @@ def replicate(
     with resumable(out):
         replication = run(
             data,
-            symbols=_names(symbols),
-            arms=_names(arms),
-            seeds=_seeds(seeds),
+            symbols=split_names(symbols),
+            arms=split_names(arms),
+            seeds=parse_seeds(seeds),
             episodes=episodes,
             guidance=guidance if provider is None else partial(make, provider=provider),
             config=DQNConfig(cash=cash, cost=cost),
@@ -393,40 +291,6 @@ def replicate(
         return
     print_replication(replication)
     typer.echo(f"written to {out}")
-
-
-@app.command()
-def tearsheet(
-    source: Annotated[Path, typer.Argument(help="Run folder of a comparison, or a CSV or Parquet file.")],
-    arm: Annotated[str | None, typer.Option(help="Run folder: which arm.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Run folder: which seed; the first by default.")] = None,
-    returns: Annotated[str | None, typer.Option(help="File: the column of returns per bar, as fractions.")] = None,
-    value: Annotated[str | None, typer.Option(help="File: the column of portfolio values, instead of returns.")] = None,
-    title: Annotated[str, typer.Option(help="Title of the page.")] = "",
-    out: Annotated[Path, typer.Option(help="Page to write.")] = Path("tearsheet.html"),
-    as_json: Json = False,
-) -> None:
-    """Write a quantstats tearsheet."""
-    from llmguide.console import number, print_json
-    from llmguide.experiments.returns import read_returns, run_returns
-    from llmguide.metrics import max_drawdown, sharpe_ratio
-    from llmguide.report.tearsheet import tearsheet as write
-
-    benchmark = None
-    if source.is_dir():
-        if arm is None:
-            raise DataError(f"{source} holds several arms; choose one with --arm")
-        series, benchmark = run_returns(source, arm, seed)
-    else:
-        if (returns is None) == (value is None):
-            raise DataError("say what the file holds: --returns COLUMN (fractions per bar) or --value COLUMN (money)")
-        series = read_returns(source, returns=returns, value=value)
-    path = write(series, out, benchmark=benchmark, title=title or arm or source.stem)
-    sharpe, drawdown = sharpe_ratio(series), max_drawdown((1.0 + series).cumprod())
-    if as_json:
-        print_json({"path": str(path), "sharpe": sharpe, "max_drawdown": drawdown})
-    else:
-        typer.echo(f"{path}: Sharpe ratio {number(sharpe)}, max drawdown {number(drawdown)}")
 
 
 def _compare(
@@ -458,7 +322,7 @@ def _compare(
             train,
             test,
             guidance,
-            seeds=_seeds(seeds),
+            seeds=parse_seeds(seeds),
             episodes=episodes,
             arms=arms or DEFAULT_ARMS,
             config=DQNConfig(cash=cash, cost=cost),
@@ -487,46 +351,6 @@ def _compare(
     typer.echo(f"report: {report}")
 
 
-def _seeds(text: str) -> int | list[int]:
-    """Return a number of runs, or the list of seeds."""
-    try:
-        numbers = [int(part) for part in text.split(",")]
-    except ValueError:
-        message = f"--seeds is a number of runs, or seeds separated by commas as in 0,3,7; got {text!r}"
-        raise LlmguideError(message) from None
-    return numbers if "," in text else numbers[0]
-
-
-def _names(text: str | None) -> list[str] | None:
-    """Return the names in a list separated by commas."""
-    return None if text is None else [name.strip() for name in text.split(",")]
-
-
-def _history(files: list[Path]) -> pd.DataFrame:
-    """Return the bars of several files as one history."""
-    import pandas as pd
-
-    from llmguide.bars import inspect_bars  # what is unusual in them is said where they are read to be traded
-
-    frames = [inspect_bars(path)[0] for path in files]
-    for before, after, path in zip(frames, frames[1:], files[1:], strict=False):
-        if not before.index[-1] < after.index[0]:
-            ends = _day(before, -1)
-            raise DataError(
-                f"{path} begins on {_day(after, 0)}, but the file in front of it ends on {ends}; order them"
-            )
-    return pd.concat(frames)
-
-
-def _guidance(bars: pd.DataFrame, file: Path | None, provider: str | None) -> Guidance:
-    """Return the table of a file, or make one."""
-    from llmguide.guidance import guide as make
-
-    if file is not None and provider is not None:
-        raise GuidanceError("give either --guidance FILE or --provider NAME, not both")
-    return make(bars, "file", source=file) if file is not None else make(bars, provider or "rules")
-
-
 def _choose_windows(strategy: Any, train: Path, test: pd.DataFrame, cash: float, cost: float) -> dict[str, int]:
     """Return the windows of a strategy of moving averages that did best on the bars of `train`."""
     from llmguide.bars import read_bars
@@ -540,8 +364,8 @@ def _choose_windows(strategy: Any, train: Path, test: pd.DataFrame, cash: float,
     frame = read_bars(train)
     if not frame.index[-1] < test.index[0]:
         raise DataError(
-            f"windows are chosen on bars before those that are traded, but {train} ends on {_day(frame, -1)} and the "
-            f"bars to trade begin on {_day(test, 0)}"
+            f"windows are chosen on bars before those that are traded, but {train} ends on {day(frame, -1)} and the "
+            f"bars to trade begin on {day(test, 0)}"
         )
     chosen = choose_windows(frame, strategy.rule, cash=cash, cost=cost)
     return {"short": chosen.short, "long": chosen.long}
@@ -555,30 +379,3 @@ def _write_backtest(result: Any, folder: Path, *, title: str) -> None:
     write_csv(result.orders, folder / "orders.csv")
     write_csv(result.trades, folder / "trades.csv")
     write(result.returns, folder / "tearsheet.html", title=title)
-
-
-def _day(frame: pd.DataFrame, row: int) -> str:
-    return f"{frame.index[row]:%Y-%m-%d}"
-
-
-def main() -> None:
-    """Run the command line.
-
-    Exit 0; 1 after an error of llmguide (one line); 2 after wrong usage; 130 after Ctrl-C and 143 after SIGTERM.
-    """
-    from llmguide.console import Interrupted, err, notes, stop_like_ctrl_c
-
-    stop_like_ctrl_c()
-    try:
-        with notes():
-            app()
-    except LlmguideError as error:
-        err.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
-        sys.exit(1)
-    except Interrupted as stopped:
-        err.print(str(stopped), style="yellow", markup=False, highlight=False, soft_wrap=True)
-        sys.exit(stopped.code)
-
-
-if __name__ == "__main__":
-    main()

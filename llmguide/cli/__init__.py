@@ -1,0 +1,40 @@
+"""The command line: ``llmguide COMMAND --help``.
+
+| module | what it holds |
+|---|---|
+| app | the Typer application; its commands are registered by importing the modules below |
+| options | options that several commands share |
+| reading | what they name, read: bars, tables of guidance, lists |
+| data, guidance, agents, pages | the commands |
+
+Libraries are loaded by the command that needs them, so that ``--help`` is instant.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from llmguide.cli import agents, data, guidance, pages  # noqa: F401  # importing them registers the commands
+from llmguide.cli.app import app
+from llmguide.errors import LlmguideError
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Run the command line.
+
+    Exit 0; 1 after an error of llmguide (one line); 2 after wrong usage; 130 after Ctrl-C and 143 after SIGTERM.
+    """
+    from llmguide.console import Interrupted, err, notes, stop_like_ctrl_c
+
+    stop_like_ctrl_c()
+    try:
+        with notes():
+            app()
+    except LlmguideError as error:
+        err.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        sys.exit(1)
+    except Interrupted as stopped:
+        err.print(str(stopped), style="yellow", markup=False, highlight=False, soft_wrap=True)
+        sys.exit(stopped.code)

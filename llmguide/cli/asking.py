@@ -1,0 +1,184 @@
+"""What the commands that ask a language model have in common: its settings, the walk through a study, the bill."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from llmguide.errors import GuidanceError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from llmguide.guidance.advice import Advice
+    from llmguide.guidance.strategist import Subject
+    from llmguide.guidance.study import Study
+    from llmguide.llm.access import Access
+    from llmguide.llm.asking import Plan
+
+__all__ = ["Asking", "print_costs", "print_plan", "subject_of"]
+
+
+class Asking(NamedTuple):
+    """The options of a command that asks, as they were given."""
+
+    model: str
+    cache: Path
+    base_url: str | None
+    settings: Path | None
+    budget: float | None
+    prices: Path | None
+    in_flight: int
+    strict: bool
+    replay: bool
+
+    def access(self) -> Access:
+        """Return them as settings of the library."""
+        from llmguide.guidance.settings import read_settings
+        from llmguide.llm.access import Access
+
+        read = read_settings(self.settings)
+        return Access(
+            model=self.model,
+            cache=self.cache,
+            replay=self.replay,
+            base_url=self.base_url,
+            sampling=read.sampling,
+            budget=self.budget,
+            prices=self.prices,
+            in_flight=self.in_flight,
+            strict=self.strict,
+            timeout=read.timeout,
+            max_retries=read.max_retries,
+        )
+
+    def study(self, subjects: Sequence[Subject], prompts: Sequence[str], *, every: int | None = None) -> Study:
+        """Return the study of these instruments and prompts."""
+        from dataclasses import replace
+
+        from llmguide.guidance.settings import read_settings
+        from llmguide.guidance.study import Study
+
+        brief = read_settings(self.settings).brief
+        if every is not None:
+            brief = replace(brief, every=every)
+        return Study(tuple(subjects), tuple(prompts), brief)
+
+    def plan(self, study: Study) -> Plan:
+        """Return what the study still needs."""
+        from llmguide.guidance.planning import plan_study
+
+        return plan_study(study, self.access())
+
+    def ask(self, study: Study, *, quiet: bool) -> tuple[tuple[Advice, ...], pd.DataFrame]:
+        """Return the advice of the whole study, and what it has cost; Ctrl-C says what is kept."""
+        from llmguide.cli.study_bar import StudyBar
+        from llmguide.console import Interrupted, Terminated, err
+        from llmguide.guidance.language_model import study_name
+        from llmguide.guidance.study import run_study
+
+        access = self.access()
+        symbols = [subject.symbol for subject in study.subjects]
+        asker = access.asker(study=study_name(access, symbols, study.prompts, study.brief))
+        with StudyBar(study.advice_count, lambda: asker.spending, shown=not quiet) as bar:
+            try:
+                advice = run_study(
+                    study,
+                    asker,
+                    on_advice=lambda one: bar.advance(),
+                    on_ready=lambda can: (
+                        err.print(can.describe(), style="yellow", markup=False, highlight=False) if can.note else None
+                    ),
+                    on_stopping=lambda: err.print(
+                        "stopping: waiting for the answers under way, so that nothing is paid for twice; "
+                        "press Ctrl-C again to drop them",
+                        highlight=False,
+                    ),
+                )
+            except KeyboardInterrupt as stop:
+                raise Interrupted(
+                    f"interrupted; {self.cache} keeps all answers so far; run the same command again to go on from "
+                    "there",
+                    128 + (signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT),
+                ) from None
+        return advice, asker.ledger.summary(asker.prices, asker.study)
+
+
+def subject_of(
+    symbol: str, bars: pd.DataFrame, tables: Path | None, names: Path | None, since: date | None = None
+) -> Subject:
+    """Return an instrument with its tables and names, read from the folder of tables unless named."""
+    from llmguide.guidance.anonymise import Names
+    from llmguide.guidance.strategist import Subject
+    from llmguide.sources.tables import Tables
+
+    if names is None and tables is not None:
+        found = [
+            path for path in (tables / symbol / f"names{suffix}" for suffix in (".csv", ".toml")) if path.is_file()
+        ]
+        if len(found) > 1:
+            raise GuidanceError(f"expected one table of names, got {found[0]} and {found[1]}; keep one")
+        names = found[0] if found else None
+    return Subject(
+        symbol,
+        bars,
+        Tables() if tables is None else Tables.read(tables, symbol),
+        None if names is None else Names.read(names),
+        since,
+    )
+
+
+def print_plan(plan: Plan, *, as_json: bool) -> None:
+    """Print what a study still needs."""
+    from llmguide.console import print_json, print_table
+
+    if as_json:
+        print_json(plan._asdict())
+        return
+    rows = [
+        ["calls", f"{plan.calls:,}"],
+        ["answers that the cache has", f"{plan.kept:,}"],
+        ["prompt tokens, about", f"{plan.prompt_tokens:,}"],
+        ["completion tokens, about", f"{plan.completion_tokens:,}"],
+        ["dollars, about", _dollars(plan.dollars)],
+        ["dollars, at most", _dollars(plan.most_dollars)],
+    ]
+    print_table("Still to be asked; nothing was sent", ["needed", "amount"], rows)
+
+
+def print_costs(costs: pd.DataFrame) -> None:
+    """Print what a study has cost, by instrument and prompt (Table VIII of arXiv 2508.02366v3)."""
+    from llmguide.console import print_table, records
+
+    if costs.empty:
+        return
+    rows = [
+        [
+            _asked_for(row["instrument"], row["prompt"]),
+            str(row["calls"]),
+            str(row["failed"]),
+            str(row["unusable"]),
+            _count(row["prompt_tokens"]),
+            _count(row["completion_tokens"]),
+            f"{row['seconds']:.0f} s",
+            _dollars(row["dollars"]),
+        ]
+        for row in records(costs)
+    ]
+    columns = ["asked", "calls", "failed", "unusable", "tokens in", "out", "time", "$"]
+    print_table("What the answers have cost, all runs of this study together", columns, rows)
+
+
+def _asked_for(instrument: str, prompt: str) -> str:
+    return f"{instrument} {prompt or 'news'}" if instrument else "probe"
+
+
+def _count(value: Any) -> str:
+    return "unknown" if value is None or value != value or str(value) == "<NA>" else f"{int(value):,}"
+
+
+def _dollars(value: float | None) -> str:
+    return "unknown" if value is None or value != value else f"{value:,.4f}"

@@ -1,0 +1,171 @@
+"""Commands that fetch data, and that look after what was paid for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from llmguide.cli.app import app
+from llmguide.cli.options import CacheFile, Json, PricesFile
+from llmguide.cli.reading import day, split_names
+from llmguide.errors import DataError, did_you_mean
+
+if TYPE_CHECKING:
+    from llmguide.llm.cache import Cache
+
+
+@app.command()
+def bars(
+    ticker: Annotated[str, typer.Argument(help="Yahoo's symbol, such as AAPL.")],
+    start: Annotated[str | None, typer.Option(help="First day, as in 2012-01-01.")] = None,
+    end: Annotated[str | None, typer.Option(help="Last day, inclusive.")] = None,
+    out: Annotated[Path | None, typer.Option(help="File to write; TICKER.parquet by default.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Download daily bars from Yahoo Finance.
+
+    They are stored as Parquet. Needs the network, and yfinance: pip install 'llmguide[data]'.
+    """
+    from llmguide.console import out as screen
+    from llmguide.console import print_json
+    from llmguide.sources.yahoo import download, save_bars
+
+    frame = download(ticker, start=start, end=end)
+    path = save_bars(frame, out or Path(f"{ticker}.parquet"))
+    summary = {"path": str(path), "bars": len(frame), "first": day(frame, 0), "last": day(frame, -1)}
+    if as_json:
+        print_json(summary)
+    else:
+        screen.print(f"{len(frame)} bars from {summary['first']} to {summary['last']} in {path}", highlight=False)
+
+
+TABLES = ("market", "macro", "fundamentals", "news")
+SHARED = ("market", "macro")
+
+
+@app.command()
+def tables(
+    symbol: Annotated[str, typer.Argument(help="The instrument, such as AAPL.")],
+    start: Annotated[str, typer.Option(help="First day, as in 2012-01-01.")],
+    end: Annotated[str, typer.Option(help="Last day, inclusive.")],
+    only: Annotated[str, typer.Option(help="Which tables, separated by commas.")] = ",".join(TABLES),
+    out: Annotated[Path, typer.Option(help="Folder to write: market and macro in it, the rest in SYMBOL.")] = Path(
+        "tables"
+    ),
+    as_json: Json = False,
+) -> None:
+    """Download external tables for prompts.
+
+    market: closes of S&P 500, NASDAQ 100 and VIX from Yahoo Finance. macro: first releases from FRED (FRED_API_KEY).
+    fundamentals: filings from SEC EDGAR (SEC_CONTACT, an e-mail address). news: headlines from Alpaca
+    (APCA_API_KEY_ID, APCA_API_SECRET_KEY). Each row carries the time at which it became public. Needs the network, and
+    pip install 'llmguide[data]'.
+    """
+    from collections.abc import Callable
+
+    import pandas as pd
+
+    from llmguide.console import print_json
+    from llmguide.files import write_parquet
+    from llmguide.sources.alpaca import download_news
+    from llmguide.sources.edgar import download_fundamentals
+    from llmguide.sources.fred import download_macro
+    from llmguide.sources.indices import download_market
+
+    wanted = split_names(only) or []
+    for kind in wanted:
+        if kind not in TABLES:
+            raise DataError(f"expected tables of {', '.join(TABLES)}, got {kind!r}{did_you_mean(kind, TABLES)}")
+    # Growth over a year needs the periods of the year before.
+    earlier = pd.Timestamp(start) - pd.DateOffset(months=15)
+    download: dict[str, Callable[[], pd.DataFrame]] = {
+        "market": lambda: download_market(start=start, end=end),
+        "macro": lambda: download_macro(start=earlier, end=end),
+        "fundamentals": lambda: download_fundamentals(symbol),
+        "news": lambda: download_news(symbol, start=start, end=end),
+    }
+    written = []
+    for kind in wanted:
+        frame = download[kind]()
+        path = write_parquet(frame, (out if kind in SHARED else out / symbol) / f"{kind}.parquet")
+        written.append({"table": kind, "rows": len(frame), "path": str(path)})
+        if not as_json:
+            typer.echo(f"{kind}: {len(frame)} rows in {path}")
+    if as_json:
+        print_json(written)
+
+
+cache = typer.Typer(help="Look after the answers that were paid for.", no_args_is_help=True)
+app.add_typer(cache, name="cache")
+
+
+@cache.command()
+def export(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="JSON lines to write.")],
+    study: Annotated[
+        str | None, typer.Option(help="Only what this study rests on; see `llmguide cache costs`.")
+    ] = None,
+    cache: CacheFile = Path("llm.sqlite"),
+    as_json: Json = False,
+) -> None:
+    """Write all requests and answers as JSON lines, to share.
+
+    Whoever imports them replays the study offline and for nothing. They hold no key; they do hold the prompts.
+    """
+    from llmguide.console import print_json
+
+    count = _existing(cache).export_jsonl(file, study)
+    if as_json:
+        print_json({"path": str(file), "answers": count})
+    else:
+        typer.echo(f"{count} answers in {file}")
+
+
+@cache.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="JSON lines, as `llmguide cache export` writes them.")],
+    cache: CacheFile = Path("llm.sqlite"),
+    as_json: Json = False,
+) -> None:
+    """Add requests and answers that were exported elsewhere; all of them, or none."""
+    from llmguide.console import print_json
+    from llmguide.llm.cache import Cache
+
+    found = Cache(cache).import_jsonl(file)
+    if as_json:
+        print_json({"cache": str(cache), **found._asdict()})
+    else:
+        typer.echo(f"{found.added} answers added to {cache}, {found.present} were there")
+
+
+@cache.command()
+def costs(
+    cache: CacheFile = Path("llm.sqlite"),
+    prices: PricesFile = None,
+    as_json: Json = False,
+) -> None:
+    """Print what each study in the cache has cost, by instrument and prompt."""
+    from llmguide.cli.asking import print_costs
+    from llmguide.console import print_json, records
+    from llmguide.llm.ledger import Ledger
+    from llmguide.llm.prices import Prices
+
+    ledger, table = Ledger(_existing(cache)), Prices.read(prices)
+    studies = sorted(set(ledger.frame()["study"]))
+    found = {study: ledger.summary(table, study) for study in studies}
+    if as_json:
+        print_json({study: records(frame) for study, frame in found.items()})
+        return
+    for study, frame in found.items():
+        typer.echo(f"\nstudy {study or '(without a name)'}")
+        print_costs(frame)
+
+
+def _existing(path: Path) -> Cache:
+    from llmguide.llm.cache import Cache
+
+    if not path.is_file():
+        raise DataError(f"there is no cache {path}; name it with --cache")
+    return Cache(path)

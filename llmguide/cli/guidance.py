@@ -1,0 +1,341 @@
+"""Commands that make guidance, show how it is asked for, and compare prompts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from llmguide.cli.app import app
+from llmguide.cli.options import (
+    PROVIDERS,
+    BaseUrl,
+    Budget,
+    CacheFile,
+    Cash,
+    Cost,
+    DataFolder,
+    InFlight,
+    Json,
+    Model,
+    NamesFile,
+    Out,
+    PlanOnly,
+    PricesFile,
+    Replay,
+    SettingsFile,
+    Split,
+    Strict,
+    Symbols,
+    TablesFolder,
+)
+from llmguide.cli.reading import read_history, split_names
+from llmguide.errors import GuidanceError
+
+if TYPE_CHECKING:
+    from llmguide.guidance import Guidance
+
+MODELS = ("llm", "replay")
+
+
+@app.command()
+def guide(
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[BARS...]", help="Files of bars, oldest first: training, then test."),
+    ] = None,
+    provider: Annotated[str, typer.Option(help=f"{PROVIDERS}, or file.")] = "rules",
+    every: Annotated[int | None, typer.Option(help="Trading days between two rows; 20 by default.")] = None,
+    accuracy: Annotated[float | None, typer.Option(help="oracle: share of right directions.")] = None,
+    confidence: Annotated[str | None, typer.Option(help="oracle: constant or varying; constant: 1, 2 or 3.")] = None,
+    direction: Annotated[int | None, typer.Option(help="constant: 1 long, 0 short.")] = None,
+    source: Annotated[Path | None, typer.Option(help="file, shuffled, inverted: the table to start from.")] = None,
+    seed: Annotated[int | None, typer.Option(help="oracle, shuffled: seed of the random choices.")] = None,
+    prompt: Annotated[
+        str, typer.Option(help="llm, replay: P0 to P4, or a template file; with --data several, separated by commas.")
+    ] = "P4",
+    symbol: Annotated[
+        str | None, typer.Option(help="llm, replay: the instrument; by default the file's name up to the first _.")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="llm, replay: folder of bars, for several instruments instead of BARS.")
+    ] = None,
+    symbols: Symbols = None,
+    split: Split = "2018-01-01",
+    tables: TablesFolder = None,
+    names: NamesFile = None,
+    model: Model = "gpt-4o-mini",
+    cache: CacheFile = Path("llm.sqlite"),
+    base_url: BaseUrl = None,
+    settings: SettingsFile = None,
+    budget: Budget = None,
+    prices: PricesFile = None,
+    in_flight: InFlight = 8,
+    strict: Strict = False,
+    plan: PlanOnly = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Table to write, .parquet or .csv; with --data a folder for SYMBOL.parquet, or PROMPT/SYMBOL."
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Make guidance tables for bars.
+
+    Several files count as one history, so that the first test months can look back into the training bars. With a
+    language model (llm) every answer is kept in the cache: the same command costs nothing the second time, and goes on
+    where it was interrupted.
+    """
+    from llmguide.cli.asking import Asking, print_plan
+
+    if (not files) == (data is None):
+        raise GuidanceError("give either files of BARS, or --data FOLDER")
+    if provider not in MODELS:
+        if data is not None or plan:
+            raise GuidanceError("--data and --plan are for --provider llm or replay; give files of BARS")
+        options: dict[str, Any] = {
+            "every": every,
+            "accuracy": accuracy,
+            "confidence": int(confidence) if confidence and confidence.isdigit() else confidence,
+            "direction": direction,
+            "source": source,
+            "seed": seed,
+        }
+        _guide_without_model(list(files or []), provider, options, out or Path("guidance.parquet"), as_json)
+        return
+    ignored = {"accuracy": accuracy, "confidence": confidence, "direction": direction, "source": source, "seed": seed}
+    for option, value in ignored.items():
+        if value is not None:
+            raise GuidanceError(f"--{option} is not for --provider {provider}; its settings are in --settings FILE")
+    asking = Asking(model, cache, base_url, settings, budget, prices, in_flight, strict, replay=provider == "replay")
+    prompts = split_names(prompt) or []
+    subjects = _subjects(list(files or []), symbol, data, symbols, split, tables, names)
+    if data is None and len(prompts) > 1:
+        raise GuidanceError("several prompts give several tables; use --data FOLDER --out FOLDER, or llmguide prompts")
+    study = asking.study(subjects, prompts, every=every)
+    if plan:
+        print_plan(asking.plan(study), as_json=as_json)
+        return
+    advice, costs = asking.ask(study, quiet=as_json)
+    _write_guidance(study, advice, costs, provider, out, data is not None, as_json)
+
+
+@app.command()
+def prompt(
+    files: Annotated[
+        list[Path], typer.Argument(metavar="BARS...", help="Files of bars, oldest first: training, then test.")
+    ],
+    date: Annotated[str, typer.Option(help="Day of the decision, as in 2018-02-14, or the first decision after it.")],
+    prompt: Annotated[str, typer.Option(help="P0 to P4, or a template file.")] = "P4",
+    role: Annotated[str, typer.Option(help="strategist or analyst.")] = "strategist",
+    symbol: Annotated[
+        str | None, typer.Option(help="The instrument; by default the file's name up to the first _.")
+    ] = None,
+    tables: TablesFolder = None,
+    names: NamesFile = None,
+    model: Model = "gpt-4o-mini",
+    cache: CacheFile = Path("llm.sqlite"),
+    base_url: BaseUrl = None,
+    settings: SettingsFile = None,
+    as_json: Json = False,
+) -> None:
+    """Show exactly what would be sent to the language model for one month; nothing is sent.
+
+    Earlier decisions and the Analyst's factors are taken from the cache; what it does not hold is said, and left out.
+    """
+    from llmguide.cli.asking import Asking
+    from llmguide.console import err, print_json
+    from llmguide.console import out as screen
+    from llmguide.guidance.preview import preview
+
+    asking = Asking(model, cache, base_url, settings, None, None, 8, False, replay=True)
+    (subject,) = _subjects(files, symbol, None, None, "", tables, names)
+    shown = preview(asking.study([subject], [prompt]), asking.access(), day=date, role=role)
+    if as_json:
+        print_json({"issued_at": shown.issued_at, "missing": shown.missing, "requests": shown.requests})
+        return
+    for line in shown.missing:
+        err.print(f"note: {line}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+    for request in shown.requests:
+        for message in request["messages"]:
+            screen.print(f"----- {message['role']} -----", style="bold", markup=False, highlight=False)
+            screen.print(message["content"], markup=False, highlight=False, soft_wrap=True)
+            screen.print()
+
+
+@app.command()
+def prompts(
+    data: DataFolder,
+    symbols: Symbols = None,
+    versions: Annotated[
+        str, typer.Option("--prompts", help="Prompts, separated by commas: P0 to P4, or template files.")
+    ] = "P0,P1,P2,P3,P4",
+    split: Split = "2018-01-01",
+    all_months: Annotated[
+        bool, typer.Option("--all-months", help="Ask about the training months too, not only those the test bars see.")
+    ] = False,
+    tables: TablesFolder = None,
+    model: Model = "gpt-4o-mini",
+    cache: CacheFile = Path("llm.sqlite"),
+    base_url: BaseUrl = None,
+    settings: SettingsFile = None,
+    budget: Budget = None,
+    prices: PricesFile = None,
+    in_flight: InFlight = 8,
+    strict: Strict = False,
+    replay: Replay = False,
+    plan: PlanOnly = False,
+    cash: Cash = 100_000.0,
+    cost: Cost = 0.001,
+    out: Out = Path("runs/prompts"),
+    as_json: Json = False,
+) -> None:
+    """Compare prompts: Experiment 1.
+
+    Asks for the guidance of every month that the test bars see, for each instrument and prompt, follows it, and writes
+    tables, tests, costs and a page on which each month's prompt, factors, reasons and outcome can be read side by side.
+    """
+    from llmguide.cli.asking import Asking, print_costs, print_plan, subject_of
+    from llmguide.console import print_json, print_prompts, records
+    from llmguide.experiments.markets import find_markets
+    from llmguide.experiments.prompts import judge_prompts
+
+    asking = Asking(model, cache, base_url, settings, budget, prices, in_flight, strict, replay)
+    markets = find_markets(data, split_names(symbols), split=split)
+    subjects = [
+        subject_of(market.symbol, market.bars, tables, None, None if all_months else market.test.index[0])
+        for market in markets
+    ]
+    study = asking.study(subjects, split_names(versions) or [])
+    if plan:
+        print_plan(asking.plan(study), as_json=as_json)
+        return
+    advice, costs = asking.ask(study, quiet=as_json)
+    judged = judge_prompts(advice, markets, cash=cash, cost=cost)
+    page = judged.write(out)
+    _write_costs(costs, out)
+    if as_json:
+        print_json(
+            {"page": str(page), "table": records(judged.table), "tests": records(judged.tests), "costs": records(costs)}
+        )
+        return
+    print_prompts(judged)
+    print_costs(costs)
+    typer.echo(f"page: {page}")
+
+
+def _subjects(
+    files: list[Path],
+    symbol: str | None,
+    data: Path | None,
+    symbols: str | None,
+    split: str,
+    tables: Path | None,
+    names: Path | None,
+) -> list[Any]:
+    """Return the instruments that the options name: one of files, or those of a folder."""
+    from llmguide.cli.asking import subject_of
+    from llmguide.experiments.markets import find_markets
+
+    if data is None:
+        name = symbol or files[0].stem.split("_")[0]
+        return [subject_of(name, read_history(files), tables, names)]
+    if symbol is not None or names is not None:
+        raise GuidanceError(
+            "--symbol and --names are for files of BARS; with --data use --symbols and TABLES/SYMBOL/names.csv"
+        )
+    markets = find_markets(data, split_names(symbols), split=split)
+    return [subject_of(market.symbol, market.bars, tables, None) for market in markets]
+
+
+def _guide_without_model(files: list[Path], provider: str, options: dict[str, Any], out: Path, as_json: bool) -> None:
+    from llmguide.guidance import guide as make
+
+    table = make(read_history(files), provider, **options)
+    table.save(out)
+    _show_table(table, provider, out, as_json, {})
+
+
+def _write_guidance(
+    study: Any, advice: Any, costs: Any, provider: str, out: Path | None, folder: bool, as_json: bool
+) -> None:
+    """Write the tables of a study, and show what there is to see."""
+    from llmguide.cli.asking import print_costs
+    from llmguide.console import print_json, print_table, records
+    from llmguide.guidance.study import guidance_of
+    from llmguide.llm.templates import prompt_version
+
+    versions = [prompt_version(prompt) for prompt in study.prompts]
+    if not folder:
+        path = out or Path("guidance.parquet")
+        (subject,) = study.subjects
+        table = guidance_of(advice, symbol=subject.symbol, prompt=versions[0])
+        table.save(path)
+        _show_table(table, provider, path, as_json, {"costs": records(costs)})
+        if not as_json:
+            print_costs(costs)
+        return
+    root = out or Path("guidance")
+    written = []
+    for version in versions:
+        for subject in study.subjects:
+            table = guidance_of(advice, symbol=subject.symbol, prompt=version)
+            path = (root / version if len(versions) > 1 else root) / f"{subject.symbol}.parquet"
+            table.save(path)
+            written.append((subject.symbol, version, path, table))
+    _write_costs(costs, root)
+    if as_json:
+        tables = [
+            {"symbol": symbol, "prompt": version, "path": str(path), "rows": len(table)}
+            for symbol, version, path, table in written
+        ]
+        print_json({"tables": tables, "costs": records(costs)})
+        return
+    rows = [
+        [
+            f"{symbol} {version}",
+            str(len(table)),
+            str(sum(row.direction == 1 for row in table.rows)),
+            str(sum(row.direction == 0 for row in table.rows)),
+            str(sum(row.direction is None for row in table.rows)),
+            str(path),
+        ]
+        for symbol, version, path, table in written
+    ]
+    print_table(f"Guidance by {provider}", ["table", "rows", "long", "short", "abstains", "file"], rows)
+    print_costs(costs)
+
+
+def _write_costs(costs: Any, folder: Path) -> None:
+    from llmguide.files import write_csv
+
+    write_csv(costs, folder / "llm_costs.csv")
+
+
+def _show_table(table: Guidance, provider: str, path: Path, as_json: bool, more: dict[str, Any]) -> None:
+    from llmguide.console import out as screen
+    from llmguide.console import print_json, print_table, records
+
+    if as_json:
+        summary = {"path": str(path), "rows": len(table), "uses_future": table.uses_future}
+        print_json(summary | {"guidance": records(table.frame)} | more)
+        return
+    rows = [
+        [
+            f"{row.issued_at:%Y-%m-%d}",
+            "abstains" if row.direction is None else "LONG" if row.direction else "SHORT",
+            str(row.confidence or "-"),
+            f"{row.tau:+.2f}",
+            row.explanation,
+        ]
+        for row in table.rows[-6:]
+    ]
+    print_table(f"Guidance by {provider}, the last rows", ["issued", "direction", "confidence", "tau", "why"], rows)
+    screen.print(f"{len(table)} rows in {path}", highlight=False)
+    abstained = sum(row.direction is None for row in table.rows)
+    if abstained:
+        screen.print(f"{abstained} of {len(table)} rows abstain: no usable answer came (tau 0)", style="yellow")
+    if table.uses_future:
+        screen.print("This guidance was made with knowledge of later bars: a control, not a result.", style="bold red")

@@ -1,0 +1,60 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output instead of tables.")]
+Seeds = Annotated[str, typer.Option(help="How many runs (0, 1, ...), or which seeds, as in 0,3,7.")]
+Episodes = Annotated[int, typer.Option(min=1, help="Walks through the training bars per run.")]
+Out = Annotated[Path, typer.Option(help="Run folder; an interrupted run goes on from what is there.")]
+Resume = Annotated[
+    bool,
+    typer.Option("--resume/--no-resume", help="Go on from what the run folder holds, or remove it and begin anew."),
+]
+Device = Annotated[str, typer.Option(help="cpu, cuda or auto.")]
+Ray = Annotated[str | None, typer.Option("--ray", help="Train on a Ray cluster: its HOST:PORT, or auto.")]
+Cash = Annotated[float, typer.Option(help="Capital at the beginning.")]
+Cost = Annotated[float, typer.Option(help="Fraction of each traded value; 0.001 is 0.1 %.")]
+GuidanceFile = Annotated[
+    Path | None, typer.Option("--guidance", help="Guidance table (.parquet or .csv), as `llmguide guide` writes it.")
+]
+PROVIDERS = "rules, llm, replay, oracle, shuffled, inverted or constant"
+STRATEGIES = ("LLMGuidedDQN", "DQN", "LLMOnly", "BuyAndHold", "SellAndHold", "TrendFollowing", "MeanReversion")
+
+# How a language model is asked.
+Model = Annotated[str, typer.Option(help="Language model, as its endpoint names it.")]
+CacheFile = Annotated[
+    Path, typer.Option("--cache", help="SQLite file of all answers; nothing in it is paid for twice.")
+]
+BaseUrl = Annotated[
+    str | None, typer.Option("--base-url", help="OpenAI-compatible endpoint; OPENAI_BASE_URL, or OpenAI, by default.")
+]
+TablesFolder = Annotated[
+    Path | None, typer.Option("--tables", help="Folder of external tables, as `llmguide tables` writes it.")
+]
+NamesFile = Annotated[
+    Path | None,
+    typer.Option("--names", help="What the model must not see (.csv or .toml); TABLES/SYMBOL/names.csv by default."),
+]
+SettingsFile = Annotated[
+    Path | None, typer.Option("--settings", help="TOML file: sampling, memory, objective, risk profile, schedule.")
+]
+Budget = Annotated[
+    float | None, typer.Option(min=0.0, help="Dollars that this study may cost at most, all its runs together.")
+]
+PricesFile = Annotated[Path | None, typer.Option("--prices", help="TOML file with prices of models.")]
+InFlight = Annotated[int, typer.Option(min=1, help="Questions asked at once.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Stop at an answer that cannot be used, instead of abstaining.")]
+PlanOnly = Annotated[
+    bool, typer.Option("--plan", help="Print the calls, tokens and dollars that are still needed, and ask nothing.")
+]
+Replay = Annotated[bool, typer.Option("--replay", help="Answer from the cache only; nothing is sent.")]
+DataFolder = Annotated[
+    Path, typer.Option("--data", help="Folder of bars: SYMBOL.csv, or SYMBOL_FIRST_LAST.csv twice (training, test).")
+]
+Symbols = Annotated[str | None, typer.Option(help="Instruments, separated by commas; all by default.")]
+Split = Annotated[str, typer.Option(help="First test day of instruments that have one file.")]

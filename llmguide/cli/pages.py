@@ -1,0 +1,51 @@
+"""Commands that write pages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from llmguide.cli.app import app
+from llmguide.cli.options import (
+    Json,
+)
+from llmguide.errors import DataError
+
+if TYPE_CHECKING:
+    pass
+
+
+@app.command()
+def tearsheet(
+    source: Annotated[Path, typer.Argument(help="Run folder of a comparison, or a CSV or Parquet file.")],
+    arm: Annotated[str | None, typer.Option(help="Run folder: which arm.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Run folder: which seed; the first by default.")] = None,
+    returns: Annotated[str | None, typer.Option(help="File: the column of returns per bar, as fractions.")] = None,
+    value: Annotated[str | None, typer.Option(help="File: the column of portfolio values, instead of returns.")] = None,
+    title: Annotated[str, typer.Option(help="Title of the page.")] = "",
+    out: Annotated[Path, typer.Option(help="Page to write.")] = Path("tearsheet.html"),
+    as_json: Json = False,
+) -> None:
+    """Write a quantstats tearsheet."""
+    from llmguide.console import number, print_json
+    from llmguide.experiments.returns import read_returns, run_returns
+    from llmguide.metrics import max_drawdown, sharpe_ratio
+    from llmguide.report.tearsheet import tearsheet as write
+
+    benchmark = None
+    if source.is_dir():
+        if arm is None:
+            raise DataError(f"{source} holds several arms; choose one with --arm")
+        series, benchmark = run_returns(source, arm, seed)
+    else:
+        if (returns is None) == (value is None):
+            raise DataError("say what the file holds: --returns COLUMN (fractions per bar) or --value COLUMN (money)")
+        series = read_returns(source, returns=returns, value=value)
+    path = write(series, out, benchmark=benchmark, title=title or arm or source.stem)
+    sharpe, drawdown = sharpe_ratio(series), max_drawdown((1.0 + series).cumprod())
+    if as_json:
+        print_json({"path": str(path), "sharpe": sharpe, "max_drawdown": drawdown})
+    else:
+        typer.echo(f"{path}: Sharpe ratio {number(sharpe)}, max drawdown {number(drawdown)}")

@@ -1,0 +1,55 @@
+"""The progress bar of a study: advice given, money spent, time left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from llmguide.llm.ledger import Spending
+
+__all__ = ["StudyBar"]
+
+
+class StudyBar:
+    """Shows a study on standard error; silent where that is no terminal, or where it is not wanted."""
+
+    def __init__(self, total: int, spending: Callable[[], Spending], *, shown: bool) -> None:
+        console = Console(stderr=True)
+        self._spending = spending
+        self._progress = Progress(
+            TextColumn("months"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[spent]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not (shown and console.is_terminal),
+        )
+        self._task = self._progress.add_task("", total=total, spent="")
+
+    def __enter__(self) -> StudyBar:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def advance(self) -> None:
+        """Count one more piece of advice, and say what all of them have cost, and will at this rate."""
+        if self._progress.disable:
+            return
+        spent = self._spending()
+        task = self._progress.tasks[0]
+        done = task.completed + 1
+        if spent.dollars is None:
+            money = f"{spent.calls} calls, $ unknown"
+        else:
+            money = f"{spent.dollars:.4f} $ of about {spent.dollars / done * (task.total or done):.4f}"
+        self._progress.update(self._task, advance=1, spent=money)
