@@ -37,7 +37,7 @@ def advice(symbol: str, prompt: str, issued_at, **changes) -> Advice:
     usual = {
         "messages": (SYSTEM, Message("user", f"{symbol} {prompt} {issued_at:%Y-%m-%d}: closes 1 2 3")),
         "factors": (Factor(text="Orders rose.", sentiment=1, impact=2),) if prompt == "P4" else (),
-        "news_failure": "",
+        "news_note": "41 headlines, 2 flagged, 17 names replaced" if prompt == "P4" else "",
         "reply": reply,
         "failure": "",
         "entropy": 0.25,

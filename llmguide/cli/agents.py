@@ -22,7 +22,7 @@ from llmguide.cli.options import (
     Resume,
     Seeds,
 )
-from llmguide.cli.reading import day, find_guidance, parse_seeds, read_history, split_names
+from llmguide.cli.reading import day, find_guidance, parse_seeds, read_history, refuse_models, split_names
 from llmguide.errors import DataError, GuidanceError, LlmguideError
 
 if TYPE_CHECKING:
@@ -263,6 +263,7 @@ def replicate(
 
     if guidance is not None and provider is not None:
         raise GuidanceError("give either --guidance FOLDER or --provider NAME, not both")
+    refuse_models(provider)
     with resumable(out):
         replication = run(
             data,

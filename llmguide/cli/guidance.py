@@ -45,7 +45,7 @@ def guide(
         list[Path] | None,
         typer.Argument(metavar="[BARS...]", help="Files of bars, oldest first: training, then test."),
     ] = None,
-    provider: Annotated[str, typer.Option(help=f"{PROVIDERS}, or file.")] = "rules",
+    provider: Annotated[str, typer.Option(help=f"llm, replay (its answers so far), {PROVIDERS}, or file.")] = "rules",
     every: Annotated[int | None, typer.Option(help="Trading days between two rows; 20 by default.")] = None,
     accuracy: Annotated[float | None, typer.Option(help="oracle: share of right directions.")] = None,
     confidence: Annotated[str | None, typer.Option(help="oracle: constant or varying; constant: 1, 2 or 3.")] = None,

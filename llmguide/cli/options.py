@@ -22,7 +22,7 @@ Cost = Annotated[float, typer.Option(help="Fraction of each traded value; 0.001 
 GuidanceFile = Annotated[
     Path | None, typer.Option("--guidance", help="Guidance table (.parquet or .csv), as `llmguide guide` writes it.")
 ]
-PROVIDERS = "rules, llm, replay, oracle, shuffled, inverted or constant"
+PROVIDERS = "rules, oracle, shuffled, inverted or constant"
 STRATEGIES = ("LLMGuidedDQN", "DQN", "LLMOnly", "BuyAndHold", "SellAndHold", "TrendFollowing", "MeanReversion")
 
 # How a language model is asked.

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from llmguide.guidance import Guidance
 
-__all__ = ["day", "find_guidance", "parse_seeds", "read_history", "split_names"]
+__all__ = ["day", "find_guidance", "parse_seeds", "read_history", "refuse_models", "split_names"]
 
 
 def parse_seeds(text: str) -> int | list[int]:
@@ -50,7 +50,17 @@ def find_guidance(bars: pd.DataFrame, file: Path | None, provider: str | None) -
 
     if file is not None and provider is not None:
         raise GuidanceError("give either --guidance FILE or --provider NAME, not both")
+    refuse_models(provider)
     return make(bars, "file", source=file) if file is not None else make(bars, provider or "rules")
+
+
+def refuse_models(provider: str | None) -> None:
+    """Raise GuidanceError for a language model where its settings cannot be given."""
+    if provider in ("llm", "replay"):
+        raise GuidanceError(
+            f"ask a language model first, with `llmguide guide --provider {provider}`, which takes its settings; then "
+            "give what it wrote with --guidance"
+        )
 
 
 def day(frame: pd.DataFrame, row: int) -> str:

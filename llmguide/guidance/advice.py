@@ -89,7 +89,7 @@ class Advice:
     issued_at: datetime
     messages: tuple[Message, ...]  # as they were sent, a repeated question included
     factors: tuple[Factor, ...]  # of the Analyst; none without news
-    news_failure: str  # why the Analyst gave no factors although there was news; "" otherwise
+    news_note: str  # what became of the headlines, such as "41 headlines, 2 flagged, 17 names replaced"; "" without
     reply: StrategistReply | None  # None: an abstention
     failure: str  # why it abstained; "" where it did not
     entropy: float | None  # of the whole reply, eq. 4 over ln(k+1)

@@ -90,6 +90,13 @@ class NewsBrief:
         )
         return ", ".join(note for note in notes if note)
 
+    @property
+    def outcome(self) -> str:
+        """The note, and what came of the questions; "" where there was no news."""
+        unusable = f"{_counted(self.unusable, 'factor')} not used" if self.unusable else ""
+        failed = f"no factors: {self.failure}" if self.failure else ""
+        return "; ".join(part for part in (self.note, unusable, failed) if part) if self.headlines else ""
+
 
 async def condense(
     headlines: Iterable[Headline],

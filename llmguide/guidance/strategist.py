@@ -185,7 +185,7 @@ async def advise(
         issued_at=month.issued_at.to_pydatetime(),
         messages=asked.requests[-1].messages,
         factors=tuple(factors),
-        news_failure="" if news is None else news.failure,
+        news_note="" if news is None else news.outcome,
         reply=asked.value,
         failure="" if asked.failure is None else str(asked.failure),
         entropy=whole.entropy,

@@ -19,7 +19,7 @@ import pandas as pd
 from llmguide._version import __version__
 from llmguide.errors import DataError
 from llmguide.files import write_text
-from llmguide.guidance.advice import Advice, Factor, FeatureUse
+from llmguide.guidance.advice import Advice, FeatureUse
 from llmguide.llm.protocol import Message
 from llmguide.report.html import document, figure, fold, items, number, paragraph, percent, section, table
 from llmguide.report.prompt_tables import (
@@ -341,17 +341,14 @@ def _features(features: Iterable[FeatureUse]) -> str:
 
 
 def _news(advice: Advice) -> str:
-    if advice.news_failure:
-        return f"<p>There was news, but no factors came of it: {_safe(advice.news_failure)}</p>"
-    return _factors(advice.factors)
-
-
-def _factors(factors: Iterable[Factor]) -> str:
     mood = {1: "good", 0: "neutral", -1: "bad"}
     points = "".join(
-        f"<li>{_safe(factor.text)} <i>({mood[factor.sentiment]}, impact {factor.impact})</i></li>" for factor in factors
+        f"<li>{_safe(factor.text)} <i>({mood[factor.sentiment]}, impact {factor.impact})</i></li>"
+        for factor in advice.factors
     )
-    return f"<b>News</b><ul>{points}</ul>" if points else ""
+    if not (points or advice.news_note):
+        return ""
+    return f'<b>News</b><ul>{points}</ul><p class="soft">{_safe(advice.news_note)}</p>'
 
 
 class _Texts:

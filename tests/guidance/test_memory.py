@@ -26,8 +26,8 @@ def advice(bar, direction="LONG", text="Because."):
         reply = StrategistReply(explanation=text, features=[use], direction=direction, confidence=2)
     stamp = DAYS[bar].to_pydatetime()
     nothing = dict.fromkeys(("entropy", "perplexity", "direction_entropy", "confidence_entropy"))
-    texts = dict.fromkeys(("failure", "news_failure", "provider", "model", "fingerprint", "prompt_hash"), "")
-    return Advice("A", "P2", stamp, (), (), reply, **nothing, **texts, cost=Spending())
+    texts = dict.fromkeys(("failure", "news_note", "provider", "model", "fingerprint", "prompt_hash"), "")
+    return Advice("A", "P2", stamp, (), (), reply=reply, **nothing, **texts, cost=Spending())
 
 
 def test_returns_run_from_the_bar_of_issue_to_the_next_issue_and_then_to_the_last_known_close():

@@ -142,6 +142,7 @@ def test_a_month_shows_what_each_prompt_said_and_what_became_of_it():
             "RSI 14: neutral, weight 2",
             "VIX close: short, weight 1",
         ),
+        "41 headlines, 2 flagged, 17 names replaced",
         *("A recall was announced.", "(bad, impact 3)", "0.500", "1.750", "0.51", "−0.51"),  # 0.505, the strength
     ):
         assert words in p4
