@@ -23,7 +23,7 @@ class LLMGuidance(bt.Indicator):
     ``LLMGuidance(data, provider="llm")`` asks while the backtest runs, at each new month, from the bars before it:
     `provider` is "llm", "replay" (answers of the cache only), "rules", a `llmguide.LanguageModel`, or a function of the
     known bars and the date. `history` are bars before the first one of the feed; with it, live guidance is that of a
-    table made for both together.
+    table made for both together, and the months of the history are asked about too.
 
     Lines: direction (1 long, 0 short), confidence (1..3), entropy (0..1), strength (0..1), tau (-1..1). Before the
     first row direction, confidence and entropy are NaN, strength and tau 0; so they are on an abstention, but for its
@@ -47,6 +47,8 @@ class LLMGuidance(bt.Indicator):
         super().__init__()
         self._live: LiveGuidance | None = None
         if self.p.provider is None:
+            if self.p.history is not None:
+                raise GuidanceError("history= is for provider=, which asks while it runs; a table needs none")
             self._table = as_guidance(self.p.guidance, needed_by="LLMGuidance")
         elif self.p.guidance is None:
             self._live = open_live(self.p.provider, history=self.p.history)
@@ -94,5 +96,5 @@ def as_guidance(source: Any, *, needed_by: str) -> Guidance:
         return Guidance.read(source)
     raise GuidanceError(
         f"{needed_by} needs guidance=, a llmguide.Guidance or the path of one, got {source!r}; "
-        "make one with: llmguide guide"
+        "make one with: llmguide guide, or give provider=, which asks while it runs"
     )

@@ -20,20 +20,17 @@ class GuidedStrategy(AccountStrategy):
         guidance: a table: a `llmguide.Guidance` or the path of one; `cerebro.optstrategy` wants a path.
         provider: asked while the backtest runs, instead of a table: "llm", "replay", "rules", a
             `llmguide.LanguageModel`, or a function of the known bars and the date.
-        history: bars before the first one of the feed, for the provider.
+        history: bars before the first one of the feed, for the provider, which is asked about their months too.
     """
 
     params: ClassVar[Any] = (("guidance", None), ("provider", None), ("history", None))
 
     def __init__(self) -> None:
         super().__init__()
+        table = self.p.guidance
         if self.p.provider is None:
-            table = as_guidance(self.p.guidance, needed_by=type(self).__name__)
-            self.guidance = LLMGuidance(self.traded, guidance=table)
-        else:
-            self.guidance = LLMGuidance(
-                self.traded, guidance=self.p.guidance, provider=self.p.provider, history=self.p.history
-            )
+            table = as_guidance(table, needed_by=type(self).__name__)
+        self.guidance = LLMGuidance(self.traded, guidance=table, provider=self.p.provider, history=self.p.history)
 
     def stop(self) -> None:
         """Warn where the guidance and the bars are of different times: nothing else would show it."""

@@ -16,8 +16,8 @@ class LLMGuidedDQN(GuidedStrategy):
     """A double-DQN that was trained with guidance (arXiv 2508.02366): tau is the last value of its observation.
 
     ``LLMGuidedDQN(model="hybrid-0.safetensors", guidance="aapl.parquet")``; `model` is an `Agent` or the path of a
-    checkpoint, `guidance` a `llmguide.Guidance` or the path of one. `cerebro.optstrategy` wants paths: each of its
-    processes then loads them itself.
+    checkpoint, `guidance` a `llmguide.Guidance` or the path of one; `provider=` instead of it asks while the backtest
+    runs (see `GuidedStrategy`). `cerebro.optstrategy` wants paths: each of its processes then loads them itself.
     """
 
     params: ClassVar[Any] = (("model", None),)

@@ -67,6 +67,7 @@ def tables(
 
     import pandas as pd
 
+    from llmguide.bars import bound_period
     from llmguide.console import print_json
     from llmguide.files import write_parquet
     from llmguide.sources.alpaca import download_news
@@ -78,8 +79,11 @@ def tables(
     for kind in wanted:
         if kind not in TABLES:
             raise DataError(f"expected tables of {', '.join(TABLES)}, got {kind!r}{did_you_mean(kind, TABLES)}")
+    since = bound_period("start", start).start_time
+    if bound_period("end", end).end_time < since:
+        raise DataError(f"expected --end on or after --start, got {start} to {end}; turn them round")
     # Growth over a year needs the periods of the year before.
-    earlier = pd.Timestamp(start) - pd.DateOffset(months=15)
+    earlier = since - pd.DateOffset(months=15)
     download: dict[str, Callable[[], pd.DataFrame]] = {
         "market": lambda: download_market(start=start, end=end),
         "macro": lambda: download_macro(start=earlier, end=end),
@@ -133,6 +137,8 @@ def import_(
     from llmguide.console import print_json
     from llmguide.llm.cache import Cache
 
+    if not file.is_file():
+        raise DataError(f"there is no file {file}; write one with: llmguide cache export")
     found = Cache(cache).import_jsonl(file)
     if as_json:
         print_json({"cache": str(cache), **found._asdict()})

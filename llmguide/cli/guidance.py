@@ -37,10 +37,16 @@ if TYPE_CHECKING:
     from llmguide.guidance import Guidance
 
 MODELS = ("llm", "replay")
+FOR_MODELS = (
+    *("prompt", "symbol", "data", "symbols", "split", "tables", "names", "model", "cache", "base_url", "settings"),
+    *("budget", "prices", "in_flight", "strict", "plan"),
+)
+FOR_OTHERS = ("accuracy", "confidence", "direction", "source", "seed")
 
 
 @app.command()
 def guide(
+    context: typer.Context,
     files: Annotated[
         list[Path] | None,
         typer.Argument(metavar="[BARS...]", help="Files of bars, oldest first: training, then test."),
@@ -89,12 +95,13 @@ def guide(
     where it was interrupted.
     """
     from llmguide.cli.asking import Asking, print_plan
+    from llmguide.guidance import PROVIDERS as known_providers
 
     if (not files) == (data is None):
         raise GuidanceError("give either files of BARS, or --data FOLDER")
     if provider not in MODELS:
-        if data is not None or plan:
-            raise GuidanceError("--data and --plan are for --provider llm or replay; give files of BARS")
+        if provider in known_providers:
+            _refuse(context, FOR_MODELS, f"is for --provider llm or replay, not for {provider}; leave it out")
         options: dict[str, Any] = {
             "every": every,
             "accuracy": accuracy,
@@ -105,10 +112,10 @@ def guide(
         }
         _guide_without_model(list(files or []), provider, options, out or Path("guidance.parquet"), as_json)
         return
-    ignored = {"accuracy": accuracy, "confidence": confidence, "direction": direction, "source": source, "seed": seed}
-    for option, value in ignored.items():
-        if value is not None:
-            raise GuidanceError(f"--{option} is not for --provider {provider}; its settings are in --settings FILE")
+    _refuse(context, FOR_OTHERS, f"is not for --provider {provider}; its settings are in --settings FILE")
+    if data is None and out is not None and out.suffix.lower() not in (".parquet", ".csv"):
+        # Before anything is paid for, not when it is to be written.
+        raise GuidanceError(f"expected --out to end in .parquet or .csv, got {str(out)!r}; rename it")
     asking = Asking(model, cache, base_url, settings, budget, prices, in_flight, strict, replay=provider == "replay")
     prompts = split_names(prompt) or []
     subjects = _subjects(list(files or []), symbol, data, symbols, split, tables, names)
@@ -143,14 +150,15 @@ def prompt(
 ) -> None:
     """Show exactly what would be sent to the language model for one month; nothing is sent.
 
-    Earlier decisions and the Analyst's factors are taken from the cache; what it does not hold is said, and left out.
+    The messages are shown, with --json the schema of the reply and the sampling too. Earlier decisions and the
+    Analyst's factors are taken from the cache; what it does not hold is said, and left out.
     """
     from llmguide.cli.asking import Asking
     from llmguide.console import err, print_json
     from llmguide.console import out as screen
     from llmguide.guidance.preview import preview
 
-    asking = Asking(model, cache, base_url, settings, None, None, 8, False, replay=True)
+    asking = Asking(model, cache, base_url, settings, None, None, 8, False, replay=False)
     (subject,) = _subjects(files, symbol, None, None, "", tables, names)
     shown = preview(asking.study([subject], [prompt]), asking.access(), day=date, role=role)
     if as_json:
@@ -161,8 +169,7 @@ def prompt(
     for request in shown.requests:
         for message in request["messages"]:
             screen.print(f"----- {message['role']} -----", style="bold", markup=False, highlight=False)
-            screen.print(message["content"], markup=False, highlight=False, soft_wrap=True)
-            screen.print()
+            typer.echo(f"{message['content']}\n")  # as it is: a Console would replace tabs and :codes:
 
 
 @app.command()
@@ -224,6 +231,14 @@ def prompts(
     print_prompts(judged)
     print_costs(costs)
     typer.echo(f"page: {page}")
+
+
+def _refuse(context: typer.Context, options: tuple[str, ...], why: str) -> None:
+    """Raise GuidanceError if one of these options was given."""
+    for option in options:
+        source = context.get_parameter_source(option)
+        if source is not None and source.name == "COMMANDLINE":
+            raise GuidanceError(f"--{option.replace('_', '-')} {why}")
 
 
 def _subjects(

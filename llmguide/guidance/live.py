@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from llmguide.errors import GuidanceError
+from llmguide.errors import DataError, GuidanceError, did_you_mean
 from llmguide.guidance.language_model import LanguageModel
 from llmguide.guidance.row import GuidanceRow, parse_row
 from llmguide.guidance.schedule import EVERY, FIRST, bar_dates
@@ -36,7 +36,8 @@ class LiveGuidance:
 
     Args:
         ask: answers; it gets the history and the bars seen so far, never the current one.
-        history: bars before the first live one; they count in the schedule, as if the table had been made for both.
+        history: bars before the first live one. Their months are asked about too, before the first live bar, as if
+            a table were made for both: later questions may build on those answers.
         every, first: the schedule, in bars.
 
     Attributes:
@@ -48,10 +49,8 @@ class LiveGuidance:
     ) -> None:
         if every < 1 or first < 1:
             raise GuidanceError(f"expected every >= 1 and first >= 1 bar, got {every} and {first}")
-        if history is not None:
-            bar_dates(history)
         self._ask = ask
-        self._history = history
+        self._history = None if history is None else _checked(history)
         self._before = 0 if history is None else len(history)
         self._every, self._first = every, first
         self._bars: list[_Bar] = []
@@ -67,18 +66,35 @@ class LiveGuidance:
         del self._bars[number:]
         if len(self._bars) != number:
             raise GuidanceError(f"expected bar {len(self._bars)} of a live feed, got {number}; start from the first")
-        if self._history is not None and number == 0 and not self._history.index[-1] < pd.Timestamp(stamp):
+        if self._bars and not self._bars[-1].stamp < stamp:
             raise GuidanceError(
-                f"expected a history that ends before the first bar of {stamp}, got one until "
-                f"{self._history.index[-1]}; cut it"
+                f"expected a bar later than the one of {self._bars[-1].stamp}, got one of {stamp}; "
+                "bars within a day need a feed with timeframe=, such as bt.TimeFrame.Minutes"
             )
+        if number == 0:
+            self._walk_history(stamp)
         position = self._before + number
-        if position > self._asked_for and position >= self._first and (position - self._first) % self._every == 0:
-            self._asked_for = position
-            row = parse_row(len(self.table), self._ask(self._known(), stamp))
-            self.table = Guidance((*self.table.rows, row))
+        if position in range(self._first, position + 1, self._every):
+            self._ask_once(position, self._known(), stamp)
         self._bars.append(_Bar(stamp, values))
         return self.table.at(stamp)
+
+    def _walk_history(self, first_stamp: datetime) -> None:
+        if self._history is None:
+            return
+        index = self._history.index
+        if not index[-1] < pd.Timestamp(first_stamp):
+            raise GuidanceError(
+                f"expected a history that ends before the first bar of {first_stamp}, got one until {index[-1]}; cut it"
+            )
+        for position in range(self._first, self._before, self._every):
+            self._ask_once(position, self._history.iloc[:position], index[position].to_pydatetime())
+
+    def _ask_once(self, position: int, known: pd.DataFrame, issued_at: datetime) -> None:
+        if position > self._asked_for:
+            self._asked_for = position
+            row = parse_row(len(self.table), self._ask(known.copy(), issued_at))
+            self.table = Guidance((*self.table.rows, row))
 
     def _known(self) -> pd.DataFrame:
         seen = pd.DataFrame(
@@ -89,7 +105,15 @@ class LiveGuidance:
         )
         if self._history is None:
             return seen
-        return pd.concat([self._history[list(COLUMNS)], seen]) if len(seen) else self._history[list(COLUMNS)]
+        return pd.concat([self._history, seen]) if len(seen) else self._history
+
+
+def _checked(history: pd.DataFrame) -> pd.DataFrame:
+    bar_dates(history)
+    missing = [name for name in COLUMNS if name not in history]
+    if missing:
+        raise DataError(f"expected a history with {', '.join(COLUMNS)}, got none of {missing}; use read_bars")
+    return history[list(COLUMNS)].astype("float64")
 
 
 def open_live(provider: Any, *, history: pd.DataFrame | None = None) -> LiveGuidance:
@@ -105,7 +129,8 @@ def open_live(provider: Any, *, history: pd.DataFrame | None = None) -> LiveGuid
         return LiveGuidance(rules_row, history=history)
     if callable(provider):
         return LiveGuidance(provider, history=history)
+    hint = did_you_mean(provider, ("llm", "replay", "rules")) if isinstance(provider, str) else ""
     raise GuidanceError(
         f"expected provider 'llm', 'replay', 'rules', a LanguageModel or a function of the known bars and the date, "
-        f"got {provider!r}; other guidance comes as a table: guidance="
+        f"got {provider!r}{hint or '; other guidance comes as a table: guidance='}"
     )

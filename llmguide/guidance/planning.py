@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
@@ -13,10 +16,12 @@ from llmguide.guidance.advice import FACTORS, AnalystReply, Factor, FeatureUse, 
 from llmguide.guidance.study import Study, run_study
 from llmguide.llm.access import Access
 from llmguide.llm.asking import Asked, Asker, Plan
+from llmguide.llm.cache import Cache
 from llmguide.llm.ledger import Purpose, Spending
+from llmguide.llm.openai_client import OpenAIClient
 from llmguide.llm.protocol import Message, Request
 
-__all__ = ["plan_study"]
+__all__ = ["offline", "plan_study"]
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -38,9 +43,27 @@ def plan_study(study: Study, access: Access) -> Plan:
     The study is walked through as it will be: questions that the cache answers are counted as kept; in the place of
     each other answer stands one of typical length, so that the prompts that build on it have their usual size too.
     """
-    asker = replace(access, replay=True, budget=None, strict=False).build(_Planner)
-    run_study(study, asker)
-    return asker.plan(asker.needed)._replace(kept=asker.kept)
+    with offline(access) as settings:
+        asker = settings.build(_Planner)
+        run_study(study, asker)
+        return asker.plan(asker.needed)._replace(kept=asker.kept)
+
+
+@contextmanager
+def offline(access: Access) -> Iterator[Access]:
+    """Yield settings that send nothing, and find in the cache what `access` would find; no file is left behind.
+
+    Without replay that is what its own endpoint has said, and no other.
+    """
+    url = access.base_url
+    if not access.replay:
+        url = OpenAIClient(base_url=url, api_key="not-needed").endpoint
+    with TemporaryDirectory() as folder:
+        cache = Path(access.cache)
+        if not cache.exists():
+            cache = Path(folder) / "empty.sqlite"
+            Cache(cache).close()
+        yield replace(access, replay=True, base_url=url, cache=cache, budget=None, strict=False)
 
 
 class _Planner(Asker):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
 from datetime import datetime
+from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
 import pandas as pd
@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from llmguide.errors import GuidanceError, MissingAnswers, did_you_mean
 from llmguide.guidance.advice import Advice
 from llmguide.guidance.analyst import NewsBrief
+from llmguide.guidance.planning import offline
 from llmguide.guidance.strategist import advise, condense_news, uses_memory, uses_news
 from llmguide.guidance.study import Study
 from llmguide.llm.access import Access
@@ -34,34 +35,40 @@ class Preview(NamedTuple):
 
     issued_at: datetime
     requests: list[dict[str, Any]]  # as they would be sent: messages, schema, sampling
-    missing: list[str]  # earlier answers that the cache does not hold, in words
+    missing: list[str]  # what is left out, in words: mostly earlier answers that the cache does not hold
 
 
 def preview(study: Study, access: Access, *, day: str, role: str = "strategist") -> Preview:
     """Return the questions of the first decision on or after `day`, of the study's one subject and prompt.
 
-    Raises GuidanceError for a day after the last decision, or an unknown role.
+    Answers that they build on are those that the cache has of the endpoint that would be asked. Raises GuidanceError
+    for a day after the last decision, or an unknown role.
     """
     if role not in ROLES:
         raise GuidanceError(f"expected the role {' or '.join(ROLES)}, got {role!r}{did_you_mean(role, ROLES)}")
-    return wait_for(_preview(study, replace(access, replay=True, budget=None, strict=False), day, role))
+    with offline(access) as settings:
+        return wait_for(_preview(study, settings, _day(day), role))
 
 
-async def _preview(study: Study, access: Access, day: str, role: str) -> Preview:
+def _day(text: str) -> pd.Timestamp:
+    with suppress(ValueError):
+        day = pd.Timestamp(text)
+        if not pd.isna(day) and day.tz is None:
+            return day
+    raise GuidanceError(f"expected a date such as 2018-02-14, got {text!r}")
+
+
+async def _preview(study: Study, access: Access, day: pd.Timestamp, role: str) -> Preview:
     (subject,), (prompt,), brief = study.subjects, study.prompts, study.brief
-    try:
-        wanted = pd.Timestamp(day)
-    except ValueError:
-        raise GuidanceError(f"expected a date such as 2018-02-14, got {day!r}") from None
-    months = list(study.months(subject))
-    number = next((n for n, month in enumerate(months) if month.issued_at >= wanted), None)
-    if number is None:
+    dates = subject.bars.index[list(study.positions(subject))]
+    number = int(dates.searchsorted(day))
+    if number == len(dates):
         raise GuidanceError(
-            f"expected a day until {months[-1].issued_at:%Y-%m-%d}, the last decision of these bars, got {day}"
+            f"expected a day until {dates[-1]:%Y-%m-%d}, the last decision of these bars, got {day:%Y-%m-%d}"
         )
     asker, missing = access.build(_Listener), []
     await asker.open()
-    month = months[number]
+    month = next(islice(study.months(subject), number, None))
     news: NewsBrief | None = None
     if uses_news(prompt) or role == "analyst":
         try:
@@ -69,6 +76,8 @@ async def _preview(study: Study, access: Access, day: str, role: str) -> Preview
         except MissingAnswers:
             missing.append("the Analyst has not been asked about this month: its factors are left out")
     questions = list(asker.heard)
+    if role == "analyst" and not questions:
+        missing.append("there are no headlines of this month that could be shown: the Analyst is not asked")
     if role == "strategist":
         past, gone = await _past(study, asker, number) if uses_memory(prompt) else ([], 0)
         if gone:

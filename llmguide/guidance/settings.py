@@ -38,11 +38,11 @@ _LEAST = {
     "memory": 0,
     "every": 1,
     "first": 1,
-    "timeout": 0,
+    "timeout": 1,
     "max_retries": 0,
 }
 _WHOLE = ("seed", "top_logprobs", "max_tokens", "memory", "every", "first", "max_retries")
-_MOST = {"top_logprobs": 20, "temperature": 2, "frequency_penalty": 2, "presence_penalty": 2}
+_MOST = {"top_logprobs": 20, "temperature": 2, "frequency_penalty": 2, "presence_penalty": 2, "timeout": 86_400}
 
 
 class Settings(NamedTuple):
@@ -98,7 +98,7 @@ def _checked(
 
 def _check(where: str, name: str, value: Any, default: Any) -> None:
     if isinstance(default, str | bool):
-        if type(value) is not type(default):
+        if type(value) is not type(default) or value == "":
             kind = "a text" if isinstance(default, str) else "true or false"
             raise GuidanceError(f"{where}: expected {kind}, got {value!r}")
         return

@@ -68,7 +68,7 @@ class Access:
         elif self.base_url is not None:
             endpoint = OpenAIClient(base_url=self.base_url, api_key="not-needed").endpoint
         return kind(
-            Cache(self.cache),
+            Cache(self.cache, create=not self.replay),
             model=self.model,
             client=client,
             sampling=self.sampling,

@@ -25,7 +25,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
-from llmguide.errors import LanguageModelError
+from llmguide.errors import LanguageModelError, did_you_mean
 from llmguide.files import atomic_path
 from llmguide.llm.probe import Capabilities
 from llmguide.llm.protocol import RawReply, ReplyFormat, Request
@@ -178,6 +178,12 @@ class Cache:
             f"SELECT request, endpoint, body, seconds, stored_at FROM replies {chosen}"
             f"ORDER BY stored_at, request_key, endpoint"
         )
+        if study is not None and not self.rows("SELECT 1 FROM uses WHERE study = ? LIMIT 1", (study,)):
+            studies = [name for (name,) in self.rows("SELECT DISTINCT study FROM uses ORDER BY study")]
+            known = ", ".join(repr(name) for name in studies) or "none"
+            raise LanguageModelError(
+                f"{self.path} holds no answers of the study {study!r}{did_you_mean(study, studies)}; it has {known}"
+            )
         exported, endpoints = 0, set()
         with (
             self.transaction() as connection,

@@ -130,9 +130,10 @@ def _sources(template: str | Path) -> list[str]:
             text = environment.loader.get_source(environment, name)[0]
             found = meta.find_referenced_templates(environment.parse(text))
         except jinja2.TemplateNotFound:
+            own = [version for version in packaged() if version.startswith("P")]  # the others are the Analyst's
             asked = f"the template {name!r}, which {template} extends" if texts else f"the prompt {str(template)!r}"
             raise GuidanceError(
-                f"{asked} does not exist{did_you_mean(name, packaged())}; llmguide has {', '.join(packaged())}, "
+                f"{asked} does not exist{did_you_mean(name, packaged())}; llmguide has {', '.join(own)}, "
                 "and the path of a file of your own will do"
             ) from None
         except jinja2.TemplateSyntaxError as error:
