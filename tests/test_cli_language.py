@@ -249,7 +249,7 @@ def test_bad_input_is_one_clear_line_and_nothing_is_asked(llmguide, server, file
         (("prompts", "--data", "data", "--split", "2012-05-01", "--prompts", "P1,P1"), "P1 twice"),
         (("prompts", "--data", "data", "--split", "2012-05-01", "--prompts", "P9"), "'P9' does not exist"),
         (("prompts", "--data", "data", "--split", "someday"), "split is a date"),
-        (("prompts", "--data", "data", "--split", "2012-05-01", "--replay"), "lacks"),
+        (("prompts", "--data", "data", "--split", "2012-05-01", "--replay"), "no cache of replies at llm.sqlite"),
         (("tables", "ACME", "--start", "2012", "--end", "2013", "--only", "newz"), "did you mean 'news'"),
         (("tables", "ACME", "--start", "2012", "--end", "2013", "--only", ""), "expected tables of market"),
         (("tables", "ACME", "--start", "soon", "--end", "2013"), "start is a date"),
