@@ -16,6 +16,7 @@ import pytest
 FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
 COUNTED = {
     "Cerebro bars",
+    "a study",
     "a training step",
     "account steps",
     "double-DQN updates",

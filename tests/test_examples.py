@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from llmguide import sample_bars
+from llmguide import Guidance, sample_bars
 
 FOLDER = Path(__file__).resolve().parents[1] / "examples"
 REDUCED = {
@@ -20,6 +20,7 @@ REDUCED = {
     "close_fills": [],
     "compare_arms": ["--seeds", "2", "--episodes", "1", "--hidden", "16"],
     "guidance_controls": ["--controls", "shuffled", "--hidden", "16"],
+    "guide_with_openai": [],
     "tearsheet_from_cerebro": [],
     "your_own_guidance": [],
 }
@@ -92,6 +93,33 @@ def test_a_tearsheet_comes_from_backtraders_own_analyzer(tmp_path):
     assert "Crossing means" in page
     assert "Benchmark" in page
     assert written(tmp_path) == {"page.html"}
+
+
+@pytest.mark.slow
+def test_a_language_model_is_asked_within_its_budget_and_the_second_run_costs_nothing(tmp_path, monkeypatch):
+    from openai_server import OpenAIServer
+
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test-0123456789")
+    sample_bars(years=1).to_csv(tmp_path / "ACME.csv")
+    with OpenAIServer(key="sk-test-0123456789") as server:
+        printed = run_example("guide_with_openai", tmp_path, "ACME.csv", "--base-url", server.url)
+        asked = len(server.requests)
+        again = run_example("guide_with_openai", tmp_path, "ACME.csv", "--base-url", server.url)
+        assert len(server.requests) == asked == 12 + 1  # and the probe
+    assert printed.startswith("to ask: 12 questions, 0 more have their answers in the cache")
+    assert again.startswith("to ask: 0 questions, 12 more have their answers in the cache")
+    most = float(re.search(r"at most ([\d.]+) \$", printed)[1])
+    spent = float(re.search(r"cost so far: 13 answers, ([\d.]+) \$", printed)[1])
+    assert 0.0 < spent < most < 0.5
+    assert printed.partition("issued_at")[2] == again.partition("issued_at")[2]
+    table = Guidance.read(tmp_path / "runs" / "guide_with_openai" / "guidance.parquet")
+    assert len(table.rows) == 12
+    assert re.search(r"^final value [\d,.]+$", printed, re.MULTILINE)
+    assert written(tmp_path) == {
+        "ACME.csv",
+        "runs/guide_with_openai/llm.sqlite",
+        "runs/guide_with_openai/guidance.parquet",
+    }
 
 
 @pytest.mark.slow

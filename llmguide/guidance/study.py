@@ -2,7 +2,8 @@
 
 Without memory every month stands for itself and all are asked at once. With memory (P2 and later) the months of one
 instrument and prompt form a chain, each waiting for the one before; the chains run side by side, and the Analyst reads
-the news of all months ahead of them. The time needed is then that of the longest chain, so its questions go first.
+the news of all months ahead of them. The time needed is then that of the longest chain, so its questions go first:
+for every chain a place in flight is kept free of what no chain waits for, half of all places at most.
 
 Nothing that was paid for is lost: every reply is stored before it is read. A question that fails, the end of the
 budget, or Ctrl-C lets those under way be answered and stored; the same study then goes on from there.
@@ -14,7 +15,7 @@ import asyncio
 import signal
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -39,6 +40,7 @@ from llmguide.guidance.strategist import (
 from llmguide.guidance.table import Guidance
 from llmguide.llm.asking import Asker, Halted
 from llmguide.llm.probe import Capabilities
+from llmguide.llm.slots import Slots
 from llmguide.llm.templates import prompt_version
 from llmguide.llm.waiting import wait_for
 
@@ -130,6 +132,9 @@ class _Run:
         self.asker = asker
         self.on_ready = on_ready
         self.on_advice = on_advice
+        chains = len(study.subjects) * sum(uses_memory(prompt) for prompt in study.prompts)
+        # Preparing a question takes this thread's time as well: what nobody waits for is not prepared all at once.
+        self.unhurried = Slots(max(asker.in_flight - chains, (asker.in_flight + 1) // 2))
         self._failure: LlmguideError | None = None
         self._lacks_answers = False
 
@@ -141,14 +146,16 @@ class _Run:
                 for subject, news in ((subject, _News(self, subject)) for subject in self.study.subjects)
                 for prompt in self.study.prompts
             ]
-            found = await asyncio.gather(*(self._kept(chain) for chain in chains))
+            # The longest way first: chains that wait for the Analyst too, other chains, what stands for itself.
+            begun = sorted(chains, key=lambda chain: (not chain.remembers, not chain.reads_news))
+            found = dict(zip(begun, await asyncio.gather(*(self._kept(chain) for chain in begun)), strict=True))
         finally:
             await self.asker.close()
         if self._failure is not None:
             raise self._failure
         if self._lacks_answers:
             raise self.asker.missing_answers()
-        return tuple(advice for part in found for advice in part)
+        return tuple(advice for chain in chains for advice in found[chain])
 
     async def _kept(self, chain: _Chain) -> list[Advice]:
         """Walk a chain; what goes wrong stops the others before their next question, and is raised at the end."""
@@ -189,8 +196,9 @@ class _News:
 
     async def _condense(self, number: int) -> NewsBrief:
         priority = self.urgency(number) + 0.5  # before the question that waits for it
-        month = self.month(number)
-        return await condense_news(self.subject, month, self.run.study.brief, self.run.asker, priority=priority)
+        async with self.run.unhurried.held(priority):
+            month = self.month(number)
+            return await condense_news(self.subject, month, self.run.study.brief, self.run.asker, priority=priority)
 
     def urgency(self, number: int) -> float:
         """How many months a chain still has to go from here on: the longest way first."""
@@ -206,10 +214,11 @@ class _Chain:
         self.prompt = prompt
         self.news = news
         self.reads_news = uses_news(prompt)
+        self.remembers = uses_memory(prompt)
 
     async def walk(self) -> list[Advice]:
         numbers = range(len(self.news.positions))
-        if not uses_memory(self.prompt):
+        if not self.remembers:
             return await _all_or_first_error([self._ask(number, ()) for number in numbers])
         past: list[Advice] = []
         reading = asyncio.create_task(self._read_ahead()) if self.reads_news else None
@@ -230,16 +239,17 @@ class _Chain:
     async def _ask(self, number: int, past: Sequence[Advice]) -> Advice:
         await asyncio.sleep(0)
         news = await asyncio.shield(self.news.brief(number)) if self.reads_news else None
-        advice = await advise(
-            self.prompt,
-            self.subject,
-            self.news.month(number),
-            self.run.study.brief,
-            self.run.asker,
-            past=past,
-            news=news,
-            priority=self.news.urgency(number) if past or uses_memory(self.prompt) else 0.0,
-        )
+        async with nullcontext() if self.remembers else self.run.unhurried.held():
+            advice = await advise(
+                self.prompt,
+                self.subject,
+                self.news.month(number),
+                self.run.study.brief,
+                self.run.asker,
+                past=past,
+                news=news,
+                priority=self.news.urgency(number) if self.remembers else 0.0,
+            )
         self.run.on_advice(advice)
         return advice
 

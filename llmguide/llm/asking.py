@@ -100,6 +100,7 @@ class Asker:
         self.capabilities = Capabilities("json_schema", wanted, "")  # assumed until `open` knows better
         self._client = client
         self._unanswered: dict[str, Purpose] = {}  # by the request's key
+        self.in_flight = in_flight
         self._slots = Slots(in_flight)
         self._budget = None if budget is None else Budget(self.ledger, self.prices, study=study, dollars=budget)
         self._flights: dict[str, _Flight] = {}

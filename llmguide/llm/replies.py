@@ -10,6 +10,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, NoReturn, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -132,6 +133,7 @@ def read_object(completion: Completion, kind: type[T], *, strict: bool = True) -
     return value
 
 
+@cache
 def schema_of(kind: type[BaseModel]) -> tuple[str, str]:
     """Return the name and the canonical JSON schema of `kind`, as structured output takes it in strict mode.
 

@@ -11,10 +11,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pydantic import BaseModel
 
@@ -22,6 +22,7 @@ from llmguide.errors import GuidanceError, did_you_mean
 from llmguide.llm.protocol import Message
 
 if TYPE_CHECKING:
+    from jinja2 import Template
     from jinja2.sandbox import SandboxedEnvironment
 
 __all__ = ["packaged", "prompt_hash", "prompt_version", "render", "source", "variables"]
@@ -44,7 +45,7 @@ def prompt_version(template: str | Path) -> str:
 
 def source(template: str | Path) -> str:
     """Return the text of a template; GuidanceError if there is none."""
-    return _sources(template)[0]
+    return next(iter(_sources(template).values()))
 
 
 def render(template: str | Path, **values: Any) -> tuple[Message, ...]:
@@ -55,10 +56,9 @@ def render(template: str | Path, **values: Any) -> tuple[Message, ...]:
     """
     import jinja2
 
-    _sources(template)
-    name = _name(template)
+    sources = _sources(template)
     try:
-        loaded = _environment(template).get_template(name)
+        loaded = _compiled(tuple(sources.items()))
         texts = [_tidy(loaded.render(**values, part=role)) for role in _ROLES]
     except jinja2.TemplateError as error:
         raise GuidanceError(f"the prompt template {template} cannot be filled: {error}") from None
@@ -67,11 +67,7 @@ def render(template: str | Path, **values: Any) -> tuple[Message, ...]:
 
 def variables(template: str | Path) -> frozenset[str]:
     """Return the names of the values that a template, or one that it extends, asks for."""
-    from jinja2 import meta
-
-    environment = _environment(template)
-    trees = (environment.parse(text) for text in _sources(template))
-    return frozenset(name for tree in trees for name in meta.find_undeclared_variables(tree))
+    return frozenset(name for text in _sources(template).values() for name in _named(text).values)
 
 
 def prompt_hash(template: str | Path, schema: type[BaseModel], *others: str) -> str:
@@ -79,8 +75,8 @@ def prompt_hash(template: str | Path, schema: type[BaseModel], *others: str) -> 
 
     `others` are further templates that its question rests on.
     """
-    texts = [text for name in (template, *others) for text in _sources(name)]
-    content = [*texts, json.dumps(schema.model_json_schema(), sort_keys=True)]
+    texts = [text for name in (template, *others) for text in _sources(name).values()]
+    content = [*texts, _schema_json(schema)]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
@@ -96,19 +92,77 @@ def _name(template: str | Path) -> str:
     return f"{template}.md" if isinstance(template, str) and f"{template}.md" in _packaged() else str(template)
 
 
-def _environment(template: str | Path) -> SandboxedEnvironment:
-    from jinja2 import FunctionLoader, StrictUndefined
+def _read(template: str | Path, name: str) -> str | None:
+    """Return the text of the template that `template` calls `name`; None if there is none."""
+    # What llmguide has comes first: "P4.md" extended by a user's P4.md is llmguide's, not itself.
+    if name in _packaged():
+        return _packaged()[name]
+    path = Path(name) if name == str(template) else Path(template).parent / name
+    return path.read_text(encoding="utf-8") if path.is_file() else None
+
+
+def _sources(template: str | Path) -> dict[str, str]:
+    """Return the texts of a template and of all that it extends by name, its own first.
+
+    Files are read each time, so that a user may edit them between two questions.
+    """
+    import jinja2
+
+    names = [_name(template)]
+    texts: dict[str, str] = {}
+    for name in names:
+        try:
+            text = _read(template, name)
+            if text is None:
+                own = [version for version in packaged() if version.startswith("P")]  # the others are the Analyst's
+                asked = f"the template {name!r}, which {template} extends" if texts else f"the prompt {str(template)!r}"
+                raise GuidanceError(
+                    f"{asked} does not exist{did_you_mean(name, packaged())}; llmguide has {', '.join(own)}, "
+                    "and the path of a file of your own will do"
+                )
+            extended = _named(text).templates
+        except jinja2.TemplateSyntaxError as error:
+            raise GuidanceError(f"the prompt template {name}, line {error.lineno}: {error.message}") from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise GuidanceError(f"the prompt template {name} cannot be read as UTF-8 text: {error}") from None
+        texts[name] = text
+        names += [found for found in extended if found not in names]
+    if LAYOUT not in names:
+        raise GuidanceError(
+            f'the prompt template {template} must begin with {{% extends "P4.md" %}}, or another of llmguide\'s, or '
+            f'with {{% extends "{LAYOUT}" %}}, and write its texts into the blocks system and user'
+        )
+    return texts
+
+
+class _Named(NamedTuple):
+    templates: tuple[str, ...]  # that a text extends or includes
+    values: frozenset[str]  # that it asks for
+
+
+# A study fills a template hundreds of times, and parsing one takes longer than all the rest of a question.
+@lru_cache(maxsize=256)
+def _named(text: str) -> _Named:
+    """Return the names in the text of a template; jinja2.TemplateSyntaxError where it has a fault."""
+    from jinja2 import meta
+
+    tree = _environment({}).parse(text)
+    templates = tuple(name for name in meta.find_referenced_templates(tree) if name)
+    return _Named(templates, frozenset(meta.find_undeclared_variables(tree)))
+
+
+@lru_cache(maxsize=64)
+def _compiled(sources: tuple[tuple[str, str], ...]) -> Template:
+    """Return the first of these templates, by name and text, ready to be filled; the others are what it extends."""
+    return _environment(dict(sources)).get_template(sources[0][0])
+
+
+def _environment(sources: dict[str, str]) -> SandboxedEnvironment:
+    from jinja2 import DictLoader, StrictUndefined
     from jinja2.sandbox import SandboxedEnvironment
 
-    def load(name: str) -> str | None:
-        # What llmguide has comes first: "P4.md" extended by a user's P4.md is llmguide's, not itself.
-        if name in _packaged():
-            return _packaged()[name]
-        path = Path(name) if name == str(template) else Path(template).parent / name
-        return path.read_text(encoding="utf-8") if path.is_file() else None
-
     return SandboxedEnvironment(
-        loader=FunctionLoader(load),
+        loader=DictLoader(sources),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -116,38 +170,9 @@ def _environment(template: str | Path) -> SandboxedEnvironment:
     )
 
 
-def _sources(template: str | Path) -> list[str]:
-    """Return the texts of a template and of all that it extends, its own first."""
-    import jinja2
-    from jinja2 import meta
-
-    environment = _environment(template)
-    assert environment.loader is not None
-    names = [_name(template)]
-    texts: list[str] = []
-    for name in names:
-        try:
-            text = environment.loader.get_source(environment, name)[0]
-            found = meta.find_referenced_templates(environment.parse(text))
-        except jinja2.TemplateNotFound:
-            own = [version for version in packaged() if version.startswith("P")]  # the others are the Analyst's
-            asked = f"the template {name!r}, which {template} extends" if texts else f"the prompt {str(template)!r}"
-            raise GuidanceError(
-                f"{asked} does not exist{did_you_mean(name, packaged())}; llmguide has {', '.join(own)}, "
-                "and the path of a file of your own will do"
-            ) from None
-        except jinja2.TemplateSyntaxError as error:
-            raise GuidanceError(f"the prompt template {name}, line {error.lineno}: {error.message}") from None
-        except (OSError, UnicodeDecodeError) as error:
-            raise GuidanceError(f"the prompt template {name} cannot be read as UTF-8 text: {error}") from None
-        texts.append(text)
-        names += [found_name for found_name in found if found_name and found_name not in names]
-    if LAYOUT not in names:
-        raise GuidanceError(
-            f'the prompt template {template} must begin with {{% extends "P4.md" %}}, or another of llmguide\'s, or '
-            f'with {{% extends "{LAYOUT}" %}}, and write its texts into the blocks system and user'
-        )
-    return texts
+@cache
+def _schema_json(schema: type[BaseModel]) -> str:
+    return json.dumps(schema.model_json_schema(), sort_keys=True)
 
 
 def _tidy(text: str) -> str:

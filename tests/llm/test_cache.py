@@ -211,7 +211,7 @@ def test_an_export_of_a_study_holds_what_the_study_rests_on(cache: Cache, tmp_pa
     cache.used("theirs", question(2), HERE)
     assert cache.export_jsonl(tmp_path / "mine.jsonl", study="mine") == 2
     lines = [json.loads(line) for line in (tmp_path / "mine.jsonl").read_text().splitlines()]
-    assert [line["body"] for line in lines] == [reply("1").body, reply("3").body]
+    assert {line["body"] for line in lines} == {reply("1").body, reply("3").body}
     with pytest.raises(LanguageModelError, match=r"study 'mime'; did you mean 'mine'\?; it has 'mine', 'theirs'"):
         cache.export_jsonl(tmp_path / "other.jsonl", study="mime")
     assert not (tmp_path / "other.jsonl").exists()
