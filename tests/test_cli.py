@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
+from functools import partial
 
 import pandas as pd
 import pytest
+from command_line import run_here, start
 
-from llmguide import Guidance, cli, sample_bars, simulate
+from llmguide import Guidance, sample_bars, simulate
 from llmguide.rl.config import DQNConfig
 from llmguide.trading.moving_averages import choose_windows, decisions
 
@@ -34,17 +33,7 @@ def llmguide(files, monkeypatch, capsys):
     # The published network takes minutes; the commands are the same with a small one.
     monkeypatch.setattr(DQNConfig, "__init__", _small(DQNConfig.__init__))
 
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["llmguide", *words])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as stop:
-            code = stop.code or 0
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return run
+    return partial(run_here, monkeypatch, capsys)
 
 
 def _small(original):
@@ -197,28 +186,8 @@ def test_what_is_unusual_in_the_bars_is_a_note(llmguide, files):
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_ctrl_c_and_sigterm_keep_what_is_there_and_say_how_to_go_on(files, sent, code):
     """A real process, a real signal, the published network."""
-    command = [
-        sys.executable,
-        "-m",
-        "llmguide",
-        "train",
-        "train.csv",
-        "--seeds",
-        "40",
-        "--episodes",
-        "1",
-        "--out",
-        "run",
-    ]
-    environment = os.environ | {"PYTHONUNBUFFERED": "1"}
-    process = subprocess.Popen(
-        command,
-        cwd=files,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job would ignore it
-    )
+    words = ("train", "train.csv", "--seeds", 40, "--episodes", 1, "--out", "run")
+    process = start(*words, folder=files, PYTHONUNBUFFERED="1")
     deadline = time.monotonic() + 120
     while not list((files / "run").glob("*.safetensors")):
         assert time.monotonic() < deadline, "no agent was finished in time"

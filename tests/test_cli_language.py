@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
-import subprocess
-import sys
 import time
 
 import pandas as pd
 import pytest
+from command_line import run_here, start
 from openai_server import Answer, OpenAIServer
 
-from llmguide import Guidance, cli, sample_bars
+from llmguide import Guidance, sample_bars
 from llmguide.llm.cache import Cache
 
 KEY = "sk-test-0123456789"
@@ -49,15 +47,9 @@ def llmguide(files, monkeypatch, capsys):
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
 
     def run(*words):
-        monkeypatch.setattr(sys, "argv", ["llmguide", *map(str, words)])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as stop:
-            code = stop.code or 0
-        printed = capsys.readouterr()
-        assert KEY not in printed.out + printed.err
-        return code, printed.out, printed.err
+        code, out, err = run_here(monkeypatch, capsys, *words)
+        assert KEY not in out + err
+        return code, out, err
 
     return run
 
@@ -394,15 +386,7 @@ def test_ctrl_c_and_sigterm_keep_the_answers_and_the_same_command_goes_on(files,
     """A real process, a real signal."""
     server.delay = 0.1
     words = [*ASK, "--out", "g.csv"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "llmguide", *words],
-        cwd=files,
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        text=True,
-        env=os.environ,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job would ignore it
-    )
+    process = start(*words, folder=files)
     deadline = time.monotonic() + 60
     while len(server.requests) < 3:
         assert time.monotonic() < deadline, "nothing was asked in time"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
+from functools import partial
 
 import pandas as pd
 import pytest
+from command_line import run_here
 
-from llmguide import cli, guide, sample_bars
+from llmguide import guide, sample_bars
 from llmguide.experiments.run_folder import RunFolder
 from llmguide.rl.config import DQNConfig
 
@@ -29,17 +30,7 @@ def llmguide(tmp_path, monkeypatch, capsys):
         DQNConfig, "__init__", lambda self, **settings: original(self, **{"hidden": 16, "batch": 8} | settings)
     )
 
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["llmguide", *words])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as stop:
-            code = stop.code or 0
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return run
+    return partial(run_here, monkeypatch, capsys)
 
 
 def test_it_prints_the_tables_and_says_how_well_they_agree(llmguide, tmp_path):

@@ -7,20 +7,19 @@ the last byte goes out: what it has counted twice was paid for twice.
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 from dataclasses import replace
 from itertools import count
 from random import Random
 
+import command_line
 import pytest
 from openai_server import KINDS, TRANSPORT_KINDS, Faults, OpenAIServer, body_hash
 
-from llmguide import Guidance, cli, read_bars, sample_bars
+from llmguide import Guidance, read_bars, sample_bars
 from llmguide.guidance.settings import read_settings
 from llmguide.guidance.strategist import Subject
 from llmguide.guidance.study import Study, guidance_of, run_study
@@ -104,15 +103,8 @@ def command(material, server, *, prompts=PROMPTS, out="out", more=()):
 
 def start(words, folder, stderr=subprocess.PIPE, **environment):
     """Start `llmguide` with these words in a folder, as a shell does."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "llmguide", *words],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=stderr,
-        text=True,
-        env=os.environ | {"OPENAI_API_KEY": KEY, "PYTHONUNBUFFERED": "1"} | environment,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job would ignore it
-    )
+    environment = {"OPENAI_API_KEY": KEY, "PYTHONUNBUFFERED": "1"} | environment
+    return command_line.start(*words, folder=folder, stdout=subprocess.PIPE, stderr=stderr, **environment)
 
 
 def wait_until(reached, process, *, seconds=60):
@@ -242,13 +234,8 @@ def go_on(monkeypatch, capsys):
     def run(words, folder):
         monkeypatch.chdir(folder)
         monkeypatch.setenv("OPENAI_API_KEY", KEY)
-        monkeypatch.setattr(sys, "argv", ["llmguide", *words])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as stop:
-            code = stop.code or 0
-        return code, "".join(capsys.readouterr())
+        code, out, err = command_line.run_here(monkeypatch, capsys, *words)
+        return code, out + err
 
     return run
 
