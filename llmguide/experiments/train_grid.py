@@ -7,6 +7,7 @@ on from its state.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from typing import Any
 
 import pandas as pd
@@ -99,11 +100,12 @@ def train_grid(
         if ray is None
         else train_on_cluster(jobs, address=ray, device=device, progress=progress, title=title, announce=announce)
     )
-    for job, agent in trained:
-        symbol, arm = cells[job]
-        if folders is not None:
-            folders[symbol].save_agent(arm.name, agent)
-        finished(symbol, arm, agent)
+    with closing(trained):  # Ctrl-C while an agent is stored: what the others have learned is saved before it is told
+        for job, agent in trained:
+            symbol, arm = cells[job]
+            if folders is not None:
+                folders[symbol].save_agent(arm.name, agent)
+            finished(symbol, arm, agent)
 
 
 def _check_origin(agents: Mapping[int, Agent], arm: Arm, plan: Plan) -> None:

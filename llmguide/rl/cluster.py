@@ -44,7 +44,7 @@ def train_on_cluster(
     progress: TrainingBar | bool = True,
     title: str = "training",
     announce: Callable[[str], None] | None = None,
-) -> Iterator[tuple[Job, Agent]]:
+) -> Generator[tuple[Job, Agent], None, None]:
     """Train jobs as `llmguide.rl.training.train_agents` does, on the workers of a Ray cluster.
 
     A job's state is kept until the caller comes back for the next agent: store the agent before that. A lost worker is

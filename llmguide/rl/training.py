@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import platform
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -196,19 +196,21 @@ def train_dqn(
         for seed in chosen
     ]
     agents: dict[int, Agent] = {}
-    for job, agent in train_agents(dict.fromkeys(jobs, lesson), device=device, progress=progress, title=title):
-        agents[job.seed] = agent
-        if finished is not None:
-            finished(agent)
+    with closing(train_agents(dict.fromkeys(jobs, lesson), device=device, progress=progress, title=title)) as trained:
+        for job, agent in trained:
+            agents[job.seed] = agent
+            if finished is not None:
+                finished(agent)
     return Agents(tuple(agents[seed] for seed in chosen))
 
 
 def train_agents(
     jobs: Mapping[Job, Lesson], *, device: str = "auto", progress: TrainingBar | bool = True, title: str = "training"
-) -> Iterator[tuple[Job, Agent]]:
+) -> Generator[tuple[Job, Agent], None, None]:
     """Train jobs, of one lesson or of many, and yield each agent as soon as it is there.
 
-    A job's state is kept until the caller comes back for the next agent: store the agent before that.
+    A job's state is kept until the caller comes back for the next agent: store the agent before that. Close the
+    generator when something goes wrong on the way: that is when unfinished training is saved.
     """
     check_episodes(jobs)
     place = _device(device)
@@ -229,7 +231,7 @@ def deliver(
     *,
     progress: TrainingBar | bool,
     title: str,
-) -> Iterator[tuple[Job, Agent]]:
+) -> Generator[tuple[Job, Agent], None, None]:
     """Yield the agents that come of some jobs' events, show progress, and clean up behind them (see `train_agents`)."""
     with ExitStack() as stack:
         bar = stack.enter_context(TrainingBar()) if progress is True else progress or None
