@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import signal
 import sys
 import warnings
@@ -137,8 +138,11 @@ def resumable(folder: Path) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as stop:
+        # os.walk, since a folder of a file that is being written may be gone when its turn comes.
+        files = [Path(parent, name) for parent, _, names in os.walk(folder) for name in names]
         done, begun = (
-            {path.with_suffix("") for path in folder.rglob(f"*.{kind}")} for kind in ("safetensors", "training")
+            {path.with_suffix("") for path in files if path.suffix == f".{kind}"}
+            for kind in ("safetensors", "training")
         )
         raise Interrupted(
             f"interrupted; {folder} keeps {len(done)} trained agent{'' if len(done) == 1 else 's'} and "
@@ -249,21 +253,29 @@ def print_prompts(study: PromptStudy) -> None:
                 f"{t.measure}: {t.prompt_a} - {t.prompt_b}",
                 f"{t.mean_difference:+.3f}",
                 number(t.t),
-                number(t.p, 3),
+                *(number(p, 3) for p in (t.p, t.p_holm, t.p_wilcoxon)),
                 str(t.n),
             ]
             for t in _rows(tests)
         ]
-        print_table("Two-sided paired t tests over instruments", ["difference", "mean", "t", "p", "n"], rows)
+        columns = ["difference", "mean", "t", "p", "p Holm", "p Wilcoxon", "n"]
+        print_table("Two-sided paired t tests over instruments, corrected by Holm, and Wilcoxon's", columns, rows)
 
 
 def _print_tests(tests: pd.DataFrame, labels: list[str]) -> None:
     """Print paired t tests, each under what was compared."""
     rows = [
-        [f"{label}: {t.arm_a} - {t.arm_b}", f"{t.mean_difference:+.2f}", number(t.t), number(t.p, 3), str(t.n)]
+        [
+            f"{label}: {t.arm_a} - {t.arm_b}",
+            f"{t.mean_difference:+.2f}",
+            number(t.t),
+            *(number(p, 3) for p in (t.p, t.p_holm, t.p_wilcoxon)),
+            str(t.n),
+        ]
         for label, t in zip(labels, _rows(tests), strict=True)
     ]
-    print_table("Two-sided paired t tests over seeds", ["difference", "mean", "t", "p", "n"], rows)
+    columns = ["difference", "mean", "t", "p", "p Holm", "p Wilcoxon", "n"]
+    print_table("Two-sided paired t tests over seeds, corrected by Holm, and Wilcoxon's", columns, rows)
 
 
 def _rows(frame: pd.DataFrame) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,17 @@ import pandas as pd
 
 from llmguide.backtest import BacktestResult
 from llmguide.experiments.arms import ARMS
+from llmguide.experiments.paired import paired_table
 from llmguide.experiments.usage import Usage
 from llmguide.guidance import Guidance
 from llmguide.rl.agent import SIDES
 from llmguide.rl.training import Agents
-from llmguide.stats import paired_t
+from llmguide.stats import Intervals, block_length, bootstrap_difference, bootstrap_intervals, paired_tests
 
 __all__ = ["Comparison"]
 
 MEASURES = ("sr", "mdd")
+_RESAMPLES = 2000
 
 
 @dataclass(frozen=True)
@@ -68,24 +71,62 @@ class Comparison:
 
     @property
     def tests(self) -> pd.DataFrame:
-        """Two-sided paired t tests over seeds of the first trained arm against every other arm.
+        """Two-sided paired tests over seeds of the first trained arm against every other arm.
 
         An arm without seeds has the same value in every pair. Columns measure, arm_a, arm_b, mean_difference (a - b),
-        t, p and n; t and p are NaN where they are undefined.
+        t, p and n of the t test, p_wilcoxon of the signed-rank test, and p_holm, the t test's p corrected for the
+        number of arms compared by the same measure; t and p are NaN where they are undefined.
         """
-        columns = ["measure", "arm_a", "arm_b", "mean_difference", "t", "p", "n"]
-        first = next((arm for arm in self.arms if ARMS[arm].trained), None)
+        first = self._first_trained
         rows = []
         for measure in MEASURES if first else ():
             ours = self._by_seed(str(first), measure)
             for other in self.arms:
                 if other != first:
                     theirs = self._by_seed(other, measure)
-                    outcome = paired_t(ours, np.broadcast_to(theirs, ours.shape))
-                    rows.append(
-                        (measure, first, other, outcome.mean_difference, outcome.statistic, outcome.p, outcome.n)
-                    )
-        return pd.DataFrame(rows, columns=columns)
+                    rows.append((measure, first, other, *paired_tests(ours, np.broadcast_to(theirs, ours.shape))))
+        return paired_table(rows, ["measure", "arm_a", "arm_b"], family=["measure"])
+
+    @cached_property
+    def intervals(self) -> pd.DataFrame:
+        """95 % intervals over the test bars: of every arm, and of the first trained arm minus every other one.
+
+        Columns arm, minus (None in an arm's own row), sr, sr_low, sr_high, mdd, mdd_low, mdd_high and block, the mean
+        length of the bootstrap's blocks in bars. ``sr`` and ``mdd`` are the means over seeds of `table`, or their
+        differences. All rows draw the same bars: 2,000 resamples by the stationary bootstrap (see
+        `llmguide.stats.bootstrap`), and each takes the mean over all seeds, since any one seed would be an arbitrary
+        choice and the mean curve is an account that nobody held.
+
+        They say what other stretches of this market could have brought to these agents, where `tests` say what other
+        seeds could have.
+        """
+        returns = {arm: self._returns(arm) for arm in self.arms}
+        block = block_length(np.hstack(list(returns.values())))
+        first = self._first_trained
+        found: dict[tuple[str, str | None], Intervals] = {}
+        for arm in self.arms:
+            found[arm, None] = bootstrap_intervals(returns[arm], resamples=_RESAMPLES, block=block)
+        for other in self.arms if first else ():
+            if other != first:
+                pair = returns[str(first)], returns[other]
+                found[str(first), other] = bootstrap_difference(*pair, resamples=_RESAMPLES, block=block)
+        rows = [
+            {
+                "arm": arm,
+                "sr": sharpe.estimate,
+                "sr_low": sharpe.low,
+                "sr_high": sharpe.high,
+                "mdd": drawdown.estimate,
+                "mdd_low": drawdown.low,
+                "mdd_high": drawdown.high,
+                "block": block,
+            }
+            for (arm, _), (sharpe, drawdown, _) in found.items()
+        ]
+        table = pd.DataFrame(rows)
+        # Of objects: pandas would take None for NaN in a column of words.
+        table.insert(1, "minus", pd.Series([other for _, other in found], dtype=object))
+        return table
 
     @property
     def usage(self) -> pd.DataFrame:
@@ -118,11 +159,20 @@ class Comparison:
         chosen = table[np.arange(len(table)), [SIDES.index(int(side)) for side in before]]
         return pd.DataFrame(chosen, index=self.test.index[start:], columns=["q_short", "q_long"])
 
-    def write(self, folder: Path | str) -> Path:
-        """Write the run folder and return the path of its ``report.html``."""
+    def write(self, folder: Path | str, *, command: str = "") -> Path:
+        """Write the run folder and return the path of its ``report.html``, which shows `command` as the way to repeat
+        it."""
         from llmguide.experiments.write import write_comparison  # here: it loads the plotting libraries
 
-        return write_comparison(self, Path(folder))
+        return write_comparison(self, Path(folder), command=command)
+
+    @property
+    def _first_trained(self) -> str | None:
+        return next((arm for arm in self.arms if ARMS[arm].trained), None)
+
+    def _returns(self, arm: str) -> np.ndarray[Any, Any]:
+        """Returns on each test bar, shape (bars, seeds)."""
+        return np.column_stack([r.returns for (name, _), r in self.results.items() if name == arm])
 
     def _by_seed(self, arm: str, measure: str) -> np.ndarray[Any, Any]:
         rows = self.runs[self.runs["arm"] == arm].sort_values("seed")

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from llmguide.experiments.paired import paired_table
 from llmguide.experiments.published_prompts import published_sharpe
 from llmguide.guidance import Guidance
 from llmguide.guidance.advice import Advice
 from llmguide.llm.ledger import Spending
-from llmguide.stats import paired_t
+from llmguide.stats import paired_tests
 
 __all__ = ["PromptStudy"]
 
@@ -112,14 +113,15 @@ class PromptStudy:
 
     @property
     def tests(self) -> pd.DataFrame:
-        """Two-sided paired t tests of every prompt against P1 (the first prompt where there is no P1), P4 first.
+        """Two-sided paired tests of every prompt against P1 (the first prompt where there is no P1), P4 first.
 
-        Columns ``over``, ``measure``, ``prompt_a``, ``prompt_b``, ``mean_difference`` (a - b), ``t``, ``p``, ``n``.
+        Columns ``over``, ``measure``, ``prompt_a``, ``prompt_b``, ``mean_difference`` (a - b), ``t``, ``p`` and ``n``
+        of the t test, ``p_wilcoxon`` of the signed-rank test, and ``p_holm``, the t test's p corrected for the number
+        of prompts compared by the same measure and over the same pairs.
         Over "instruments", each instrument is a pair, for "sr", "perplexity" and "entropy"; over a symbol, each of its
         test months, for the latter two. Pairs of which either is undefined are left out, and a test with fewer than two
         pairs is not there; t and p are NaN where differences have no spread.
         """
-        columns = ["over", "measure", "prompt_a", "prompt_b", "mean_difference", "t", "p", "n"]
         reference = REFERENCE if REFERENCE in self.prompts else self.prompts[0]
         others = sorted(set(self.prompts) - {reference}, key=lambda prompt: (prompt != FINAL, prompt))
         groups: list[tuple[str, pd.DataFrame, str, tuple[str, ...]]] = [
@@ -134,10 +136,8 @@ class PromptStudy:
                 for other in others:
                     both = wide.reindex(columns=[other, reference]).dropna()
                     if len(both) > 1:
-                        found = paired_t(both[other], both[reference])
-                        outcome = (found.mean_difference, found.statistic, found.p, found.n)
-                        rows.append((over, measure, other, reference, *outcome))
-        return pd.DataFrame(rows, columns=columns)
+                        rows.append((over, measure, other, reference, *paired_tests(both[other], both[reference])))
+        return paired_table(rows, ["over", "measure", "prompt_a", "prompt_b"], family=["over", "measure"])
 
     @property
     def costs(self) -> pd.DataFrame:

@@ -13,8 +13,9 @@ import pandas as pd
 
 from llmguide.experiments.arms import ARMS
 from llmguide.experiments.fit import fit_in_words, fit_summary, fit_table
+from llmguide.experiments.paired import paired_table
 from llmguide.experiments.published import published_arm
-from llmguide.stats import paired_t
+from llmguide.stats import holm, paired_tests
 
 __all__ = ["Replication"]
 
@@ -61,11 +62,13 @@ class Replication:
         ``sr_published`` is the benchmark's Sharpe ratio; ``sr_paper``, ``sr_paper_std`` and ``mdd_paper`` come from its
         replication in arXiv 2508.02366, appendix E. ``sr_mean`` and ``sr_std`` (ddof 1) are over the ``n`` runs here,
         ``low`` and ``high`` bound the 95 % interval of the mean. ``t`` and ``p`` are of the two-sided one-sample t test
-        against ``sr_published``, which has no spread and counts as exact. ``lies`` says in a word where the published
+        against ``sr_published``, which has no spread and counts as exact; ``p_holm`` is p corrected for the number of
+        instruments (Holm). ``lies`` says in a word where the published
         Sharpe ratio lies: "inside" the interval (p >= 0.05), "below" or "above" it; None where that is undefined.
         ``mdd_mean`` and ``mdd_tdqn_mean`` are the mean drawdowns by both conventions.
         """
-        return fit_table(self.runs[self.runs["arm"] == "rl"])
+        table = fit_table(self.runs[self.runs["arm"] == "rl"])
+        return table.assign(p_holm=holm(table["p"]))
 
     @property
     def summary(self) -> pd.DataFrame:
@@ -109,12 +112,13 @@ class Replication:
 
     @property
     def tests(self) -> pd.DataFrame:
-        """Two-sided paired t tests over seeds, on each instrument, of any two arms of which one is trained.
+        """Two-sided paired tests over seeds, on each instrument, of any two arms of which one is trained.
 
         An arm without seeds has the same value in every pair. Columns symbol, measure ("sr" or "mdd"), arm_a, arm_b,
-        mean_difference (a - b), t, p and n; t and p are NaN where they are undefined.
+        mean_difference (a - b), t, p and n of the t test, p_wilcoxon of the signed-rank test, and p_holm, the t test's
+        p corrected for the number of instruments on which the same arms are compared by the same measure; t and p are
+        NaN where they are undefined.
         """
-        columns = ["symbol", "measure", "arm_a", "arm_b", "mean_difference", "t", "p", "n"]
         pairs = [(a, b) for a, b in combinations(self.arms, 2) if ARMS[a].trained or ARMS[b].trained]
         by_seed = dict(list(self.runs.sort_values("seed").groupby(["symbol", "arm"])))
         rows = []
@@ -122,11 +126,8 @@ class Replication:
             for measure in MEASURES:
                 for a, b in pairs:
                     ours, theirs = (by_seed[symbol, arm][measure].to_numpy() for arm in (a, b))
-                    outcome = paired_t(*np.broadcast_arrays(ours, theirs))
-                    rows.append(
-                        (symbol, measure, a, b, outcome.mean_difference, outcome.statistic, outcome.p, outcome.n)
-                    )
-        return pd.DataFrame(rows, columns=columns)
+                    rows.append((symbol, measure, a, b, *paired_tests(*np.broadcast_arrays(ours, theirs))))
+        return paired_table(rows, ["symbol", "measure", "arm_a", "arm_b"], family=["measure", "arm_a", "arm_b"])
 
     def write(self, folder: Path | str) -> Path:
         """Write runs, settings, all tables (CSV, Markdown, LaTeX) and the figure into a folder, and return its path."""

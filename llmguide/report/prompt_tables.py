@@ -115,15 +115,17 @@ def tests_table(tests: pd.DataFrame) -> TextTable:
             f"{row.mean_difference:+.3f}",
             number(row.t),
             p_value(row.p),
+            p_value(row.p_holm),
+            p_value(row.p_wilcoxon),
             str(row.n),
         ]
         for row in _rows(tests)
     ]
-    columns = ["over", "measure", "prompts", "mean difference", "t", "p", "pairs"]
+    columns = ["over", "measure", "prompts", "mean difference", "t", "p", "p Holm", "p Wilcoxon", "pairs"]
     notes = (
-        "Two-sided paired t tests, over instruments or over the months of one instrument, not corrected for their "
-        f"number: of {len(tests)}, about {0.05 * len(tests):.1f} have p < 0.05 by chance alone. Months of one "
-        "instrument are hardly independent.",
+        "Two-sided paired t tests, over instruments or over the months of one instrument; Holm's p corrects them for "
+        "the number of prompts, Wilcoxon's signed rank test is not corrected. Months of one instrument are hardly "
+        "independent.",
     )
     return TextTable("Differences between prompts", columns, rows, notes, text=3)
 

@@ -12,6 +12,7 @@ from scipy import stats
 from llmguide import Guidance, compare, guide, load_agent, sample_bars, sharpe_ratio
 from llmguide.errors import DataError, GuidanceError, LlmguideError, ModelError
 from llmguide.rl.config import DQNConfig
+from llmguide.stats import bootstrap_difference, holm
 from llmguide.trading.simulate import simulate
 
 BARS = sample_bars(years=3, seed=6)
@@ -79,6 +80,36 @@ def test_the_tests_are_scipys_on_the_paired_seeds(comparison):
         single = comparison.tests.query("measure == @measure and arm_b == 'hold'").iloc[0]
         alone = stats.ttest_1samp(runs.loc["hybrid", measure], runs.loc["hold", measure])
         assert single.p == pytest.approx(alone.pvalue)
+        of_measure = comparison.tests.query("measure == @measure")
+        assert row.p_wilcoxon == pytest.approx(
+            stats.wilcoxon(runs.loc["hybrid", measure], runs.loc["rl", measure], method="exact").pvalue
+        )
+        np.testing.assert_array_equal(of_measure["p_holm"], holm(of_measure["p"]))
+
+
+def test_intervals_are_of_the_means_over_seeds_in_the_table_and_of_their_differences(comparison):
+    intervals = comparison.intervals
+    own = intervals[intervals["minus"].isna()].set_index("arm")
+    assert tuple(own.index) == comparison.arms
+    for measure in ("sr", "mdd"):
+        table = comparison.table[f"{measure}_mean"]
+        np.testing.assert_allclose(own[measure], table)
+        pairs = intervals[intervals["minus"].notna()].set_index("minus")
+        assert tuple(pairs.index) == comparison.arms[1:]
+        np.testing.assert_allclose(pairs[measure], table["hybrid"] - table[1:])
+        assert (intervals[f"{measure}_low"] < intervals[f"{measure}_high"]).all()
+    assert (own["mdd_low"] >= 0).all()
+    assert intervals["block"].nunique() == 1
+
+
+def test_intervals_are_those_of_the_bootstrap_on_the_same_bars_for_all_seeds(comparison):
+    row = comparison.intervals.set_index(["arm", "minus"]).loc[("hybrid", "rl")]
+    ours, theirs = (
+        np.column_stack([comparison.results[arm, seed].returns for seed in range(3)]) for arm in ("hybrid", "rl")
+    )
+    found = bootstrap_difference(ours, theirs, resamples=2000, block=row["block"])
+    assert (row["sr_low"], row["sr_high"]) == (found.sharpe.low, found.sharpe.high)
+    assert (row["mdd_low"], row["mdd_high"]) == (found.drawdown.low, found.drawdown.high)
 
 
 def test_q_values_are_those_behind_the_decisions(comparison):
@@ -195,6 +226,15 @@ def test_without_guidance_the_other_arms_run():
     result = compare(TRAIN, TEST, None, **SETTINGS | {"arms": ("rl", "hold"), "seeds": 2})
     assert result.usage.empty
     assert result.tests["arm_a"].unique().tolist() == ["rl"]
+    assert result.intervals["minus"].tolist() == [None, None, "hold"]
+
+
+def test_a_comparison_without_seeds_has_no_tests_but_intervals():
+    result = compare(TRAIN, TEST, None, **SETTINGS | {"arms": ("hold", "sell")})
+    assert result.tests.empty
+    assert list(result.tests.columns)[-2:] == ["p_wilcoxon", "p_holm"]
+    assert result.intervals["arm"].tolist() == ["hold", "sell"]
+    assert result.intervals["minus"].isna().all()
 
 
 @pytest.mark.real_bars

@@ -20,6 +20,7 @@ from llmguide.experiments.prompts import judge_prompts
 from llmguide.experiments.published import GUIDED
 from llmguide.experiments.published_prompts import PROMPT_SHARPE, published_sharpe
 from llmguide.metrics import max_drawdown, sharpe_ratio
+from llmguide.stats import holm
 from llmguide.strategies import LLMOnly
 from llmguide.trading.simulate import simulate
 
@@ -167,6 +168,11 @@ def test_the_tests_are_scipys_on_the_paired_instruments_and_months_p4_against_p1
             assert cell(tests, "p", **where) == pytest.approx(expected.pvalue)
             assert cell(tests, "t", **where) == pytest.approx(expected.statistic)
             assert cell(tests, "n", **where) == 3
+            signed = stats.wilcoxon(table[measure, other], table[measure, "P1"])
+            assert cell(tests, "p_wilcoxon", **where) == pytest.approx(signed.pvalue)
+    for _, question in tests.groupby(["over", "measure"]):
+        assert len(question) == 4
+        np.testing.assert_array_equal(question["p_holm"], holm(question["p"]))
     months = judged.months[judged.months["symbol"] == "KO"].pivot(index="issued_at", columns="prompt", values="entropy")
     both = months[["P0", "P1"]].dropna()
     assert 2 < len(both) < len(months)

@@ -17,6 +17,7 @@ from llmguide.experiments.markets import find_markets
 from llmguide.experiments.replicate import replicate
 from llmguide.experiments.run_folder import RunFolder
 from llmguide.rl.config import DQNConfig
+from llmguide.stats import holm
 
 SYMBOLS = ("KO", "AAPL", "TWTR")
 HISTORIES = {symbol: sample_bars(years=2, seed=seed) for seed, symbol in enumerate(SYMBOLS)}
@@ -112,6 +113,15 @@ def test_paired_tests_are_scipys_on_every_pair_with_a_trained_arm(whole):
         peer = stats.ttest_rel(ours, theirs) if b == "rl" else stats.ttest_1samp(ours, theirs)
         assert (row["t"], row["p"]) == (pytest.approx(peer.statistic), pytest.approx(peer.pvalue))
         assert row["n"] == 2
+        same_way = abs(np.sign(np.asarray(ours) - np.asarray(theirs)).sum()) == 2
+        assert row["p_wilcoxon"] == (0.5 if same_way else 1.0)  # of two pairs, no p is smaller
+
+
+def test_holms_correction_is_over_the_instruments_of_one_question(whole):
+    for _, question in whole.tests.groupby(["measure", "arm_a", "arm_b"]):
+        assert len(question) == 3
+        np.testing.assert_array_equal(question["p_holm"], holm(question["p"]))
+    np.testing.assert_array_equal(whole.appendix_e["p_holm"], holm(whole.appendix_e["p"]))
 
 
 def test_a_finished_replication_trains_and_measures_nothing_and_new_cells_join_it(data, whole, work, tmp_path):

@@ -68,12 +68,22 @@ def test_the_other_tables_say_what_their_frames_say(everything):
     tests = pd.DataFrame(
         {
             "symbol": ["KO"], "measure": ["mdd"], "arm_a": ["rl"], "arm_b": ["hold"], "mean_difference": [-0.03],
-            "t": [-5.0], "p": [0.0001], "n": [25],
+            "t": [-5.0], "p": [0.0001], "p_holm": [0.002], "p_wilcoxon": [0.25], "n": [25],
         }
     )  # fmt: skip
     text = paired_tests_table(tests).markdown()
-    assert cells(text, "KO") == ["KO", "maximum drawdown", "rl - hold", "-0.03", "-5.00", "&lt;0.001", "25"]
-    assert "of 1, about 0.1 have p" in text
+    assert cells(text, "KO") == [
+        "KO",
+        "maximum drawdown",
+        "rl - hold",
+        "-0.03",
+        "-5.00",
+        "&lt;0.001",
+        "0.002",
+        "0.250",
+        "25",
+    ]
+    assert "Holm's p corrects them for the number of instruments" in text
     words = fit_in_words(everything)
     summary = summary_table(fit_summary(everything), words).markdown()
     assert "13 of 29" in summary

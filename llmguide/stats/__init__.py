@@ -1,0 +1,58 @@
+"""Is it more than luck? Tests between runs, intervals over bars, and corrections for how much was tried.
+
+significance    two runs of numbers: paired and one-sample t tests, Wilcoxon's test, Holm's correction of many tests
+bootstrap       one or two series of returns: intervals of Sharpe ratio and maximum drawdown by the stationary bootstrap
+sharpe          one series of returns: probabilistic and deflated Sharpe ratio, minimum track record
+overfitting     all series of a search: the probability that its best setting was fitted to chance
+
+They answer different questions. Tests over seeds say whether another training would come out the same way, intervals
+over bars whether another stretch of the same market would, the rest whether the best of many is as good as it looks.
+
+A statistic that the data do not determine is NaN, never infinite.
+"""
+
+from llmguide.stats.bootstrap import (
+    Interval,
+    Intervals,
+    block_length,
+    bootstrap_difference,
+    bootstrap_intervals,
+    optimal_block,
+)
+from llmguide.stats.overfitting import Overfitting, pbo, pbo_of_sums
+from llmguide.stats.sharpe import (
+    DeflatedSharpe,
+    ReturnMoments,
+    deflated_sharpe,
+    expected_best_sharpe,
+    min_track_record,
+    probabilistic_sharpe,
+    return_moments,
+)
+from llmguide.stats.significance import PairedTests, TestResult, holm, one_sample_t, paired_t, paired_tests, wilcoxon
+
+__all__ = [
+    "DeflatedSharpe",
+    "Interval",
+    "Intervals",
+    "Overfitting",
+    "PairedTests",
+    "ReturnMoments",
+    "TestResult",
+    "block_length",
+    "bootstrap_difference",
+    "bootstrap_intervals",
+    "deflated_sharpe",
+    "expected_best_sharpe",
+    "holm",
+    "min_track_record",
+    "one_sample_t",
+    "optimal_block",
+    "paired_t",
+    "paired_tests",
+    "pbo",
+    "pbo_of_sums",
+    "probabilistic_sharpe",
+    "return_moments",
+    "wilcoxon",
+]
