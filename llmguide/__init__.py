@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from llmguide.report.tearsheet import tearsheet
     from llmguide.rl.checkpoint import load_agent
     from llmguide.rl.training import train_dqn
+    from llmguide.sweeps.run import sweep
     from llmguide.trading.env import TradingEnv
     from llmguide.trading.simulate import simulate
 
@@ -39,6 +40,7 @@ _HOMES = {
     "sample_bars": "llmguide.bars",
     "sharpe_ratio": "llmguide.metrics",
     "simulate": "llmguide.trading.simulate",
+    "sweep": "llmguide.sweeps.run",
     "tearsheet": "llmguide.report.tearsheet",
     "train_dqn": "llmguide.rl.training",
 }
@@ -61,6 +63,7 @@ __all__ = [
     "sharpe_ratio",
     "simulate",
     "strategies",
+    "sweep",
     "tearsheet",
     "train_dqn",
 ]

@@ -65,7 +65,7 @@ def sortino_ratio(returns: Numbers, *, periods: int = 252, risk_free: float = 0.
     zero, as Sortino and Price have it). NaN with fewer than two different negative returns.
     """
     r = _vector(returns, "returns") - risk_free / _positive(periods)
-    spread = _deviation(r[r < 0], ddof=0)
+    spread = _deviation(r[r < -_ROUNDING], ddof=0)  # without costs a purchase leaves a loss of a rounding
     return float(np.sqrt(periods) * r.mean() / spread) if spread > 0 else float("nan")
 
 

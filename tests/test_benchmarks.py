@@ -17,9 +17,12 @@ FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
 COUNTED = {
     "Cerebro bars",
     "a study",
+    "a sweep's first call",
     "a training step",
     "account steps",
     "double-DQN updates",
+    "sweep",
+    "sweep memory",
     "training",
     "window pairs",
 }

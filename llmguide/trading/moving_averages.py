@@ -145,12 +145,12 @@ def check_windows(short: int, long: int) -> None:
 def decide(recent: NDArray[np.float64], short: int, long: int, trend: bool) -> int:
     """Return 1 (long) or 0 (short) from recent closes, newest last, at least `long` of them."""
     means = np.empty(long + 1)
-    _write_means(recent, len(recent), means)
-    return _choose(means[short], means[long], trend)
+    write_means(recent, len(recent), means)
+    return choose(means[short], means[long], trend)
 
 
 @njit(cache=True)
-def _write_means(prices: NDArray[np.float64], t: int, means: NDArray[np.float64]) -> None:
+def write_means(prices: NDArray[np.float64], t: int, means: NDArray[np.float64]) -> None:
     """Write the mean of the k closes before bar t, less the newest of them, to ``means[k]`` for k = 1, 2, ..."""
     newest, total = prices[t - 1], 0.0
     for k in range(1, len(means)):
@@ -159,7 +159,7 @@ def _write_means(prices: NDArray[np.float64], t: int, means: NDArray[np.float64]
 
 
 @njit(cache=True)
-def _choose(short_mean: float, long_mean: float, trend: bool) -> int:
+def choose(short_mean: float, long_mean: float, trend: bool) -> int:
     """Return the decision that a rule takes on two means."""
     if trend:
         return LONG if short_mean >= long_mean else SHORT
@@ -180,12 +180,12 @@ def _moments(
     mean, squares = np.zeros(pairs), np.zeros(pairs)
     means = np.empty(longest + 1)
     for t in range(start, len(prices)):
-        _write_means(prices, t, means)
+        write_means(prices, t, means)
         weight = 1.0 / (t + 1)  # the idle bars are returns of zero
         pair = 0
         for short in range(1, longest):
             for long in range(short + 1, longest + 1):
-                decision = _choose(means[short], means[long], trend)
+                decision = choose(means[short], means[long], trend)
                 side[pair], shares[pair], money[pair], _ = step(
                     side[pair], shares[pair], money[pair], decision, prices[t], prices[t - 1], cost
                 )

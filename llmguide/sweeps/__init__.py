@@ -1,0 +1,17 @@
+"""Many settings of a rule at once, each measured on the benchmark's account, and what the best of them is worth.
+
+run          the door
+rules        what can be swept
+grid         the combinations of its parameters
+engines      two ways to measure them; kernels is what runs per bar
+result       what came of it: frame, best, figures, any setting in full
+validation   whether to believe the best one
+cerebro      one setting rerun in Backtrader
+indicators   guidance and agents for users of vectorbt; not imported here, because it imports vectorbt
+"""
+
+from llmguide.sweeps.result import Sweep
+from llmguide.sweeps.run import sweep
+from llmguide.sweeps.validation import Validation
+
+__all__ = ["Sweep", "Validation", "sweep"]

@@ -1,0 +1,54 @@
+"""One setting of a sweep, carried out by Backtrader."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import backtrader as bt
+import numpy as np
+from numpy.typing import NDArray
+
+from llmguide.backtest.run import make_cerebro
+from llmguide.errors import DataError
+from llmguide.strategies.base import AccountStrategy, Decided
+from llmguide.sweeps.kernels import FLAT
+from llmguide.sweeps.rules import Market
+
+__all__ = ["FollowDecisions", "cerebro_of"]
+
+
+class FollowDecisions(AccountStrategy):
+    """Carries out decisions that were made before: one for each bar from `start` on, 1 long, 0 short, -1 flat.
+
+    Params:
+        decisions: shape ``(bars - start,)``, as `llmguide.sweeps.Sweep.decisions` returns them.
+    """
+
+    params: ClassVar[Any] = (("decisions", ()),)
+
+    def decide(self) -> int:
+        """Return the decision of this bar."""
+        return int(self.p.decisions[len(self.traded) - 1 - self.p.start])
+
+    def _trade(self, decision: int) -> None:
+        """Leave the position where the decision is flat, which the account's rules do not know."""
+        if decision != FLAT:
+            super()._trade(decision)
+            return
+        order = self.order_target_size(self.traded, target=0)
+        if order is None or order.status == bt.Order.Completed:
+            self.side = 0
+        elif order.alive():
+            self._order, self._ordered_side = order, 0
+        self._cash = float(self.broker.getcash())
+        self.decision_log.append(Decided(self.traded.datetime.datetime(0), decision, 0, 0))
+
+
+def cerebro_of(market: Market, decisions: NDArray[np.int8], *, cash: float, cost: float) -> bt.Cerebro:
+    """Return a Cerebro with the bars, a broker that fills at the close, and a strategy that follows `decisions`."""
+    missing = [name for name in ("open", "high", "low", "close", "volume") if name not in market.bars.columns]
+    if missing:
+        raise DataError(f"Backtrader needs whole bars, and these lack {missing}; pass them through llmguide.read_bars")
+    return make_cerebro(
+        market.bars, FollowDecisions, cash=cash, cost=cost, start=market.start, decisions=np.array(decisions)
+    )

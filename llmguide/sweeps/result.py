@@ -1,0 +1,272 @@
+"""What a sweep found, and any of its settings in full."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from llmguide.errors import LlmguideError, did_you_mean
+from llmguide.sweeps.engines import account_of, decisions_of, portfolio_of
+from llmguide.sweeps.grid import Grid
+from llmguide.sweeps.kernels import MEASURES
+from llmguide.sweeps.rules import Market, Rule
+
+if TYPE_CHECKING:
+    from llmguide.sweeps.validation import Validation
+
+__all__ = ["LESS_IS_BETTER", "Plan", "Sweep"]
+
+LESS_IS_BETTER = ("max_drawdown", "turnover")
+Followed = tuple[Market, dict[str, Any], NDArray[np.int8]]
+Which = Mapping[str, Any] | tuple[Any, ...] | pd.Series | None
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What was swept: a rule over a grid of parameters, on each of some markets."""
+
+    rule: Rule
+    grid: Grid
+    markets: tuple[Market, ...]
+    cash: float
+
+    @property
+    def index(self) -> pd.MultiIndex:
+        """One row for each market and combination: symbol and guidance, where they have names, then the parameters."""
+        inner, markets, labels = self.grid.index, self.markets, list(self.markets[0].labels)
+        levels: list[Any] = []
+        codes: list[Any] = []
+        for name in labels:
+            values = list(dict.fromkeys(market.labels[name] for market in markets))
+            levels.append(values)
+            codes.append(np.repeat([values.index(market.labels[name]) for market in markets], len(self.grid)))
+        levels += inner.levels
+        codes += [np.tile(code, len(markets)) if len(markets) > 1 else code for code in inner.codes]
+        return pd.MultiIndex(levels=levels, codes=codes, names=[*labels, *inner.names], verify_integrity=False)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Sweep:
+    """Measures of every combination.
+
+    Wherever one setting is asked for (`which`), it is a row of `frame`: its label, the row itself as `best` returns it,
+    or a mapping of parameters, in which those with one value may be left out. None is the best by Sharpe ratio.
+
+    Attributes:
+        frame: a row for each combination, its parameters as levels of the index; symbol and guidance before them, where
+            they have names. Columns, all fractions, NaN where undefined and never infinite:
+
+            - sharpe, sortino, max_drawdown, annual_return: as in `llmguide.metrics`, 252 bars a year, the idle bars
+              included.
+            - total_return: of the whole time.
+            - trades: number of positions opened.
+            - exposure: share of the bars after which shares were held.
+            - turnover: traded value per year over the mean value of the account.
+        plan: what was swept.
+    """
+
+    frame: pd.DataFrame
+    plan: Plan
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def __repr__(self) -> str:
+        names = ", ".join(name for name, level in zip(self._names, self._levels, strict=True) if len(level) > 1)
+        return f"Sweep({self.plan.rule.name}, {len(self):,} combinations of {names or 'single values'})"
+
+    def best(self, by: str = "sharpe", *, min_trades: int = 0) -> pd.Series[Any]:
+        """Return the row of the best combination, its parameters as its name; of equal ones the first.
+
+        The best is the highest, of max_drawdown and turnover the lowest. Undefined ones never win. Raises LlmguideError
+        where none is left.
+        """
+        column = self._measure(by).reset_index(drop=True)
+        column = column[self.frame["trades"].to_numpy() >= min_trades].dropna()
+        if not len(column):
+            raise LlmguideError(f"no combination has a {by} and {min_trades} trades or more; lower min_trades")
+        place = int(column.argmin() if by in LESS_IS_BETTER else column.argmax())
+        return self.frame.iloc[int(column.index[place])]
+
+    def parameters(self, which: Which = None) -> dict[str, Any]:
+        """Return one setting by name: symbol and guidance, where they have names, and every parameter."""
+        label = self.frame.index[self._row(which)]
+        return {
+            name: value.item() if isinstance(value, np.generic) else value
+            for name, value in zip(self._names, label, strict=True)
+        }
+
+    def decisions(self, which: Which = None) -> pd.Series[Any]:
+        """Return what a setting carries out at each bar from `start` on: 1 long, 0 short, -1 flat.
+
+        Delay and stop-loss have had their say. Without a -1, `llmguide.simulate` carries them out alike.
+        """
+        market, _, done = self._one(which)
+        return pd.Series(done, index=market.bars.index[market.start :], name="decision")
+
+    def account(self, which: Which = None) -> pd.DataFrame:
+        """Return a setting's account at every bar, the columns as `llmguide.simulate` has them, without reward."""
+        market, setting, done = self._one(which)
+        return account_of(market, done, self.plan.cash, float(setting["cost"]))
+
+    def portfolio(self, which: Which = None) -> Any:
+        """Return a vectorbt Portfolio that carries the setting out.
+
+        Its own ratios need 252 bars a year: ``portfolio.sharpe_ratio(year_freq="252 days")``. Where the account's cash
+        falls below zero, which vectorbt does not know, it begins with that much more.
+        """
+        market, setting, done = self._one(which)
+        name = market.labels.get("symbol", self.plan.rule.name)
+        costs = np.array([float(setting["cost"])])
+        portfolio, _ = portfolio_of(market, done[None, :], self.plan.cash, costs, pd.Index([name]))
+        return portfolio[name]
+
+    def tearsheet(self, which: Which = None, output: Path | str = "tearsheet.html", *, title: str = "") -> Path:
+        """Write a setting's tearsheet, with buy and hold as its benchmark, and return its path."""
+        from llmguide.report.tearsheet import tearsheet
+
+        market, setting, done = self._one(which)
+        cost = float(setting["cost"])
+        hold = account_of(market, np.ones_like(done), self.plan.cash, cost)
+        return tearsheet(
+            account_of(market, done, self.plan.cash, cost)["returns"],
+            output,
+            benchmark=hold["returns"],
+            title=title or " ".join([*market.labels.values(), self.plan.rule.name]),
+            parameters=self.parameters(which),
+        )
+
+    def to_cerebro(self, which: Which = None) -> Any:
+        """Return a Cerebro that is ready to run and follows the setting's decisions, filled at the close."""
+        from llmguide.sweeps.cerebro import cerebro_of
+
+        market, setting, done = self._one(which)
+        return cerebro_of(market, done, cash=self.plan.cash, cost=float(setting["cost"]))
+
+    def heatmap(self, x: str, y: str, by: str = "sharpe", *, at: Which = None) -> Any:
+        """Return a measure over two parameters as a plotly figure, the others as `at` has them, or the best one."""
+        series = self._slice((x, y), by, at)
+        return series.vbt.heatmap(x_level=x, y_level=y, trace_kwargs={"colorbar": {"title": by}})
+
+    def volume(self, x: str, y: str, z: str, by: str = "sharpe", *, at: Which = None) -> Any:
+        """Return a measure over three parameters as a plotly figure, the others as `at` has them, or the best one."""
+        series = self._slice((x, y, z), by, at)
+        fill = float(series.min()) if series.notna().any() else 0.0
+        return series.vbt.volume(x_level=x, y_level=y, z_level=z, fillna=fill, trace_kwargs={"colorbar": {"title": by}})
+
+    def validate(
+        self, bars: Any, *, guidance: Any = None, rule: Any = None, by: str = "sharpe", **options: Any
+    ) -> Validation:
+        """Measure the same combinations on later bars; see `llmguide.sweeps.validation.validate`."""
+        from llmguide.sweeps.validation import validate
+
+        return validate(self, bars, guidance=guidance, rule=rule, by=by, **options)
+
+    def returns(self, rows: NDArray[np.intp]) -> pd.DataFrame:
+        """Return the returns per bar of some rows of one instrument, by their position in `frame`, one column each."""
+        return pd.DataFrame(
+            {
+                row: account_of(market, done, self.plan.cash, float(setting["cost"]))["returns"]
+                for row, (market, setting, done) in zip(rows, self._followed(rows), strict=True)
+            }
+        )
+
+    @property
+    def _names(self) -> list[str]:
+        return [str(name) for name in self.frame.index.names]
+
+    @property
+    def _levels(self) -> list[pd.Index[Any]]:
+        index = self.frame.index
+        assert isinstance(index, pd.MultiIndex)
+        return list(index.levels)
+
+    def _measure(self, by: str) -> pd.Series[Any]:
+        if by not in MEASURES:
+            raise LlmguideError(f"unknown measure {by!r}; known: {', '.join(MEASURES)}{did_you_mean(by, MEASURES)}")
+        return self.frame[by]
+
+    def _known(self, name: str) -> None:
+        names = self._names
+        if name not in names:
+            raise LlmguideError(
+                f"this sweep has no parameter {name!r}, only {', '.join(names)}{did_you_mean(name, names)}"
+            )
+
+    def _having(self, name: str, value: Any) -> NDArray[np.bool_]:
+        """Mark the rows with a value of one parameter; 0.3 also finds the 0.1 + 0.2 of a computed sequence."""
+        self._known(name)
+        index = self.frame.index
+        assert isinstance(index, pd.MultiIndex)
+        place = self._names.index(name)
+        level = index.levels[place]
+        if pd.api.types.is_float_dtype(level) and isinstance(value, int | float | np.number):
+            same = np.isclose(level, float(value), rtol=1e-9, atol=0.0)
+        else:
+            same = np.asarray(level == value)
+        return np.asarray(same[index.codes[place]], dtype=np.bool_)
+
+    def _row(self, which: Which) -> int:
+        """Return the position of a setting in the frame."""
+        index = self.frame.index
+        if which is None:
+            which = self.best()
+        if isinstance(which, pd.Series):
+            which = which.name if isinstance(which.name, tuple) else (which.name,)
+        if isinstance(which, tuple):
+            if len(which) != index.nlevels:
+                raise LlmguideError(f"a setting has {index.nlevels} values, {', '.join(self._names)}, got {which}")
+            which = dict(zip(self._names, which, strict=True))
+        if not isinstance(which, Mapping):
+            raise LlmguideError(f"expected a row of the frame or a mapping of parameters, got {type(which).__name__}")
+        found = np.ones(len(index), dtype=bool)
+        for name, value in which.items():
+            found &= self._having(name, value)
+        rows = np.flatnonzero(found)
+        if len(rows) == 1:
+            return int(rows[0])
+        pairs = zip(self._names, self._levels, strict=True)
+        unsaid = [name for name, level in pairs if len(level) > 1 and name not in which]
+        if not len(rows):
+            raise LlmguideError(f"no combination has {dict(which)}; see .frame.index for those that were measured")
+        raise LlmguideError(f"{len(rows)} combinations have {dict(which)}; say {', '.join(unsaid)} as well")
+
+    def _one(self, which: Which) -> Followed:
+        (followed,) = self._followed(np.array([self._row(which)]))
+        return followed
+
+    def _followed(self, rows: NDArray[np.intp]) -> Iterator[Followed]:
+        """Yield market, parameters and carried-out decisions of rows of the frame; each market is prepared once."""
+        grid, prepared = self.plan.grid, {}
+        for place, row in (divmod(int(row), len(grid)) for row in rows):
+            market, setting = self.plan.markets[place], grid.setting(row)
+            if place not in prepared:
+                prepared[place] = self.plan.rule.prepare(market, grid)
+            yield market, setting, decisions_of(market, prepared[place], setting, row, self.plan.cash)
+
+    def _slice(self, axes: tuple[str, ...], by: str, at: Which) -> pd.Series[Any]:
+        """Return a measure over some parameters, the others held."""
+        for name in axes:
+            self._known(name)
+        if len(set(axes)) < len(axes):
+            raise LlmguideError(f"the axes are different parameters, got {', '.join(axes)}")
+        column = self._measure(by)
+        if isinstance(at, Mapping):
+            given = self.parameters(self.best(by)) | dict(at)
+        else:
+            given = self.parameters(self.best(by) if at is None else at)
+        held = {name: value for name, value in given.items() if name not in axes}
+        rows = np.ones(len(column), dtype=bool)
+        for name, value in held.items():
+            rows &= self._having(name, value)
+        if not rows.any():
+            raise LlmguideError(f"no combination has {held}; see .frame.index for those that were measured")
+        import vectorbt  # type: ignore[import-untyped]  # noqa: F401  # has no types; gives series their .vbt
+
+        return column[rows].droplevel(list(held)).reorder_levels(list[Any](axes)).rename(by)

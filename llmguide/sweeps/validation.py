@@ -1,0 +1,202 @@
+"""Is the best combination of a sweep any good on bars that did not choose it?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from llmguide.errors import LlmguideError
+from llmguide.stats import deflated_sharpe, pbo
+from llmguide.sweeps.result import LESS_IS_BETTER
+from llmguide.sweeps.rules import Given, Market, find_rule
+from llmguide.sweeps.run import make_markets, measure_plan
+from llmguide.trading.simulate import closes
+
+if TYPE_CHECKING:
+    from llmguide.sweeps.result import Sweep
+
+__all__ = ["Validation", "validate"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Validation:
+    """What became of the best combination out of sample, one row per instrument (or the rule's name for one alone).
+
+    Attributes:
+        table: columns
+
+            - train, test: the measure that chose, on the bars that chose and on the later ones.
+            - beaten: share of the other combinations that are worse on the test bars; 0.5 is no better than chance.
+            - rank_correlation: Spearman's, of the Sharpe ratios of all combinations on train and test bars.
+            - pbo: probability of backtest overfitting on the train bars (see `llmguide.stats.pbo`), over `settings`.
+            - settings: combinations that the probability was computed from.
+            - deflated_sharpe: probability that the Sharpe ratio in sample is more than the luck of so many trials (see
+              `llmguide.stats.deflated_sharpe`).
+            - hurdle: Sharpe ratio that the best of so many trials reaches without skill.
+            - trials: combinations with a Sharpe ratio on the train bars.
+        chosen: the parameters of the best combination, same rows.
+        train, test: the two sweeps, over the same combinations.
+        by: the measure that chose.
+    """
+
+    table: pd.DataFrame
+    chosen: pd.DataFrame
+    train: Sweep
+    test: Sweep
+    by: str
+
+    def __repr__(self) -> str:
+        return f"Validation(by {self.by})\n{self.chosen.join(self.table).T.to_string()}"
+
+
+def validate(
+    train: Sweep,
+    bars: pd.DataFrame | Mapping[str, pd.DataFrame],
+    *,
+    guidance: Any = None,
+    rule: Any = None,
+    by: str = "sharpe",
+    min_trades: int = 0,
+    blocks: int = 16,
+    settings: int = 500,
+    seed: int = 0,
+) -> Validation:
+    """Measure the combinations of a sweep on later bars, and the luck that was in choosing the best of them.
+
+    Args:
+        train: the sweep that chooses.
+        bars: later ones, of the same instruments.
+        guidance: as in `sweep`; None for the tables of `train`, which may go on into the later bars.
+        rule: decisions for the later bars, where the sweep was one of given decisions; None otherwise.
+        by, min_trades: which combination is the best (see `Sweep.best`).
+        blocks: of the probability of backtest overfitting.
+        settings: at most so many combinations are used for that probability, because it needs the returns of all of
+            them at once: the best one, and others drawn at random.
+        seed: of that draw.
+
+    Raises:
+        LlmguideError: bars that begin before those of the sweep end, other instruments, or decisions that are missing.
+    """
+    chosen_rule = train.plan.rule
+    if rule is not None:
+        chosen_rule = find_rule(rule)
+    elif isinstance(chosen_rule, Given):
+        raise LlmguideError("this sweep was one of given decisions; pass those for the later bars as rule=")
+    if chosen_rule.name != train.plan.rule.name:
+        raise LlmguideError(f"this sweep was one of the rule {train.plan.rule.name}, got {chosen_rule.name}")
+    _check_columns(chosen_rule, train)
+    markets = _later(train, bars, guidance)
+    plan = replace(train.plan, rule=chosen_rule, markets=markets)
+    test = measure_plan(plan)
+    rows: dict[str, dict[str, Any]] = {}
+    chosen: dict[str, dict[str, Any]] = {}
+    for symbol, places in _by_symbol(train.plan.markets).items():
+        size = len(train.plan.grid)
+        inside = np.concatenate([np.arange(place * size, (place + 1) * size) for place in places])
+        name = symbol or chosen_rule.name
+        rows[name], chosen[name] = _judge(train, test, inside, by, min_trades, blocks, settings, seed)
+    return Validation(
+        pd.DataFrame.from_dict(rows, orient="index"), pd.DataFrame.from_dict(chosen, orient="index"), train, test, by
+    )
+
+
+def _judge(
+    train: Sweep,
+    test: Sweep,
+    inside: NDArray[np.intp],
+    by: str,
+    min_trades: int,
+    blocks: int,
+    settings: int,
+    seed: int,
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return one instrument's row of the table, and its parameters."""
+    known = replace(train, frame=train.frame.iloc[inside])
+    best = known.best(by, min_trades=min_trades)
+    place = int(inside[known.frame.index.get_loc(best.name)])
+    others = np.delete(test.frame[by].to_numpy()[inside], np.searchsorted(inside, place))
+    found = float(test.frame[by].iloc[place])
+    others = others[~np.isnan(others)]
+    worse = (others < found) + 0.5 * (others == found)
+    if by in LESS_IS_BETTER:
+        worse = 1.0 - worse
+    ratios = train.frame["sharpe"].to_numpy()[inside], test.frame["sharpe"].to_numpy()[inside]
+    random = np.random.default_rng(seed)
+    rest = np.setdiff1d(inside, [place])
+    sample = np.sort(np.append(random.choice(rest, min(settings - 1, len(rest)), replace=False), place))
+    start = train.plan.markets[0].start
+    overfitting = pbo(train.returns(sample).to_numpy()[start:], blocks=blocks)
+    deflated = deflated_sharpe(train.returns(np.array([place])).to_numpy()[:, 0], ratios[0])
+    row = {
+        "train": float(best[by]),
+        "test": found,
+        "beaten": float(worse.mean()) if len(others) and not np.isnan(found) else float("nan"),
+        "rank_correlation": _spearman(*ratios),
+        "pbo": overfitting.probability,
+        "settings": overfitting.settings,
+        "deflated_sharpe": deflated.probability,
+        "hurdle": deflated.hurdle,
+        "trials": int(deflated.trials),
+    }
+    return row, {name: value for name, value in train.parameters(best).items() if name != "symbol"}
+
+
+def _later(train: Sweep, bars: Any, guidance: Any) -> tuple[Market, ...]:
+    """Return the markets of `train` with later bars."""
+    before = train.plan.markets
+    several = "symbol" in before[0].labels
+    if several != isinstance(bars, Mapping):
+        raise LlmguideError(f"this sweep had bars {'by symbol' if several else 'of one instrument'}; pass the same")
+    symbols = list(_by_symbol(before))
+    frames = {str(symbol): frame for symbol, frame in bars.items()} if several else {"": bars}
+    if set(frames) != set(symbols):
+        raise LlmguideError(f"expected bars of {', '.join(symbols)}, got {', '.join(frames) or 'none'}")
+    frames = {symbol: frames[symbol] for symbol in symbols}
+    prices = {symbol: closes(frame) for symbol, frame in frames.items()}
+    for market in before:
+        frame = frames[market.labels.get("symbol", "")]
+        if frame.index[0] <= market.bars.index[-1]:
+            raise LlmguideError(
+                f"the later bars begin on {frame.index[0]}, but those that choose end on {market.bars.index[-1]}; "
+                "validate on bars that come after all of them"
+            )
+    if guidance is not None:
+        agents = {m.labels["symbol"]: m.agent for m in before} if several else before[0].agent
+        after = make_markets(frames if several else bars, guidance, agents, before[0].start)
+        if [m.labels for m in after] != [m.labels for m in before]:
+            raise LlmguideError("pass guidance with the same names as in the sweep")
+        return after
+    return tuple(
+        replace(market, bars=frames[symbol], prices=prices[symbol])
+        for market in before
+        for symbol in [market.labels.get("symbol", "")]
+    )
+
+
+def _by_symbol(markets: tuple[Market, ...]) -> dict[str, list[int]]:
+    """Return the positions of every instrument's markets: tables of guidance are choices like parameters."""
+    places: dict[str, list[int]] = {}
+    for place, market in enumerate(markets):
+        places.setdefault(market.labels.get("symbol", ""), []).append(place)
+    return places
+
+
+def _check_columns(rule: Any, train: Sweep) -> None:
+    if isinstance(rule, Given) and list(rule.defaults["column"]) != list(train.plan.rule.defaults["column"]):
+        raise LlmguideError(
+            "the decisions for the later bars have other columns than those of the sweep; pass the same"
+        )
+
+
+def _spearman(a: NDArray[Any], b: NDArray[Any]) -> float:
+    """Return Spearman's rank correlation of the pairs that are both defined; NaN where a side does not vary."""
+    both = ~(np.isnan(a) | np.isnan(b))
+    one, other = (pd.Series(side[both]).rank().to_numpy(dtype=np.float64) for side in (a, b))
+    if both.sum() < 2 or np.ptp(one) == 0 or np.ptp(other) == 0:
+        return float("nan")
+    return float(np.corrcoef(one, other)[0, 1])
