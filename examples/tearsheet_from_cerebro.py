@@ -2,8 +2,7 @@
 
     python examples/tearsheet_from_cerebro.py [BARS.csv] [--out FILE.html]
 
-`llmguide.tearsheet` takes simple returns per bar by date, which is what TimeReturn has; the benchmark is the instrument
-itself.
+`llmguide.tearsheet` takes the Cerebro that ran, and finds TimeReturn's returns of the account and of the instrument.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ if __name__ == "__main__":
     cerebro.addanalyzer(bt.analyzers.TimeReturn, data=data, firstopen=False, _name="instrument")
     (strategy,) = cerebro.run()
 
-    returns, benchmark = (pd.Series(analyzer.get_analysis()) for analyzer in strategy.analyzers)
-    path = llmguide.tearsheet(returns, given.out, benchmark=benchmark, title="Crossing means")
+    path = llmguide.tearsheet(cerebro, given.out, title="Crossing means")
+    returns = pd.Series(strategy.analyzers.account.get_analysis())
     sharpe, drawdown = llmguide.sharpe_ratio(returns), llmguide.max_drawdown((1.0 + returns).cumprod())
     print(f"{path}: Sharpe ratio {sharpe:.2f}, max drawdown {drawdown:.2f}")

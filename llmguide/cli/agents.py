@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -177,7 +179,12 @@ def backtest(
         "exposure": result.exposure,
     }
     if out is not None:
-        _write_backtest(result, out, title=f"{strategy} on {file.stem}")
+        _write_backtest(
+            result,
+            out,
+            title=f"{strategy} on {file.stem}",
+            parameters={"Cash": cash, "Cost": cost, "Fill": fill} | windows,
+        )
         summary["out"] = str(out)
     if as_json:
         print_json(summary)
@@ -334,8 +341,8 @@ def _compare(
             progress=not as_json,
             announce=say,
         )
-        say("writing tables, report and tearsheets")
-        report = comparison.write(out)
+        say("running every arm under other costs, and writing tables, report and tearsheets")
+        report = comparison.write(out, command=shlex.join(["llmguide", *sys.argv[1:]]))
     if as_json:
         print_json(
             {
@@ -343,6 +350,7 @@ def _compare(
                 "uses_future": guidance.uses_future,
                 "table": records(comparison.table.rename_axis("arm").reset_index()),
                 "tests": records(comparison.tests),
+                "intervals": records(comparison.intervals),
                 "usage": records(comparison.usage.rename_axis("arm").reset_index()),
                 "runs": records(comparison.runs),
             }
@@ -372,11 +380,11 @@ def _choose_windows(strategy: Any, train: Path, test: pd.DataFrame, cash: float,
     return {"short": chosen.short, "long": chosen.long}
 
 
-def _write_backtest(result: Any, folder: Path, *, title: str) -> None:
+def _write_backtest(result: Any, folder: Path, *, title: str, parameters: dict[str, object]) -> None:
     from llmguide.files import write_csv
     from llmguide.report.tearsheet import tearsheet as write
 
     write_csv(result.account.rename_axis("date").reset_index(), folder / "account.csv")
     write_csv(result.orders, folder / "orders.csv")
     write_csv(result.trades, folder / "trades.csv")
-    write(result.returns, folder / "tearsheet.html", title=title)
+    write(result.returns, folder / "tearsheet.html", title=title, parameters=parameters)

@@ -30,20 +30,21 @@ def tearsheet(
 ) -> None:
     """Write a quantstats tearsheet."""
     from llmguide.console import number, print_json
-    from llmguide.experiments.returns import read_returns, run_returns
+    from llmguide.experiments.returns import read_returns
     from llmguide.metrics import max_drawdown, sharpe_ratio
+    from llmguide.report.accounts import run_returns
     from llmguide.report.tearsheet import tearsheet as write
 
-    benchmark = None
     if source.is_dir():
         if arm is None:
             raise DataError(f"{source} holds several arms; choose one with --arm")
-        series, benchmark = run_returns(source, arm, seed)
+        series, _ = run_returns(source, arm, seed)
+        path = write(source, out, arm=arm, seed=seed, title=title or arm)
     else:
         if (returns is None) == (value is None):
             raise DataError("say what the file holds: --returns COLUMN (fractions per bar) or --value COLUMN (money)")
         series = read_returns(source, returns=returns, value=value)
-    path = write(series, out, benchmark=benchmark, title=title or arm or source.stem)
+        path = write(series, out, title=title or source.stem)
     sharpe, drawdown = sharpe_ratio(series), max_drawdown((1.0 + series).cumprod())
     if as_json:
         print_json({"path": str(path), "sharpe": sharpe, "max_drawdown": drawdown})

@@ -1,4 +1,4 @@
-"""Returns per bar from a run folder or a user's file, for a tearsheet."""
+"""Returns per bar from a user's file, for a tearsheet; those of a run folder are read by `llmguide.report.accounts`."""
 
 from __future__ import annotations
 
@@ -11,28 +11,7 @@ from numpy.typing import NDArray
 from llmguide.errors import DataError, did_you_mean
 from llmguide.trading.simulate import returns_of
 
-__all__ = ["read_returns", "run_returns"]
-
-
-def run_returns(folder: Path, arm: str, seed: int | None) -> tuple[pd.Series, pd.Series | None]:
-    """Return one run's returns from a comparison's folder, and those of its hold arm where there is one."""
-    path = folder / "values.parquet"
-    if not path.is_file():
-        raise DataError(f"{folder} is not the finished run of a comparison: it has no {path.name}")
-    values = pd.read_parquet(path)
-    arms = list(dict.fromkeys(values["arm"]))
-    if arm not in arms:
-        raise DataError(f"{folder} has no arm {arm!r}, only {', '.join(arms)}{did_you_mean(arm, arms)}")
-    seeds = list(dict.fromkeys(values.loc[values["arm"] == arm, "seed"]))
-    chosen = seeds[0] if seed is None else seed
-    if chosen not in seeds:
-        raise DataError(f"{arm} has no seed {chosen} in {folder}, only {', '.join(map(str, seeds))}")
-
-    def of(name: str, number: int) -> pd.Series:
-        rows = values[(values["arm"] == name) & (values["seed"] == number)].set_index("date")
-        return pd.Series(returns_of(rows["value"].to_numpy(float)), index=pd.DatetimeIndex(rows.index), name=name)
-
-    return of(arm, chosen), of("hold", -1) if "hold" in arms and arm != "hold" else None
+__all__ = ["read_returns"]
 
 
 def read_returns(path: Path, *, returns: str | None = None, value: str | None = None) -> pd.Series:

@@ -6,6 +6,8 @@ ARM-SEED.safetensors    agents, each stored as soon as it is trained
 ARM-SEED.training       the state of an unfinished training; removed when its agent is stored
 runs.csv                every arm and seed: SR, MDD, trades, exposure, use of the guidance
 table.csv, tests.csv    means over seeds, tests of significance
+intervals.csv           95 % intervals over bars, by arm and for differences
+sensitivity.csv         SR and MDD of every arm under other costs, slippages and fills
 values.parquet          value after each test bar: columns date, arm, seed, value, side
 curves.parquet          SR after each episode
 orders.csv, trades.csv  every order, rejected ones too, and every trade, by arm and seed

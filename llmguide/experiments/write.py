@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
+from llmguide.experiments.markets import Market
+from llmguide.experiments.outcomes import outcomes
 from llmguide.experiments.run_folder import RunFolder
+from llmguide.experiments.sensitivity import sensitivity
 from llmguide.files import write_csv, write_parquet
-from llmguide.report.page import ReportData, write_report
+from llmguide.report.page import QCurves, ReportData, write_report
 from llmguide.report.tearsheet import tearsheet
+from llmguide.rl.agent import SIDES
+from llmguide.rl.config import DQNConfig
 
 if TYPE_CHECKING:
     from llmguide.experiments.comparison import Comparison
@@ -18,8 +25,12 @@ if TYPE_CHECKING:
 __all__ = ["report_data", "write_comparison"]
 
 
-def write_comparison(comparison: Comparison, folder: Path) -> Path:
-    """Write everything (see the module) and return the path of the report."""
+def write_comparison(comparison: Comparison, folder: Path, *, command: str = "", seeds: int = 3) -> Path:
+    """Write everything (see `llmguide.experiments.run_folder`) and return the path of the report.
+
+    The report shows `command` as the way to make the comparison again, or a call of the library where it is empty.
+    `seeds` of each trained arm are run again under other costs, slippage and fills; 0 leaves that out.
+    """
     run = RunFolder.open(folder, comparison.settings)
     for arm, agents in comparison.agents.items():
         for agent in agents:
@@ -29,6 +40,7 @@ def write_comparison(comparison: Comparison, folder: Path) -> Path:
     write_csv(comparison.runs, folder / "runs.csv")
     write_csv(comparison.table.rename_axis("arm").reset_index(), folder / "table.csv")
     write_csv(comparison.tests, folder / "tests.csv")
+    write_csv(comparison.intervals, folder / "intervals.csv")
     write_parquet(comparison.curves, folder / "curves.parquet")
     write_parquet(_long(comparison), folder / "values.parquet")
     for name in ("orders", "trades"):
@@ -37,6 +49,7 @@ def write_comparison(comparison: Comparison, folder: Path) -> Path:
         ]
         write_csv(pd.concat([frame for frame in frames if len(frame)] or frames[:1]), folder / f"{name}.csv")
     hold = comparison.results.get(("hold", -1))
+    shown = _shown(comparison)
     for arm in comparison.arms:
         seed, result = next((s, r) for (name, s), r in comparison.results.items() if name == arm)
         tearsheet(
@@ -44,12 +57,17 @@ def write_comparison(comparison: Comparison, folder: Path) -> Path:
             folder / "tearsheets" / f"{arm}.html",
             benchmark=None if hold is None or arm == "hold" else hold.returns,
             title=arm if seed < 0 else f"{arm}, seed {seed}",
+            parameters=shown,
         )
-    return write_report(report_data(comparison), folder / "report.html")
+    found = sensitivity(comparison, seeds=seeds) if seeds else None
+    if found is not None:
+        write_csv(found, folder / "sensitivity.csv")
+    data = report_data(comparison, found=found, reproduce=command or _call(comparison))
+    return write_report(data, folder / "report.html")
 
 
-def report_data(comparison: Comparison) -> ReportData:
-    """Return what the report page shows of a comparison."""
+def report_data(comparison: Comparison, *, found: pd.DataFrame | None = None, reproduce: str = "") -> ReportData:
+    """Return what the report page shows of a comparison; `found` is its `sensitivity`."""
     guidance = comparison.guidance
     train, test = comparison.train, comparison.test
     spans = [f"{len(bars)} bars ({bars.index[0]:%Y-%m-%d} to {bars.index[-1]:%Y-%m-%d})" for bars in (train, test)]
@@ -57,6 +75,12 @@ def report_data(comparison: Comparison) -> ReportData:
     if guidance is not None:
         providers = ", ".join(comparison.settings["guidance"]["provider"])
         notes.append(f"Guidance by: {providers}.")
+    outside = int(((test["close"] > test["high"]) | (test["close"] < test["low"])).sum())
+    if outside:
+        notes.append(
+            f"On {outside} of {len(test)} test bars the close lies outside low to high, as where only closes are "
+            "adjusted for dividends: a fill at the next open is then at a price of another scale."
+        )
     trained = list(comparison.agents)
     curves = comparison.curves
     usage = comparison.usage
@@ -66,15 +90,101 @@ def report_data(comparison: Comparison) -> ReportData:
         tests=comparison.tests,
         values={arm: comparison.values(arm) for arm in comparison.arms},
         price=test["close"],
+        intervals=comparison.intervals,
         guidance=None if guidance is None else guidance.align(pd.DatetimeIndex(test.index)),
+        months=_months(comparison),
         decisions={arm: comparison.sides(arm) for arm in comparison.arms},
+        runs=comparison.runs,
         curves=curves if len(curves) else None,
-        q_values={arm: comparison.q_values(arm) for arm in trained} or None,
+        q_values={arm: _q_curves(comparison, arm) for arm in trained} or None,
+        sensitivity=found,
         usage=usage if len(usage) else None,
         settings=comparison.settings,
+        reproduce=reproduce,
         notes=notes,
         uses_future=guidance is not None and guidance.uses_future,
     )
+
+
+def _shown(comparison: Comparison) -> dict[str, object]:
+    """What a tearsheet says of the run it is of."""
+    config, guidance = comparison.settings["agent"], comparison.settings["guidance"]
+    shown: dict[str, object] = {"Cash": config["cash"], "Cost": config["cost"]}
+    if comparison.agents:
+        shown["Episodes"] = comparison.settings["episodes"]
+    if guidance is not None:
+        shown["Guidance"] = ", ".join(guidance["provider"])
+    return shown
+
+
+def _months(comparison: Comparison) -> pd.DataFrame | None:
+    """The guidance that test bars saw, as it was issued, and how the price went while it was the newest."""
+    if comparison.guidance is None:
+        return None
+    rows = comparison.guidance.rows
+    became = outcomes(Market("", comparison.train, comparison.test), [row.issued_at for row in rows])
+    columns = ["issued_at", "direction", "confidence", "entropy", "strength", "realised", "explanation"]
+    first, last = comparison.test.index[0], comparison.test.index[-1]
+    seen = [
+        row
+        for row in rows
+        if became[row.issued_at].bars and became[row.issued_at].until >= first and row.issued_at <= last
+    ]
+    months = [
+        (row.issued_at, row.direction, row.confidence, row.entropy, row.strength, became[row.issued_at].realised,
+         row.explanation)
+        for row in seen
+    ]  # fmt: skip
+    return pd.DataFrame(months, columns=columns)
+
+
+def _q_curves(comparison: Comparison, arm: str) -> QCurves:
+    """Every agent's Q-values on each test bar, for the side that it held before it."""
+    guidance, test = comparison.guidance, comparison.test
+    columns: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+    for agent in comparison.agents[arm]:
+        start = agent.config.lookback
+        tau = guidance.tau(pd.DatetimeIndex(test.index)) if agent.guided and guidance is not None else None
+        table = agent.q_table(test, tau)  # (bars - start, sides, actions)
+        before = comparison.results[arm, agent.seed].sides.shift(1).iloc[start:]
+        chosen = table[np.arange(len(table)), [SIDES.index(int(side)) for side in before]]
+        columns[agent.seed] = (chosen[:, 0], chosen[:, 1])
+    dates = test.index[start:]
+    short, long = (pd.DataFrame({seed: q[at] for seed, q in columns.items()}, index=dates) for at in (0, 1))
+    return QCurves(long, short)
+
+
+def _call(comparison: Comparison) -> str:
+    """A script that makes the comparison again from its bars, with the hashes to know them by."""
+    settings = comparison.settings
+    config, usual = DQNConfig.from_dict(settings["agent"]), DQNConfig()
+    changed = [
+        f"{field.name}={getattr(config, field.name)!r}"
+        for field in fields(DQNConfig)
+        if getattr(config, field.name) != getattr(usual, field.name)
+    ]
+    reads = []
+    for part in ("train", "test"):
+        bars = settings["data"][part]
+        known = f"{bars['bars']} bars, {bars['first']} to {bars['last']}, sha256 {bars['sha256'][:16]}..."
+        reads.append(f"{part} = llmguide.read_bars(...)  # {known}")
+    given = "None" if comparison.guidance is None else 'llmguide.Guidance.read("guidance.parquet")  # of this folder'
+    lines = [
+        "import llmguide",
+        *(["from llmguide.rl.config import DQNConfig"] if changed else []),
+        "",
+        *reads,
+        f"guidance = {given}",
+        "comparison = llmguide.compare(",
+        "    train, test, guidance,",
+        f"    arms={list(settings['arms'])},",
+        f"    seeds={list(settings['seeds'])},",
+        f"    episodes={settings['episodes']},",
+        *([f"    config=DQNConfig({', '.join(changed)}),"] if changed else []),
+        ")",
+        'comparison.write("again")',
+    ]
+    return "\n".join(lines)
 
 
 def _long(comparison: Comparison) -> pd.DataFrame:

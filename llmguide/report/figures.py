@@ -21,11 +21,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from llmguide.report.report_data import QCurves
+
 __all__ = [
     "drawdown",
     "equity",
     "guidance",
     "house_style",
+    "logarithmic",
     "new_figure",
     "plain",
     "q_values",
@@ -87,26 +90,30 @@ def styles(arms: Sequence[str]) -> dict[str, Style]:
 def equity(values: Mapping[str, pd.DataFrame]) -> str:
     """Portfolio value over time: each arm's mean over seeds as a line, its lowest to highest seed as a band.
 
-    `values` maps an arm to a frame with one row per bar and one column per seed. The scale is logarithmic where all
-    values are positive and span more than a factor of five.
+    `values` maps an arm to a frame with one row per bar and one column per seed.
     """
     from matplotlib.ticker import LogLocator, NullLocator
 
-    everything = np.concatenate([frame.to_numpy(dtype=float).ravel() for frame in values.values()])
-    logarithmic = bool(everything.min() > 0 and everything.max() / everything.min() > 5)
+    log = logarithmic(values)
     with house_style():
         figure = new_figure(8, 4.2)
         axes = figure.subplots()
         _bands(axes, values)
-        if logarithmic:
+        if log:
             axes.set_yscale("log")
             axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axes.yaxis.set_minor_locator(NullLocator())
         axes.yaxis.set_major_formatter(_money())
-        axes.set_ylabel("portfolio value" + (" (log scale)" if logarithmic else ""))
+        axes.set_ylabel("portfolio value" + (" (log scale)" if log else ""))
         _legend_above(axes, len(values))
         _dates(axes)
         return svg(figure)
+
+
+def logarithmic(values: Mapping[str, pd.DataFrame]) -> bool:
+    """Whether values are drawn on a logarithmic scale: all are positive and span more than a factor of five."""
+    everything = np.concatenate([frame.to_numpy(dtype=float).ravel() for frame in values.values()])
+    return bool(everything.min() > 0 and everything.max() / everything.min() > 5)
 
 
 def drawdown(values: Mapping[str, pd.DataFrame]) -> str:
@@ -179,15 +186,14 @@ def training(curves: pd.DataFrame) -> str:
         return svg(figure)
 
 
-def q_values(arms: Mapping[str, pd.DataFrame]) -> str:
-    """The first seed's estimated values of both actions per bar; `arms` maps an arm to columns q_long and q_short."""
+def q_values(arms: Mapping[str, QCurves]) -> str:
+    """The values that each arm's agents give to both actions per bar: mean and band over seeds."""
     with house_style():
         figure = new_figure(8, 0.7 + 2.0 * len(arms))
         panels = np.atleast_1d(figure.subplots(len(arms), 1, sharex=True))
-        for axes, (arm, frame) in zip(panels, arms.items(), strict=True):
-            when = _numbers(frame.index)
-            axes.plot(when, frame["q_long"].to_numpy(dtype=float), color=_BLUE, lw=1.0, label="long")
-            axes.plot(when, frame["q_short"].to_numpy(dtype=float), color=_RED, lw=1.0, ls="--", label="short")
+        for axes, (arm, curves) in zip(panels, arms.items(), strict=True):
+            for name, frame, look in (("long", curves.long, (_BLUE, "-")), ("short", curves.short, (_RED, "--"))):
+                _band(axes, _numbers(frame.index), frame, name, look)
             axes.set_title(plain(arm))
             axes.set_ylabel("Q")
         handles, labels = panels[0].get_legend_handles_labels()

@@ -34,41 +34,64 @@ th:first-child, td:first-child, .text th, .text td { text-align: left; }
 thead th { background: var(--card); font-weight: 600; vertical-align: bottom; white-space: normal; min-width: 5.5rem; }
 tbody th { font-weight: 600; }
 .text td { white-space: normal; overflow-wrap: anywhere; }
+pre { white-space: pre-wrap; overflow-wrap: anywhere; background: var(--card); border: 1px solid var(--line);
+  border-radius: .4rem; padding: .7rem .9rem; font-size: .85rem; line-height: 1.45; }
+nav { display: flex; flex-wrap: wrap; gap: .1rem .9rem; font-size: .9rem; margin: 1rem 0; }
+a { color: inherit; }
 figure { margin: 1rem 0; }
 figure > div { background: #fff; border: 1px solid var(--line); border-radius: .4rem; padding: .4rem;
   overflow-x: auto; }
-figure svg { display: block; width: 100%; min-width: 34rem; height: auto; }
-figure svg text { font-family: "DejaVu Sans", Verdana, sans-serif !important; }
+figure > div > svg { display: block; width: 100%; min-width: 34rem; height: auto; }
+figure > div > svg text { font-family: "DejaVu Sans", Verdana, sans-serif !important; }
 figcaption { margin-top: .4rem; max-width: 46rem; }
+figure > button { float: right; margin: 0 0 .35rem; padding: .3rem .7rem; font: inherit; font-size: .85rem;
+  color: inherit; background: var(--card); border: 1px solid var(--line); border-radius: .4rem; cursor: pointer; }
+figure > button + div { clear: both; }
+figure.live > div { overflow: hidden; } figure.live > div > svg, figure:not(.live) .plot { display: none; }
+.plot { min-height: 20rem; }
 footer { margin-top: 3rem; border-top: 1px solid var(--line); padding-top: .8rem; }
 @media print {
   :root { --page: #fff; --ink: #000; --soft: #444; --line: #bbb; --card: #eee; --warn-page: #fff; --warn-ink: #000; }
   body { max-width: none; padding: 0; font-size: 11pt; }
   h2 { break-after: avoid; } figure, tr { break-inside: avoid; }
-  .scroll, figure > div { overflow: visible; } figure svg { min-width: 0; }
+  nav, figure > button, figure.live .plot { display: none; } figure.live > div > svg { display: block; }
+  table { font-size: 7.5pt; } th, td { padding: .25rem .35rem; } thead th { min-width: 0; }
+  details::details-content { content-visibility: visible; block-size: auto; }
+  .scroll, figure > div { overflow: visible; } figure > div > svg { min-width: 0; }
 }
 """
 
 
-def document(title: str, body: str, *, style: str = "") -> str:
-    """A whole page: `title` is plain text (also shown as the heading), `body` is HTML, `style` more CSS."""
+def document(title: str, body: str, *, style: str = "", script: str = "") -> str:
+    """A whole page: `title` is plain text (also shown as the heading), `body` is HTML, `style` more CSS.
+
+    `script` is put at its end. The page tells the browser to load nothing, and to run nothing without a script.
+    """
+    allowed = "default-src 'none'; style-src 'unsafe-inline'; img-src data: blob:"
+    if script:
+        allowed += "; script-src 'unsafe-inline'"
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{allowed}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{escape(title)}</title>\n<style>{_STYLE}{style}</style>\n</head>\n<body>\n<main>\n"
-        f"<h1>{escape(title)}</h1>\n{body}\n</main>\n</body>\n</html>\n"
+        f"<h1>{escape(title)}</h1>\n{body}\n</main>\n{script}\n</body>\n</html>\n"
     )
 
 
-def section(title: str) -> str:
-    """The heading of a section."""
-    return f"<h2>{escape(title)}</h2>"
+def section(title: str, anchor: str = "") -> str:
+    """The heading of a section, to which `anchor` leads."""
+    return f'<h2 id="{anchor}">{escape(title)}</h2>' if anchor else f"<h2>{escape(title)}</h2>"
 
 
-def figure(svg: str, label: str, caption: str) -> str:
-    """A drawing on a white card, whatever the page's colours; `label` stands for it where it cannot be seen."""
+def figure(svg: str, label: str, caption: str, plot: str = "") -> str:
+    """A drawing on a white card, whatever the page's colours; `label` stands for it where it cannot be seen.
+
+    `plot` is the name of its interactive form, if it has one (see `llmguide.report.interactive.embed`).
+    """
     described = svg.replace("<svg ", f'<svg role="img" aria-label="{escape(label)}" ', 1)
-    return f'<figure><div tabindex="0">{described}</div><figcaption>{escape(caption)}</figcaption></figure>'
+    named = f' data-plot="{plot}"' if plot else ""
+    return f'<figure{named}><div tabindex="0">{described}</div><figcaption>{escape(caption)}</figcaption></figure>'
 
 
 def paragraph(text: str, kind: str = "") -> str:

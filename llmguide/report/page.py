@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from llmguide._version import __version__
-from llmguide.errors import DataError, did_you_mean
 from llmguide.files import write_text
-from llmguide.report import figures
-from llmguide.report.html import document, figure, items, number, paragraph, percent, section, table
+from llmguide.report import figures, interactive, run_figures
+from llmguide.report.html import document, figure, fold, items, number, paragraph, percent, section, table
+from llmguide.report.report_data import QCurves, ReportData
+from llmguide.report.verdict import doubts, p_text, summary, tiles
 
-__all__ = ["ReportData", "render_report", "summary", "write_report"]
+__all__ = ["QCurves", "ReportData", "render_report", "summary", "write_report"]
 
-_LEVEL = 0.05
-_FEW_SEEDS = 10
-_TABLE = ("sr_mean", "sr_std", "mdd_mean", "mdd_std", "trades_mean", "exposure_mean", "seeds")
-_TESTS = ("measure", "arm_a", "arm_b", "mean_difference", "t", "p", "n")
-_CURVES = ("arm", "seed", "episode", "train_sr", "test_sr")
-_SIGNAL = ("direction", "strength", "tau", "issued_at")
 _MEASURES = {"sr": "Sharpe ratio", "mdd": "maximum drawdown"}
 _USAGE = {
     "agreement_train": "Agrees with the guidance, train bars",
@@ -31,58 +26,33 @@ _USAGE = {
     "changed_inverted": "Decisions that change when it is inverted",
     "changed_permuted": "Decisions that change when its months are permuted",
 }
-
-
-@dataclass(frozen=True, eq=False)
-class ReportData:
-    """Everything that the report of one comparison shows, measured by the caller. Fractions, never percent; NaN is n/a.
-
-    Attributes:
-        title: plain text.
-        table: one row per arm (the index), columns sr_mean, sr_std, mdd_mean, mdd_std, trades_mean (positions opened),
-            exposure_mean (share of bars in the market) and seeds; the spread of an arm without seeds is NaN.
-        tests: paired tests, columns measure ("sr" or "mdd"), arm_a, arm_b, mean_difference (a - b), t, p and n.
-        values: arm -> portfolio value on each test bar, one column per seed.
-        price: close of each test bar.
-        guidance: what the test bars saw, as `Guidance.align` returns it (direction, strength, tau, issued_at).
-        decisions: arm -> side held on each test bar (+1, 0, -1), one column per seed.
-        curves: columns arm, seed, episode, train_sr, test_sr.
-        q_values: arm -> the first seed's q_long and q_short on each test bar.
-        usage: how arms use the guidance, one row per arm; the columns agreement_train, agreement_test, changed_inverted
-            and changed_permuted are known, others are shown under their own name.
-        settings: nested mapping, shown at the end.
-        notes: remarks, shown at the top.
-        uses_future: the guidance was made with knowledge of later bars, which the page then says above everything.
-
-    Raises DataError for missing columns or arms.
-    """
-
-    title: str
-    table: pd.DataFrame
-    tests: pd.DataFrame
-    values: Mapping[str, pd.DataFrame]
-    price: pd.Series[Any]
-    guidance: pd.DataFrame | None = None
-    decisions: Mapping[str, pd.DataFrame] = field(default_factory=dict)
-    curves: pd.DataFrame | None = None
-    q_values: Mapping[str, pd.DataFrame] | None = None
-    usage: pd.DataFrame | None = None
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    notes: tuple[str, ...] | list[str] = ()
-    uses_future: bool = False
-
-    def __post_init__(self) -> None:
-        _need_columns(self.table, _TABLE, "table")
-        _need_columns(self.tests, _TESTS, "tests")
-        if self.curves is not None:
-            _need_columns(self.curves, _CURVES, "curves")
-        if self.guidance is not None:
-            _need_columns(self.guidance, _SIGNAL, "guidance")
-        if not len(self.table):
-            raise DataError("expected a table with at least one arm, got none")
-        for arm in self.table.index:
-            if arm not in self.values:
-                raise DataError(f"expected values of every arm, got none for {arm!r}{did_you_mean(arm, self.values)}")
+_TEXTS = (("sr", number), ("mdd", percent))
+_MONTH = ("Issued", "Direction", "Confidence", "Entropy", "Strength", "Price until the next", "Right")
+_BAND = "Line: mean over seeds; band: lowest to highest seed."
+_STYLE = """
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(13rem, 100%), 1fr)); gap: .8rem;
+  margin: 1rem 0; }
+.tile { background: var(--card); border: 1px solid var(--line); border-radius: .5rem; padding: .7rem .9rem; }
+.tile b { display: block; font-size: 1.45rem; line-height: 1.3; font-variant-numeric: tabular-nums; }
+.tile span { color: var(--soft); font-size: .88rem; }
+.months thead th { min-width: 0; padding: .4rem .6rem; } .months tbody th, .months td { padding: .4rem .6rem;
+  vertical-align: top; }
+.months th:last-child, .months td:last-child { white-space: normal; min-width: 16rem; text-align: left; }
+.months summary { cursor: pointer; }
+@media print {
+  .months th:last-child, .months td:last-child { min-width: 0; } .tiles { display: flex; }
+  .tile { flex: 1; } .tile b { font-size: 1.1rem; }
+}
+@media screen and (max-width: 40rem) {
+  .months thead { display: none; } .months, .months tbody, .months tr, .months th { display: block; }
+  .months tr { padding: .5rem 0; border-bottom: 1px solid var(--line); }
+  .months tbody th, .months td { padding: 0; border: 0; }
+  .months td { display: inline-block; margin-right: .8rem; }
+  .months td::before { content: attr(data-name) " "; color: var(--soft); font-size: .85rem; }
+  .months tr > td:last-child { display: block; min-width: 0; } .months td:last-child::before { content: none; }
+}
+.said { white-space: pre-line; max-width: 40rem; margin: .4rem 0; }
+"""
 
 
 def write_report(data: ReportData, path: Path | str) -> Path:
@@ -92,10 +62,17 @@ def write_report(data: ReportData, path: Path | str) -> Path:
 
 def render_report(data: ReportData) -> str:
     """The report as HTML; the same data give the same text."""
-    return document(data.title, "\n".join(_parts(data)))
+    body = [*_head(data)]
+    sections = [*_sections(data)]
+    links = " ".join(f'<a href="#s{at}">{escape(title)}</a>' for at, (title, _) in enumerate(sections))
+    body.append(f'<nav aria-label="Sections">{links}</nav>')
+    for at, (title, parts) in enumerate(sections):
+        body += [section(title, f"s{at}"), *parts]
+    body.append(f"<footer>llmguide {__version__}</footer>")
+    return document(data.title, "\n".join(body), style=_STYLE, script=interactive.embed(_plots(data)))
 
 
-def _parts(data: ReportData) -> Iterator[str]:
+def _head(data: ReportData) -> Iterator[str]:
     if data.uses_future:
         yield paragraph(
             "The guidance was made with knowledge of later bars. Nothing on this page is a result that could have been "
@@ -103,97 +80,197 @@ def _parts(data: ReportData) -> Iterator[str]:
             "warning",
         )
     yield paragraph(summary(data), "lead")
-    yield items(data.notes)
-    yield section("Arms")
-    yield _arms(data.table)
-    yield paragraph(
-        "Mean over seeds on the test bars, standard deviation over seeds in brackets. Trades are positions opened, "
-        "exposure is the share of bars in the market.",
-        "soft",
+    cells = "".join(
+        f'<div class="tile"><span>{escape(name)}</span><b>{escape(value)}</b><span>{escape(more)}</span></div>'
+        for name, value, more in tiles(data)
     )
-    yield from _significance(data)
-    yield from _usage(data)
-    yield from _curves(data)
-    if data.settings:
-        yield section("Settings")
-        yield table(["Setting", "Value"], _flat(data.settings), text=True)
-    yield f"<footer>llmguide {__version__}</footer>"
+    yield f'<div class="tiles">{cells}</div>' if cells else ""
+    reasons = list(doubts(data))
+    if reasons:
+        yield paragraph("Before you believe it:")
+        yield items(reasons)
+    yield "".join(paragraph(note, "soft") for note in data.notes)
 
 
-def summary(data: ReportData) -> str:
-    """Who has the highest mean Sharpe ratio, by how much, and what the paired test of hybrid and rl says of it."""
-    ranked = data.table["sr_mean"].dropna().sort_values(ascending=False, kind="stable")
-    if ranked.empty:
-        return "No arm has a Sharpe ratio: none of them traded."
-    text = f"Highest mean Sharpe ratio on the test bars: {ranked.index[0]} with {number(ranked.iloc[0])}"
-    if len(ranked) > 1:
-        text += f", then {ranked.index[1]} with {number(ranked.iloc[1])}"
-    return f"{text}. {_verdict(data)}".strip()
+def _sections(data: ReportData) -> Iterator[tuple[str, list[str]]]:
+    """Title and parts of every section that there is something to show in."""
+    parts = {
+        "Arms": _arms(data),
+        "Are the differences more than luck?": _significance(data),
+        "Portfolio value": _equity(data),
+        "Drawdown": _drawdown(data),
+        "Price, guidance and positions": _market(data),
+        "Guidance month by month": _months(data),
+        "How the arms use the guidance": _usage(data),
+        "Training": _training(data),
+        "Q-values": _q_values(data),
+        "Every run": _runs(data),
+        "Other costs, slippage and fills": _sensitivity(data),
+        "Settings": _settings(data),
+        "Make it again": _reproduce(data),
+    }
+    for title, texts in parts.items():
+        found = list(texts)
+        if found:
+            yield title, found
 
 
-def _verdict(data: ReportData) -> str:
-    """One sentence on hybrid against rl, or nothing where the two were not compared."""
-    tests = data.tests
-    pair = tests[
-        (tests["measure"] == "sr") & tests["arm_a"].isin(["hybrid", "rl"]) & tests["arm_b"].isin(["hybrid", "rl"])
-    ]
-    if pair.empty:
-        return ""
-    row = pair.iloc[0]
-    gain = float(row["mean_difference"]) * (1 if row["arm_a"] == "hybrid" else -1)
-    n, p = int(row["n"]), float(row["p"])
-    text = f"Against rl, hybrid {'gains' if gain >= 0 else 'loses'} {number(abs(gain))}"
-    if math.isnan(p):
-        return f"{text}; with {_seeds(n)} no test is possible."
-    verdict = "significant" if p < _LEVEL else "not significant"
-    text += f" (two-sided paired t test over {_seeds(n)}, p = {_p(p)}): {verdict} at the 5 % level."
-    if n < _FEW_SEEDS:
-        text += f" {n} seeds are few: only a large difference could show."
-    return text
+def _plots(data: ReportData) -> dict[str, interactive.Plot]:
+    """The interactive form of each figure, by the name that the figure bears."""
+    plots = {
+        "equity": interactive.equity(data.values),
+        "drawdown": interactive.drawdown(data.values),
+        "market": interactive.market(data.price, data.guidance, data.decisions, trades_of=_trader(data)),
+    }
+    if data.curves is not None and len(data.curves):
+        plots["training"] = interactive.training(data.curves)
+    if data.q_values:
+        plots["q-values"] = interactive.q_values(data.q_values)
+    if data.runs is not None and len(data.runs):
+        plots["runs"] = interactive.scatter(data.runs)
+    return plots
 
 
-def _arms(arms: pd.DataFrame) -> str:
+def _arms(data: ReportData) -> Iterator[str]:
     rows = [
         [
             str(arm),
             _spread(row["sr_mean"], row["sr_std"], number),
+            *_interval(data, "sr", str(arm)),
             _spread(row["mdd_mean"], row["mdd_std"], percent),
+            *_interval(data, "mdd", str(arm)),
             number(row["trades_mean"], 1),
             percent(row["exposure_mean"]),
             number(row["seeds"], 0) if row["seeds"] else "–",
         ]
-        for arm, row in arms.iterrows()
+        for arm, row in data.table.iterrows()
     ]
-    return table(["Arm", "Sharpe ratio", "Maximum drawdown", "Trades", "Exposure", "Seeds"], rows)
+    interval = [] if data.intervals is None else ["95 % interval"]
+    yield table(["Arm", "Sharpe ratio", *interval, "Maximum drawdown", *interval, "Trades", "Exposure", "Seeds"], rows)
+    text = (
+        "Mean over seeds on the test bars, standard deviation over seeds in brackets. Trades are positions opened, "
+        "exposure is the share of bars in the market."
+    )
+    if interval:
+        text += (
+            " The intervals are over bars: how far the same decisions would have come out otherwise on other stretches "
+            "of the same market (stationary block bootstrap, percentiles)."
+        )
+    yield paragraph(text, "soft")
 
 
 def _significance(data: ReportData) -> Iterator[str]:
     if data.tests.empty:
         return
-    yield section("Are the differences more than luck?")
+    more = {name: head for name, head in (("p_wilcoxon", "p (Wilcoxon)"), ("p_holm", "p (Holm)")) if name in data.tests}
     rows = [
         [
             f"{row['arm_a']} − {row['arm_b']}",
             _MEASURES.get(row["measure"], str(row["measure"])),
             percent(row["mean_difference"]) if row["measure"] == "mdd" else number(row["mean_difference"]),
             number(row["t"]),
-            _p(float(row["p"])),
+            p_text(float(row["p"])),
+            *(p_text(float(row[name])) for name in more),
             number(row["n"], 0),
         ]
         for _, row in data.tests.iterrows()
     ]
-    yield table(["Arms", "Measure", "Mean difference", "t", "p", "Pairs"], rows)
+    yield table(["Arms", "Measure", "Mean difference", "t", "p", *more.values(), "Pairs"], rows)
+    corrected = "Holm's p corrects it for the number of arms" if "p_holm" in more else "not corrected for their number"
     yield paragraph(
-        "Two-sided paired t tests over seeds, not corrected for their number. They tell whether other seeds would show "
-        "the same on these bars, and nothing about other instruments or years.",
+        f"Two-sided paired t tests over seeds; {corrected}. They tell whether other seeds would show the same on these "
+        "bars, and nothing about other instruments or years.",
         "soft",
     )
+    between = None if data.intervals is None else data.intervals[data.intervals["minus"].notna()]
+    if between is None or between.empty:
+        return
+    rows = [
+        [
+            f"{row['arm']} − {row['minus']}",
+            *(cell for measure, text in _TEXTS for cell in (text(row[measure]), _range(row, measure))),
+        ]
+        for _, row in between.iterrows()
+    ]
+    yield table(["Arms", "Sharpe ratio", "95 % interval", "Maximum drawdown", "95 % interval"], rows)
+    yield paragraph(
+        "Intervals of the difference over bars, both arms on the same resampled bars. One that holds 0 says that "
+        "another stretch of the same market could have turned the difference round.",
+        "soft",
+    )
+
+
+def _equity(data: ReportData) -> Iterator[str]:
+    yield figure(figures.equity(data.values), "Portfolio value of each arm on the test bars", _BAND, "equity")
+
+
+def _drawdown(data: ReportData) -> Iterator[str]:
+    yield figure(figures.drawdown(data.values), "Drawdown of each arm on the test bars", _BAND, "drawdown")
+
+
+def _market(data: ReportData) -> Iterator[str]:
+    yield figure(
+        figures.guidance(data.price, data.guidance, data.decisions, trades_of=_trader(data)),
+        "Close with the guidance, its tau, and the positions of each arm's first seed",
+        "The background is shaded by the guidance, deeper for greater strength. Marks on the price are trades, the "
+        "strips at the bottom show what each arm held; both of the first seed.",
+        "market",
+    )
+
+
+def _months(data: ReportData) -> Iterator[str]:
+    months = data.months
+    if months is None or not len(months):
+        return
+    rows = []
+    for _, row in months.iterrows():
+        direction = "abstained" if pd.isna(row["direction"]) else "long" if row["direction"] == 1 else "short"
+        cells = [
+            direction,
+            "–" if pd.isna(row["confidence"]) else f"{int(row['confidence'])} of 3",
+            number(row["entropy"]),
+            number(row["strength"]),
+            percent(row["realised"]),
+            _right(row),
+        ]
+        text = "".join(
+            f'<td data-name="{name}">{escape(cell)}</td>' for name, cell in zip(_MONTH[1:], cells, strict=True)
+        )
+        issued, said = f"{row['issued_at']:%Y-%m-%d}", _said(row["explanation"])
+        rows.append(f'<tr><th scope="row">{issued}</th>{text}<td>{said}</td></tr>')
+    head = "".join(f'<th scope="col">{name}</th>' for name in (*_MONTH, "Explanation"))
+    lines = "\n".join(rows)
+    yield (
+        f'<div class="scroll" tabindex="0"><table class="months">\n<thead><tr>{head}</tr></thead>\n'
+        f"<tbody>\n{lines}\n</tbody></table></div>"
+    )
+    known = months.dropna(subset=["direction", "realised"])
+    hits = int(((known["realised"] > 0) == (known["direction"] == 1)).sum())
+    yield paragraph(
+        f"{hits} of {len(known)} directions were those of the price until the next guidance. Entropy is from 0 "
+        "(certain) to 1, n/a where the guidance has none. What became of a month was not known when its guidance was "
+        "issued.",
+        "soft",
+    )
+
+
+def _right(row: pd.Series[Any]) -> str:
+    if pd.isna(row["direction"]) or pd.isna(row["realised"]):
+        return "–"
+    return "yes" if (row["realised"] > 0) == (row["direction"] == 1) else "no"
+
+
+def _said(explanation: Any) -> str:
+    """An explanation, folded behind its beginning where it is long."""
+    text = "" if pd.isna(explanation) else str(explanation).strip()
+    if len(text) <= 90:
+        return escape(text)
+    return fold(f"{escape(text[:70].rsplit(' ', 1)[0])} …", f'<p class="said">{escape(text)}</p>')
 
 
 def _usage(data: ReportData) -> Iterator[str]:
     if data.usage is None or data.usage.empty:
         return
-    yield section("How the arms use the guidance")
     head = ["Arm", *(_USAGE.get(str(name), str(name)) for name in data.usage.columns)]
     yield table(head, [[str(arm), *(percent(x) for x in row)] for arm, row in data.usage.iterrows()])
     yield paragraph(
@@ -204,34 +281,99 @@ def _usage(data: ReportData) -> Iterator[str]:
     )
 
 
-def _curves(data: ReportData) -> Iterator[str]:
-    band = "Line: mean over seeds; band: lowest to highest seed."
-    yield section("Portfolio value")
-    yield figure(figures.equity(data.values), "Portfolio value of each arm on the test bars", band)
-    yield section("Drawdown")
-    yield figure(figures.drawdown(data.values), "Drawdown of each arm on the test bars", band)
-    yield section("Price, guidance and positions")
-    trades_of = "hybrid" if "hybrid" in data.decisions else next(iter(data.decisions), None)
+def _training(data: ReportData) -> Iterator[str]:
+    if data.curves is None or not len(data.curves):
+        return
     yield figure(
-        figures.guidance(data.price, data.guidance, data.decisions, trades_of=trades_of),
-        "Close with the guidance, its tau, and the positions of each arm's first seed",
-        "The background is shaded by the guidance, deeper for greater strength. Marks on the price are trades, the "
-        "strips at the bottom show what each arm held; both of the first seed.",
+        figures.training(data.curves),
+        "Sharpe ratio per training episode",
+        f"{_BAND} The test curve is recorded to be looked at; nothing is selected by it.",
+        "training",
     )
-    if data.curves is not None and len(data.curves):
-        yield section("Training")
-        yield figure(
-            figures.training(data.curves),
-            "Sharpe ratio per training episode",
-            f"{band} The test curve is recorded to be looked at; nothing is selected by it.",
-        )
+
+
+def _q_values(data: ReportData) -> Iterator[str]:
     if data.q_values:
-        yield section("Q-values")
         yield figure(
             figures.q_values(data.q_values),
-            "Estimated value of going long and of going short, first seed",
-            "The first seed's estimate for both actions on each test bar; it takes the higher one.",
+            "Estimated value of going long and of going short",
+            f"The agents' estimates for both actions on each test bar; each takes its higher one. {_BAND}",
+            "q-values",
         )
+
+
+def _runs(data: ReportData) -> Iterator[str]:
+    if data.runs is None or not len(data.runs):
+        return
+    yield figure(
+        run_figures.scatter(data.runs),
+        "Sharpe ratio against maximum drawdown of every run",
+        "One point per seed; an angular one is an arm in which nothing is random. How far the points of an arm lie "
+        "apart is what the seed alone can do.",
+        "runs",
+    )
+
+
+def _sensitivity(data: ReportData) -> Iterator[str]:
+    found = data.sensitivity
+    if found is None or found.empty:
+        return
+    runs = found[found["seed"] >= 0].groupby("arm")["seed"].nunique()
+    seeds = "" if runs.empty else f" Trained arms: mean of the first {int(runs.max())} seeds."
+    yield figure(
+        run_figures.sensitivity(found),
+        "Sharpe ratio of each arm under other costs, slippages and fills",
+        f"Each point is run again in Backtrader, one condition changed at a time; no agent is trained again.{seeds}",
+    )
+    arms = list(dict.fromkeys(found["arm"]))
+    mean = found.groupby(["what", "level", "arm"], sort=False)[["sr", "mdd"]].mean()
+    rows = [
+        [
+            _condition(what, level),
+            *(
+                f"{number(mean.loc[(what, level, arm), 'sr'])} · {percent(mean.loc[(what, level, arm), 'mdd'])}"
+                for arm in arms
+            ),
+        ]
+        for what, level in dict.fromkeys((what, level) for what, level, _ in mean.index)
+    ]
+    yield table(["Condition", *arms], rows)
+    yield paragraph("Sharpe ratio · maximum drawdown.", "soft")
+
+
+def _condition(what: str, level: float) -> str:
+    if what == "fill":
+        return "fill at the next open" if level else "fill at the close"
+    return f"{what} {percent(level, 2)}"
+
+
+def _settings(data: ReportData) -> Iterator[str]:
+    if data.settings:
+        yield table(["Setting", "Value"], _flat(data.settings), text=True)
+
+
+def _reproduce(data: ReportData) -> Iterator[str]:
+    if data.reproduce:
+        yield f"<pre>{escape(data.reproduce)}</pre>"
+
+
+def _trader(data: ReportData) -> str | None:
+    """The arm whose trades are drawn."""
+    return "hybrid" if "hybrid" in data.decisions else next(iter(data.decisions), None)
+
+
+def _interval(data: ReportData, measure: str, arm: str) -> list[str]:
+    """The cell with an arm's own interval; none where there are no intervals at all."""
+    if data.intervals is None:
+        return []
+    own = data.intervals[(data.intervals["arm"] == arm) & data.intervals["minus"].isna()]
+    return [_range(own.iloc[0], measure) if len(own) else "n/a"]
+
+
+def _range(row: Any, measure: str) -> str:
+    text = dict(_TEXTS)[measure]
+    low, high = float(row[f"{measure}_low"]), float(row[f"{measure}_high"])
+    return "n/a" if math.isnan(low) or math.isnan(high) else f"{text(low)} to {text(high)}"
 
 
 def _flat(settings: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
@@ -249,18 +391,3 @@ def _flat(settings: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, s
 def _spread(mean: Any, std: Any, text: Any) -> str:
     """`1.70 (0.43)`, or the mean alone where there is no spread."""
     return str(text(mean)) if math.isnan(float(std)) else f"{text(mean)} ({text(std)})"
-
-
-def _p(p: float) -> str:
-    return "n/a" if math.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def _seeds(n: int) -> str:
-    return "1 seed" if n == 1 else f"{n} seeds"
-
-
-def _need_columns(frame: pd.DataFrame, names: tuple[str, ...], what: str) -> None:
-    for name in names:
-        if name not in frame.columns:
-            near = did_you_mean(name, frame.columns)
-            raise DataError(f"expected {what} with a column {name!r}, got {list(frame.columns)}{near}")

@@ -24,12 +24,14 @@ import pandas as pd
 from llmguide.errors import DataError, DataWarning
 from llmguide.files import atomic_path, write_text
 from llmguide.metrics import annual_volatility, max_drawdown, sharpe_ratio
+from llmguide.report.accounts import account_of
 from llmguide.report.figures import yearly
 from llmguide.report.html import document, number, paragraph, percent, table
 
 __all__ = ["tearsheet"]
 
 _FEWEST_BARS = 30
+_LARGEST_MOVE = 0.25  # of a usual day, as a fraction: beyond it the returns are percent
 _STYLE: Any = {
     "axes.edgecolor": "#cccccc",
     "axes.facecolor": "white",
@@ -54,31 +56,46 @@ _LAYOUT = (
 
 
 def tearsheet(
-    returns: pd.Series[Any],
+    source: object,
     output: Path | str,
     *,
-    benchmark: pd.Series[Any] | None = None,
+    benchmark: object = None,
     title: str = "",
     parameters: Mapping[str, object] | None = None,
+    arm: str | None = None,
+    seed: int | None = None,
 ) -> Path:
-    """Write the tearsheet of `returns` as one HTML file that needs no network, and return its path.
+    """Write the tearsheet of one account as one HTML file that needs no network, and return its path.
 
-    `returns` are simple returns per daily bar as fractions, the idle bars included, on an increasing DatetimeIndex;
-    `benchmark` likewise, with a return for each of those dates (others are left out). Time zones are dropped, the local
-    dates kept. `parameters` are shown below the title. The Sharpe ratio (252 bars a year, no risk-free rate) and the
-    maximum drawdown on the page are those of `llmguide.metrics`.
+    Args:
+        source: returns, or what has them: a Cerebro that has run (or its strategy, or what ``cerebro.run()`` returned),
+            the result of `llmguide.backtest.run_backtest`, a vectorbt Portfolio of one column, or the path of a
+            comparison's run folder. Returns are a Series of simple returns per daily bar as fractions, the idle bars
+            included, on an increasing DatetimeIndex. Time zones are dropped, the local dates kept.
+        output: the file.
+        benchmark: returns or a source of them, with a return for each of those dates (others are left out). Where none
+            is given a run folder's hold arm, and a Cerebro's `TimeReturn` of a data, take its place.
+        title: plain text; what the source is called where it is empty.
+        parameters: shown below the title, after those of the strategy or the run.
+        arm, seed: which account of a run folder; its first seed by default.
+
+    The Sharpe ratio (252 bars a year, no risk-free rate) and the maximum drawdown on the page are those of
+    `llmguide.metrics`.
 
     Fewer than 30 bars, returns that never vary, an account that lost everything on one bar, and returns that quantstats
     would take for prices get a plain page with the reason and those two measures. So does an account on which
     quantstats itself fails; a DataWarning then says so.
 
     Raises DataError for anything but finite returns: prices, missing values, a benchmark by name or without some of the
-    dates, dates that are not increasing. The folder is made, and the file appears complete or not at all.
+    dates, dates that are not increasing; and for a source of several accounts of which none was chosen. The folder is
+    made, and the file appears complete or not at all.
     """
-    mine = _checked(returns, "returns")
-    peer = None if benchmark is None else _aligned(_checked(benchmark, "benchmark"), mine.index)
-    shown = {str(key): str(value) for key, value in (parameters or {}).items()}
-    heading = title or "Tearsheet"
+    account = account_of(source, arm=arm, seed=seed)
+    mine = _checked(account.returns, "returns")
+    against = account.benchmark if benchmark is None else _benchmark(benchmark)
+    peer = None if against is None else _aligned(_checked(against, "benchmark"), mine.index)
+    shown = {str(key): str(value) for key, value in {**account.parameters, **(parameters or {})}.items()}
+    heading = title or account.title or "Tearsheet"
 
     reason = _why_not(mine)
     if peer is not None and reason is None and (unfit := _why_not(peer)):
@@ -90,6 +107,7 @@ def tearsheet(
                 _quantstats(mine, peer, temporary, heading, shown)
                 years = yearly({"Strategy": mine} if peer is None else {"Benchmark": peer, "Strategy": mine})
                 page = _mended(temporary.read_text(encoding="utf-8"), heading, years)
+                page = _measured(page, [mine] if peer is None else [peer, mine])
                 temporary.write_text(page, encoding="utf-8", newline="\n")
             return Path(output)
         except OSError:
@@ -98,6 +116,11 @@ def tearsheet(
             reason = f"quantstats could not draw this account ({type(error).__name__}: {error})"
             warnings.warn(f"{output}: {reason}; a plain page was written instead", DataWarning, stacklevel=2)
     return write_text(output, _plain(mine, peer, heading, reason, shown))
+
+
+def _benchmark(benchmark: object) -> object:
+    """The returns of a benchmark; text stays text, and is refused."""
+    return benchmark if isinstance(benchmark, str) else account_of(benchmark).returns
 
 
 def _checked(returns: object, name: str) -> pd.Series[Any]:
@@ -120,10 +143,12 @@ def _checked(returns: object, name: str) -> pd.Series[Any]:
     bad = np.flatnonzero(~np.isfinite(values))
     if bad.size:
         raise DataError(f"expected finite {name}, got {values[bad[0]]} on {naive[bad[0]]} and {bad.size} such in all")
-    if np.median(np.abs(values)) >= 1:
+    moves = np.abs(values[values != 0])
+    if np.median(np.abs(values)) >= 1 or (moves.size >= _FEWEST_BARS and np.median(moves) >= _LARGEST_MOVE):
         raise DataError(
-            f"expected {name} as fractions per bar, got values around {np.median(values):g}, which no account earns; "
-            "of prices or portfolio values pass value.pct_change().fillna(0), percent divide by 100"
+            f"expected {name} as fractions per bar, got values around {np.median(values):g}, moves of "
+            f"{np.median(moves):g}, which no account earns; of prices or portfolio values pass "
+            "value.pct_change().fillna(0), percent divide by 100"
         )
     return pd.Series(values, index=naive, name=name)
 
@@ -225,6 +250,24 @@ def _mended(page: str, title: str, years: str) -> str:
     page = re.sub(r"<title>.*?</title>", lambda _: f"<title>{escape(title)}</title>", page, count=1)
     page = re.sub(r'(<div id="eoy_returns">).*?(?=</div>)', lambda found: found[1] + years, page, flags=re.DOTALL)
     return page.replace("</style>", f"{_LAYOUT}</style>", 1)
+
+
+def _measured(page: str, accounts: list[pd.Series[Any]]) -> str:
+    """The page with our Sharpe ratio and maximum drawdown in its table, in the order of its columns.
+
+    They are quantstats' own wherever it has them; it leaves the drawdown empty for an account that falls from its first
+    bar or never falls.
+    """
+    rows = {
+        "Sharpe": [f"{sharpe_ratio(account):.2f}" for account in accounts],
+        "Max Drawdown": [f"{-max_drawdown(_value(account)) + 0.0:.2%}" for account in accounts],
+    }
+    for label, cells in rows.items():
+        row = f"<tr><td>{label}</td>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+        page, found = re.subn(rf"<tr><td>{label}</td>(<td>[^<]*</td>){{{len(cells)}}}</tr>", row, page)
+        if found != 1:
+            raise ValueError(f"expected one row {label!r} of {len(cells)} in its table, got {found}")
+    return page
 
 
 def _plain(mine: pd.Series[Any], peer: pd.Series[Any] | None, title: str, reason: str, shown: Mapping[str, str]) -> str:

@@ -13,74 +13,10 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
+from made_report import TEST_COLUMNS, comparison
 
 from llmguide.errors import DataError
 from llmguide.report.page import ReportData, render_report, summary, write_report
-
-SEEDS = 3
-TEST_COLUMNS = ["measure", "arm_a", "arm_b", "mean_difference", "t", "p", "n"]
-
-
-def comparison(bars=120, seeds=SEEDS):
-    """A comparison of four arms on made bars, with every part that a report can show."""
-    g = np.random.default_rng(5)
-    dates = pd.bdate_range("2018-01-02", periods=bars, name="date")
-    price = pd.Series(100 * np.exp(np.cumsum(g.normal(0, 0.01, bars))), index=dates, name="close")
-    runs = {"hybrid": seeds, "rl": seeds, "llm": 1, "hold": 1}
-
-    def paths(n):
-        return pd.DataFrame(1e5 * np.exp(np.cumsum(g.normal(0, 0.01, (bars, n)), axis=0)), index=dates)
-
-    def sides(n):
-        held = np.where(g.random((bars, n)) < 0.5, -1, 1)
-        held[:30] = 0
-        return pd.DataFrame(held, index=dates)
-
-    month = np.arange(bars) // 20
-    signal = pd.DataFrame({"direction": (month % 2).astype(float), "strength": 0.2 + 0.1 * (month % 5)}, index=dates)
-    signal["tau"] = (2 * signal["direction"] - 1) * signal["strength"]
-    signal["issued_at"] = dates[20 * month]
-    signal.loc[dates[:20], ["direction", "issued_at"]] = [np.nan, pd.NaT]
-    signal.loc[dates[:20], ["strength", "tau"]] = 0.0
-    curves = pd.DataFrame(
-        [(arm, seed, episode, g.normal(), g.normal()) for arm in ("hybrid", "rl") for seed in range(seeds)
-         for episode in range(1, 6)],
-        columns=["arm", "seed", "episode", "train_sr", "test_sr"],
-    )  # fmt: skip
-    table = pd.DataFrame(
-        {
-            "sr_mean": [1.704, 1.42, 2.09, -0.001],
-            "sr_std": [0.43, 0.05, np.nan, np.nan],
-            "mdd_mean": [0.29, 0.45, 0.28, np.nan],
-            "mdd_std": [0.1, 0.02, np.nan, np.nan],
-            "trades_mean": [41.5, 60.0, 12.0, 1.0],
-            "exposure_mean": [0.94, 0.94, 0.94, 0.94],
-            "seeds": [seeds, seeds, 1, 1],
-        },
-        index=list(runs),
-    )
-    return ReportData(
-        title="AAPL 2018-2019",
-        table=table,
-        tests=pd.DataFrame(
-            [("sr", "hybrid", "rl", 0.284, 2.1, 0.17, seeds), ("mdd", "hybrid", "rl", -0.16, -5.0, 0.0004, seeds)],
-            columns=TEST_COLUMNS,
-        ),
-        values={arm: paths(n) for arm, n in runs.items()},
-        price=price,
-        guidance=signal,
-        decisions={arm: sides(n) for arm, n in runs.items()},
-        curves=curves,
-        q_values={
-            arm: pd.DataFrame(g.normal(size=(bars, 2)), dates, ["q_long", "q_short"]) for arm in ("hybrid", "rl")
-        },
-        usage=pd.DataFrame(
-            {"agreement_test": [0.68, 0.51], "changed_inverted": [0.22, np.nan], "own <measure>": [0.1, 0.2]},
-            index=["hybrid", "rl"],
-        ),
-        settings={"seeds": [0, 1, 2], "agent": {"gamma": 0.4, "net": {"width": 512}}},
-        notes=["Closes lie outside [low, high] on 3 bars."],
-    )
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +56,7 @@ class Outline(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
-        if not {"svg", "style", "title"}.isdisjoint(self.open):
+        if not {"svg", "style", "title", "script", "nav"}.isdisjoint(self.open):
             return
         if self.open and self.open[-1] in ("td", "th"):
             self.tables[-1][-1][-1] += data
@@ -144,26 +80,43 @@ def test_the_report_has_every_part_in_order_and_its_tags_nest(page):
         "AAPL 2018-2019",
         "Arms",
         "Are the differences more than luck?",
-        "How the arms use the guidance",
         "Portfolio value",
         "Drawdown",
         "Price, guidance and positions",
+        "Guidance month by month",
+        "How the arms use the guidance",
         "Training",
         "Q-values",
+        "Every run",
+        "Other costs, slippage and fills",
         "Settings",
+        "Make it again",
     ]
-    assert page.count("<svg") == 5
+    assert page.count("<svg") == 7
     assert all(attrs.get("aria-label") for tag, attrs in outline.tags if tag == "svg")
+    anchors = [attrs["id"] for tag, attrs in outline.tags if tag == "h2"]
+    assert [attrs["href"] for tag, attrs in outline.tags if tag == "a"] == [f"#{anchor}" for anchor in anchors]
 
 
 def test_tables_show_the_numbers_that_were_given_and_nan_as_not_available(page):
-    arms, tests, usage, settings = Outline.of(page).tables
+    arms, tests, between, months, usage, sensitivity, settings = Outline.of(page).tables
     assert arms[1:] == [
-        ["hybrid", "1.70 (0.43)", "29.0 % (10.0 %)", "41.5", "94.0 %", "3"],
-        ["rl", "1.42 (0.05)", "45.0 % (2.0 %)", "60.0", "94.0 %", "3"],
-        ["llm", "2.09", "28.0 %", "12.0", "94.0 %", "1"],
-        ["hold", "0.00", "n/a", "1.0", "94.0 %", "1"],
+        ["hybrid", "1.70 (0.43)", "0.90 to 2.41", "29.0 % (10.0 %)", "20.0 % to 40.0 %", "41.5", "94.0 %", "3"],
+        ["rl", "1.42 (0.05)", "0.10 to 2.00", "45.0 % (2.0 %)", "30.0 % to 60.0 %", "60.0", "94.0 %", "3"],
+        ["llm", "2.09", "n/a", "28.0 %", "n/a", "12.0", "94.0 %", "1"],
+        ["hold", "0.00", "n/a", "n/a", "n/a", "1.0", "94.0 %", "1"],
     ]
+    assert between[1:] == [["hybrid − rl", "0.28", "−0.50 to 1.10", "−16.0 %", "−30.0 % to −2.0 %"]]
+    assert [row[1:7] for row in months[1:]] == [
+        ["long", "3 of 3", "0.25", "0.75", "3.1 %", "yes"],
+        ["short", "2 of 3", "n/a", "0.67", "1.2 %", "no"],
+        ["abstained", "–", "n/a", "0.00", "n/a", "–"],
+    ]
+    assert sensitivity[1:3] == [
+        ["cost 0.00 %", "1.50 · 30.0 %", "1.00 · 30.0 %"],
+        ["cost 0.10 %", "1.20 · 30.0 %", "1.00 · 30.0 %"],
+    ]
+    assert [row[0] for row in sensitivity[3:]] == ["slippage 0.20 %", "fill at the close", "fill at the next open"]
     assert tests[1:] == [
         ["hybrid − rl", "Sharpe ratio", "0.28", "2.10", "0.170", "3"],
         ["hybrid − rl", "maximum drawdown", "−16.0 %", "−5.00", "< 0.001", "3"],
@@ -211,6 +164,52 @@ def test_the_verdict_turns_the_sign_with_the_order_of_the_arms(data):
         assert f"Against rl, hybrid {word} 0.50 (" in summary(dataclasses.replace(data, tests=tests))
 
 
+def doubts_of(data, **changed):
+    from llmguide.report.verdict import doubts
+
+    return " ".join(doubts(dataclasses.replace(data, **changed)))
+
+
+def test_what_speaks_against_the_result_is_said_and_nothing_else(data):
+    said = doubts_of(data)
+    assert "interval of hybrid − rl is −0.50 to 1.10" in said
+    assert "The order of hybrid and rl is another at a slippage of 0.20 %." in said
+    assert "hold" not in said
+    sure = data.intervals.assign(sr_low=0.1)
+    calm = data.sensitivity[data.sensitivity["what"] != "slippage"]
+    assert doubts_of(data, intervals=sure, sensitivity=calm) == ""
+    best = data.table.copy()
+    best.loc["hold", "sr_mean"] = 3.0
+    assert "No trained arm beats hold" in doubts_of(data, table=best)
+    tests = data.tests.assign(p=0.04, p_wilcoxon=0.05, p_holm=0.09)
+    assert "(Holm), p is 0.090: not significant" in doubts_of(data, tests=tests)
+
+
+def test_the_interval_turns_its_sign_with_the_order_of_the_arms(data):
+    from llmguide.report.verdict import tiles
+
+    rows = data.intervals.assign(arm=["hybrid", "rl", "hold", "rl"], minus=[None, None, None, "hybrid"])
+    shown = {name: value for name, value, _ in tiles(dataclasses.replace(data, intervals=rows))}
+    assert shown["95 % interval over bars"] == "−1.10 to 0.50"
+
+
+def test_tests_with_corrections_show_them(data):
+    page = render_report(dataclasses.replace(data, tests=data.tests.assign(p_wilcoxon=0.5, p_holm=0.34)))
+    tests = Outline.of(page).tables[1]
+    assert tests[0][4:7] == ["p", "p (Wilcoxon)", "p (Holm)"]
+    assert tests[1][4:7] == ["0.170", "0.500", "0.340"]
+
+
+def test_a_long_explanation_is_folded_and_whole(page):
+    outline = Outline.of(page)
+    assert "A long word " * 20 + "& <end>" in outline.words
+    assert "Momentum is up." in outline.tables[3][1][-1]
+
+
+def test_the_command_that_makes_it_again_is_shown_as_it_is(page):
+    assert "llmguide compare --out 'runs/<a> & b'" in Outline.of(page).words
+
+
 def test_guidance_that_knows_the_future_is_said_above_everything(data, page):
     assert "knowledge of later bars" not in page
     outline = Outline.of(render_report(dataclasses.replace(data, uses_future=True)))
@@ -218,11 +217,15 @@ def test_guidance_that_knows_the_future_is_said_above_everything(data, page):
     assert ("p", {"class": "warning"}) in outline.tags
 
 
-def test_the_page_loads_and_runs_nothing(page):
+def test_the_page_loads_nothing_and_tells_the_browser_to_load_nothing(page):
     outline = Outline.of(page)
-    assert not {tag for tag, _ in outline.tags} & {"script", "link", "img", "iframe", "image", "object"}
-    assert not [value for _, attrs in outline.tags for name, value in attrs.items() if name in ("src", "href")]
-    assert not re.search(r"@import|url\((?!#)", page)
+    assert not {tag for tag, _ in outline.tags} & {"link", "img", "iframe", "image", "object"}
+    assert not [attrs for _, attrs in outline.tags if "src" in attrs]
+    assert all(attrs.get("href", "#").startswith("#") for _, attrs in outline.tags)
+    drawn = re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
+    assert not re.search(r"@import|url\((?!#)", drawn)
+    (policy,) = [attrs["content"] for tag, attrs in outline.tags if attrs.get("http-equiv")]
+    assert policy == "default-src 'none'; style-src 'unsafe-inline'; img-src data: blob:; script-src 'unsafe-inline'"
     assert not [attrs for _, attrs in outline.tags if any(name.startswith("on") for name in attrs)]
 
 
@@ -259,9 +262,16 @@ def test_text_is_never_markup_nor_formula(data):
         name: {evil if arm == "llm" else arm: frame for arm, frame in getattr(data, name).items()}
         for name in ("values", "decisions", "q_values")
     }
+    changed["months"] = data.months.assign(explanation=evil)
+    changed["runs"] = data.runs.replace({"arm": {"rl": evil}})
+    changed["sensitivity"] = data.sensitivity.replace({"arm": {"rl": evil}})
+    changed["intervals"] = data.intervals.assign(arm=evil)
+    changed["reproduce"] = evil
     page = render_report(dataclasses.replace(data, **changed))
     outline = Outline.of(page)
-    assert "script" not in {tag for tag, _ in outline.tags}
+    own = len([tag for tag, _ in Outline.of(render_report(data)).tags if tag == "script"])
+    assert len([tag for tag, _ in outline.tags if tag == "script"]) == own
+    assert "alert('1')</script>" not in page
     assert outline.headings[0] == evil
     assert outline.tables[0][3][0] == evil
     assert page.count("$x^2$</text>") >= 4  # the legends and the strips show it letter by letter
@@ -302,9 +312,9 @@ def test_guidance_is_shaded_only_from_the_bar_on_which_it_may_be_used(data):
     assert shades[0][3:] != shades[1][3:]
 
 
-def test_a_report_of_25_seeds_and_two_years_stays_below_two_megabytes(tmp_path):
+def test_a_report_of_25_seeds_and_two_years_stays_below_four_megabytes(tmp_path):
     path = write_report(comparison(bars=503, seeds=25), tmp_path / "new" / "report.html")
-    assert path.stat().st_size < 2_000_000
+    assert path.stat().st_size < 4_000_000  # two of them are plotly's
     assert [file.name for file in path.parent.iterdir()] == ["report.html"]
 
 
@@ -319,6 +329,8 @@ def test_missing_columns_and_arms_are_refused_with_the_nearest_name(data):
         dataclasses.replace(data, curves=data.curves.drop(columns="seed"))
     with pytest.raises(DataError, match="values of every arm, got none for 'hold'"):
         dataclasses.replace(data, values={arm: frame for arm, frame in data.values.items() if arm != "hold"})
+    with pytest.raises(DataError, match="intervals with a column 'sr_low'"):
+        dataclasses.replace(data, intervals=data.intervals.drop(columns="sr_low"))
     with pytest.raises(DataError, match="at least one arm"):
         dataclasses.replace(data, table=data.table[:0])
 

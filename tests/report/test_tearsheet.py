@@ -7,6 +7,7 @@ import logging
 import re
 import subprocess
 import sys
+import warnings
 
 import matplotlib
 import numpy as np
@@ -52,7 +53,9 @@ def asked(monkeypatch):
     def html(account, **options):
         calls.append((account, options, matplotlib.get_backend()))
         with open(options["output"], "w", encoding="utf-8") as file:
-            file.write("<title>x</title>")
+            empty = "<td></td>" * (1 if options["benchmark"] is None else 2)
+            rows = [f"<tr><td>{label}</td>{empty}</tr>" for label in ("Sharpe", "Max Drawdown")]
+            file.write("<title>x</title><table>" + "".join(rows) + "</table>")
 
     monkeypatch.setattr(quantstats.reports, "html", html)
     return calls
@@ -75,6 +78,61 @@ def test_the_printed_sharpe_ratio_and_drawdown_are_those_of_our_metrics(sheet, r
     assert cells(sheet, "Sharpe") == [f"{sharpe_ratio(market):.2f}", f"{sharpe_ratio(returns):.2f}"]
     assert cells(sheet, "Max Drawdown") == [f"-{drawdown(market):.2%}", f"-{drawdown(returns):.2%}"]
     assert cells(sheet, "Cumulative Return")[1] == f"{(1 + returns).prod() - 1:.2%}"
+
+
+@pytest.mark.parametrize(
+    ("change", "benchmarked"),
+    [
+        pytest.param(lambda r: r.where(r.index >= r.index[150], 0.0), False, id="idle for long"),
+        pytest.param(lambda r: r.where(r.index != r.index[0], -0.3), True, id="a loss on the first bar"),
+        pytest.param(lambda r: -0.1 * r.abs(), False, id="falls from the first bar on"),
+        pytest.param(lambda r: 0.1 * r.abs(), True, id="never falls"),
+        pytest.param(lambda r: r[30:60], False, id="thirty bars"),
+        pytest.param(lambda r: r.tz_localize("Asia/Tokyo"), True, id="with a time zone"),
+        pytest.param(lambda r: (r * 0).where(r.index != r.index[200], -0.01), False, id="one loss, else flat"),
+    ],
+)
+def test_accounts_that_quantstats_measures_otherwise_show_our_figures(returns, market, tmp_path, change, benchmarked):
+    account = change(returns)
+    peer = market.tz_localize(account.index.tz) if benchmarked else None
+    page = tearsheet(account, tmp_path / "sheet.html", benchmark=peer).read_text(encoding="utf-8")
+    assert PLAIN not in page
+    fall = drawdown(account)
+    assert cells(page, "Sharpe")[-1] == f"{sharpe_ratio(account):.2f}"
+    assert cells(page, "Max Drawdown")[-1] == (f"-{fall:.2%}" if fall else "0.00%")
+
+
+def test_a_page_of_another_layout_is_not_passed_on(asked, returns, tmp_path, monkeypatch):
+    import quantstats
+
+    def other(account, **options):
+        with open(options["output"], "w", encoding="utf-8") as file:
+            file.write("<title>x</title><td>Sharpe ratio</td><td>9.99</td>")
+
+    monkeypatch.setattr(quantstats.reports, "html", other)
+    with pytest.warns(DataWarning, match="expected one row 'Sharpe'"):
+        page = tearsheet(returns, tmp_path / "sheet.html").read_text(encoding="utf-8")
+    assert "9.99" not in page
+
+
+def test_no_connection_is_ever_opened(returns, market, tmp_path, monkeypatch):
+    import socket
+
+    def refuse(*args, **kwargs):
+        raise AssertionError("a tearsheet asked the network")
+
+    for name in ("connect", "connect_ex", "sendto"):
+        monkeypatch.setattr(socket.socket, name, refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    assert PLAIN not in tearsheet(returns, tmp_path / "s.html", benchmark=market).read_text(encoding="utf-8")
+
+
+def test_the_drawing_warns_of_nothing_and_prints_nothing(returns, market, tmp_path, capfd):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        tearsheet(returns, tmp_path / "sheet.html", benchmark=market)
+    assert caught == []
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.real_bars
@@ -220,10 +278,14 @@ def test_no_ticker_prices_or_broken_series_reach_quantstats(returns, tmp_path):
     out = tmp_path / "sheet.html"
     with pytest.raises(DataError, match="a ticker would be downloaded"):
         tearsheet(returns, out, benchmark="SPY")
+    with pytest.raises(DataError, match=r"'SPY', which is no folder.*nothing is ever downloaded"):
+        tearsheet("SPY", out)
     with pytest.raises(DataError, match="pandas Series of returns, got ndarray"):
         tearsheet(returns.to_numpy(), out)
     with pytest.raises(DataError, match="pct_change"):
         tearsheet(100_000 * (1 + returns).cumprod(), out)
+    with pytest.raises(DataError, match="percent divide by 100"):
+        tearsheet(100 * returns, out)
     with pytest.raises(DataError, match="got nan on 2018-01-09"):
         tearsheet(returns.where(returns.index != returns.index[5]), out)
     with pytest.raises(DataError, match="increasing dates"):

@@ -1,0 +1,136 @@
+"""How far a comparison's result hangs on what trading costs: every arm run again in Backtrader under other conditions.
+
+One condition is changed at a time, from those of the comparison: its cost, no slippage, fills at the close. The agents
+are the trained ones, and moving averages keep the windows that were chosen at the comparison's cost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
+
+import pandas as pd
+
+from llmguide.backtest import run_backtest
+from llmguide.errors import DataError
+from llmguide.experiments.arms import ARMS
+from llmguide.experiments.measure import NO_SEED
+from llmguide.rl.config import DQNConfig
+
+if TYPE_CHECKING:
+    from llmguide.backtest.run import Fill
+    from llmguide.experiments.comparison import Comparison
+
+__all__ = ["COLUMNS", "LEVELS", "Condition", "conditions", "sensitivity", "with_slippage"]
+
+LEVELS = (0.0, 0.0005, 0.001, 0.002, 0.005)
+"""Costs, as fractions of the traded value, and slippages, as fractions of the price, that are tried."""
+
+COLUMNS = ("what", "level", "arm", "seed", "sr", "mdd")
+
+
+class Condition(NamedTuple):
+    """One change of the conditions, and what they are then."""
+
+    what: str  # "cost", "slippage" or "fill"
+    level: float  # the fraction set; of a fill 0 at the close, 1 at the next open
+    cost: float
+    slippage: float
+    fill: str
+
+
+def conditions(
+    cost: float, *, costs: Sequence[float] = LEVELS, slippages: Sequence[float] = LEVELS
+) -> tuple[Condition, ...]:
+    """Return the conditions to try around those of a comparison, which are among them.
+
+    Raises DataError for a level outside [0, 1).
+    """
+    for level in (*costs, *slippages):
+        if not 0.0 <= level < 1.0:
+            raise DataError(f"costs and slippages are fractions in [0, 1), got {level}; 0.1 % is 0.001")
+    return (
+        *(Condition("cost", level, level, 0.0, "close") for level in sorted({cost, *costs})),
+        *(Condition("slippage", level, cost, level, "close") for level in sorted({0.0, *slippages})),
+        Condition("fill", 0.0, cost, 0.0, "close"),
+        Condition("fill", 1.0, cost, 0.0, "next_open"),
+    )
+
+
+def sensitivity(
+    comparison: Comparison,
+    *,
+    costs: Sequence[float] = LEVELS,
+    slippages: Sequence[float] = LEVELS,
+    seeds: int = 3,
+    each: Callable[[], None] | None = None,
+) -> pd.DataFrame:
+    """Run every arm of a comparison again on its test bars under other costs, slippages and fills.
+
+    Args:
+        comparison: what `llmguide.compare` returned.
+        costs, slippages: levels to try, as fractions; the comparison's own cost and no slippage are added.
+        seeds: of each trained arm only so many runs, the first ones.
+        each: called after each backtest.
+
+    Returns:
+        One row per condition, arm and seed: columns `COLUMNS` (see `Condition`); ``sr`` and ``mdd`` as in
+        `Comparison.runs`.
+
+    Raises DataError for a level outside [0, 1).
+    """
+    config = DQNConfig.from_dict(comparison.settings["agent"])
+    known: dict[tuple[Any, ...], tuple[float, float]] = {
+        (config.cost, 0.0, "close", *key): (result.sharpe, result.max_drawdown)
+        for key, result in comparison.results.items()
+    }
+    params = {
+        name: [
+            (NO_SEED if agent is None else agent.seed, arm.params(agent, comparison.guidance, comparison.train, config))
+            for agent in (comparison.agents[name][:seeds] if arm.trained else (None,))
+        ]
+        for name, arm in ((name, ARMS[name]) for name in comparison.arms)
+    }
+    rows = []
+    for condition in conditions(config.cost, costs=costs, slippages=slippages):
+        for name, runs in params.items():
+            for seed, own in runs:
+                key = (*condition[2:], name, seed)
+                if key not in known:
+                    result = run_backtest(
+                        comparison.test,
+                        with_slippage(cast("Any", ARMS[name].strategy)),
+                        cash=config.cash,
+                        cost=condition.cost,
+                        fill=cast("Fill", condition.fill),
+                        start=config.lookback,
+                        slippage=condition.slippage,
+                        **own,
+                    )
+                    known[key] = (result.sharpe, result.max_drawdown)
+                    if each is not None:
+                        each()
+                rows.append((condition.what, condition.level, name, seed, *known[key]))
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+@cache
+def with_slippage(strategy: Any) -> Any:
+    """Return a strategy of `llmguide.strategies` with one parameter more, `slippage`.
+
+    The broker makes every fill worse by that fraction of its price, beyond the bar's range if need be. The strategy
+    knows: it sizes an order for the price that it will get, since a broker refuses what the cash cannot pay.
+    """
+
+    class Slipping(strategy):  # type: ignore[misc]  # a class chosen while running
+        params: ClassVar[Any] = (("slippage", 0.0),)
+
+        def start(self) -> None:
+            super().start()
+            if self.p.slippage:
+                self.broker.set_slippage_perc(self.p.slippage, slip_out=True)
+                self._cost: float = (1.0 + self._cost) * (1.0 + self.p.slippage) - 1.0
+
+    Slipping.__name__ = Slipping.__qualname__ = strategy.__name__
+    return Slipping

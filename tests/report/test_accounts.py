@@ -1,0 +1,156 @@
+"""A tearsheet from each source: the same account gives the same returns, and nothing is guessed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import llmguide
+from llmguide.backtest import SharpeDrawdown, make_cerebro, run_backtest
+from llmguide.errors import DataError
+from llmguide.report.accounts import account_of
+from llmguide.report.tearsheet import tearsheet
+from llmguide.strategies import BuyAndHold, TrendFollowing
+from llmguide.trading.simulate import simulate
+
+BARS = llmguide.sample_bars(years=1, seed=2)
+HELD = simulate(BARS, np.ones(len(BARS) - 30, dtype=int))["returns"]
+
+
+def held(**analyzers):
+    """A Cerebro of buy and hold with these analyzers, that has run."""
+    import backtrader as bt
+
+    cerebro = bt.Cerebro()
+    cerebro.broker.setcash(100_000.0)
+    cerebro.broker.setcommission(commission=0.001)
+    llmguide.backtest.use_close_fills(cerebro)
+    data = bt.feeds.PandasData(dataname=BARS)
+    cerebro.adddata(data)
+    cerebro.addstrategy(BuyAndHold)
+    for name, (kind, options) in analyzers.items():
+        cerebro.addanalyzer(
+            kind, _name=name, **{key: data if value == "data" else value for key, value in options.items()}
+        )
+    cerebro.run()
+    return cerebro
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """The part of a run folder that is read: two seeds of rl, and hold."""
+    path = tmp_path_factory.mktemp("run")
+    value = 1e5 * (1 + HELD).cumprod()
+    frames = [
+        pd.DataFrame({"date": BARS.index, "value": value * scale, "arm": arm, "seed": seed})
+        for arm, seed, scale in (
+            ("rl", 3, np.linspace(1, 2, len(BARS))),
+            ("rl", 7, np.linspace(1, 0.5, len(BARS))),
+            ("hold", -1, 1),
+        )
+    ]
+    pd.concat(frames).to_parquet(path / "values.parquet")
+    (path / "config.json").write_text('{"episodes": 2, "agent": {"cost": 0.001, "cash": 1e5}, "guidance": null}')
+    return path
+
+
+def test_a_run_of_a_cerebro_is_read_from_its_account_analyzer():
+    cerebro = held(account=(SharpeDrawdown, {}))
+    for source in (cerebro, cerebro.runstrats[0], cerebro.runstrats[0][0]):
+        account = account_of(source)
+        np.testing.assert_allclose(account.returns, HELD, rtol=1e-9, atol=1e-15)
+        assert account.title == "BuyAndHold"
+        assert account.parameters["start"] == 30
+
+
+def test_backtraders_own_time_return_serves_too_and_that_of_a_data_is_the_benchmark():
+    import backtrader as bt
+
+    kind = bt.analyzers.TimeReturn
+    account = account_of(held(account=(kind, {}), market=(kind, {"data": "data", "firstopen": False})))
+    assert len(account.returns) == len(BARS)
+    np.testing.assert_allclose(account.benchmark.iloc[1:], BARS["close"].pct_change().iloc[1:], rtol=1e-9)
+    both = account_of(held(market=(kind, {"data": "data", "firstopen": False}), account=(SharpeDrawdown, {})))
+    np.testing.assert_allclose(both.returns, HELD, rtol=1e-9, atol=1e-15)
+    assert both.returns.index.equals(both.benchmark.index)
+
+
+def test_a_cerebro_without_a_record_or_before_its_run_is_refused_with_the_fix():
+    import backtrader as bt
+
+    with pytest.raises(DataError, match=r"addanalyzer\(llmguide.backtest.SharpeDrawdown\)"):
+        account_of(held())
+    with pytest.raises(DataError, match="has not run yet"):
+        account_of(bt.Cerebro())
+    cerebro = make_cerebro(BARS, BuyAndHold)
+    cerebro.addstrategy(BuyAndHold)
+    with pytest.raises(DataError, match="got 2; pass one element"):
+        account_of(cerebro.run())
+
+
+def test_a_backtest_is_read_from_its_account():
+    result = run_backtest(BARS, BuyAndHold)
+    np.testing.assert_allclose(account_of(result).returns, HELD, rtol=1e-9, atol=1e-15)
+
+
+@pytest.mark.slow
+def test_a_portfolio_of_vectorbt_gives_the_same_returns():
+    import vectorbt as vbt
+
+    account = simulate(BARS, np.ones(len(BARS) - 30, dtype=int))
+    size = (account["side"] * account["shares"]).astype(float)
+    portfolio = vbt.Portfolio.from_orders(
+        BARS["close"], size=size, size_type="targetamount", fees=0.001, init_cash=1e5, freq="1D"
+    )
+    np.testing.assert_allclose(account_of(portfolio).returns, HELD, rtol=1e-8, atol=1e-12)
+    several = vbt.Portfolio.from_orders(
+        BARS["close"], size=pd.concat([size, -size], axis=1, keys=["up", "down"]), size_type="targetamount", freq="1D"
+    )
+    with pytest.raises(DataError, match=r"a Portfolio of 2: 'up', 'down'"):
+        account_of(several)
+    assert len(account_of(several["up"]).returns) == len(BARS)
+
+
+def test_a_run_folder_gives_the_arm_and_seed_asked_for_beside_its_hold_arm(folder):
+    value = 1e5 * (1 + HELD).cumprod()
+    first = account_of(folder, arm="rl")
+    assert first.title == "rl, seed 3"
+    np.testing.assert_allclose(first.returns.iloc[1:], (value * np.linspace(1, 2, len(value))).pct_change().iloc[1:])
+    np.testing.assert_allclose(first.benchmark, HELD, atol=1e-12)
+    assert first.parameters == {"Cash": 1e5, "Cost": 0.001, "Episodes": 2}
+    assert account_of(folder, arm="rl", seed=7).returns.iloc[-1] != first.returns.iloc[-1]
+    assert account_of(folder, arm="hold").benchmark is None
+
+
+def test_a_run_folder_without_a_choice_or_with_a_wrong_one_is_refused(folder, tmp_path):
+    with pytest.raises(DataError, match=r"several arms, rl, hold; choose one with arm="):
+        account_of(folder)
+    with pytest.raises(DataError, match=r"no arm 'hodl'.*did you mean 'hold'"):
+        account_of(folder, arm="hodl")
+    with pytest.raises(DataError, match="no seed 4"):
+        account_of(folder, arm="rl", seed=4)
+    with pytest.raises(DataError, match="not the finished run"):
+        account_of(tmp_path, arm="rl")
+    with pytest.raises(DataError, match="choose within a run folder"):
+        account_of(HELD, arm="rl")
+
+
+def test_the_page_of_a_cerebro_shows_the_strategys_name_and_parameters(tmp_path):
+    cerebro = make_cerebro(BARS, TrendFollowing, short=3, long=9)
+    cerebro.run()
+    page = tearsheet(cerebro, tmp_path / "sheet.html", parameters={"note": "mine"}).read_text(encoding="utf-8")
+    assert "<title>TrendFollowing</title>" in page
+    for shown in ("short: 3", "long: 9", "note: mine"):
+        assert shown in page
+
+
+def test_reading_a_series_loads_none_of_the_libraries_that_it_knows():
+    code = (
+        "import sys, pandas as pd; from llmguide.report.accounts import account_of; account_of(pd.Series([0.1]));"
+        "sys.exit(any(name in sys.modules for name in ('backtrader', 'vectorbt', 'quantstats', 'matplotlib')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
