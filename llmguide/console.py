@@ -169,7 +169,7 @@ def print_comparison(comparison: Comparison) -> None:
     )
     tests = comparison.tests
     if len(tests):
-        names = {"sr": "Sharpe", "mdd": "max drawdown"}
+        names = {"sr": "Sharpe", "mdd": "MDD"}
         _print_tests(tests, [names[measure] for measure in tests["measure"]])
     usage = comparison.usage
     if len(usage):
@@ -258,7 +258,7 @@ def print_prompts(study: PromptStudy) -> None:
             ]
             for t in _rows(tests)
         ]
-        columns = ["difference", "mean", "t", "p", "p Holm", "p Wilcoxon", "n"]
+        columns = ["difference", "mean", "t", "p", "p Holm", "Wilcoxon", "n"]
         print_table("Two-sided paired t tests over instruments, corrected by Holm, and Wilcoxon's", columns, rows)
 
 
@@ -274,7 +274,7 @@ def _print_tests(tests: pd.DataFrame, labels: list[str]) -> None:
         ]
         for label, t in zip(labels, _rows(tests), strict=True)
     ]
-    columns = ["difference", "mean", "t", "p", "p Holm", "p Wilcoxon", "n"]
+    columns = ["difference", "mean", "t", "p", "p Holm", "Wilcoxon", "n"]
     print_table("Two-sided paired t tests over seeds, corrected by Holm, and Wilcoxon's", columns, rows)
 
 
