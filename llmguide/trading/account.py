@@ -75,12 +75,9 @@ def step(
 
     # Short stays short: enough cash must remain to buy everything back after an adverse move of COVER_MARGIN.
     deficit = shares * previous_price * (1.0 + COVER_MARGIN) * (1.0 + cost) - cash
-    if deficit < 0:
-        bound = deficit / (previous_price * (2.0 * cost + COVER_MARGIN * (1.0 + cost)))
-    else:
-        bound = deficit / (previous_price * COVER_MARGIN * (1.0 + cost))
-    if bound <= 0:
+    if deficit <= 0:  # the published bound has another divisor here, is not positive either, and buys nothing
         return side, shares, cash, False
+    bound = deficit / (previous_price * COVER_MARGIN * (1.0 + cost))
     bought = min(math.floor(bound), shares)
     return side, shares - bought, cash - bought * price * (1.0 + cost), True
 
