@@ -2,8 +2,8 @@
 
 Without memory every month stands for itself and all are asked at once. With memory (P2 and later) the months of one
 instrument and prompt form a chain, each waiting for the one before; the chains run side by side, and the Analyst reads
-the news of all months ahead of them. The time needed is then that of the longest chain, so its questions go first:
-for every chain a place in flight is kept free of what no chain waits for, half of all places at most.
+the news two months ahead of them. The time needed is then that of the longest chain, so its questions go first: what no
+chain waits for is asked at a pace that ends with the chains, in places in flight that they leave free.
 
 Nothing that was paid for is lost: every reply is stored before it is read. A question that fails, the end of the
 budget, or Ctrl-C lets those under way be answered and stored; the same study then goes on from there.
@@ -12,6 +12,7 @@ budget, or Ctrl-C lets those under way be answered and stored; the same study th
 from __future__ import annotations
 
 import asyncio
+import math
 import signal
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
@@ -45,6 +46,9 @@ from llmguide.llm.templates import prompt_version
 from llmguide.llm.waiting import wait_for
 
 __all__ = ["Study", "guidance_of", "run_study"]
+
+_AHEAD = 2  # months that the Analyst reads before their turn
+_SLACK = 1.5  # of the pace that would end with the chains, since answers take different times
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,20 +136,15 @@ class _Run:
         self.asker = asker
         self.on_ready = on_ready
         self.on_advice = on_advice
-        chains = len(study.subjects) * sum(uses_memory(prompt) for prompt in study.prompts)
-        # Preparing a question takes this thread's time as well: what nobody waits for is not prepared all at once.
-        self.unhurried = Slots(max(asker.in_flight - chains, (asker.in_flight + 1) // 2))
+        self.unhurried = Slots(_unhurried_places(study, asker.in_flight))
         self._failure: LlmguideError | None = None
         self._lacks_answers = False
 
     async def everything(self) -> tuple[Advice, ...]:
+        news = [_News(self, subject) for subject in self.study.subjects]
+        chains = [_Chain(self, prompt, one) for one in news for prompt in self.study.prompts]
         try:
             self.on_ready(await self.asker.open())
-            chains = [
-                _Chain(self, subject, prompt, news)
-                for subject, news in ((subject, _News(self, subject)) for subject in self.study.subjects)
-                for prompt in self.study.prompts
-            ]
             # The longest way first: chains that wait for the Analyst too, other chains, what stands for itself.
             begun = sorted(chains, key=lambda chain: (not chain.remembers, not chain.reads_news))
             found = dict(zip(begun, await asyncio.gather(*(self._kept(chain) for chain in begun)), strict=True))
@@ -196,9 +195,8 @@ class _News:
 
     async def _condense(self, number: int) -> NewsBrief:
         priority = self.urgency(number) + 0.5  # before the question that waits for it
-        async with self.run.unhurried.held(priority):
-            month = self.month(number)
-            return await condense_news(self.subject, month, self.run.study.brief, self.run.asker, priority=priority)
+        month = self.month(number)
+        return await condense_news(self.subject, month, self.run.study.brief, self.run.asker, priority=priority)
 
     def urgency(self, number: int) -> float:
         """How many months a chain still has to go from here on: the longest way first."""
@@ -208,9 +206,8 @@ class _News:
 class _Chain:
     """The months of one subject and prompt."""
 
-    def __init__(self, run: _Run, subject: Subject, prompt: str | Path, news: _News) -> None:
+    def __init__(self, run: _Run, prompt: str | Path, news: _News) -> None:
         self.run = run
-        self.subject = subject
         self.prompt = prompt
         self.news = news
         self.reads_news = uses_news(prompt)
@@ -221,28 +218,20 @@ class _Chain:
         if not self.remembers:
             return await _all_or_first_error([self._ask(number, ()) for number in numbers])
         past: list[Advice] = []
-        reading = asyncio.create_task(self._read_ahead()) if self.reads_news else None
-        try:
-            for number in numbers:
-                past.append(await self._ask(number, past))
-        finally:
-            if reading is not None:
-                await reading
+        for number in numbers:
+            if self.reads_news:  # what goes wrong there is raised where its answer is needed
+                for ahead in numbers[number : number + _AHEAD + 1]:
+                    self.news.brief(ahead)
+            past.append(await self._ask(number, past))
         return past
-
-    async def _read_ahead(self) -> None:
-        """Let the Analyst begin with all months; what goes wrong is raised where its answer is needed."""
-        for number in range(len(self.news.positions)):
-            self.news.brief(number)
-            await asyncio.sleep(0)  # preparing a month takes a while: let what is due go first
 
     async def _ask(self, number: int, past: Sequence[Advice]) -> Advice:
         await asyncio.sleep(0)
-        news = await asyncio.shield(self.news.brief(number)) if self.reads_news else None
         async with nullcontext() if self.remembers else self.run.unhurried.held():
+            news = await asyncio.shield(self.news.brief(number)) if self.reads_news else None
             advice = await advise(
                 self.prompt,
-                self.subject,
+                self.news.subject,
                 self.news.month(number),
                 self.run.study.brief,
                 self.run.asker,
@@ -252,6 +241,21 @@ class _Chain:
             )
         self.run.on_advice(advice)
         return advice
+
+
+def _unhurried_places(study: Study, in_flight: int) -> int:
+    """Return how many questions that no chain waits for may be under way at once.
+
+    Preparing a question and reading its answer takes this thread's time as well, which chains then wait for.
+    """
+    months = [len(study.positions(subject)) for subject in study.subjects]
+    chains = [prompt for prompt in study.prompts if uses_memory(prompt)]
+    if not chains:
+        return in_flight
+    waiting = len(months) * (len(chains) + sum(uses_news(prompt) for prompt in chains))
+    alone = sum(months) * (len(study.prompts) - len(chains))
+    pace = math.ceil(_SLACK * alone / max(months))
+    return max(1, min(pace, max(in_flight - waiting, in_flight // 2)))
 
 
 def _look_at(task: asyncio.Task[NewsBrief]) -> None:
