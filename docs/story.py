@@ -150,9 +150,7 @@ print(usage.round(2).to_string())
 # overfitting, `deflated_sharpe` the probability that its Sharpe ratio is more than the luck of so many trials.
 
 # %%
-from llmguide.sweeps import sweep  # noqa: E402
-
-found = sweep(train, "trend", short=range(1, 60), long=range(2, 61), start=60)
+found = llmguide.sweep(train, "trend", short=range(1, 60), long=range(2, 61), start=60)
 judged = found.validate(test)
 print(found, "\n")
 print(judged.chosen.join(judged.table).T.round(3).to_string(header=False))

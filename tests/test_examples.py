@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import runpy
@@ -21,6 +22,8 @@ REDUCED = {
     "compare_arms": ["--seeds", "2", "--episodes", "1", "--hidden", "16"],
     "guidance_controls": ["--controls", "shuffled", "--hidden", "16"],
     "guide_with_openai": [],
+    "sb3_agent_in_cerebro": ["--steps", "300"],
+    "sweep_guidance_threshold": [],
     "tearsheet_from_cerebro": [],
     "your_own_guidance": [],
 }
@@ -136,3 +139,66 @@ def test_guidance_controls_share_the_agents_without_guidance(tmp_path):
     printed = run_example("guidance_controls", tmp_path, "--out", "controls")
     assert re.search(r"^shuffled .*\d", printed, re.MULTILINE)
     assert {name for name in written(tmp_path) if not name.startswith("controls/shuffled/")} == set()
+
+
+@pytest.mark.slow
+def test_the_threshold_of_guidance_is_swept_and_its_best_setting_tried_on_later_bars(tmp_path):
+    printed = run_example("sweep_guidance_threshold", tmp_path, "--out", "swept")
+    assert "304 combinations of threshold, hold, stop_loss" in printed
+    assert re.search(r"^pbo +0\.\d", printed, re.MULTILINE)
+    assert re.search(r"^deflated_sharpe +0\.\d", printed, re.MULTILINE)
+    assert written(tmp_path) == {"swept/heatmap.html", "swept/best.html"}
+
+
+@pytest.mark.slow
+def test_an_agent_of_another_library_has_the_same_account_in_cerebro_and_in_the_environment(tmp_path):
+    printed = run_example("sb3_agent_in_cerebro", tmp_path)
+    (cerebro, environment) = re.search(r"in Cerebro ([\d,.]+), in the environment ([\d,.]+)$", printed.strip()).groups()
+    assert cerebro == environment
+    assert written(tmp_path) == set()
+
+
+def test_the_example_with_another_librarys_agent_says_what_to_install(tmp_path):
+    (tmp_path / "stable_baselines3.py").write_text("raise ImportError")
+    command = [sys.executable, str(FOLDER / "sb3_agent_in_cerebro.py")]
+    done = subprocess.run(command, env=os.environ | {"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.strip() == "this example needs stable-baselines3; install it with: pip install stable-baselines3"
+
+
+def test_the_agent_of_another_library_sees_in_cerebro_what_it_sees_in_the_environment(monkeypatch):
+    pytest.importorskip("stable_baselines3")
+    import backtrader as bt
+
+    from llmguide import TradingEnv, guide
+    from llmguide.backtest import use_close_fills
+
+    class Recorder:
+        """Remembers what it is asked, and answers by it."""
+
+        def __init__(self):
+            self.seen = []
+
+        def predict(self, observation, deterministic):
+            self.seen.append(observation)
+            return int(observation.sum() * 1000) % 2, None
+
+    spec = importlib.util.spec_from_file_location("sb3_example", FOLDER / "sb3_agent_in_cerebro.py")
+    example = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "sb3_example", example)  # where Backtrader looks for a strategy's module
+    spec.loader.exec_module(example)
+    bars = sample_bars(years=1, seed=5)
+    guidance = guide(bars, "constant", direction=0)
+    env = TradingEnv(bars, guidance)
+    in_environment, in_cerebro = Recorder(), Recorder()
+    example.value_in_environment(env, in_environment)
+
+    cerebro = bt.Cerebro()
+    cerebro.adddata(bt.feeds.PandasData(dataname=bars))
+    cerebro.addstrategy(example.FollowAgent, agent=in_cerebro, scaler=env.scaler, guidance=guidance)
+    cerebro.broker.setcash(100_000.0)
+    cerebro.broker.setcommission(commission=0.001)
+    use_close_fills(cerebro)
+    cerebro.run()
+    np.testing.assert_allclose(in_cerebro.seen, in_environment.seen, rtol=1e-6, atol=1e-7)
+    assert len({seen[-2] for seen in in_cerebro.seen}) == 3  # nothing, long and short were held

@@ -141,3 +141,8 @@ def test_wrong_input_is_refused():
         pbo_of_sums(np.ones(4), np.ones((3, 5)), np.ones((4, 5)))
     with pytest.raises(DataError, match="at least one period"):
         pbo(NOISE, periods=0)
+
+
+def test_settings_that_all_did_the_same_say_nothing_about_overfitting():
+    returns = np.random.default_rng(0).normal(0.0, 0.01, 200)
+    assert math.isnan(pbo(np.column_stack([returns] * 5), blocks=4).probability)

@@ -5,7 +5,8 @@
 | app | the Typer application; its commands are registered by importing the modules below |
 | options | options that several commands share |
 | reading | what they name, read: bars, tables of guidance, lists |
-| data, guidance, agents, pages | the commands |
+| parameters | values and conditions of a sweep |
+| data, guidance, agents, sweep, pages | the commands |
 
 Libraries are loaded by the command that needs them, so that ``--help`` is instant.
 """
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import sys
 
-from llmguide.cli import agents, data, guidance, pages  # noqa: F401  # importing them registers the commands
+from llmguide.cli import agents, data, guidance, pages, sweep  # noqa: F401  # importing them registers the commands
 from llmguide.cli.app import app
 from llmguide.errors import LlmguideError
 

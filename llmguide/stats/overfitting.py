@@ -74,7 +74,7 @@ def pbo(returns: ArrayLike, *, blocks: int = 16, periods: int = 252) -> Overfitt
 
     A setting that does nothing on a half is never chosen there, and ranks with a Sharpe ratio of 0 if it was chosen on
     the other one. Equal Sharpe ratios share the mean of their ranks. The probability is NaN for fewer than two
-    settings. Raises DataError for returns that are not finite, or too few bars: every block needs two.
+    settings, and where all of them did the same. Raises DataError for returns that are not finite, or too few bars: every block needs two.
     """
     r = np.asarray(returns, dtype=np.float64)
     if r.ndim != 2:
@@ -108,7 +108,8 @@ def pbo_of_sums(bars: ArrayLike, sums: ArrayLike, squares: ArrayLike, *, periods
     defined = ~np.isnan(whole)
     total, square = total[:, defined], square[:, defined]
     settings = total.shape[1]
-    if settings < 2:
+    alike = settings > 0 and not (np.ptp(total, axis=1).any() or np.ptp(square, axis=1).any())
+    if settings < 2 or alike:
         return Overfitting(float("nan"), np.empty(0), np.empty(0), np.empty(0), settings)
     # One of each way and its opposite: the first block is always in it.
     halves = np.array([(0, *rest) for rest in combinations(range(1, n.size), n.size // 2 - 1)])

@@ -1,0 +1,289 @@
+"""The command that measures many settings of a rule at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+
+from llmguide.cli.app import app
+from llmguide.cli.options import PROVIDERS, Cash, Json
+from llmguide.cli.reading import day, find_guidance, read_history
+from llmguide.errors import GuidanceError, LlmguideError, ModelError, did_you_mean
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from llmguide.guidance import Guidance
+    from llmguide.sweeps import Sweep, Validation
+    from llmguide.sweeps.run import Engine
+
+SHOWN = {
+    "sharpe": "Sharpe",
+    "sortino": "Sortino",
+    "max_drawdown": "MDD",
+    "total_return": "return",
+    "annual_return": "return a year",
+    "trades": "trades",
+    "exposure": "exposure",
+    "turnover": "turnover",
+}
+"""Measures by what the table calls them."""
+ALWAYS = ("sharpe", "max_drawdown", "total_return", "trades")
+
+
+@app.command()
+def sweep(
+    file: Annotated[Path, typer.Argument(metavar="BARS", help="Bars to trade.")],
+    rule: Annotated[str, typer.Option(help="trend, reversion, guidance or blend.")] = "trend",
+    param: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUES",
+            help="Values of a parameter: 5,10,20, or FIRST:LAST[:STEP] with both ends; one --param for each parameter. "
+            "Every rule has cost, delay and stop_loss too.",
+        ),
+    ] = None,
+    where: Annotated[
+        str | None, typer.Option(metavar="CONDITION", help="Keep combinations such as 'long - short >= 5'.")
+    ] = None,
+    guidance: Annotated[
+        list[Path] | None,
+        typer.Option(help="Guidance table (.parquet or .csv) for the rules guidance and blend; several are compared."),
+    ] = None,
+    provider: Annotated[str | None, typer.Option(help=f"Make the guidance here: {PROVIDERS}.")] = None,
+    model: Annotated[Path | None, typer.Option(help="Checkpoint of an agent, for the rule blend.")] = None,
+    by: Annotated[str, typer.Option(help=f"Measure that says which is best: {', '.join(SHOWN)}.")] = "sharpe",
+    min_trades: Annotated[int, typer.Option(min=0, help="Only combinations with so many trades can be best.")] = 0,
+    top: Annotated[int, typer.Option(min=1, help="How many of the best to print.")] = 10,
+    validate: Annotated[
+        Path | None, typer.Option(metavar="TEST", help="Later bars, on which the best combination is tried.")
+    ] = None,
+    start: Annotated[int, typer.Option(min=1, help="Idle bars at the beginning, alike for all combinations.")] = 30,
+    cash: Cash = 100_000.0,
+    engine: Annotated[str, typer.Option(help="stream, or vbt: the same numbers from vectorbt, slowly.")] = "stream",
+    heatmap: Annotated[
+        tuple[str, Path] | None,
+        typer.Option(metavar="X,Y FILE.html", help="Draw the measure over two parameters, or three (X,Y,Z)."),
+    ] = None,
+    tearsheet: Annotated[
+        Path | None, typer.Option(metavar="FILE.html", help="Write the best combination's tearsheet.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write all combinations, as .csv or .parquet.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure many settings of a rule at once.
+
+    The best of many settings looks better than it is: --validate tries it on later bars, and says how likely its
+    advantage is to be luck.
+    """
+    from llmguide.bars import read_bars
+    from llmguide.cli.parameters import parse_condition, parse_parameters
+    from llmguide.console import out as screen
+    from llmguide.console import print_json
+    from llmguide.sweeps import sweep as run
+
+    parameters = parse_parameters(param or [])
+    _check_options(rule, by, guidance, provider, model, out)
+    _check_names(rule, parameters, heatmap)
+    bars = read_bars(file)
+    later = None if validate is None else read_bars(validate)
+    tables = None
+    if guidance or provider:
+        tables = _tables(read_history([file] if validate is None else [file, validate]), guidance, provider)
+    found = run(
+        bars,
+        rule,
+        guidance=tables,
+        agent=None if model is None else _agent(model),
+        cash=cash,
+        start=start,
+        where=None if where is None else parse_condition(where),
+        engine=cast("Engine", engine),
+        progress=not as_json,
+        **cast("dict[str, Any]", parameters),
+    )
+    best = found.best(by, min_trades=min_trades)
+    judged = None if later is None else found.validate(later, by=by, min_trades=min_trades)
+    written = _write(found, best, by, heatmap, tearsheet, out, title=f"{rule} on {file.stem}")
+    known = [tables] if tables is None or not isinstance(tables, dict) else list(tables.values())
+    uses_future = any(table is not None and table.uses_future for table in known)
+    rows = _best_rows(found, by, min_trades, top)
+    if as_json:
+        print_json(
+            {
+                "combinations": len(found),
+                "uses_future": uses_future,
+                "parameters": found.parameters(best),
+                "best": best.to_dict(),
+                "top": [found.parameters(row) | row.to_dict() for row in rows],
+                "validation": None if judged is None else judged.table.iloc[0].to_dict(),
+                "written": {name: str(path) for name, path in written.items()},
+            }
+        )
+        return
+    _print_best(found, rows, by, f"{rule} on {file.stem}, {day(bars, 0)} to {day(bars, -1)}")
+    if judged is not None and validate is not None:
+        _print_validation(judged, by, validate.stem)
+    if uses_future:
+        screen.print("This guidance was made with knowledge of later bars: a control, not a result.", style="bold red")
+    for name, path in written.items():
+        typer.echo(f"{name}: {path}")
+
+
+def _check_options(
+    rule: str,
+    by: str,
+    guidance: list[Path] | None,
+    provider: str | None,
+    model: Path | None,
+    out: Path | None,
+) -> None:
+    """Refuse what would only be found wrong after the work, or not at all."""
+    from llmguide.sweeps.rules import RULES
+
+    if rule not in RULES:
+        raise LlmguideError(
+            f"unknown rule {rule!r}, choose from {', '.join(RULES)}{did_you_mean(rule, RULES)}; rules of your own are "
+            "for llmguide.sweep in Python"
+        )
+    if by not in SHOWN:
+        raise LlmguideError(f"unknown measure {by!r}, choose from {', '.join(SHOWN)}{did_you_mean(by, SHOWN)}")
+    if guidance and provider is not None:
+        raise GuidanceError("give either --guidance FILE or --provider NAME, not both")
+    guided = bool(guidance) or provider is not None
+    if guided and rule not in ("guidance", "blend"):
+        raise GuidanceError(f"the rule {rule} does not look at guidance; choose --rule guidance or blend")
+    if rule == "guidance" and not guided:
+        raise GuidanceError("the rule guidance needs a table; give --guidance FILE or --provider NAME")
+    if model is not None and rule != "blend":
+        raise ModelError(f"the rule {rule} does not ask an agent; choose --rule blend")
+    if rule == "blend" and model is None:
+        raise ModelError("the rule blend needs a trained agent; give --model FILE, as `llmguide train` writes it")
+    if out is not None and out.suffix.lower() not in (".csv", ".parquet"):
+        raise LlmguideError(f"--out ends in .csv or .parquet, got {out.name!r}")
+
+
+def _check_names(rule: str, parameters: dict[str, list[float]], heatmap: tuple[str, Path] | None) -> None:
+    """Refuse parameters that the rule does not have, and a figure over them."""
+    from llmguide.sweeps.rules import RULES
+
+    known = [*RULES[rule].defaults, "cost", "delay", "stop_loss"]
+    axes = [] if heatmap is None else _axes(heatmap[0])
+    if heatmap is not None and len(axes) not in (2, 3):
+        raise LlmguideError(f"--heatmap takes two or three parameters, such as short,long, got {heatmap[0]!r}")
+    for name in [*parameters, *axes]:
+        if name not in known and not (name in axes and name == "guidance"):
+            raise LlmguideError(
+                f"the rule {rule} has no parameter {name!r}, only {', '.join(known)}{did_you_mean(name, known)}"
+            )
+
+
+def _axes(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",")]
+
+
+def _tables(bars: pd.DataFrame, files: list[Path] | None, provider: str | None) -> Guidance | dict[str, Guidance]:
+    """Return the one table, or several by the names of their files."""
+    if not files or len(files) == 1:
+        return find_guidance(bars, files[0] if files else None, provider)
+    tables = {path.stem: find_guidance(bars, path, None) for path in files}
+    if len(tables) < len(files):
+        raise GuidanceError(
+            "tables of guidance are told apart by the names of their files; rename those that are alike"
+        )
+    return tables
+
+
+def _agent(model: Path) -> Any:
+    from llmguide.rl.checkpoint import load_agent
+
+    return load_agent(model)
+
+
+def _best_rows(found: Sweep, by: str, min_trades: int, top: int) -> list[pd.Series[Any]]:
+    """Return the best rows, the best one first."""
+    from llmguide.sweeps.result import LESS_IS_BETTER
+
+    column = found.frame[by].reset_index(drop=True)
+    column = column[found.frame["trades"].to_numpy() >= min_trades].dropna()
+    best = column.nsmallest(top) if by in LESS_IS_BETTER else column.nlargest(top)
+    return [found.frame.iloc[int(place)] for place in best.index]
+
+
+def _write(
+    found: Sweep,
+    best: pd.Series[Any],
+    by: str,
+    heatmap: tuple[str, Path] | None,
+    tearsheet: Path | None,
+    out: Path | None,
+    *,
+    title: str,
+) -> dict[str, Path]:
+    """Write the files that were asked for, and return them by what they are."""
+    from llmguide.files import atomic_path, write_csv, write_parquet
+
+    written = {}
+    if heatmap is not None:
+        axes, path = _axes(heatmap[0]), heatmap[1]
+        figure = (
+            found.heatmap(axes[0], axes[1], by, at=best)
+            if len(axes) == 2
+            else found.volume(axes[0], axes[1], axes[2], by, at=best)
+        )
+        figure.update_layout(title=f"{title}: {SHOWN[by]}", width=None, height=None, autosize=True)
+        with atomic_path(path) as temporary:
+            figure.write_html(temporary, include_plotlyjs=True)
+        written["heatmap"] = path
+    if tearsheet is not None:
+        written["tearsheet"] = found.tearsheet(best, tearsheet, title=title)
+    if out is not None:
+        write = write_csv if out.suffix.lower() == ".csv" else write_parquet
+        written["combinations"] = write(found.frame.reset_index(), out)
+    return written
+
+
+def _print_best(found: Sweep, rows: list[pd.Series[Any]], by: str, title: str) -> None:
+    """Print the best combinations: the parameters that differ between combinations, and their measures."""
+    from llmguide.console import number, percent, print_table
+
+    index = found.frame.index
+    varied = [str(name) for name in index.names if index.unique(name).size > 1] or [str(index.names[0])]
+    measures = [name for name in SHOWN if name in ALWAYS or name == by]
+    fractions = ("annual_return", "total_return", "exposure")
+    lines = []
+    for row in rows:
+        setting = found.parameters(row)
+        shown = [
+            str(int(row[name])) if name == "trades" else (percent if name in fractions else number)(row[name])
+            for name in measures
+        ]
+        lines.append([*(_value(setting[name]) for name in varied), *shown])
+    print_table(
+        f"{title}: best of {len(found):,} by {SHOWN[by]}", [*varied, *(SHOWN[name] for name in measures)], lines
+    )
+
+
+def _print_validation(judged: Validation, by: str, name: str) -> None:
+    """Print what became of the best combination on later bars."""
+    from llmguide.console import number, percent, print_table
+
+    found = judged.table.iloc[0]
+    rows = [
+        [f"{SHOWN[by]} where it was chosen", number(found["train"])],
+        [f"{SHOWN[by]} on {name}", number(found["test"])],
+        ["other combinations that are worse there (chance: 50%)", percent(found["beaten"])],
+        ["rank correlation of all Sharpe ratios, before and after", number(found["rank_correlation"])],
+        [f"probability of backtest overfitting, from {int(found['settings'])} combinations", percent(found["pbo"])],
+        [f"Sharpe ratio that the luckiest of {int(found['trials']):,} reaches without skill", number(found["hurdle"])],
+        ["probability that it is more than such luck (deflated Sharpe)", percent(found["deflated_sharpe"])],
+    ]
+    print_table("The best one on later bars", ["measure", ""], rows)
+
+
+def _value(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
