@@ -74,7 +74,8 @@ def pbo(returns: ArrayLike, *, blocks: int = 16, periods: int = 252) -> Overfitt
 
     A setting that does nothing on a half is never chosen there, and ranks with a Sharpe ratio of 0 if it was chosen on
     the other one. Equal Sharpe ratios share the mean of their ranks. The probability is NaN for fewer than two
-    settings, and where all of them did the same. Raises DataError for returns that are not finite, or too few bars: every block needs two.
+    settings, and where all of them did the same. Raises DataError for returns that are not finite, or too few bars:
+    every block needs two.
     """
     r = np.asarray(returns, dtype=np.float64)
     if r.ndim != 2:
