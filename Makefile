@@ -4,12 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test test-fast check bench clean
+.PHONY: help setup demo test test-slow check bench clean
 
 help:
 	@echo "make demo       set up, then run the main job on a synthetic market"
-	@echo "make test       set up, then run all tests"
-	@echo "make test-fast  the same without the slow ones"
+	@echo "make test       set up, then run the tests"
+	@echo "make test-slow  the ones marked slow: kills, clusters, browsers, benchmarks; CI runs these too"
 	@echo "make check      what CI checks beside the tests: ruff, mypy, import-linter"
 	@echo "make bench      measure the claims about speed"
 	@echo "make clean      remove the virtual environment and all caches"
@@ -26,10 +26,10 @@ demo: $(READY)
 	$(BIN)/llmguide demo
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist worksteal --durations 10
+	$(BIN)/python -m pytest -n 2 --dist worksteal --durations 10 -m "not slow"
 
-test-fast: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
+test-slow: $(READY)
+	$(BIN)/python -m pytest -n 2 --dist worksteal --durations 10 -m slow
 
 check: $(READY)
 	$(BIN)/ruff check .

@@ -82,7 +82,7 @@ def measure(options: Options) -> list[Figure]:
 
     contenders = {"vectorbt": theirs} | {str(n): partial(ours, n) for n in sorted({1, options.threads})}
     measured = rates(contenders, options.repeats)
-    size = f"{len(swept):,} combinations of {len(bars)} bars"
+    size = f"{len(swept):,} x {len(bars)} bars"
     peer = f"vectorbt, {len(chosen)} columns at a time"
     figures = [
         Figure.of(f"sweep, {size}, threads: {name}", values, peer, measured["vectorbt"])

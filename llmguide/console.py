@@ -123,13 +123,18 @@ def notes() -> Iterator[None]:
         yield
 
 
-def stop_like_ctrl_c() -> None:
+@contextmanager
+def stop_like_ctrl_c() -> Iterator[None]:
     """Let SIGTERM raise an exception, as Ctrl-C does, so that unfinished work is kept."""
 
     def terminate(number: int, frame: Any) -> None:
         raise Terminated
 
-    signal.signal(signal.SIGTERM, terminate)
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

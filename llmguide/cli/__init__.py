@@ -29,9 +29,8 @@ def main() -> None:
     """
     from llmguide.console import Interrupted, err, notes, stop_like_ctrl_c
 
-    stop_like_ctrl_c()
     try:
-        with notes():
+        with stop_like_ctrl_c(), notes():
             app()
     except LlmguideError as error:
         err.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)

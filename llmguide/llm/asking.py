@@ -232,6 +232,7 @@ class Asker:
             await asyncio.gather(*late, return_exceptions=True)
         if self._client is not None:
             await self._client.close()
+        self.cache.close()  # it opens again when it is asked again
 
     async def _probe(self, request: Request) -> RawReply:
         fetched = await self._fetch(request, _Errand(None, Purpose(self.study, "probe"), 0.0, ""))
