@@ -299,12 +299,25 @@ def _bands(axes: Axes, frames: Mapping[str, pd.DataFrame]) -> None:
 
 
 def _band(axes: Axes, x: Any, frame: pd.DataFrame, arm: str, look: Style) -> None:
-    """Mean over the columns as a line; lowest to highest column as a band where there is more than one."""
+    """Mean over the columns as a line; lowest to highest column as a band where there is more than one.
+
+    A single row is a point with a bar: a line through one point shows nothing.
+    """
     color, dash = look
     table = frame.to_numpy(dtype=float)
-    if table.shape[1] > 1:
-        axes.fill_between(x, table.min(axis=1), table.max(axis=1), color=color, alpha=0.14, lw=0)
-    axes.plot(x, table.mean(axis=1), color=color, ls=dash, lw=1.8 if arm == "hybrid" else 1.4, label=plain(arm))
+    low, high = table.min(axis=1), table.max(axis=1)
+    if len(table) == 1:
+        axes.vlines(x, low, high, color=color, alpha=0.4)
+    elif table.shape[1] > 1:
+        axes.fill_between(x, low, high, color=color, alpha=0.14, lw=0)
+    axes.plot(
+        *(x, table.mean(axis=1)),
+        color=color,
+        ls=dash,
+        lw=1.8 if arm == "hybrid" else 1.4,
+        marker="o" if len(table) == 1 else None,
+        label=plain(arm),
+    )
 
 
 def _shade(axes: Axes, signal: pd.DataFrame) -> None:

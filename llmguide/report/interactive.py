@@ -235,7 +235,7 @@ def _line(index: pd.Index[Any], y: Any, name: str, color: str, *, dash: str = "s
     line = {"color": color, "width": 1.6, "dash": dash}
     return {
         "type": "scatter",
-        "mode": "lines",
+        "mode": "lines" if len(index) > 1 else "markers",  # a line through one point shows nothing
         "name": _text(name),
         "x": _positions(index),
         "y": _numbers(y),

@@ -246,6 +246,7 @@ def _mended(page: str, title: str, years: str) -> str:
     """
     page = re.sub(r'<link rel="shortcut icon"[^>]*>', "", page)
     page = page.replace(' onload="save()"', "").replace("Benchmark: BENCHMARK &bull; ", "")
+    page = page.replace("CAGR\N{SMALL PERCENT SIGN}", "CAGR %")  # few fonts have the sign
     page = re.sub(r"<dc:date>.*?</dc:date>", "", page)
     page = re.sub(r"<title>.*?</title>", lambda _: f"<title>{escape(title)}</title>", page, count=1)
     page = re.sub(r'(<div id="eoy_returns">).*?(?=</div>)', lambda found: found[1] + years, page, flags=re.DOTALL)

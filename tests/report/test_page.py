@@ -16,6 +16,7 @@ import pytest
 from made_report import TEST_COLUMNS, comparison
 
 from llmguide.errors import DataError
+from llmguide.report import figures, interactive
 from llmguide.report.page import ReportData, render_report, summary, write_report
 
 
@@ -338,3 +339,14 @@ def test_missing_columns_and_arms_are_refused_with_the_nearest_name(data):
 def test_importing_the_page_does_not_load_matplotlib():
     code = "import sys, llmguide.report.page; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(("episodes", "marks"), [(1, 3), (2, 0)])
+def test_a_single_episode_is_drawn_as_a_point(episodes, marks):
+    curves = pd.DataFrame(
+        {"arm": "hybrid", "seed": 0, "episode": range(1, episodes + 1), "train_sr": 0.1, "test_sr": 0.2}
+    )
+    drawn = figures.training(curves)
+    assert len(re.findall("<use [^>]*fill: #0072b2", drawn)) == marks  # on train, on test, and in the legend
+    modes = {trace["mode"] for trace in interactive.training(curves)["data"]}
+    assert modes == ({"markers"} if episodes == 1 else {"lines"})
