@@ -157,7 +157,7 @@ class _Run:
         return tuple(advice for chain in chains for advice in found[chain])
 
     async def _kept(self, chain: _Chain) -> list[Advice]:
-        """Walk a chain; what goes wrong stops the others before their next question, and is raised at the end."""
+        """Walk a chain; what went wrong has stopped the others before their next question, and is raised at the end."""
         try:
             return await chain.walk()
         except Halted:
@@ -166,7 +166,6 @@ class _Run:
             self._lacks_answers = True
         except LlmguideError as error:
             self._failure = self._failure or error
-            self.asker.halt()
         return []
 
 
@@ -228,17 +227,23 @@ class _Chain:
     async def _ask(self, number: int, past: Sequence[Advice]) -> Advice:
         await asyncio.sleep(0)
         async with nullcontext() if self.remembers else self.run.unhurried.held():
-            news = await asyncio.shield(self.news.brief(number)) if self.reads_news else None
-            advice = await advise(
-                self.prompt,
-                self.news.subject,
-                self.news.month(number),
-                self.run.study.brief,
-                self.run.asker,
-                past=past,
-                news=news,
-                priority=self.news.urgency(number) if self.remembers else 0.0,
-            )
+            try:
+                news = await asyncio.shield(self.news.brief(number)) if self.reads_news else None
+                advice = await advise(
+                    self.prompt,
+                    self.news.subject,
+                    self.news.month(number),
+                    self.run.study.brief,
+                    self.run.asker,
+                    past=past,
+                    news=news,
+                    priority=self.news.urgency(number) if self.remembers else 0.0,
+                )
+            except MissingAnswers:  # the other months go on, to find all that is missing
+                raise
+            except LlmguideError:  # at once: the other months of this chain are waiting for their turn
+                self.run.asker.halt()
+                raise
         self.run.on_advice(advice)
         return advice
 

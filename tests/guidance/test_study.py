@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from llmguide import sample_bars
-from llmguide.errors import BudgetError, EndpointError, GuidanceError, InvalidReplyError, MissingAnswers
+from llmguide.errors import BudgetError, EndpointError, GuidanceError, InvalidReplyError, MissingAnswers, RefusedError
 from llmguide.guidance.language_model import LanguageModel, study_name
 from llmguide.guidance.strategist import Brief, Subject
 from llmguide.guidance.study import Study, guidance_of, run_study
@@ -187,3 +187,14 @@ def test_the_name_of_a_study_follows_what_shapes_it(access):
     }
     assert len(names) == 5
     assert study_name(replace(access, in_flight=2, budget=3.0), ["A"], ["P1"], Brief()) in names
+
+
+@pytest.mark.parametrize("fault", ["refusal", "500"])
+def test_the_first_failure_stops_the_months_that_wait_for_their_turn(pair, access, fault):
+    from openai_server import OpenAIServer
+
+    with OpenAIServer(faults=[None, fault]) as server:  # the probe is answered
+        settings = replace(access, base_url=server.url, in_flight=1, strict=True, max_retries=0)
+        with pytest.raises((RefusedError, EndpointError)):
+            run_study(Study(pair[:1], ("P1",)), settings.asker())
+        assert len(server.requests) == 2
