@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 import pandas as pd
 
 from llmguide.features.fact import Fact, as_percent, as_points
-from llmguide.features.vintages import last_figures
+from llmguide.features.vintages import DAILY_AGE, last_figures
 
 __all__ = ["macro_facts"]
 
@@ -31,8 +31,8 @@ _LINES = (
     _Line("cci_qoq", "CCI", "consumer confidence, quarter on quarter", "relative", 3, 120),
     _Line("m2_qoq", "M2", "money supply M2, quarter on quarter", "relative", 3, 120),
     _Line("ppi_yoy", "PPI", "producer prices, year on year", "relative", 12, 120),
-    _Line("dgs10_yoy", "DGS10", "10-year yield, year on year", "difference", 12, 120),
-    _Line("t10y2y", "T10Y2Y", "10-year less 2-year yield", "level", 0, 120),
+    _Line("dgs10_yoy", "DGS10", "10-year yield, year on year", "difference", 12, DAILY_AGE),
+    _Line("t10y2y", "T10Y2Y", "10-year less 2-year yield", "level", 0, DAILY_AGE),
 )
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from llmguide.errors import GuidanceError
 from llmguide.guidance.advice import FACTOR_WORDS, FACTORS, AnalystReply, Factor
 from llmguide.guidance.anonymise import KINDS, Names
-from llmguide.guidance.headlines import carries_instructions, clean
+from llmguide.guidance.headlines import LONGEST, carries_instructions, clean
 from llmguide.llm.ledger import Spending
 from llmguide.llm.protocol import Message
 from llmguide.llm.templates import render
@@ -35,8 +35,9 @@ CONTEXT_CHARS = 24_000
 QUOTED_WORDS = 8
 """A factor with this many words in a row of a headline is a quotation, and not used."""
 
-# Each question must hold several times the three factors of another, or merging would never end.
-_LEAST_CONTEXT = 4_000
+LEAST_CONTEXT = 8_000
+"""Ten factors of the largest size: two full questions leave six, which fit into one, so that merging ends."""
+
 _FACTOR_CHARS = 700
 _EXCERPT_CHARS = 80
 
@@ -120,10 +121,10 @@ async def condense(
         at: when the decision is made, from which the age of each headline is counted back.
         context_chars: of headlines in one question.
 
-    Raises GuidanceError for a headline published after `at`, and for less than 4,000 `context_chars`.
+    Raises GuidanceError for a headline published after `at`, and for less than `LEAST_CONTEXT` `context_chars`.
     """
-    if context_chars < _LEAST_CONTEXT:
-        raise GuidanceError(f"expected context_chars >= {_LEAST_CONTEXT}, got {context_chars}")
+    if context_chars < LEAST_CONTEXT:
+        raise GuidanceError(f"expected context_chars >= {LEAST_CONTEXT}, got {context_chars}")
     hidden = names if anonymous else None
     # Half a millisecond per headline, in which the event loop would serve no other question.
     brief, shown = await asyncio.to_thread(_edit, list(headlines), hidden, at=at)
@@ -168,7 +169,7 @@ def _edit(headlines: Iterable[Headline], names: Names | None, *, at: datetime) -
             raise GuidanceError(
                 f"expected headlines published by {at}, got one of {published_at}; a decision may only use older news"
             )
-        text = clean(raw)
+        text = clean(raw, limit=LONGEST)  # cut only when the names are out of it: half a name would not be found
         if text in seen:
             duplicates += 1
             continue
@@ -178,6 +179,7 @@ def _edit(headlines: Iterable[Headline], names: Names | None, *, at: datetime) -
         if names is not None:
             text, found = names.anonymise(text)
             kind = kind or carries_instructions(text)
+        text = clean(text)
         if kind is not None:
             flagged.append(f"{kind}: {clean(text, limit=_EXCERPT_CHARS)}")
         elif not any(character.isalnum() for character in text):
@@ -243,11 +245,11 @@ def _usable(
     replaced: Counter[str] = Counter()
     for factor in given:
         flagged = carries_instructions(factor.text)
-        text, found = clean(factor.text, limit=_FACTOR_CHARS), Counter[str]()
+        text, found = clean(factor.text, limit=LONGEST), Counter[str]()
         if names is not None:
             text, found = names.anonymise(text)
         text = clean(" ".join(text.split()[:FACTOR_WORDS]), limit=_FACTOR_CHARS)
-        if flagged or carries_instructions(text) or _runs([text]) & quotable or not _words(text):
+        if flagged or carries_instructions(text) or _quotes(text, quotable) or not _words(text):
             continue
         replaced += found
         factors.append(Factor(text=text, sentiment=factor.sentiment, impact=factor.impact))
@@ -259,8 +261,16 @@ def _words(text: str) -> list[str]:
 
 
 def _runs(texts: Iterable[str]) -> frozenset[tuple[str, ...]]:
-    """Return all runs of `QUOTED_WORDS` words in the texts, whatever stands between the words."""
+    """Return all runs of `QUOTED_WORDS` words in the texts, whatever stands between the words; shorter texts whole."""
     every = (_words(text) for text in texts)
     return frozenset(
-        tuple(words[i : i + QUOTED_WORDS]) for words in every for i in range(len(words) - QUOTED_WORDS + 1)
+        tuple(words[i : i + QUOTED_WORDS])
+        for words in every
+        if words
+        for i in range(max(1, len(words) - QUOTED_WORDS + 1))
     )
+
+
+def _quotes(text: str, quotable: frozenset[tuple[str, ...]]) -> bool:
+    """Whether a factor repeats a run of a headline, or is nothing but a short headline."""
+    return bool(_runs([text]) & quotable)

@@ -13,13 +13,13 @@ import re
 
 from llmguide.guidance.anonymise import plain
 
-__all__ = ["LIMIT", "carries_instructions", "clean"]
+__all__ = ["LIMIT", "LONGEST", "carries_instructions", "clean"]
 
 LIMIT = 400
 """Characters of a headline that reach a prompt."""
 
 # A text longer than this is cut before anything looks at it: taking out nested tags costs its length squared.
-_LONGEST = 4000
+LONGEST = 4000
 
 
 def clean(text: str, *, limit: int = LIMIT) -> str:
@@ -29,7 +29,7 @@ def clean(text: str, *, limit: int = LIMIT) -> str:
     chat formats, code fences, rules of three or more signs, and all angle brackets, so that no tag can be forged.
     Doing it again changes nothing.
     """
-    text = text[:_LONGEST]
+    text = text[:LONGEST]
     while (once := _once(text)) != text:
         text = once
     if len(text) <= limit:
@@ -44,10 +44,10 @@ def carries_instructions(text: str) -> str | None:
     Kinds: "chat markup", "override", "role", "reply", "field", "prompt". Looks at the text as it came, so that markup
     which `clean` takes out is still seen, and at the text without it, so that markup hides nothing.
     """
-    text = text[:_LONGEST]
+    text = text[:LONGEST]
     if _MARKUP.search(html.unescape(_ANSI.sub("", text))):
         return "chat markup"
-    words = clean(text, limit=_LONGEST)
+    words = clean(text, limit=LONGEST)
     return next((kind for kind, pattern in _INSTRUCTIONS if pattern.search(words)), None)
 
 

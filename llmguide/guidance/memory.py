@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from llmguide.features.fact import as_percent
 from llmguide.guidance.advice import Advice, StrategistReply
 
 __all__ = ["Remembered", "recall"]
@@ -51,8 +52,8 @@ def recall(
                 confidence=reply.confidence if reply else 0,
                 features=anonymise(_features(reply)) if reply else "",
                 explanation=anonymise(" ".join(reply.explanation.split())) if reply else "",
-                price_return=f"{change:+.1%}",
-                advice_return=f"{followed:+.1%}",
+                price_return=as_percent(change),
+                advice_return=as_percent(followed),
             )
         )
         until = i

@@ -59,15 +59,24 @@ def _day(text: str) -> pd.Timestamp:
 
 
 async def _preview(study: Study, access: Access, day: pd.Timestamp, role: str) -> Preview:
-    (subject,), (prompt,), brief = study.subjects, study.prompts, study.brief
+    (subject,) = study.subjects
     dates = subject.bars.index[list(study.positions(subject))]
     number = int(dates.searchsorted(day))
     if number == len(dates):
         raise GuidanceError(
             f"expected a day until {dates[-1]:%Y-%m-%d}, the last decision of these bars, got {day:%Y-%m-%d}"
         )
-    asker, missing = access.build(_Listener), []
-    await asker.open()
+    asker = access.build(_Listener)
+    try:
+        await asker.open()
+        return await _listen(study, asker, number, role)
+    finally:
+        await asker.close()
+
+
+async def _listen(study: Study, asker: _Listener, number: int, role: str) -> Preview:
+    (subject,), (prompt,), brief = study.subjects, study.prompts, study.brief
+    missing: list[str] = []
     month = next(islice(study.months(subject), number, None))
     news: NewsBrief | None = None
     if uses_news(prompt) or role == "analyst":
@@ -86,7 +95,6 @@ async def _preview(study: Study, access: Access, day: pd.Timestamp, role: str) -
         with suppress(MissingAnswers):  # that it has not been asked yet is no matter: the question is what is wanted
             await advise(prompt, subject, month, brief, asker, past=past, news=news)
         questions = asker.heard[:1]
-    await asker.close()
     return Preview(month.issued_at.to_pydatetime(), [_as_sent(question) for question in questions], missing)
 
 

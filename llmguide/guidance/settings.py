@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from llmguide.errors import GuidanceError, did_you_mean
+from llmguide.guidance.analyst import LEAST_CONTEXT
 from llmguide.guidance.strategist import Brief
 from llmguide.llm.protocol import Sampling
 
@@ -38,11 +39,13 @@ _LEAST = {
     "memory": 0,
     "every": 1,
     "first": 1,
+    "context_chars": LEAST_CONTEXT,
     "timeout": 1,
     "max_retries": 0,
 }
-_WHOLE = ("seed", "top_logprobs", "max_tokens", "memory", "every", "first", "max_retries")
+_WHOLE = ("seed", "top_logprobs", "max_tokens", "memory", "context_chars", "every", "first", "max_retries")
 _MOST = {"top_logprobs": 20, "temperature": 2, "frequency_penalty": 2, "presence_penalty": 2, "timeout": 86_400}
+_MOST |= {"max_tokens": 1_000_000, "context_chars": 10_000_000}
 
 
 class Settings(NamedTuple):
@@ -57,8 +60,8 @@ class Settings(NamedTuple):
 def read_settings(path: Path | str | None) -> Settings:
     """Return the settings in a file; the defaults where it is None.
 
-    A setting of `sampling` that is the text "none" is not sent at all: for endpoints that refuse it. Raises
-    GuidanceError, naming file, table and setting, for what is not known or out of range.
+    A setting of `sampling` but max_tokens that is the text "none" is not sent at all: for endpoints that refuse it.
+    Raises GuidanceError, naming file, table and setting, for what is not known or out of range.
     """
     if path is None:
         return Settings()
@@ -107,5 +110,7 @@ def _check(where: str, name: str, value: Any, default: Any) -> None:
     whole = isinstance(value, int) or name not in _WHOLE
     if not (numeric and whole and least <= value <= most):
         number = "a whole number" if name in _WHOLE else "a number"
-        span = f", {least:g} to {most:g}" if math.isfinite(most) else f" of at least {least:g}" if least > -9e9 else ""
+        span = (
+            f", {least:g} to {most:.10g}" if math.isfinite(most) else f" of at least {least:g}" if least > -9e9 else ""
+        )
         raise GuidanceError(f"{where}: expected {number}{span}, got {value!r}")

@@ -21,7 +21,7 @@ from llmguide.errors import GuidanceError
 from llmguide.features.facts import Facts, facts_at
 from llmguide.features.news import Headline, headlines
 from llmguide.guidance.advice import Advice, Factor, StrategistReply
-from llmguide.guidance.analyst import NewsBrief, condense
+from llmguide.guidance.analyst import CONTEXT_CHARS, LEAST_CONTEXT, NewsBrief, condense
 from llmguide.guidance.anonymise import Names
 from llmguide.guidance.memory import recall
 from llmguide.guidance.schedule import EVERY, FIRST
@@ -73,6 +73,7 @@ class Brief:
         memory: how many earlier decisions a prompt with memory (P2 and later) shows.
         objective, risk_profile: texts for the prompt.
         anonymous: keep symbol and date from the model.
+        context_chars: of headlines in one question to the Analyst; a longer month is read in parts.
     """
 
     every: int = EVERY
@@ -81,10 +82,13 @@ class Brief:
     objective: str = OBJECTIVE
     risk_profile: str = RISK_PROFILE
     anonymous: bool = True
+    context_chars: int = CONTEXT_CHARS
 
     def __post_init__(self) -> None:
         if self.memory < 0:
             raise GuidanceError(f"expected memory >= 0 earlier decisions, got {self.memory}")
+        if self.context_chars < LEAST_CONTEXT:
+            raise GuidanceError(f"expected context_chars >= {LEAST_CONTEXT}, got {self.context_chars}")
 
 
 class Month(NamedTuple):
@@ -148,7 +152,14 @@ async def condense_news(
         purpose = Purpose(asker.study, "analyst", subject.symbol, "", f"{month.issued_at:%Y-%m-%d}")
         return await asker.ask(messages, kind, purpose=purpose, priority=priority, note=note)
 
-    return await condense(month.headlines, subject.hidden, ask, at=month.facts.known_at, anonymous=brief.anonymous)
+    return await condense(
+        month.headlines,
+        subject.hidden,
+        ask,
+        at=month.facts.known_at,
+        anonymous=brief.anonymous,
+        context_chars=brief.context_chars,
+    )
 
 
 async def advise(

@@ -144,21 +144,21 @@ def test_names_and_dates_are_sent_where_the_user_asks_for_it():
 
 
 def test_a_month_too_long_for_one_question_is_split_between_headlines_and_merged():
-    texts = [f"Supplier number {i} of the chain reports {'more ' * 10}orders" for i in range(100)]
+    texts = [f"Supplier number {i} of the chain reports {'more ' * 10}orders" for i in range(200)]
     ask = Script([RECALL], [ORDERS], [RECALL], [ORDERS, RECALL])
-    brief = brief_of(news(*texts), ask, context_chars=4_000)
+    brief = brief_of(news(*texts), ask, context_chars=8_000)
     *parts, merging = ask.asked
     assert len(parts) > 1
     lines = [line for _, user in parts for line in user.splitlines()[1:-1]]
     assert [line.split(" before) ")[1] for line in lines] == texts
-    assert [int(line.split(".")[0]) for line in lines] == list(range(1, 101))
-    assert all(len(user) <= 4_000 + len("<headlines></headlines>\n") for _, user in parts)
+    assert [int(line.split(".")[0]) for line in lines] == list(range(1, 201))
+    assert all(len(user) <= 8_000 + len("<headlines></headlines>\n") for _, user in parts)
     assert merging[1].startswith(
         "<factors>\n1. (sentiment -1, impact 3) A recall weighs on margins.\n2. (sentiment +1, impa"
     )
     assert "Merge them" in merging[0]
     assert brief.cost == Spending.total([SPENT] * (len(parts) + 1))
-    assert ask.notes[0] == f"100 headlines, part 1 of {len(parts)}"
+    assert ask.notes[0] == f"200 headlines, part 1 of {len(parts)}"
     assert ask.notes[-1] == f"merging {merging[1].count('(sentiment')} factors"
 
 
@@ -173,8 +173,8 @@ def test_parts_are_asked_at_once():
             await asyncio.sleep(0)
         return Asked(AnalystReply(factors=[RECALL]), None, None, (), SPENT, 1)
 
-    texts = [f"{i} {'more ' * 75}" for i in range(25)]
-    brief = asyncio.run(asyncio.wait_for(condense(news(*texts), NAMES, ask, at=AT, context_chars=4_000), 10))
+    texts = [f"{i} {'more ' * 75}" for i in range(50)]
+    brief = asyncio.run(asyncio.wait_for(condense(news(*texts), NAMES, ask, at=AT, context_chars=8_000), 10))
     assert len(waiting) == 3
     assert brief.factors == (RECALL,)
 
@@ -183,17 +183,17 @@ def test_merging_goes_on_until_one_question_is_enough():
     words = " ".join(f"reason{i}" for i in range(68))
     answers = [[Factor(text=f"{words} {n}", sentiment=0, impact=1)] * 3 for n in range(1000)]
     ask = Script(*answers)
-    texts = [f"{i} {'more ' * 75}" for i in range(100)]
-    brief = brief_of(news(*texts), ask, context_chars=4_000)
+    texts = [f"{i} {'more ' * 75}" for i in range(200)]
+    brief = brief_of(news(*texts), ask, context_chars=8_000)
     assert len(brief.factors) == 3
     merged = [note for note in ask.notes if note.startswith("merging")]
     assert "part 2" in " ".join(merged), "the case would not tell whether merging needs several rounds"
-    assert all(len(user) < 4_100 for _, user in ask.asked)
+    assert all(len(user) < 8_100 for _, user in ask.asked)
 
 
 def test_a_part_without_an_answer_leaves_the_month_without_factors():
-    texts = [f"{i} {'more ' * 75}" for i in range(25)]
-    brief = brief_of(news(*texts), Script([RECALL], None, [ORDERS]), context_chars=4_000)
+    texts = [f"{i} {'more ' * 75}" for i in range(50)]
+    brief = brief_of(news(*texts), Script([RECALL], None, [ORDERS]), context_chars=8_000)
     assert brief.factors == ()
     assert brief.failure == "it is no JSON"
     assert brief.cost.calls == 3
@@ -272,7 +272,7 @@ def test_the_prompt_depends_on_ages_and_not_on_the_calendar(days):
 
 
 def test_a_context_that_could_not_be_merged_is_refused():
-    with pytest.raises(GuidanceError, match="expected context_chars >= 4000, got 100"):
+    with pytest.raises(GuidanceError, match="expected context_chars >= 8000, got 100"):
         brief_of(news("Rates rise"), Script(), context_chars=100)
     assert CONTEXT_CHARS == 24_000
 
@@ -301,3 +301,29 @@ def test_no_name_ticker_or_date_reaches_the_prompt(texts):
     assert not re.search(r"apple|aapl|cook|(?:19|20)\d\d|\d[-/]\d|'\d\d|Q\d|FY\d|Feb", data, re.IGNORECASE)
     assert brief.replaced == Counter(brief.replaced)
     assert brief.headlines == len(texts)
+
+
+def test_merging_ends_at_the_smallest_context_with_the_longest_factors():
+    words = " ".join("f" * 9 for _ in range(69))
+    answers = [[Factor(text=f"{words} {n}", sentiment=0, impact=1)] * 3 for n in range(1000)]
+    ask = Script(*answers)
+    brief = brief_of(news(*(f"{i} {'more ' * 75}" for i in range(40))), ask, context_chars=8_000)
+    assert len(brief.factors) == 3
+    assert len(ask.asked) < 10
+
+
+def test_a_name_is_hidden_even_where_the_headline_is_cut_in_the_middle_of_it():
+    names = Names((Name("Johnson & Johnson", "company"),))
+    ask = Script([RECALL])
+    for filler in range(370, 400):
+        ask.asked.clear()
+        asyncio.run(
+            condense(news("x" * 5 + " y" * ((filler - 5) // 2) + " Johnson & Johnson rises"), names, ask, at=AT)
+        )
+        assert "Johnson" not in ask.data
+
+
+def test_a_short_headline_is_not_passed_on_as_a_factor():
+    text = "Company recalls all cars over faulty brakes"
+    brief = brief_of(news(text), Script([Factor(text=text, sentiment=-1, impact=2)]))
+    assert (brief.factors, brief.unusable) == ((), 1)

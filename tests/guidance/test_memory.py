@@ -32,9 +32,9 @@ def advice(bar, direction="LONG", text="Because."):
 
 def test_returns_run_from_the_bar_of_issue_to_the_next_issue_and_then_to_the_last_known_close():
     newest, older, oldest = recall([advice(0), advice(2, "SHORT"), advice(5, "SHORT")], bars(8), last=3)
-    assert (newest.price_return, newest.advice_return) == ("+20.0%", "-20.0%")  # 50 to 60, short
-    assert (older.price_return, older.advice_return) == ("-58.7%", "+58.7%")  # 121 to 50
-    assert (oldest.price_return, oldest.advice_return) == ("+21.0%", "+21.0%")  # 100 to 121
+    assert (newest.price_return, newest.advice_return) == ("+20.0 %", "-20.0 %")  # 50 to 60, short
+    assert (older.price_return, older.advice_return) == ("-58.7 %", "+58.7 %")  # 121 to 50
+    assert (oldest.price_return, oldest.advice_return) == ("+21.0 %", "+21.0 %")  # 100 to 121
     assert [one.ago for one in (newest, older, oldest)] == ["The last one", "2 decisions ago", "3 decisions ago"]
 
 
@@ -53,7 +53,7 @@ def test_what_was_relied_on_is_told_with_direction_and_weight():
 
 def test_an_abstention_is_remembered_without_a_direction():
     (only,) = recall([advice(1, None)], bars(4), last=3)
-    assert (only.direction, only.explanation, only.price_return) == ("", "", "-9.1%")
+    assert (only.direction, only.explanation, only.price_return) == ("", "", "-9.1 %")
 
 
 def test_no_date_and_nothing_that_was_hidden_comes_back():

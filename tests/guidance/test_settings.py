@@ -30,6 +30,7 @@ memory = 1
 objective = "the smallest loss"
 risk_profile = "cautious"
 anonymous = false
+context_chars = 9000
 """
 
 
@@ -49,7 +50,13 @@ def test_every_setting_is_read(written):
     assert read_settings(written(FULL)) == Settings(
         sampling=Sampling(0.7, 7, 1.0, 0.25, 3, 900),
         brief=Brief(
-            every=10, first=60, memory=1, objective="the smallest loss", risk_profile="cautious", anonymous=False
+            every=10,
+            first=60,
+            memory=1,
+            objective="the smallest loss",
+            risk_profile="cautious",
+            anonymous=False,
+            context_chars=9000,
         ),
         timeout=120,
         max_retries=2,
@@ -94,9 +101,10 @@ def test_a_setting_that_is_none_is_not_sent(written, name):
         ("[sampling]\nseed = 1.5", r"seed: expected a whole number, got 1\.5"),
         ("[sampling]\ntop_logprobs = 21", "top_logprobs: expected a whole number, 1 to 20, got 21"),
         ("[sampling]\ntop_logprobs = 0", "top_logprobs: expected a whole number, 1 to 20, got 0"),
-        ("[sampling]\nmax_tokens = 0", "max_tokens: expected a whole number of at least 1, got 0"),
-        ("[sampling]\nmax_tokens = 'none'", "max_tokens: expected a whole number of at least 1, got 'none'"),
+        ("[sampling]\nmax_tokens = 0", "max_tokens: expected a whole number, 1 to 1000000, got 0"),
+        ("[sampling]\nmax_tokens = 'none'", "max_tokens: expected a whole number, 1 to 1000000, got 'none'"),
         ("[brief]\nmemory = -1", "memory: expected a whole number of at least 0, got -1"),
+        ("[brief]\ncontext_chars = 7999", "context_chars: expected a whole number, 8000 to 10000000, got 7999"),
         ("[brief]\nevery = 0", "every: expected a whole number of at least 1, got 0"),
         ("[brief]\nfirst = 0.5", r"first: expected a whole number of at least 1, got 0\.5"),
         ("[brief]\nobjective = 3", "objective: expected a text, got 3"),
