@@ -127,12 +127,20 @@ def notes() -> Iterator[None]:
 def stop_like_ctrl_c() -> Iterator[None]:
     """Let SIGTERM raise an exception, as Ctrl-C does, so that unfinished work is kept."""
 
+    terminated = False
+
     def terminate(number: int, frame: Any) -> None:
+        nonlocal terminated
+        terminated = True
         raise Terminated
 
     before = signal.signal(signal.SIGTERM, terminate)
     try:
         yield
+    except SystemExit as end:  # Typer's, which takes every KeyboardInterrupt for Ctrl-C
+        if terminated and end.code == 128 + signal.SIGINT:
+            raise SystemExit(128 + signal.SIGTERM) from None
+        raise
     finally:
         signal.signal(signal.SIGTERM, before)
 

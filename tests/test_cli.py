@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
 import time
 from functools import partial
 
@@ -203,3 +204,14 @@ def test_ctrl_c_and_sigterm_keep_what_is_there_and_say_how_to_go_on(files, sent,
     assert f"and {len(begun - finished)} in training; run the same command again to go on from there" in err
     assert begun - finished
     assert not list((files / "run").glob(".*"))  # no temporary file is left
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_command_that_cannot_be_gone_on_with_ends_with_the_signal_s_code(files, sent, code):
+    words = ("--param", "short=1:29", "--param", "long=30:60", "--param", "cost=0:0.01:0.001", "--engine", "vbt")
+    process = start("sweep", "train.csv", "--start", 60, *words, folder=files, stderr=subprocess.DEVNULL)
+    time.sleep(4)
+    assert process.poll() is None
+    process.send_signal(sent)
+    assert process.wait(timeout=60) == code

@@ -60,6 +60,7 @@ class Access:
         Raises EndpointError where a key is needed and missing, LanguageModelError for a cache or prices that cannot be
         used.
         """
+        prices = Prices.read(self.prices)  # before a cache is made: a wrong name leaves nothing behind
         client, endpoint = None, None
         if not self.replay:
             client = OpenAIClient(
@@ -72,7 +73,7 @@ class Access:
             model=self.model,
             client=client,
             sampling=self.sampling,
-            prices=Prices.read(self.prices),
+            prices=prices,
             budget=self.budget,
             study=study,
             in_flight=self.in_flight,

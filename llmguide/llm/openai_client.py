@@ -11,6 +11,7 @@ import asyncio
 import ipaddress
 import json
 import os
+import re
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import SplitResult, urlsplit, urlunsplit
@@ -195,7 +196,11 @@ class OpenAIClient:
 
     def _redact(self, text: str) -> str:
         key = self._key.get_secret_value()
-        return text.replace(key, "[API key]") if len(key) >= _SECRET_LENGTH else text
+        if len(key) < _SECRET_LENGTH:
+            return text
+        # As it is, or as JSON may escape it: \/ and \u002b are / and + too.
+        form = "".join(rf"(?:\\?{re.escape(sign)}|\\u(?i:{ord(sign):04x}))" for sign in key)
+        return re.sub(form, "[API key]", text)
 
 
 class _Problem(NamedTuple):

@@ -31,6 +31,8 @@ __all__ = ["UNKNOWN", "field_span", "read_completion", "read_object", "schema_in
 UNKNOWN = -9999.0
 """What an endpoint says for a log-probability it does not tell, and what stands for null and NaN."""
 
+_MOST_TOKENS = 2**40  # a count beyond it is no count, and its sums would not fit into the ledger
+
 T = TypeVar("T", bound=BaseModel)
 
 _SPACE = re.compile(r"[ \t\r\n]*")
@@ -207,7 +209,8 @@ def _read_logprob(value: object) -> float:
 def _read_usage(usage: Mapping[str, Any]) -> Usage:
     def count(fields: Mapping[str, Any], name: str) -> int | None:
         value = fields.get(name)
-        return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+        known = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MOST_TOKENS
+        return value if known else None
 
     return Usage(
         prompt=count(usage, "prompt_tokens"),

@@ -318,3 +318,11 @@ def test_importing_the_client_does_not_import_the_sdk():
     code = "import sys, llmguide.llm.openai_client, llmguide.llm.probe; print('openai' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize(
+    "escaped", ["ab/cd+efgh12==", r"ab\/cd+efgh12==", r"ab\/cd\u002Befgh12\u003d=", r"ab/cd\u002befgh12=="]
+)
+def test_a_key_is_found_as_json_may_escape_it(escaped):
+    client = OpenAIClient(base_url="http://localhost:1/v1", api_key="ab/cd+efgh12==")
+    assert client._redact(f'{{"echo": "{escaped}!"}}') == '{"echo": "[API key]!"}'

@@ -75,6 +75,11 @@ def test_what_an_endpoint_leaves_out_is_none():
     assert got == Completion("hm", None, Usage(), "", "", "", None, raw=got.raw)
 
 
+def test_a_count_of_tokens_that_cannot_be_one_is_not_known():
+    usage = {"prompt_tokens": 10**30, "completion_tokens": 2**40 - 1}
+    assert read_completion(body(usage=usage)).usage == Usage(prompt=None, completion=2**40 - 1)
+
+
 @pytest.mark.parametrize("logprobs", [None, {}, {"content": None}, {"content": []}, "yes", {"content": ["{"]}])
 def test_log_probabilities_that_did_not_come_are_none(logprobs):
     assert read_completion(body(logprobs=logprobs)).tokens is None
