@@ -34,7 +34,10 @@ if __name__ == "__main__":
     parser.add_argument("--model", default="gpt-4o-mini")
     parser.add_argument("--prompt", default="P2", help="P0 to P4, or a template file")
     parser.add_argument(
-        "--budget", default="0.5", help="dollars that it may cost at most; none where no price is known"
+        "--budget",
+        type=lambda text: None if text == "none" else float(text),
+        default="0.5",
+        help="dollars that it may cost at most; none where no price is known",
     )
     parser.add_argument("--out", type=Path, default=Path("runs/guide_with_openai"))
     given = parser.parse_args()
@@ -46,7 +49,7 @@ if __name__ == "__main__":
         symbol=given.bars.stem.partition("_")[0],
         base_url=given.base_url,
         cache=given.out / "llm.sqlite",
-        budget=None if given.budget == "none" else float(given.budget),
+        budget=given.budget,
     )
     try:
         plan = plan_study(Study((model.subject(bars),), (model.prompt,), model.brief), model)
@@ -59,7 +62,8 @@ if __name__ == "__main__":
 
     shown = guidance.frame[["issued_at", "direction", "confidence", "strength", "tau", "explanation"]]
     print(f"\n{shown.to_string(index=False, max_colwidth=48)}\n")
-    spent = model.asker().ledger.spent(None, model.asker().prices)
+    asker = model.asker()
+    spent = asker.ledger.spent(None, asker.prices)
     print(f"cost so far: {spent.calls} answers, {dollars(spent.dollars)}")
     print(f"table: {guidance.save(given.out / 'guidance.parquet')}")
 

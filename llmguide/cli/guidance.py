@@ -137,6 +137,7 @@ def prompt(
     date: Annotated[str, typer.Option(help="Day of the decision, as in 2018-02-14, or the first decision after it.")],
     prompt: Annotated[str, typer.Option(help="P0 to P4, or a template file.")] = "P4",
     role: Annotated[str, typer.Option(help="strategist or analyst.")] = "strategist",
+    every: Annotated[int | None, typer.Option(help="Trading days between two decisions; 20 by default.")] = None,
     symbol: Annotated[
         str | None, typer.Option(help="The instrument; by default the file's name up to the first _.")
     ] = None,
@@ -160,7 +161,7 @@ def prompt(
 
     asking = Asking(model, cache, base_url, settings, None, None, 8, False, replay=False)
     (subject,) = _subjects(files, symbol, None, None, "", tables, names)
-    shown = preview(asking.study([subject], [prompt]), asking.access(), day=date, role=role)
+    shown = preview(asking.study([subject], [prompt], every=every), asking.access(), day=date, role=role)
     if as_json:
         print_json({"issued_at": shown.issued_at, "missing": shown.missing, "requests": shown.requests})
         return

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from llmguide.cli.app import app
-from llmguide.cli.options import (
-    Json,
-)
+from llmguide.cli.options import Json
 from llmguide.errors import DataError
-
-if TYPE_CHECKING:
-    pass
 
 
 @app.command()

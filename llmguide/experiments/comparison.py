@@ -149,9 +149,12 @@ class Comparison:
         """Return the side held after each test bar (+1, 0, -1), one column per seed."""
         return pd.DataFrame({seed: r.sides for (name, seed), r in self.results.items() if name == arm})
 
-    def q_values(self, arm: str) -> pd.DataFrame:
-        """Return the first seed's Q-values on each test bar for the side held before it: columns q_long, q_short."""
-        agent = self.agents[arm][0]
+    def q_values(self, arm: str, seed: int | None = None) -> pd.DataFrame:
+        """Return the Q-values of one seed (None: the first) on each test bar for the side held before it.
+
+        Columns q_short, q_long.
+        """
+        agent = next(agent for agent in self.agents[arm] if seed in (None, agent.seed))
         tau = self.guidance.tau(pd.DatetimeIndex(self.test.index)) if agent.guided and self.guidance else None
         start = agent.config.lookback
         table = agent.q_table(self.test, tau)

@@ -22,7 +22,7 @@ class Outcome(NamedTuple):
     one, or the last bar there is. Both are NaT, and the return NaN, where no bar follows.
     """
 
-    part: str  # "test" where `first` is a test bar, else "train"
+    part: str  # "train" or "test", as the first bar that sees the guidance is; "later" where there is none yet
     first: pd.Timestamp
     until: pd.Timestamp
     bars: int
@@ -42,7 +42,7 @@ def outcomes(market: Market, issued: Iterable[datetime]) -> dict[datetime, Outco
     found = {}
     for at, (stamp, start) in enumerate(zip(stamps, first, strict=True)):
         end = min(int(first[at + 1]), len(close) - 1) if at + 1 < len(stamps) else len(close) - 1
-        part = "test" if start >= len(market.train) else "train"
+        part = "train" if start < len(market.train) else "test" if start < len(close) else "later"
         if start < end:
             realised = float(close[end] / close[start] - 1.0)
             found[stamp] = Outcome(part, index[start], index[end], end - int(start), realised)

@@ -71,7 +71,7 @@ def _check(all_advice: Sequence[Advice], known: Mapping[str, Market]) -> None:
 
 
 def _table(symbol: str, prompt: str, chosen: Sequence[Advice], became: Mapping[datetime, Outcome]) -> Guidance:
-    if all(became[advice.issued_at].part == "train" for advice in chosen):
+    if not any(became[advice.issued_at].part == "test" for advice in chosen):
         raise GuidanceError(
             f"{symbol} {prompt}: expected advice issued on test bars, got {len(chosen)} issued before; ask for more"
         )

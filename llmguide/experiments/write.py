@@ -6,7 +6,6 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 
 from llmguide.experiments.markets import Market
@@ -16,7 +15,6 @@ from llmguide.experiments.sensitivity import sensitivity
 from llmguide.files import write_csv, write_parquet
 from llmguide.report.page import QCurves, ReportData, write_report
 from llmguide.report.tearsheet import tearsheet
-from llmguide.rl.agent import SIDES
 from llmguide.rl.config import DQNConfig
 
 if TYPE_CHECKING:
@@ -140,17 +138,10 @@ def _months(comparison: Comparison) -> pd.DataFrame | None:
 
 def _q_curves(comparison: Comparison, arm: str) -> QCurves:
     """Every agent's Q-values on each test bar, for the side that it held before it."""
-    guidance, test = comparison.guidance, comparison.test
-    columns: dict[int, tuple[np.ndarray, np.ndarray]] = {}
-    for agent in comparison.agents[arm]:
-        start = agent.config.lookback
-        tau = guidance.tau(pd.DatetimeIndex(test.index)) if agent.guided and guidance is not None else None
-        table = agent.q_table(test, tau)  # (bars - start, sides, actions)
-        before = comparison.results[arm, agent.seed].sides.shift(1).iloc[start:]
-        chosen = table[np.arange(len(table)), [SIDES.index(int(side)) for side in before]]
-        columns[agent.seed] = (chosen[:, 0], chosen[:, 1])
-    dates = test.index[start:]
-    short, long = (pd.DataFrame({seed: q[at] for seed, q in columns.items()}, index=dates) for at in (0, 1))
+    tables = {agent.seed: comparison.q_values(arm, agent.seed) for agent in comparison.agents[arm]}
+    long, short = (
+        pd.DataFrame({seed: table[name] for seed, table in tables.items()}) for name in ("q_long", "q_short")
+    )
     return QCurves(long, short)
 
 

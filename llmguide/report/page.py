@@ -244,12 +244,11 @@ def _months(data: ReportData) -> Iterator[str]:
         f'<div class="scroll" tabindex="0"><table class="months">\n<thead><tr>{head}</tr></thead>\n'
         f"<tbody>\n{lines}\n</tbody></table></div>"
     )
-    known = months.dropna(subset=["direction", "realised"])
-    hits = int(((known["realised"] > 0) == (known["direction"] == 1)).sum())
+    answers = [_right(row) for _, row in months.iterrows()]
     yield paragraph(
-        f"{hits} of {len(known)} directions were those of the price until the next guidance. Entropy is from 0 "
-        "(certain) to 1, n/a where the guidance has none. What became of a month was not known when its guidance was "
-        "issued.",
+        f"{answers.count('yes')} of {len(answers) - answers.count('–')} directions were those of the price until the "
+        "next guidance. Entropy is from 0 (certain) to 1, n/a where the guidance has none. What became of a month was "
+        "not known when its guidance was issued.",
         "soft",
     )
 
@@ -257,7 +256,7 @@ def _months(data: ReportData) -> Iterator[str]:
 def _right(row: pd.Series[Any]) -> str:
     if pd.isna(row["direction"]) or pd.isna(row["realised"]):
         return "–"
-    return "yes" if (row["realised"] > 0) == (row["direction"] == 1) else "no"
+    return "yes" if (row["realised"] > 0 if row["direction"] == 1 else row["realised"] < 0) else "no"
 
 
 def _said(explanation: Any) -> str:

@@ -125,6 +125,8 @@ def _verdict(data: ReportData) -> str:
     if pair is None:
         return ""
     gain, row = pair
+    if math.isnan(gain):
+        return "Hybrid and rl cannot be compared: a run of one of them has no Sharpe ratio."
     n, p = int(row["n"]), float(row["p"])
     text = f"Against rl, hybrid {'gains' if gain >= 0 else 'loses'} {number(abs(gain))}"
     if math.isnan(p):

@@ -143,7 +143,11 @@ class Sweep:
         )
 
     def to_cerebro(self, which: Which = None) -> Any:
-        """Return a Cerebro that is ready to run and follows the setting's decisions, filled at the close."""
+        """Return a Cerebro that is ready to run and follows the setting's decisions, filled at the close.
+
+        Its value is the account's at every bar, until the account has lost more than everything: a strategy then takes
+        no other side, while the account's rules go on as formulas.
+        """
         from llmguide.sweeps.cerebro import cerebro_of
 
         market, setting, done = self._one(which)

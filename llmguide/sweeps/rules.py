@@ -298,11 +298,13 @@ class Function(Rule):
 
     def _ask(self, prices: NDArray[np.float64], values: tuple[Any, ...]) -> Decisions:
         out = np.full(len(prices), FLAT, dtype=np.int8)
-        self.function(prices, *values, out)
+        self.function(
+            prices.copy(), *values, out
+        )  # its own: the market's are read-only, and numba compiles anew for that
         return out
 
     def _refuse_look_ahead(self, market: Market, values: tuple[Any, ...]) -> None:
-        decided = self._ask(market.prices.copy(), values)
+        decided = self._ask(market.prices, values)
         for share in (3, 1):  # a bar in the middle, and one near the end
             t = len(market.prices) - 1 - (market.tradable - 1) * share // 6
             changed = market.prices.copy()

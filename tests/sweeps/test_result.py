@@ -10,7 +10,7 @@ import pytest
 
 from llmguide import metrics
 from llmguide.errors import LlmguideError
-from llmguide.sweeps import sweep
+from llmguide.sweeps import run, sweep
 from llmguide.sweeps.kernels import MEASURES
 
 SHORT, LONG = [1, 2, 4], [8, 16]
@@ -158,6 +158,13 @@ def test_the_tearsheet_shows_the_measures_and_parameters_of_the_setting(swept, t
     assert "stop_loss" in page
 
 
+def test_the_progress_bar_counts_every_combination_once(make_bars, monkeypatch):
+    counted = []
+    monkeypatch.setattr(run._Bar, "advance", lambda bar, number: counted.append(number))
+    swept = sweep(make_bars(100), "trend", progress=True)
+    assert sum(counted) == len(swept)
+
+
 def test_a_progress_bar_is_silent_where_there_is_no_terminal(make_bars, capsys):
     sweep(make_bars(60), "trend", short=1, long=2, progress=True)
     assert capsys.readouterr() == ("", "")
@@ -178,6 +185,10 @@ def test_figures_show_the_measure_over_the_parameters(swept):
     figure = swept.heatmap("short", "long", "max_drawdown", at={"cost": 0.002})
     z = np.asarray(figure.data[0].z, dtype=float)  # (long, short)
     expected = swept.frame["max_drawdown"].xs(0.002, level="cost").to_numpy().reshape(3, 2).T
-    np.testing.assert_allclose(np.sort(z.ravel()), np.sort(expected.ravel()))
-    volume = swept.volume("short", "long", "cost")
-    np.testing.assert_allclose(np.sort(np.asarray(volume.data[0].value).ravel()), np.sort(swept.frame["sharpe"]))
+    np.testing.assert_allclose(z, expected)
+    levels = [list(swept.frame.index.unique(name)) for name in ("short", "long")]
+    assert [list(figure.data[0].x), list(figure.data[0].y)] == levels
+    shown = swept.volume("short", "long", "cost").data[0]
+    cells = zip(*(np.ravel(axis) for axis in (shown.x, shown.y, shown.z, shown.value)), strict=True)
+    for short, long, cost, value in cells:
+        assert value == pytest.approx(swept.frame["sharpe"].loc[(short, long, cost)].item())

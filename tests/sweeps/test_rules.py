@@ -160,6 +160,21 @@ def test_a_function_of_the_user_is_called_with_each_combination(make_bars):
     assert len(np.unique(out)) == 3
 
 
+def test_a_function_may_have_an_explicit_signature_and_change_its_own_closes(make_bars):
+    @njit("void(float64[::1], int64, int8[::1])")
+    def relative(close, length, out):
+        close /= close[0]
+        for t in range(length + 1, len(close)):
+            out[t] = 1 if close[t - 1] > close[t - 1 - length] else 0
+
+    bars = make_bars(100)
+    before = bars["close"].copy()
+    swept = sweep(bars, relative, length=[3, 5])
+    assert len(swept) == 2
+    assert len(relative.signatures) == 1
+    pd.testing.assert_series_equal(bars["close"], before)
+
+
 def test_decisions_can_be_given_for_all_bars_or_from_the_first_tradable_one(make_bars):
     bars = make_bars(60)
     table = np.random.default_rng(0).integers(-1, 2, (60, 3))
