@@ -130,8 +130,9 @@ def test_a_day_between_two_decisions_shows_the_next_one(acme, access):
     assert shown.issued_at == acme.bars.index[50]
 
 
-def test_no_later_bar_or_row_changes_what_is_shown(acme, access):
-    i, study = 70, Study((acme,), ("P3",))
+@pytest.mark.parametrize(("prompt", "role"), [("P3", "strategist"), ("P4", "analyst")])
+def test_no_later_bar_or_row_changes_what_is_shown(acme, access, prompt, role):
+    i, study = 70, Study((acme,), (prompt,))
     day = f"{acme.bars.index[i]:%Y-%m-%d}"
     bars = acme.bars.copy()
     bars.iloc[i:] = bars.iloc[i:].to_numpy() * 3.0
@@ -139,13 +140,16 @@ def test_no_later_bar_or_row_changes_what_is_shown(acme, access):
         acme.tables,
         **{
             name: table[table[column] < acme.bars.index[i]]
-            for name, column in (("market", "date"), ("options", "date"), ("macro", "published_at"))
+            for name, column in (
+                *(("market", "date"), ("options", "date"), ("macro", "published_at")),
+                *(("fundamentals", "published_at"), ("news", "published_at")),
+            )
             if (table := getattr(acme.tables, name)) is not None
         },
     )
-    shown = preview(study, access, day=day)
-    other = preview(Study((replace(acme, bars=bars, tables=tables),), ("P3",)), access, day=day)
-    assert shown.requests == other.requests
+    shown = preview(study, access, day=day, role=role)
+    other = preview(Study((replace(acme, bars=bars, tables=tables),), (prompt,)), access, day=day, role=role)
+    assert shown.requests == other.requests != []
 
 
 def test_looking_makes_no_cache_and_needs_no_key(acme, access, tmp_path, monkeypatch):
