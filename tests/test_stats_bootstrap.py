@@ -136,7 +136,8 @@ def test_the_same_seed_gives_the_same_interval_and_another_seed_another():
     assert one != other
 
 
-@given(st.integers(0, 10_000), st.integers(10, 400), st.floats(-0.6, 0.8))
+# From 11 bars on: of 10, arch compares a longest lag that leaves no bars, and divides by zero.
+@given(st.integers(0, 10_000), st.integers(11, 400), st.floats(-0.6, 0.8))
 def test_the_optimal_block_is_that_of_arch(seed, bars, phi):
     x = autoregressive(seed, bars, phi)
     deviation = x - x.mean()
