@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import signal
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -26,7 +23,6 @@ if TYPE_CHECKING:
     from llmguide.experiments.replication import Replication
 
 __all__ = [
-    "Interrupted",
     "err",
     "notes",
     "out",
@@ -35,24 +31,10 @@ __all__ = [
     "print_prompts",
     "print_replication",
     "print_table",
-    "resumable",
-    "stop_like_ctrl_c",
 ]
 
 out = Console()
 err = Console(stderr=True)
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM, which stops the same way as Ctrl-C."""
-
-
-class Interrupted(Exception):
-    """Ctrl-C or SIGTERM during something that can be gone on with; carries what to tell the user, and the exit code."""
-
-    def __init__(self, message: str, code: int) -> None:
-        super().__init__(message)
-        self.code = code
 
 
 def number(value: Any, digits: int = 2) -> str:
@@ -121,47 +103,6 @@ def notes() -> Iterator[None]:
 
         warnings.showwarning = show  # type: ignore[assignment]  # typeshed has the parameters one by one
         yield
-
-
-@contextmanager
-def stop_like_ctrl_c() -> Iterator[None]:
-    """Let SIGTERM raise an exception, as Ctrl-C does, so that unfinished work is kept."""
-
-    terminated = False
-
-    def terminate(number: int, frame: Any) -> None:
-        nonlocal terminated
-        terminated = True
-        raise Terminated
-
-    before = signal.signal(signal.SIGTERM, terminate)
-    try:
-        yield
-    except SystemExit as end:  # Typer's, which takes every KeyboardInterrupt for Ctrl-C
-        if terminated and end.code == 128 + signal.SIGINT:
-            raise SystemExit(128 + signal.SIGTERM) from None
-        raise
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-@contextmanager
-def resumable(folder: Path) -> Iterator[None]:
-    """Turn Ctrl-C and SIGTERM into a message that says what is kept and how to go on."""
-    try:
-        yield
-    except KeyboardInterrupt as stop:
-        # os.walk, since a folder of a file that is being written may be gone when its turn comes.
-        files = [Path(parent, name) for parent, _, names in os.walk(folder) for name in names]
-        done, begun = (
-            {path.with_suffix("") for path in files if path.suffix == f".{kind}"}
-            for kind in ("safetensors", "training")
-        )
-        raise Interrupted(
-            f"interrupted; {folder} keeps {len(done)} trained agent{'' if len(done) == 1 else 's'} and "
-            f"{len(begun - done)} in training; run the same command again to go on from there",
-            128 + (signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT),
-        ) from None
 
 
 def print_comparison(comparison: Comparison) -> None:

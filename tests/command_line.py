@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -41,3 +43,18 @@ def start(
         env=os.environ | environment,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job would ignore it
     )
+
+
+def wait_until_signals_are_handled(process: subprocess.Popen[str]) -> None:
+    """Wait until a started `llmguide` has its own handler of SIGTERM, where the system says so."""
+    status = Path(f"/proc/{process.pid}/status")
+    if not status.is_file():
+        time.sleep(5)
+        return
+    deadline = time.monotonic() + 60
+    while process.poll() is None and time.monotonic() < deadline:
+        caught = int(re.search(r"SigCgt:\s*([0-9a-f]+)", status.read_text())[1], base=16)
+        if caught >> (signal.SIGTERM - 1) & 1:
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"no handler of SIGTERM after a minute, exit code {process.poll()}")

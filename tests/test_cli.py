@@ -10,7 +10,7 @@ from functools import partial
 
 import pandas as pd
 import pytest
-from command_line import run_here, start
+from command_line import run_here, start, wait_until_signals_are_handled
 
 from llmguide import Guidance, sample_bars, simulate
 from llmguide.rl.config import DQNConfig
@@ -211,7 +211,8 @@ def test_ctrl_c_and_sigterm_keep_what_is_there_and_say_how_to_go_on(files, sent,
 def test_a_command_that_cannot_be_gone_on_with_ends_with_the_signal_s_code(files, sent, code):
     words = ("--param", "short=1:29", "--param", "long=30:60", "--param", "cost=0:0.01:0.001", "--engine", "vbt")
     process = start("sweep", "train.csv", "--start", 60, *words, folder=files, stderr=subprocess.DEVNULL)
-    time.sleep(4)
+    wait_until_signals_are_handled(process)
+    time.sleep(2)
     assert process.poll() is None
     process.send_signal(sent)
     assert process.wait(timeout=60) == code

@@ -6,6 +6,7 @@
 | options | options that several commands share |
 | reading | what they name, read: bars, tables of guidance, lists |
 | parameters | values and conditions of a sweep |
+| stopping | Ctrl-C and SIGTERM |
 | data, guidance, agents, sweep, pages | the commands |
 
 Libraries are loaded by the command that needs them, so that ``--help`` is instant.
@@ -27,10 +28,11 @@ def main() -> None:
 
     Exit 0; 1 after an error of llmguide (one line); 2 after wrong usage; 130 after Ctrl-C and 143 after SIGTERM.
     """
-    from llmguide.console import Interrupted, err, notes, stop_like_ctrl_c
+    from llmguide.cli.stopping import Interrupted, stopped_by_signals
+    from llmguide.console import err, notes
 
     try:
-        with stop_like_ctrl_c(), notes():
+        with stopped_by_signals(), notes():
             app()
     except LlmguideError as error:
         err.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)

@@ -84,7 +84,8 @@ def train(
     They are stored as hybrid-SEED.safetensors or rl-SEED.safetensors, each as soon as it is trained.
     """
     from llmguide.bars import read_bars
-    from llmguide.console import err, number, print_json, print_table, records, resumable
+    from llmguide.cli.stopping import resumable
+    from llmguide.console import err, number, print_json, print_table, records
     from llmguide.experiments.arms import ARMS
     from llmguide.experiments.plan import Plan
     from llmguide.experiments.run_folder import RunFolder
@@ -263,7 +264,8 @@ def replicate(
     """
     from functools import partial
 
-    from llmguide.console import err, print_json, print_replication, records, resumable
+    from llmguide.cli.stopping import resumable
+    from llmguide.console import err, print_json, print_replication, records
     from llmguide.experiments.replicate import replicate as run
     from llmguide.guidance import guide as make
     from llmguide.rl.config import DQNConfig
@@ -317,7 +319,8 @@ def _compare(
     as_json: bool,
 ) -> None:
     """Run a comparison, write its folder, and say where the report is."""
-    from llmguide.console import err, print_comparison, print_json, records, resumable
+    from llmguide.cli.stopping import resumable
+    from llmguide.console import err, print_comparison, print_json, records
     from llmguide.experiments.arms import DEFAULT_ARMS
     from llmguide.experiments.compare import compare as run
     from llmguide.rl.config import DQNConfig

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
@@ -75,8 +74,9 @@ class Asking(NamedTuple):
 
     def ask(self, study: Study, *, quiet: bool) -> tuple[tuple[Advice, ...], pd.DataFrame]:
         """Return the advice of the whole study, and what it has cost; Ctrl-C says what is kept."""
+        from llmguide.cli.stopping import Interrupted, exit_code
         from llmguide.cli.study_bar import StudyBar
-        from llmguide.console import Interrupted, Terminated, err
+        from llmguide.console import err
         from llmguide.guidance.language_model import study_name
         from llmguide.guidance.study import run_study
 
@@ -102,7 +102,7 @@ class Asking(NamedTuple):
                 raise Interrupted(
                     f"interrupted; {self.cache} keeps all answers so far; run the same command again to go on from "
                     "there",
-                    128 + (signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT),
+                    exit_code(stop),
                 ) from None
         return advice, asker.ledger.summary(asker.prices, asker.study)
 

@@ -1,0 +1,154 @@
+"""Ctrl-C and SIGTERM stop a command in the same way: as an exception, so that unfinished work is kept."""
+
+from __future__ import annotations
+
+import _thread
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+__all__ = ["Interrupted", "Terminated", "exit_code", "resumable", "stopped_by_signals"]
+
+AGAIN = 0.05
+"""Seconds until a signal that came at a bad moment is sent again."""
+
+PATIENCE = 5.0
+"""Seconds for which a signal is put off at most."""
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, which stops the same way as Ctrl-C."""
+
+
+class Interrupted(Exception):
+    """Ctrl-C or SIGTERM during something that can be gone on with; carries what to tell the user, and the exit code."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def exit_code(stop: KeyboardInterrupt) -> int:
+    """Return the exit code of a command that was stopped: 130 by Ctrl-C, 143 by SIGTERM."""
+    return 128 + (signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT)
+
+
+@contextmanager
+def stopped_by_signals() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM raise an exception and end the command with its exit code; neither is lost.
+
+    An exception out of a signal's handler does not arrive everywhere. While a module is imported, libraries catch it as
+    one more missing module, or stay half imported; numba's compiler crashes; in a ``__del__`` or a C callback Python
+    prints and ignores it: there the signal is sent again until its exception can arrive. A compiled function that is
+    left by one ends with a SystemError whose cause it is.
+    """
+    signals = _Signals()
+    ignored = signal.getsignal(signal.SIGINT) is not signal.default_int_handler  # as by nohup, or another handler's
+    handled = [signal.SIGTERM] if ignored else [signal.SIGTERM, signal.SIGINT]
+    before = {number: signal.signal(number, signals.stop) for number in handled}
+    hook, sys.unraisablehook = sys.unraisablehook, signals.unraisable
+    try:
+        yield
+    except SystemExit as end:  # Typer's, which takes every KeyboardInterrupt for Ctrl-C
+        if signals.terminated and end.code == 128 + signal.SIGINT:
+            raise SystemExit(128 + signal.SIGTERM) from None
+        raise
+    except (KeyboardInterrupt, SystemError) as error:
+        raise SystemExit(exit_code(_stop_behind(error))) from None
+    finally:
+        sys.unraisablehook = hook
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def resumable(folder: Path) -> Iterator[None]:
+    """Turn Ctrl-C and SIGTERM into a message that says what is kept and how to go on."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemError) as error:
+        code = exit_code(_stop_behind(error))
+        # os.walk, since a folder of a file that is being written may be gone when its turn comes.
+        files = [Path(parent, name) for parent, _, names in os.walk(folder) for name in names]
+        done, begun = (
+            {path.with_suffix("") for path in files if path.suffix == f".{kind}"}
+            for kind in ("safetensors", "training")
+        )
+        raise Interrupted(
+            f"interrupted; {folder} keeps {len(done)} trained agent{'' if len(done) == 1 else 's'} and "
+            f"{len(begun - done)} in training; run the same command again to go on from there",
+            code,
+        ) from None
+
+
+class _Signals:
+    """The handler, and the signals that it has put off."""
+
+    def __init__(self) -> None:
+        self.terminated = False
+        self._hook = sys.unraisablehook
+        self._timers: dict[int, threading.Timer] = {}
+        self._put_off_since: float | None = None
+
+    def stop(self, number: int, frame: FrameType | None) -> None:
+        """Raise the signal's exception, or put it off at a moment that is bad for one."""
+        now = time.monotonic()
+        if self._put_off_since is None:
+            self._put_off_since = now
+        if now - self._put_off_since < PATIENCE and _importing_or_compiling(frame):
+            self._send_again(number)
+            return
+        self._put_off_since = None
+        if timer := self._timers.pop(number, None):
+            timer.cancel()
+        if number == signal.SIGTERM:
+            self.terminated = True
+            raise Terminated
+        raise KeyboardInterrupt
+
+    def unraisable(self, lost: sys.UnraisableHookArgs) -> None:
+        """Send a signal again whose exception was ignored; print any other exception, as before."""
+        if issubclass(lost.exc_type, KeyboardInterrupt):
+            self._send_again(signal.SIGTERM if issubclass(lost.exc_type, Terminated) else signal.SIGINT)
+        else:
+            self._hook(lost)
+
+    def _send_again(self, number: int) -> None:
+        if number not in self._timers:
+            timer = threading.Timer(AGAIN, self._send, (number,))
+            timer.daemon = True
+            self._timers[number] = timer
+            timer.start()
+
+    def _send(self, number: int) -> None:
+        self._timers.pop(number, None)
+        main = threading.main_thread().ident
+        if main is not None and hasattr(signal, "pthread_kill"):
+            signal.pthread_kill(main, number)  # wakes it where it waits
+        else:  # Windows
+            _thread.interrupt_main(signal.Signals(number))
+
+
+def _importing_or_compiling(frame: FrameType | None) -> bool:
+    while frame is not None:
+        module = frame.f_globals.get("__name__") or ""
+        if module.partition(".")[0] in {"numba", "llvmlite"} or frame.f_code.co_filename.startswith(
+            "<frozen importlib"
+        ):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _stop_behind(error: KeyboardInterrupt | SystemError) -> KeyboardInterrupt:
+    """Return the Ctrl-C or SIGTERM that an exception is or comes from; raise it where it is an error of its own."""
+    stop = error.__cause__ if isinstance(error, SystemError) else error
+    if not isinstance(stop, KeyboardInterrupt):
+        raise error
+    return stop
