@@ -49,6 +49,7 @@ figure > button { float: right; margin: 0 0 .35rem; padding: .3rem .7rem; font: 
 figure > button + div { clear: both; }
 figure.live > div { overflow: hidden; } figure.live > div > svg, figure:not(.live) .plot { display: none; }
 .plot { min-height: 20rem; }
+@media (prefers-color-scheme: dark) { figure > div { filter: invert(.9) hue-rotate(180deg); border-color: #c8c8c8; } }
 footer { margin-top: 3rem; border-top: 1px solid var(--line); padding-top: .8rem; }
 @media print {
   :root { --page: #fff; --ink: #000; --soft: #444; --line: #bbb; --card: #eee; --warn-page: #fff; --warn-ink: #000; }
@@ -58,6 +59,7 @@ footer { margin-top: 3rem; border-top: 1px solid var(--line); padding-top: .8rem
   table { font-size: 7.5pt; } th, td { padding: .25rem .35rem; } thead th { min-width: 0; }
   details::details-content { content-visibility: visible; block-size: auto; }
   .scroll, figure > div { overflow: visible; } figure > div > svg { min-width: 0; }
+  figure > div { filter: none; border-color: var(--line); } td summary { display: none; }
 }
 """
 
@@ -85,7 +87,7 @@ def section(title: str, anchor: str = "") -> str:
 
 
 def figure(svg: str, label: str, caption: str, plot: str = "") -> str:
-    """A drawing on a white card, whatever the page's colours; `label` stands for it where it cannot be seen.
+    """A drawing on a card, inverted on a dark page with its hues kept; `label` stands for it where it cannot be seen.
 
     `plot` is the name of its interactive form, if it has one (see `llmguide.report.interactive.embed`).
     """

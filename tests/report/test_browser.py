@@ -39,6 +39,7 @@ PROBE = """<script>addEventListener("load", () => setTimeout(() => {
     requests: performance.getEntriesByType("resource").length,
     plots: document.querySelectorAll(".js-plotly-plot .main-svg").length,
     buttons: document.querySelectorAll("button").length, paper: getComputedStyle(document.body).backgroundColor,
+    filter: getComputedStyle(document.querySelector("figure > div")).filter,
   });
 }, 5000));</script>"""
 
@@ -135,6 +136,7 @@ def test_a_script_error_would_be_seen(look):
 def test_in_the_dark_the_page_is_dark_and_on_paper_nothing_is_cut_off(look):
     dark, *_ = look(600, change=lambda page: page.replace("(prefers-color-scheme: dark)", "all"))
     assert dark["paper"] == "rgb(20, 24, 29)"
+    assert "invert" in dark["filter"]  # drawings are made for white paper
     # A4 between the browser's own margins; the rules for narrow screens do not hold on paper.
     paper, *_ = look(
         718,
@@ -143,6 +145,7 @@ def test_in_the_dark_the_page_is_dark_and_on_paper_nothing_is_cut_off(look):
         ).replace("@media print", "@media all"),
     )
     assert paper["paper"] == "rgb(255, 255, 255)"
+    assert paper["filter"] == "none"
     assert paper["page"] <= 718
     assert paper["widest"] <= 718
 
