@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmguide.errors import DataError
+from llmguide.errors import DataError, DataWarning
 from llmguide.sources import tables as module
 from llmguide.sources.tables import Tables, read_table
 
@@ -130,9 +130,54 @@ def test_a_folder_has_tables_for_all_instruments_and_tables_of_each(every_kind, 
     tables = Tables.read(folder, "AAPL")
     assert [kind for kind, _ in tables.items()] == list(every_kind)
     assert tables.hash == Tables(**every_kind).hash
+    (folder / "MSFT").mkdir()  # empty: it has no tables of its own
     other = Tables.read(str(folder), "MSFT")
     assert [kind for kind, _ in other.items()] == ["market", "macro"]
     assert other.news is None
+
+
+@pytest.mark.parametrize(
+    ("symbol", "message"),
+    [
+        ("aapl", r"no folder 'aapl'; did you mean 'AAPL'\? \(only AAPL\)"),
+        ("APPL", r"no folder 'APPL'; did you mean 'AAPL'"),
+        ("train", r"no folder 'train' \(only AAPL\); give the symbol .* \(--symbol"),
+    ],
+)
+def test_a_symbol_that_no_folder_has_is_refused_where_others_have_one(every_kind, tmp_path, symbol, message):
+    folder = write(tmp_path / "tables", every_kind)
+    with pytest.raises(DataError, match=message):
+        Tables.read(folder, symbol)
+    with pytest.raises(DataError, match=message):
+        Tables.read_many(folder, [symbol])
+
+
+def test_a_folder_of_names_alone_counts_as_that_of_an_instrument(every_kind, tmp_path):
+    folder = write(tmp_path / "tables", {kind: every_kind[kind] for kind in ("market", "macro")})
+    assert [kind for kind, _ in Tables.read(folder, "train").items()] == ["market", "macro"]
+    (folder / "AAPL" / "names.csv").write_text("name,kind\n", encoding="utf-8")
+    with pytest.raises(DataError, match="no folder 'train'"):
+        Tables.read(folder, "train")
+
+
+def test_tables_that_only_some_of_many_instruments_have_are_told_once(every_kind, tmp_path):
+    folder = write(tmp_path / "tables", every_kind)
+    with pytest.warns(DataWarning, match=r"no folder of KO, MSFT \(2 of 3 instruments\)") as told:
+        many = Tables.read_many(folder, ["KO", "AAPL", "MSFT"])
+    assert len(told) == 1
+    assert [len(list(tables.items())) for tables in many.values()] == [2, 5, 2]
+    assert many["AAPL"].hash == Tables.read(folder, "AAPL").hash
+    for symbols, message in ((["KO", "MSFT"], "no folder 'KO'"), (["AAPL", "aapl"], "did you mean 'AAPL'")):
+        with pytest.raises(DataError, match=message):
+            Tables.read_many(folder, symbols)
+
+
+def test_a_suffix_may_have_any_case(every_kind, tmp_path):
+    folder = write(tmp_path / "tables", every_kind)
+    (folder / "AAPL" / "news.csv").rename(folder / "AAPL" / "news.CSV")
+    (folder / "market.csv").unlink()
+    every_kind["market"].to_parquet(folder / "market.Parquet")
+    assert Tables.read(folder, "AAPL").hash == Tables(**every_kind).hash
 
 
 def test_until_keeps_what_was_public_at_that_moment_and_not_a_second_more(every_kind):
@@ -205,9 +250,103 @@ def test_a_time_zone_of_a_whole_column_is_refused_too(macro):
         read_table("macro", zoned)
 
 
-def test_a_row_published_before_its_own_day_is_refused(market):
-    with pytest.raises(DataError, match="on or after the row's own date"):
-        read_table("market", market.assign(published_at="2018-01-01 16:00"))
+@pytest.mark.parametrize(
+    "stamp",
+    [
+        "2018",
+        "2018-06",
+        "2018/06",
+        "201806",
+        2018,
+        pd.Period("2018-06", "M"),
+        "2018-06-04 10",
+        "2018-06-04T10",
+        "10:30",
+    ],
+)
+@pytest.mark.parametrize(("kind", "column"), [("news", "published_at"), ("market", "date"), ("macro", "period_end")])
+def test_a_stamp_without_a_day_or_without_minutes_is_refused(every_kind, kind, column, stamp):
+    frame = every_kind[kind].astype(object)
+    frame.loc[0, column] = stamp
+    with pytest.raises(DataError, match=rf"row 1, column '{column}': expected a date or time like 2018-01-31 or"):
+        read_table(kind, frame)
+
+
+@pytest.mark.parametrize("zone", ["Z", " UTC", "+00:00", "+0000", "-05", "+05", " -05", " EST", " America/New_York"])
+@pytest.mark.parametrize(
+    "time", ["2018-01-02 10:00", "2018-01-02T10:00:00", "20180102T100000", "2018-01-02T10:00:00.5"]
+)
+def test_a_time_zone_is_refused_however_it_is_written(news, time, zone):
+    for stamps in ([time + zone, time + zone], ["2018-01-02 10:00", time + zone]):
+        with pytest.raises(
+            DataError, match=r"expected a naive stamp in the exchange's own time, .*; convert it and drop"
+        ):
+            read_table("news", news.assign(published_at=stamps))
+
+
+@pytest.mark.parametrize("stamp", ["0218-05-01", "1500-01-01", "9999-12-31", "15000101"])
+def test_a_year_that_cannot_be_meant_is_refused(news, stamp):
+    parsed = pd.to_datetime(pd.Series([stamp, stamp]), format="ISO8601").astype("datetime64[s]")
+    for stamps in ([stamp, "2018-01-02"], parsed):
+        with pytest.raises(DataError, match="row 1, column 'published_at': expected a year from 1700 to 2199"):
+            read_table("news", news.assign(published_at=stamps))
+
+
+@pytest.mark.parametrize("stamp", ["2018-06-04 09:30", "2018/6/4 9:30", "20180604T0930", "20180604 093000.000"])
+def test_a_stamp_may_be_written_in_several_ways(news, stamp):
+    assert read_table("news", news.assign(published_at=stamp))["published_at"].tolist() == [at("2018-06-04 09:30")] * 2
+
+
+def test_a_day_is_public_at_noon_at_the_earliest(market, options):
+    for kind, frame in (("market", market.iloc[:1]), ("options", options)):
+        read_table(kind, frame.assign(published_at="2018-01-02 12:00"))
+        for early in ("2018-01-01 16:00", "2018-01-01", "2018-01-02 11:59"):
+            with pytest.raises(DataError, match="expected noon of the row's own date, or later"):
+                read_table(kind, frame.assign(published_at=early))
+
+
+@pytest.mark.parametrize(
+    ("series", "early", "message", "first"),
+    [
+        ("GDP", "2018-06-30", "a release after its period_end", "2018-07-01"),
+        ("M2", "2018-06-30 16:00", "a release after its period_end", "2018-07-01 08:30"),
+        ("PPI", "2018-05-01", "a release after its period_end", "2018-07-12 08:30"),
+        ("PMI", "2018-05-31", "a release in the month of its period_end, or later", "2018-06-22 09:45"),
+        ("CCI", "2018-05-31 10:00", "a release in the month of its period_end, or later", "2018-06-15 10:00"),
+        ("DGS10", "2018-06-30 09:00", "noon of its period_end, or later", "2018-06-30 15:30"),
+        ("T10Y2Y", "2018-06-29", "noon of its period_end, or later", "2018-06-30"),
+    ],
+)
+def test_no_figure_is_public_before_it_can_be_known(series, early, message, first):
+    row = {"published_at": [first], "series": [series], "period_end": ["2018-06-30"], "value": [50.0]}
+    assert len(read_table("macro", pd.DataFrame(row))) == 1
+    with pytest.raises(DataError, match=f"row 1, column 'published_at': expected {message}"):
+        read_table("macro", pd.DataFrame(row).assign(published_at=early))
+
+
+def quarters(**columns) -> pd.DataFrame:
+    ends = pd.date_range("2017-03-31", periods=4, freq="QE")
+    return pd.DataFrame({"published_at": ends + pd.Timedelta(days=40), "period_end": ends, **columns})
+
+
+@pytest.mark.parametrize("name", module.MARGINS)
+def test_margins_in_percent_are_refused(name):
+    percent = quarters(**{name: [38.0, 0.5, 21.0, None]})
+    amounts = {"revenue": [100.0] * 4, "net_income": [30.0] * 4}
+    for frame in (percent, percent.assign(**{name: [38.0] * 4}), percent.assign(**amounts)):
+        with pytest.raises(DataError, match=rf"row 1, column '{name}': expected a fraction, 0.38 for 38 %, got '38.0'"):
+            read_table("fundamentals", frame)
+    losses = percent.assign(**{name: [-38.0, -12.0, -20.0, -3.0]})
+    with pytest.raises(DataError, match=r"a fraction, .*; divide the column by 100, or leave it out"):
+        read_table("fundamentals", losses)
+
+
+def test_true_margins_beyond_one_are_read():
+    one = quarters(operating_margin=[0.2, -3.5, 0.25, 0.3], net_margin=[0.1, 2.5, 0.2, None])
+    assert len(read_table("fundamentals", one)) == 4
+    losses = [-900.0, -700.0, -800.0, -600.0]
+    tiny = quarters(operating_margin=[-45.0, -36.0, -41.0, -29.0], net_margin=[-45.0, -35.0, -40.0, -30.0])
+    assert len(read_table("fundamentals", tiny.assign(revenue=20.0, net_income=losses))) == 4
 
 
 def test_the_same_row_twice_is_refused_and_a_revision_is_not(market, macro):

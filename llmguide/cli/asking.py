@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import date
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,13 +11,23 @@ from llmguide.errors import GuidanceError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from llmguide.experiments.markets import Market
     from llmguide.guidance.advice import Advice
+    from llmguide.guidance.anonymise import Names
     from llmguide.guidance.strategist import Subject
     from llmguide.guidance.study import Study
     from llmguide.llm.access import Access
     from llmguide.llm.asking import Plan
 
-__all__ = ["Asking", "print_costs", "print_plan", "subject_of"]
+__all__ = [
+    "Asking",
+    "print_costs",
+    "print_plan",
+    "print_without_factors",
+    "subject_of",
+    "subjects_of",
+    "without_factors",
+]
 
 
 class Asking(NamedTuple):
@@ -90,7 +99,7 @@ class Asking(NamedTuple):
                     asker,
                     on_advice=lambda one: bar.advance(),
                     on_ready=lambda can: (
-                        err.print(can.describe(), style="yellow", markup=False, highlight=False) if can.note else None
+                        err.print(can.describe(), style="yellow", soft_wrap=True) if can.note else None
                     ),
                     on_stopping=lambda: err.print(
                         "stopping: waiting for the answers under way, so that nothing is paid for twice; "
@@ -107,28 +116,47 @@ class Asking(NamedTuple):
         return advice, asker.ledger.summary(asker.prices, asker.study)
 
 
-def subject_of(
-    symbol: str, bars: pd.DataFrame, tables: Path | None, names: Path | None, since: date | None = None
-) -> Subject:
+def subject_of(symbol: str, bars: pd.DataFrame, tables: Path | None, names: Path | None) -> Subject:
     """Return an instrument with its tables and names, read from the folder of tables unless named."""
-    from llmguide.guidance.anonymise import Names
     from llmguide.guidance.strategist import Subject
     from llmguide.sources.tables import Tables
 
+    known = Tables() if tables is None else Tables.read(tables, symbol)
+    return Subject(symbol, bars, known, _names(symbol, tables, names))
+
+
+def subjects_of(markets: Sequence[Market], tables: Path | None, *, test_only: bool = False) -> list[Subject]:
+    """Return the same for instruments of a folder of bars; `test_only` leaves the training months out."""
+    from llmguide.guidance.strategist import Subject
+    from llmguide.sources.tables import Tables
+
+    known = {} if tables is None else Tables.read_many(tables, [market.symbol for market in markets])
+    return [
+        Subject(
+            market.symbol,
+            market.bars,
+            known.get(market.symbol, Tables()),
+            _names(market.symbol, tables, None),
+            market.test.index[0] if test_only else None,
+        )
+        for market in markets
+    ]
+
+
+def _names(symbol: str, tables: Path | None, names: Path | None) -> Names | None:
+    """Return the names of a file, or those beside the tables."""
+    from llmguide.guidance.anonymise import Names
+
     if names is None and tables is not None:
         found = [
-            path for path in (tables / symbol / f"names{suffix}" for suffix in (".csv", ".toml")) if path.is_file()
+            path
+            for path in sorted((tables / symbol).glob("*"))
+            if path.stem.lower() == "names" and path.suffix.lower() in (".csv", ".toml") and path.is_file()
         ]
         if len(found) > 1:
             raise GuidanceError(f"expected one table of names, got {found[0]} and {found[1]}; keep one")
         names = found[0] if found else None
-    return Subject(
-        symbol,
-        bars,
-        Tables() if tables is None else Tables.read(tables, symbol),
-        None if names is None else Names.read(names),
-        since,
-    )
+    return None if names is None else Names.read(names)
 
 
 def print_plan(plan: Plan, *, as_json: bool) -> None:
@@ -147,6 +175,20 @@ def print_plan(plan: Plan, *, as_json: bool) -> None:
         ["dollars, at most", _dollars(plan.most_dollars)],
     ]
     print_table("Still to be asked; nothing was sent", ["needed", "amount"], rows)
+
+
+def without_factors(advice: Iterable[Advice]) -> int:
+    """Return for how many months of an instrument there was news, but no usable answer of the Analyst."""
+    return len({(one.symbol, one.issued_at) for one in advice if one.news_failure})
+
+
+def print_without_factors(advice: Iterable[Advice]) -> None:
+    """Say how many months have no factors of the Analyst for want of an answer; nothing where all have."""
+    from llmguide.console import out
+
+    if count := without_factors(advice):
+        months = "1 month" if count == 1 else f"{count} months"
+        out.print(f"{months} without the Analyst's factors: it gave no usable answer", style="yellow")
 
 
 def print_costs(costs: pd.DataFrame) -> None:

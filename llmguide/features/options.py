@@ -29,7 +29,8 @@ def option_facts(options: pd.DataFrame | None, moment: pd.Timestamp) -> list[Fac
             continue
         last = figures.last
         facts.append(Fact(f"options.{column}", label, last, f"{last:+.4f}"))
-        if len(figures.values) >= PERIOD:
-            mean = float(figures.values[-PERIOD:].mean())
+        skews = figures.days(PERIOD)
+        if skews is not None:
+            mean = float(skews.mean())
             facts.append(Fact(f"options.{column}_mean_20", f"mean {label} of 20 days", mean, f"{mean:+.4f}"))
     return facts

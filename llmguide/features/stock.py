@@ -14,6 +14,7 @@ __all__ = ["beta_of", "classify", "stock_facts"]
 
 BETA_RETURNS = 252
 BETA_LEAST = 60
+_BETA_SPAN = pd.Timedelta(days=2 * BETA_RETURNS + DAILY_AGE)
 
 
 def stock_facts(bars: pd.DataFrame, tables: Tables, moment: pd.Timestamp) -> list[Fact]:
@@ -48,7 +49,8 @@ def stock_facts(bars: pd.DataFrame, tables: Tables, moment: pd.Timestamp) -> lis
 def beta_of(bars: pd.DataFrame, market: pd.DataFrame | None) -> float | None:
     """Return the slope of the returns on those of SPX over the last 252 days that both have; None below 60.
 
-    A return spans the days between two closes that both know; of intraday bars the last of a day counts.
+    A return spans the days between two closes that both know; of intraday bars the last of a day counts. None too where
+    the last day of both is more than 7 days before the last bar; days more than 511 days before it do not count.
     """
     if market is None or "SPX" not in market:
         return None
@@ -56,8 +58,12 @@ def beta_of(bars: pd.DataFrame, market: pd.DataFrame | None) -> float | None:
     close = close[~close.index.duplicated(keep="last")]
     figures = last_figures(market, "SPX", per="date")
     index = pd.Series(figures.values, index=pd.DatetimeIndex(figures.periods))
-    both = pd.concat([close, index], axis=1, join="inner").to_numpy()  # (days, 2): stock, index
-    returns = (both[1:] / both[:-1] - 1.0)[-BETA_RETURNS:]
+    both = pd.concat([close, index], axis=1, join="inner")  # (days, 2): stock, index
+    ages = close.index[-1] - pd.DatetimeIndex(both.index)
+    if len(both) == 0 or ages[-1] > pd.Timedelta(days=DAILY_AGE):
+        return None
+    closes = both[ages <= _BETA_SPAN].to_numpy()
+    returns = (closes[1:] / closes[:-1] - 1.0)[-BETA_RETURNS:]
     if len(returns) < BETA_LEAST:
         return None
     own, common = (returns - returns.mean(axis=0)).T

@@ -32,6 +32,17 @@ class Figures(NamedTuple):
         """Whether there is a figure, and the last one tells of at most so many days before that of `moment`."""
         return len(self.periods) > 0 and moment.normalize() - pd.Timestamp(self.periods[-1]) <= pd.Timedelta(days=days)
 
+    def days(self, count: int) -> NDArray[np.float64] | None:
+        """Return the last `count` daily figures, (count,); None where there are fewer, or they are not of that time.
+
+        Those of a table with a long gap, or with a row a week, are not: `count` days are less than 2 * `count` calendar
+        days with some more for holidays.
+        """
+        if len(self.periods) < count:
+            return None
+        span = self.periods[-1] - self.periods[-count]
+        return self.values[-count:] if span <= np.timedelta64(2 * count + DAILY_AGE, "D") else None
+
     def change(self, *, months: int, relative: bool) -> float | None:
         """Return the change of the last figure from that of the period `months` before; None where it is not known.
 

@@ -13,6 +13,10 @@ known, and counts as public from the last microsecond of that day: no bar of tha
 options are public at 16:00 unless a column published_at says otherwise; it has to, where the bars' exchange closes
 before the market that the row describes.
 
+No row may be public before what it tells of can be known: days of market and options, and daily yields, at noon (no
+exchange closes earlier, on its shortest day); a filing, GDP, M2 and PPI on the day after their period; PMI and CCI from
+the first day of their month on, since flash figures come out before the month is over.
+
 A figure may be published several times (a revision, an amended filing): each time is a row of its own, and the latest
 that was public at a moment is what was known then. See docs/tables.md.
 """
@@ -21,7 +25,8 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from functools import cached_property
@@ -32,7 +37,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from llmguide.errors import DataError, did_you_mean
+from llmguide.errors import DataError, DataWarning, did_you_mean
 
 __all__ = ["CLOSE", "FUNDAMENTALS", "INDICES", "MARGINS", "OPTIONS", "SERIES", "Kind", "Tables", "read_table"]
 
@@ -53,7 +58,16 @@ CLOSE = pd.Timedelta(hours=16)
 
 _END_OF_DAY = pd.Timedelta(days=1) - pd.Timedelta(microseconds=1)
 _MISSING = ("", ".", "na", "n/a", "nan", "null", "none")
-_ZONE = r":\d{2}(?:\.\d+)?\s*(?:Z|UTC|[+-]\d{2}:?\d{2})$|Z$"
+_NOON = pd.Timedelta(hours=12)
+_SURVEYS = ("PMI", "CCI")
+_DAILY = ("DGS10", "T10Y2Y")
+_OWN: tuple[Kind, ...] = ("fundamentals", "options", "news")
+
+# A date without a day, or an hour without minutes, would be read as the first moment of it, which is too early.
+_DAY = r"\d{4}(?:[-/.]\d{1,2}[-/.]\d{1,2}|\d{4})"
+_STAMP = rf"{_DAY}(?:[T ](?:\d{{1,2}}:\d{{2}}(?::\d{{2}}(?:\.\d+)?)?|\d{{4}}(?:\d{{2}}(?:\.\d+)?)?))?"
+_ZONED = rf"{_DAY}(?:[T ][\d:.]+)?\s*(?:[Zz]|[A-Z]{{3,4}}|[A-Za-z]+/[A-Za-z_/]+|[+-]\d{{2}}(?::?\d{{2}})?)"
+_EARLIEST, _LATEST = pd.Timestamp("1700-01-01"), pd.Timestamp("2200-01-01")  # within what 64 bits of nanoseconds hold
 
 
 class _Layout(NamedTuple):
@@ -101,21 +115,36 @@ class Tables:
         """Read ``market`` and ``macro`` from the folder, the other three from its subfolder `symbol`.
 
         Each is a ``.csv`` or a ``.parquet`` file, and None where there is no such file. Raises DataError when there is
-        no such folder, not one table in it, a file whose name is nearly that of a table, or a table cannot be used.
+        no such folder, not one table in it, no folder of this instrument though there are folders of others (an empty
+        one says that it has no tables), a file whose name is nearly that of a table, or a table cannot be used.
+        """
+        return cls.read_many(folder, [symbol])[symbol]
+
+    @classmethod
+    def read_many(cls, folder: Path | str, symbols: Sequence[str]) -> dict[str, Tables]:
+        """Read the tables of several instruments, each as `read` does.
+
+        Where only some of the instruments have no folder, those have the shared tables, and one DataWarning names them.
         """
         root = Path(folder).expanduser()
         if not root.is_dir():
             raise DataError(f"there is no folder of tables {root}")
-        if Path(symbol).name != symbol:
-            raise DataError(f"expected a symbol that can name a folder in {root}, got {symbol!r}")
+        for symbol in symbols:
+            if Path(symbol).name != symbol or symbol in ("", ".."):
+                raise DataError(f"expected a symbol that can name a folder in {root}, got {symbol!r}")
+        _check_folders(root, symbols)
         shared = _files(root, ("market", "macro"))
-        own = _files(root / symbol, ("fundamentals", "options", "news"))
-        if not shared and not own:
+        own = {symbol: _files(root / symbol, _OWN) for symbol in symbols}
+        if not shared and not any(own.values()):
             raise DataError(
                 f"{root} holds no table: expected market or macro (.csv or .parquet) in it, or fundamentals, options "
-                f"or news in {root / symbol}"
+                f"or news in {root / symbols[0]}"
             )
-        return cls(**{kind: read_table(kind, path) for kind, path in {**shared, **own}.items()})
+        frames = {kind: read_table(kind, path) for kind, path in shared.items()}
+        return {
+            symbol: cls(**frames, **{kind: read_table(kind, path) for kind, path in files.items()})
+            for symbol, files in own.items()
+        }
 
     def items(self) -> Iterator[tuple[Kind, pd.DataFrame]]:
         """The kinds that are there, and their tables."""
@@ -158,8 +187,8 @@ def read_table(kind: Kind, path_or_frame: Path | str | pd.DataFrame) -> pd.DataF
 
     Raises:
         DataError: the file cannot be read; a column is missing, double or not known; a stamp is missing, cannot be
-            read or has a time zone; a number is not one, infinite, or cannot be what its column says; a row comes
-            twice, or was published before what it tells of.
+            read, names no day or has a time zone; a number is not one, infinite, or cannot be what its column says; a
+            row comes twice, or was published before what it tells of could be known (see above).
     """
     if kind not in _LAYOUTS:
         raise DataError(f"expected a kind of {', '.join(get_args(Kind))}, got {kind!r}{did_you_mean(kind, _LAYOUTS)}")
@@ -185,10 +214,45 @@ def read_table(kind: Kind, path_or_frame: Path | str | pd.DataFrame) -> pd.DataF
     return table.drop(columns=unknown)
 
 
+def _check_folders(root: Path, symbols: Sequence[str]) -> None:
+    """Refuse symbols that are not those of the folders, as far as this can be told from a lack of tables."""
+    lacking = [symbol for symbol in symbols if not (root / symbol).is_dir()]
+    there = sorted(path.name for path in root.iterdir() if path.is_dir() and _has_own(path)) if lacking else []
+    if not there:
+        return
+    spelled = {name.lower() for name in there}
+    mistaken = [symbol for symbol in lacking if symbol.lower() in spelled]
+    if mistaken or len(lacking) == len(symbols):
+        symbol = (mistaken or lacking)[0]
+        raise DataError(
+            f"{root} has no folder {symbol!r}{did_you_mean(symbol, there)} (only {_some(there)}); give the symbol as "
+            "its folder is named (--symbol, or with --data the file's name); make an empty folder for an instrument "
+            "that has no tables of its own"
+        )
+    warnings.warn(
+        f"{root} has no folder of {_some(lacking)} ({len(lacking)} of {len(symbols)} instruments): only the tables "
+        "that all instruments share are used there; empty folders would say that this is meant",
+        DataWarning,
+        stacklevel=3,
+    )
+
+
+def _has_own(folder: Path) -> bool:
+    """Whether there are tables of an instrument, or its names (`llmguide.guidance.anonymise`)."""
+    return any(
+        path.stem.lower() in (*_OWN, "names") and path.suffix.lower() in (".csv", ".parquet", ".toml")
+        for path in folder.iterdir()
+    )
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+
+
 def _files(folder: Path, kinds: tuple[Kind, ...]) -> dict[Kind, Path]:
     found: dict[Kind, Path] = {}
     for path in sorted(folder.glob("*")):
-        if path.suffix not in (".csv", ".parquet"):
+        if path.suffix.lower() not in (".csv", ".parquet"):
             continue
         kind = next((known for known in kinds if known == path.stem), None)
         if kind is None:
@@ -206,7 +270,7 @@ def _read_file(path: Path) -> pd.DataFrame:
     if not path.is_file():
         raise DataError(f"there is no file {path}")
     try:
-        if path.suffix == ".parquet":
+        if path.suffix.lower() == ".parquet":
             return pd.read_parquet(path)
         # Texts, as they stand: a headline may read "NA".
         cells = pd.read_csv(path, header=None, dtype=str, keep_default_na=False, encoding="utf-8-sig")
@@ -261,9 +325,10 @@ def _stamps(where: str, given: pd.Series) -> pd.Series:
         stamps = given
     else:
         text = given.astype(str).str.strip()
-        _refuse(where, given, text.str.contains(_ZONE, regex=True), *zoned)
-        stamps = pd.to_datetime(text, format="ISO8601", errors="coerce")
+        _refuse(where, given, text.str.fullmatch(_ZONED), *zoned)
+        stamps = pd.to_datetime(text.where(text.str.fullmatch(_STAMP)), format="ISO8601", errors="coerce")
     _refuse(where, given, stamps.isna(), "a date or time like 2018-01-31 or 2018-01-31 16:30")
+    _refuse(where, given, (stamps < _EARLIEST) | (stamps >= _LATEST), "a year from 1700 to 2199")
     return stamps.astype("datetime64[ns]")
 
 
@@ -297,19 +362,14 @@ def _check(where: str, kind: Kind, table: pd.DataFrame, layout: _Layout) -> None
                 )
         _refuse(where, table["value"], table["value"].isna(), "a number", "leave the row out")
     elif kind == "fundamentals":
-        if "gross_margin" in table:
-            _refuse(where, table["gross_margin"], table["gross_margin"] > 1, "a fraction, 0.38 for 38 %")
+        _check_margins(where, table)
     elif kind == "options":
         if "implied_volatility" in table:
             volatility = table["implied_volatility"]
             _refuse(where, volatility, (volatility <= 0) | (volatility > 5), "a fraction a year, 0.25 for 25 %")
     else:
         _refuse(where, table["headline"], table["headline"] == "", "a headline", "leave the row out")
-    published = table["published_at"]
-    if "date" in table:
-        _refuse(where, published, published < table["date"], "a time on or after the row's own date")
-    if kind == "fundamentals":
-        _refuse(where, published, published.dt.normalize() <= table["period_end"], "a filing after its period's end")
+    _check_publication(where, kind, table)
     if layout.unique:
         twice = table.duplicated(["published_at", *layout.unique])
         if twice.any():
@@ -317,6 +377,47 @@ def _check(where: str, kind: Kind, table: pd.DataFrame, layout: _Layout) -> None
                 f"{where}: row {int(twice.to_numpy().argmax()) + 1} has the same {', '.join(layout.unique)} and "
                 "published_at as one before it; keep one of them"
             )
+
+
+def _check_margins(where: str, table: pd.DataFrame) -> None:
+    """Refuse margins in percent.
+
+    A quarter's margin may be beyond 1 or -1 in truth, that of most quarters only where revenue is next to nothing:
+    which the columns revenue and net_income tell, and percent are a hundred times more than they do.
+    """
+    fraction = "a fraction, 0.38 for 38 %"
+    if "gross_margin" in table:
+        _refuse(where, table["gross_margin"], table["gross_margin"] > 1, fraction)
+    worked = np.nan
+    if {"revenue", "net_income"} <= set(table.columns):
+        worked = (table["net_income"] / table["revenue"].where(table["revenue"] > 0)).abs().median()
+    for name in MARGINS:
+        if name in table and table[name].abs().median() > 1 and not table[name].abs().median() <= 10 * worked:
+            _refuse(
+                where,
+                table[name],
+                table[name].abs() > 1,
+                fraction,
+                "divide the column by 100, or leave it out; margins that are beyond 100 % in most quarters need the "
+                "columns revenue and net_income beside them",
+            )
+
+
+def _check_publication(where: str, kind: Kind, table: pd.DataFrame) -> None:
+    """Refuse what was published before it can have been known."""
+    published = table["published_at"]
+    if "date" in table:
+        _refuse(where, published, published < table["date"] + _NOON, "noon of the row's own date, or later")
+    elif kind == "fundamentals":
+        _refuse(where, published, published.dt.normalize() <= table["period_end"], "a filing after its period's end")
+    elif kind == "macro":
+        ends = table["period_end"]
+        daily, survey = table["series"].isin(_DAILY), table["series"].isin(_SURVEYS)
+        months = ends.dt.to_period("M").dt.start_time
+        _refuse(where, published, daily & (published < ends + _NOON), "noon of its period_end, or later")
+        _refuse(where, published, survey & (published < months), "a release in the month of its period_end, or later")
+        early = ~daily & ~survey & (published.dt.normalize() <= ends)
+        _refuse(where, published, early, "a release after its period_end")
 
 
 def _refuse(where: str, given: pd.Series, wrong: pd.Series, expected: str, fix: str = "correct it") -> None:

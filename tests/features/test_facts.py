@@ -142,6 +142,40 @@ def test_a_market_that_ended_long_ago_is_not_todays(bars, raw_tables):
     assert not [name for name in facts_at(bars[:230], Tables(market=old)) if name.startswith("market.")]
 
 
+def test_a_beta_is_not_that_of_an_index_that_ended_long_ago(bars, raw_tables):
+    old = raw_tables["market"].iloc[:190]
+    index = Tables(market=old).market
+    assert beta_of(bars[:190], index) == beta_of(bars[:194], index)
+    assert "stock.classification" in facts_at(bars[:194], Tables(market=old))
+    facts = facts_at(bars[:230], Tables(market=old))
+    assert "stock.beta" not in facts
+    assert "stock.classification" not in facts
+
+
+def test_a_beta_is_that_of_the_last_years_and_not_of_those_before_a_gap(bars):
+    returns = bars["close"].pct_change().fillna(0.0)
+    double = bars.assign(close=100.0 * (1.0 + 2.0 * returns).cumprod())
+    days = bars.index.where(np.arange(len(bars)) < 300, bars.index + pd.Timedelta(days=3000))
+    market = Tables(market=pd.DataFrame({"date": days, "SPX": bars["close"].to_numpy()})).market
+    later = double.set_axis(pd.DatetimeIndex(days))
+    assert beta_of(later[:360], market) is None  # of the time after the gap, 59 returns
+    assert beta_of(later[:361], market) == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize("kind", ["market", "options"])
+def test_what_is_of_so_many_days_is_not_of_weeks_or_of_years(bars, raw_tables, kind):
+    daily = raw_tables[kind]
+    facts = facts_at(bars[:300], Tables(**{kind: daily}))
+    several = [name for name in facts if name.endswith(("_mean_20", "spx_slope", "spx_return_1w"))]
+    assert len(several) >= 3
+    for sparse in (daily.iloc[299::-5], daily.drop(range(200, 297))):
+        thin = facts_at(bars[:300], Tables(**{kind: sparse}))
+        assert not set(several) & set(thin)
+        assert {"market.spx", "options.otm_skew"} & set(thin)
+    holed = facts_at(bars[:300], Tables(**{kind: daily.drop(range(282, 290))}))
+    assert set(several) <= set(holed)
+
+
 def test_lines_are_chosen_by_name_and_pattern(bars, tables):
     facts = facts_at(bars, tables)
     two = facts.lines("technical.rsi_14", "stock.close", "stock.unknown").splitlines()
