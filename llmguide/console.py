@@ -31,10 +31,14 @@ __all__ = [
     "print_prompts",
     "print_replication",
     "print_table",
+    "print_without_entropy",
 ]
 
-out = Console()
-err = Console(stderr=True)
+# What is printed is data: names of files and instruments, and what a language model wrote. None of it is markup.
+out = Console(markup=False, emoji=False, highlight=False)
+err = Console(stderr=True, markup=False, emoji=False, highlight=False)
+
+_CONTROLS = dict.fromkeys([*range(9), *range(11, 32), *range(127, 160)], "\ufffd")  # a terminal would obey them
 
 
 def number(value: Any, digits: int = 2) -> str:
@@ -54,13 +58,13 @@ def percent(value: Any) -> str:
 
 def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
     """Print a table: a first column of text, then numbers; a last column named "why" is text that may wrap."""
-    out.print(f"\n{title}", style="bold", markup=False, highlight=False)
+    out.print(f"\n{title}", style="bold")
     table = Table()
     for position, name in enumerate(columns):
         text = position == 0 or name == "why"
         table.add_column(name, justify="left" if text else "right", no_wrap=name != "why")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*(cell.translate(_CONTROLS) for cell in row))
     out.print(table)
 
 
@@ -97,7 +101,7 @@ def notes() -> Iterator[None]:
 
         def show(message: Warning | str, category: type[Warning], *where: Any) -> None:
             if issubclass(category, DataWarning):
-                err.print(f"note: {message}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+                err.print(f"note: {message}", style="yellow", soft_wrap=True)
             else:
                 default(message, category, *where)
 
@@ -174,7 +178,7 @@ def print_replication(replication: Replication) -> None:
         names = {"sr": "Sharpe", "mdd": "MDD"}
         _print_tests(tests, [f"{row.symbol} {names[row.measure]}" for row in _rows(tests)])
     if replication.fit:
-        out.print(f"\n{replication.fit}", markup=False, highlight=False)
+        out.print(f"\n{replication.fit}")
     if replication.uses_future:
         out.print("This guidance was made with knowledge of later bars: a control, not a result.", style="bold red")
 
@@ -196,6 +200,8 @@ def print_prompts(study: PromptStudy) -> None:
     ]
     columns = ["prompt", "Sharpe", "publ.", "MDD", "hits", "perplexity", "entropy", "abstained"]
     print_table("Test bars by prompt, means over instruments", columns, rows)
+    answers = int((study.means["months"] - study.means["abstentions"]).sum())
+    print_without_entropy(answers - int(study.means["measured"].sum()), answers, "answers")
     if len(study.symbols) > 1:
         wide = study.table.pivot(index="symbol", columns="prompt", values="sr").reindex(study.symbols)
         lines = [[str(symbol), *(number(value) for value in row)] for symbol, row in wide.iterrows()]
@@ -214,6 +220,12 @@ def print_prompts(study: PromptStudy) -> None:
         ]
         columns = ["difference", "mean", "t", "p", "p Holm", "Wilcoxon", "n"]
         print_table("Two-sided paired t tests over instruments, corrected by Holm, and Wilcoxon's", columns, rows)
+
+
+def print_without_entropy(count: int, of: int, what: str) -> None:
+    """Say how many answers came without log-probabilities, and what follows; nothing where all have them."""
+    if count:
+        out.print(f"{count} of {of} {what} have no entropy: certainty 1 there", style="yellow")
 
 
 def _print_tests(tests: pd.DataFrame, labels: list[str]) -> None:

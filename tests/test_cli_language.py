@@ -63,6 +63,7 @@ def server(monkeypatch, llmguide):
 
 
 BOTH = ("ACME_train.csv", "ACME_test.csv")
+FOLDER = ("--data", "data", "--split", "2012-05-01")
 ASK = ("guide", *BOTH, "--provider", "llm", "--prompt", "P2")
 
 
@@ -182,6 +183,81 @@ def test_strict_stops_at_a_refusal_and_without_it_the_month_abstains(llmguide, s
     assert "1 of 6 rows abstain" in out
 
 
+def test_what_the_model_wrote_is_shown_as_it_is(llmguide, server):
+    words = "Up [/technical.sma_50_slope] [x] :smile: \x1b[2J"
+
+    def odd(body):
+        if "StrategistReply" in str(body["response_format"]):
+            return {"explanation": words, "features": [], "direction": "LONG", "confidence": 2}
+        return None
+
+    server.answer = odd
+    code, out, err = llmguide(*ASK)
+    assert (code, err) == (0, "")
+    shown = " ".join(re.sub("[│\\s]+", " ", out).split())
+    assert "[/technical.sma_50_slope]" in shown
+    assert "[x] :smile:" in shown
+    assert "\x1b" not in out
+
+
+def test_a_row_without_log_probabilities_beside_others_is_said(llmguide, server):
+    server.faults = [None, "no_logprobs", None, "no_logprobs"]
+    code, out, _ = llmguide(*ASK, "--out", "g.csv")
+    assert code == 0
+    assert "2 of 6 rows have no entropy: certainty 1 there" in out
+    assert json.loads(llmguide(*ASK, "--json")[1])["without_entropy"] == 2
+    words = ("guide", *FOLDER, "--symbols", "ACME", "--provider", "llm")
+    _, out, _ = llmguide(*words, "--prompt", "P2")
+    assert re.search(r"│ no entropy │|┃ no entropy ┃", out)
+    assert "2 of 6 rows have no entropy" in out
+    (table,) = json.loads(llmguide(*words, "--prompt", "P2", "--json")[1])["tables"]
+    assert (table["rows"], table["without_entropy"]) == (6, 2)
+    server.faults = None
+    assert "no entropy:" not in llmguide(*ASK[:-1], "P1")[1]
+
+
+def test_months_whose_news_could_not_be_read_are_told_to_the_model_and_to_the_user(llmguide, server):
+    def silent(body):
+        if "AnalystReply" not in str(body["response_format"]) or "case 44" in str(body["messages"]):
+            return None
+        return Answer("", refusal="I would rather not.")
+
+    server.answer = silent
+    words = ("guide", *BOTH, "--provider", "llm", "--prompt", "P4", "--tables", "tables")
+    code, out, _ = llmguide(*words)
+    assert code == 0
+    told = [str(body["messages"]) for body in asked(server) if "StrategistReply" in str(body["response_format"])]
+    unread = sum("The month's news could not be read." in text for text in told)
+    assert 0 < unread < 6
+    assert f"{unread} months without the Analyst's factors: it gave no usable answer" in out
+    assert json.loads(llmguide(*words, "--json")[1])["without_factors"] == unread
+    folder = ("guide", *FOLDER, "--symbols", "ACME", "--tables", "tables", "--provider", "llm")
+    code, out, _ = llmguide(*folder, "--prompt", "P3,P4")
+    assert f"{unread} months without the Analyst's factors" in out
+    both = json.loads(llmguide(*folder, "--prompt", "P3,P4", "--json")[1])["tables"]
+    assert {table["prompt"]: table["without_factors"] for table in both} == {"P3": 0, "P4": unread}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (*ASK, "--out", "ACME_test.csv/g.csv"),
+        (*ASK, "--out", "folder.csv"),
+        ("guide", *BOTH, "--out", "folder.csv"),
+        ("guide", *FOLDER, "--provider", "llm", "--prompt", "P1", "--out", "ACME_test.csv"),
+        ("guide", *FOLDER, "--provider", "llm", "--prompt", "P1", "--out", "taken"),
+        ("guide", *FOLDER, "--provider", "llm", "--prompt", "P1,P2", "--out", "taken"),
+        ("prompts", *FOLDER, "--prompts", "P0", "--out", "ACME_test.csv"),
+    ],
+)
+def test_what_cannot_be_written_is_refused_before_anything_is_asked(llmguide, server, files, words):
+    (files / "folder.csv").mkdir()
+    (files / "taken" / "BETA.parquet").mkdir(parents=True)
+    (files / "taken" / "P1").write_text("", encoding="utf-8")
+    assert_one_line(llmguide(*words), "cannot write")
+    assert server.requests == []
+
+
 def test_an_endpoint_that_can_less_is_told_on_standard_error(llmguide, monkeypatch):
     with OpenAIServer(logprobs="drop", response_format="json_object") as weak:
         code, out, err = llmguide(*ASK, "--base-url", weak.url, "--json")
@@ -196,6 +272,8 @@ def test_an_endpoint_that_can_less_is_told_on_standard_error(llmguide, monkeypat
         (("--prompt", "P7"), "the prompt 'P7' does not exist; llmguide has P0, P1, P2, P3, P4"),
         (("--prompt", "mine.md"), "'mine.md' does not exist"),
         (("--prompt", "broken.md"), r"broken\.md"),
+        (("--prompt", "divides.md"), r"divides\.md cannot be filled: ZeroDivisionError"),
+        (("--prompt", "nothing.md"), r"nothing\.md renders to no text"),
         (("--prompt", "P1,P2"), "several prompts"),
         (("--settings", "none.toml"), "there is no settings file none.toml"),
         (("--settings", "wrong.toml"), r"wrong\.toml: \[brief\] memroy: .*did you mean 'memory'"),
@@ -203,6 +281,8 @@ def test_an_endpoint_that_can_less_is_told_on_standard_error(llmguide, monkeypat
         (("--base-url", "http://user:word@127.0.0.1/v1"), "without user, password"),
         (("--prices", "none.toml"), "no table of prices at none.toml"),
         (("--tables", "nowhere"), "there is no folder of tables nowhere"),
+        (("--tables", "tables", "--symbol", "acme"), r"no folder 'acme'; did you mean 'ACME'\? .*--symbol"),
+        (("--tables", "tables", "--symbol", "train"), r"no folder 'train' \(only ACME\); give .*--symbol"),
         (("--names", "nowhere.csv"), "there is no table of names at nowhere.csv"),
         (("--cache", "ACME_train.csv"), "ACME_train.csv cannot be used"),
         (("--cache", "data"), "data"),
@@ -218,6 +298,10 @@ def test_an_endpoint_that_can_less_is_told_on_standard_error(llmguide, monkeypat
 )
 def test_bad_input_is_one_clear_line_and_nothing_is_asked(llmguide, server, files, words, says):
     (files / "wrong.toml").write_text("[brief]\nmemroy = 3\n", encoding="utf-8")
+    (files / "divides.md").write_text(
+        '{% extends "P4.md" %}{% block user %}{{ 1 / 0 }}{% endblock %}', encoding="utf-8"
+    )
+    (files / "nothing.md").write_text('{% extends "layout.md" %}', encoding="utf-8")
     (files / "broken.md").write_text("{% block system %}{{ nothing }", encoding="utf-8")
     assert_one_line(llmguide(*ASK, *words), says)
     assert asked(server) == []
@@ -285,7 +369,7 @@ def test_prompt_shows_what_is_then_sent(llmguide, server):
     strategist = [body for body in asked(server) if "StrategistReply" in str(body["response_format"])]
     for number, day in [(0, BARS.index[30]), (5, BARS.index[130])]:
         code, out, err = llmguide("prompt", *BOTH, "--date", f"{day:%Y-%m-%d}", *words)
-        assert (code, err) == (0, "")
+        assert (code, err) == (0, f"note: the decision of {day:%Y-%m-%d}\n")
         told = "".join(
             f"----- {message['role']} -----\n{message['content']}\n\n" for message in strategist[number]["messages"]
         )
@@ -313,12 +397,35 @@ def test_prompt_prints_text_as_it_is(llmguide, files):
 def test_prompt_hides_the_names_and_says_what_is_missing(llmguide, files):
     code, out, err = llmguide("prompt", *BOTH, "--date", "2012-05-01", "--tables", "tables")
     assert code == 0
-    assert err.count("note: ") == 2
+    assert err.count("note: ") == 3
+    assert err.startswith("note: the decision of 2012-05-07\n")
     _, analyst, _ = llmguide("prompt", *BOTH, "--date", "2012-05-01", "--tables", "tables", "--role", "analyst")
     assert "settles case" in analyst
     for hidden in ("Acme", "ACME", "Roadrunner", "2012"):
         assert hidden not in out + analyst
     assert not (files / "llm.sqlite").exists()
+
+
+def test_names_are_hidden_whatever_the_case_of_their_files_suffix(llmguide, files):
+    names = files / "tables" / "ACME" / "names.csv"
+    names.rename(names.with_suffix(".CSV"))
+    words = ("prompt", *BOTH, "--date", "2012-05-01", "--tables", "tables", "--role", "analyst")
+    _, out, _ = llmguide(*words)
+    assert "settles case" in out
+    assert "Acme" not in out
+
+
+def test_instruments_of_a_folder_without_tables_of_their_own_are_named(llmguide, files):
+    words = ("--data", "data", "--split", "2012-05-01", "--tables", "tables", "--plan")
+    for command in (("guide", "--provider", "llm"), ("prompts",)):
+        code, _, err = llmguide(*command, *words)
+        assert code == 0
+        assert err.count("\n") == 1
+        assert "tables has no folder of BETA (1 of 2 instruments)" in err
+        assert_one_line(llmguide(*command, *words, "--symbols", "BETA"), r"no folder 'BETA' \(only ACME\)")
+        (files / "tables" / "BETA").mkdir()
+        assert llmguide(*command, *words)[2] == ""
+        (files / "tables" / "BETA").rmdir()
 
 
 @pytest.mark.slow

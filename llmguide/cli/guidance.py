@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -30,6 +31,7 @@ from llmguide.cli.options import (
     Symbols,
     TablesFolder,
 )
+from llmguide.cli.outputs import writable
 from llmguide.cli.reading import read_history, split_names
 from llmguide.errors import GuidanceError
 
@@ -125,8 +127,12 @@ def guide(
     if plan:
         print_plan(asking.plan(study), as_json=as_json)
         return
+    place = out or Path("guidance.parquet" if data is None else "guidance")
+    writable(place, folder=data is not None)
+    for path in _paths(study, place).values() if data is not None else ():
+        writable(path)
     advice, costs = asking.ask(study, quiet=as_json)
-    _write_guidance(study, advice, costs, provider, out, data is not None, as_json)
+    _write_guidance(study, advice, costs, provider, place, data is not None, as_json)
 
 
 @app.command()
@@ -165,11 +171,11 @@ def prompt(
     if as_json:
         print_json({"issued_at": shown.issued_at, "missing": shown.missing, "requests": shown.requests})
         return
-    for line in shown.missing:
-        err.print(f"note: {line}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+    for line in (f"the decision of {shown.issued_at:%Y-%m-%d}", *shown.missing):
+        err.print(f"note: {line}", style="yellow", soft_wrap=True)
     for request in shown.requests:
         for message in request["messages"]:
-            screen.print(f"----- {message['role']} -----", style="bold", markup=False, highlight=False)
+            screen.print(f"----- {message['role']} -----", style="bold")
             typer.echo(f"{message['content']}\n")  # as it is: a Console would replace tabs and :codes:
 
 
@@ -205,31 +211,43 @@ def prompts(
     Asks for the guidance of every month that the test bars see, for each instrument and prompt, follows it, and writes
     tables, tests, costs and a page on which each month's prompt, factors, reasons and outcome can be read side by side.
     """
-    from llmguide.cli.asking import Asking, print_costs, print_plan, subject_of
+    from llmguide.cli.asking import (
+        Asking,
+        print_costs,
+        print_plan,
+        print_without_factors,
+        subjects_of,
+        without_factors,
+    )
     from llmguide.console import print_json, print_prompts, records
     from llmguide.experiments.markets import find_markets
     from llmguide.experiments.prompts import judge_prompts
 
     asking = Asking(model, cache, base_url, settings, budget, prices, in_flight, strict, replay)
     markets = find_markets(data, split_names(symbols), split=split)
-    subjects = [
-        subject_of(market.symbol, market.bars, tables, None, None if all_months else market.test.index[0])
-        for market in markets
-    ]
+    subjects = subjects_of(markets, tables, test_only=not all_months)
     study = asking.study(subjects, split_names(versions) or [])
     if plan:
         print_plan(asking.plan(study), as_json=as_json)
         return
+    writable(out, folder=True)
     advice, costs = asking.ask(study, quiet=as_json)
     judged = judge_prompts(advice, markets, cash=cash, cost=cost)
     page = judged.write(out)
     _write_costs(costs, out)
     if as_json:
         print_json(
-            {"page": str(page), "table": records(judged.table), "tests": records(judged.tests), "costs": records(costs)}
+            {
+                "page": str(page),
+                "table": records(judged.table),
+                "tests": records(judged.tests),
+                "without_factors": without_factors(advice),
+                "costs": records(costs),
+            }
         )
         return
     print_prompts(judged)
+    print_without_factors(advice)
     print_costs(costs)
     typer.echo(f"page: {page}")
 
@@ -252,7 +270,7 @@ def _subjects(
     names: Path | None,
 ) -> list[Any]:
     """Return the instruments that the options name: one of files, or those of a folder."""
-    from llmguide.cli.asking import subject_of
+    from llmguide.cli.asking import subject_of, subjects_of
     from llmguide.experiments.markets import find_markets
 
     if data is None:
@@ -263,48 +281,52 @@ def _subjects(
             "--symbol and --names are for files of BARS; with --data use --symbols and TABLES/SYMBOL/names.csv"
         )
     markets = find_markets(data, split_names(symbols), split=split)
-    return [subject_of(market.symbol, market.bars, tables, None) for market in markets]
+    return subjects_of(markets, tables)
 
 
 def _guide_without_model(files: list[Path], provider: str, options: dict[str, Any], out: Path, as_json: bool) -> None:
     from llmguide.guidance import guide as make
 
+    writable(out)
     table = make(read_history(files), provider, **options)
     table.save(out)
     _show_table(table, provider, out, as_json, {})
 
 
-def _write_guidance(
-    study: Any, advice: Any, costs: Any, provider: str, out: Path | None, folder: bool, as_json: bool
-) -> None:
+def _write_guidance(study: Any, advice: Any, costs: Any, provider: str, out: Path, folder: bool, as_json: bool) -> None:
     """Write the tables of a study, and show what there is to see."""
-    from llmguide.cli.asking import print_costs
+    from llmguide.cli.asking import print_costs, print_without_factors, without_factors
     from llmguide.console import print_json, print_table, records
     from llmguide.guidance.study import guidance_of
-    from llmguide.llm.templates import prompt_version
 
-    versions = [prompt_version(prompt) for prompt in study.prompts]
     if not folder:
-        path = out or Path("guidance.parquet")
-        (subject,) = study.subjects
-        table = guidance_of(advice, symbol=subject.symbol, prompt=versions[0])
-        table.save(path)
-        _show_table(table, provider, path, as_json, {"costs": records(costs)})
+        ((symbol, version),) = _paths(study, out)
+        table = guidance_of(advice, symbol=symbol, prompt=version)
+        table.save(out)
+        more = {"without_entropy": _without_entropy(table), "without_factors": without_factors(advice)}
+        _show_table(table, provider, out, as_json, more | {"costs": records(costs)})
         if not as_json:
+            print_without_factors(advice)
             print_costs(costs)
         return
-    root = out or Path("guidance")
     written = []
-    for version in versions:
-        for subject in study.subjects:
-            table = guidance_of(advice, symbol=subject.symbol, prompt=version)
-            path = (root / version if len(versions) > 1 else root) / f"{subject.symbol}.parquet"
-            table.save(path)
-            written.append((subject.symbol, version, path, table))
-    _write_costs(costs, root)
+    for (symbol, version), path in _paths(study, out).items():
+        table = guidance_of(advice, symbol=symbol, prompt=version)
+        table.save(path)
+        written.append((symbol, version, path, table))
+    _write_costs(costs, out)
     if as_json:
         tables = [
-            {"symbol": symbol, "prompt": version, "path": str(path), "rows": len(table)}
+            {
+                "symbol": symbol,
+                "prompt": version,
+                "path": str(path),
+                "rows": len(table),
+                "without_entropy": _without_entropy(table),
+                "without_factors": without_factors(
+                    one for one in advice if (one.symbol, one.prompt) == (symbol, version)
+                ),
+            }
             for symbol, version, path, table in written
         ]
         print_json({"tables": tables, "costs": records(costs)})
@@ -316,12 +338,39 @@ def _write_guidance(
             str(sum(row.direction == 1 for row in table.rows)),
             str(sum(row.direction == 0 for row in table.rows)),
             str(sum(row.direction is None for row in table.rows)),
+            str(_without_entropy(table)),
             str(path),
         ]
         for symbol, version, path, table in written
     ]
-    print_table(f"Guidance by {provider}", ["table", "rows", "long", "short", "abstains", "file"], rows)
+    columns = ["table", "rows", "long", "short", "abstains", "no entropy", "file"]
+    print_table(f"Guidance by {provider}", columns, rows)
+    _print_without_entropy([table for *_, table in written])
+    print_without_factors(advice)
     print_costs(costs)
+
+
+def _paths(study: Any, out: Path) -> dict[tuple[str, str], Path]:
+    """Return where the table of each (symbol, prompt) of a study goes in the folder `out`."""
+    from llmguide.llm.templates import prompt_version
+
+    versions = [prompt_version(prompt) for prompt in study.prompts]
+    return {
+        (subject.symbol, version): (out / version if len(versions) > 1 else out) / f"{subject.symbol}.parquet"
+        for version in versions
+        for subject in study.subjects
+    }
+
+
+def _without_entropy(table: Guidance) -> int:
+    """Return how many rows have a direction, but came without log-probabilities."""
+    return sum(row.direction is not None and row.entropy is None for row in table.rows)
+
+
+def _print_without_entropy(tables: Sequence[Guidance]) -> None:
+    from llmguide.console import print_without_entropy
+
+    print_without_entropy(sum(map(_without_entropy, tables)), sum(map(len, tables)), "rows")
 
 
 def _write_costs(costs: Any, folder: Path) -> None:
@@ -349,9 +398,11 @@ def _show_table(table: Guidance, provider: str, path: Path, as_json: bool, more:
         for row in table.rows[-6:]
     ]
     print_table(f"Guidance by {provider}, the last rows", ["issued", "direction", "confidence", "tau", "why"], rows)
-    screen.print(f"{len(table)} rows in {path}", highlight=False)
+    screen.print(f"{len(table)} rows in {path}", soft_wrap=True)
     abstained = sum(row.direction is None for row in table.rows)
     if abstained:
         screen.print(f"{abstained} of {len(table)} rows abstain: no usable answer came (tau 0)", style="yellow")
+    if provider in MODELS:  # the others give none, and are as certain as they say
+        _print_without_entropy([table])
     if table.uses_future:
         screen.print("This guidance was made with knowledge of later bars: a control, not a result.", style="bold red")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -143,26 +143,26 @@ class PromptStudy:
     def costs(self) -> pd.DataFrame:
         """What each prompt has cost when it was first asked, and all of them: prompt "all".
 
-        ``months``, ``calls`` (answered), ``failed``, ``prompt_tokens``, ``completion_tokens``, ``tokens_per_advice``,
-        ``seconds`` (the answers' times added up, however many were under way at once) and ``dollars``. A sum of which a
-        part is unknown is NA or NaN, never 0. All months count, those before the test too; an answer that several
-        prompts share, such as the Analyst's, counts in each of them.
+        ``months``, ``calls`` (answered), ``prompt_tokens``, ``completion_tokens``, ``tokens_per_advice``, ``seconds``
+        (the answers' times added up, however many were under way at once) and ``dollars``. A sum of which a part is
+        unknown is NA or NaN, never 0. All months count, those before the test too. What the Analyst said of a month
+        counts in each prompt that shows it, as if it had been asked alone, and once in "all". Calls that were not
+        answered belong to no advice: the ledger has them.
         """
         lines = []
         for prompt in (*self.prompts, "all"):
-            spent = [advice.cost for advice in self.all_advice if prompt in (advice.prompt, "all")]
-            total = Spending.total(spent)
+            asked = [advice for advice in self.all_advice if prompt in (advice.prompt, "all")]
+            total = Spending.total(advice.cost for advice in asked).less(_counted_again(asked))
             known = total.prompt_tokens is not None and total.completion_tokens is not None
             tokens = (total.prompt_tokens or 0) + (total.completion_tokens or 0) if known else None
             lines.append(
                 {
                     "prompt": prompt,
-                    "months": len(spent),
+                    "months": len(asked),
                     "calls": total.calls,
-                    "failed": total.failed,
                     "prompt_tokens": total.prompt_tokens,
                     "completion_tokens": total.completion_tokens,
-                    "tokens_per_advice": None if tokens is None else tokens / len(spent),
+                    "tokens_per_advice": None if tokens is None else tokens / len(asked),
                     "seconds": total.seconds,
                     "dollars": total.dollars,
                 }
@@ -189,6 +189,18 @@ class PromptStudy:
         from llmguide.experiments.write_prompts import write_prompts  # here: it loads the plotting library
 
         return write_prompts(self, Path(folder))
+
+
+def _counted_again(all_advice: Iterable[Advice]) -> Spending:
+    """The cost of the Analyst's answers, but for the first time that each month of an instrument has one."""
+    again, seen = [], set()
+    for advice in all_advice:
+        if advice.news_cost.calls:
+            month = advice.symbol, advice.issued_at
+            if month in seen:
+                again.append(advice.news_cost)
+            seen.add(month)
+    return Spending.total(again)
 
 
 _Z = 1.959963984540054  # 97.5 % quantile of the normal distribution

@@ -100,7 +100,7 @@ def _month(advice: Advice, outcome: Outcome) -> dict[str, object]:
         **outcome._asdict(),
         "right": (outcome.realised > 0 if row.direction else outcome.realised < 0) if known else None,
         "model": advice.model,
-        **advice.cost._asdict(),
+        **{name: value for name, value in advice.cost._asdict().items() if name != "failed"},  # advice is answered
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
@@ -101,6 +101,8 @@ class Advice:
     fingerprint: str
     prompt_hash: str  # of the template and the reply's schema
     cost: Spending  # of the replies that it took, the Analyst's among them, as they were first measured
+    news_failure: str = ""  # why there are no factors although there was news; "" otherwise
+    news_cost: Spending = field(default_factory=Spending)  # the Analyst's part of the cost
 
     @property
     def row(self) -> GuidanceRow:

@@ -18,7 +18,7 @@ from llmguide.guidance.strategist import Brief, Subject, advise, condense_news, 
 from llmguide.guidance.study import Study, guidance_of, run_study
 from llmguide.guidance.table import Guidance
 from llmguide.llm.access import Access
-from llmguide.llm.templates import prompt_hash, prompt_version
+from llmguide.llm.templates import PromptTemplate, prompt_hash, prompt_version, read_template
 from llmguide.llm.waiting import wait_for
 from llmguide.sources.tables import Tables
 
@@ -52,11 +52,14 @@ class LanguageModel(Access):
         Raises as `run_study` does.
         """
         study = Study((self.subject(bars),), (self.prompt,), self.brief)
-        advice = run_study(study, self.asker(study=self._study))
+        advice = run_study(study, self.asker(study=self._name(study.prompts)))
         return guidance_of(advice, symbol=self.symbol, prompt=prompt_version(self.prompt))
 
     def follow(self) -> Callable[[pd.DataFrame, datetime], GuidanceRow]:
-        """Return a function of the bars known and the date of issue, which remembers what it said: for a live run."""
+        """Return a function of the bars known and the date of issue, which remembers what it said: for a live run.
+
+        The template is read at every question: one that is edited counts from the next question on.
+        """
         subject = self.subject(pd.DataFrame())
         past: list[Advice] = []
 
@@ -76,23 +79,25 @@ class LanguageModel(Access):
             names = Names.read(names)
         return Subject(self.symbol, bars, tables or Tables(), names)
 
-    @property
-    def _study(self) -> str:
-        return study_name(self, [self.symbol], [self.prompt], self.brief)
+    def _name(self, prompts: Sequence[str | Path | PromptTemplate]) -> str:
+        return study_name(self, [self.symbol], prompts, self.brief)
 
     async def _advise(
         self, subject: Subject, known: pd.DataFrame, issued_at: pd.Timestamp, past: Sequence[Advice]
     ) -> Advice:
         month = prepare(subject, issued_at, known, every=self.brief.every)
-        asker = self.asker(study=self._study)
+        prompt = read_template(self.prompt)
+        asker = self.asker(study=self._name([prompt]))
         try:
-            news = await condense_news(subject, month, self.brief, asker) if uses_news(self.prompt) else None
-            return await advise(self.prompt, subject, month, self.brief, asker, past=past, news=news)
+            news = await condense_news(subject, month, self.brief, asker) if uses_news(prompt) else None
+            return await advise(prompt, subject, month, self.brief, asker, past=past, news=news)
         finally:
             await asker.close()
 
 
-def study_name(access: Access, symbols: Sequence[str], prompts: Sequence[str | Path], brief: Brief) -> str:
+def study_name(
+    access: Access, symbols: Sequence[str], prompts: Sequence[str | Path | PromptTemplate], brief: Brief
+) -> str:
     """Return a name for a study that is the same in every run of it: its model and a hash of its settings.
 
     Budget and ledger count by it.

@@ -88,6 +88,10 @@ async def _listen(study: Study, asker: _Listener, number: int, role: str) -> Pre
     if role == "analyst" and not questions:
         missing.append("there are no headlines of this month that could be shown: the Analyst is not asked")
     if role == "strategist":
+        if news is not None and news.failure:
+            missing.append(
+                f"the Analyst gave no usable answer about this month, so there are no factors: {news.failure}"
+            )
         past, gone = await _past(study, asker, number) if uses_memory(prompt) else ([], 0)
         if gone:
             missing.append(f"{gone} of the last {min(brief.memory, number)} decisions are not in the cache: left out")

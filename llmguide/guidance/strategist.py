@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -28,7 +28,7 @@ from llmguide.guidance.schedule import EVERY, FIRST
 from llmguide.llm.asking import Asked, Asker
 from llmguide.llm.ledger import Purpose, Spending
 from llmguide.llm.protocol import Message
-from llmguide.llm.templates import prompt_hash, prompt_version, render, variables
+from llmguide.llm.templates import PromptTemplate, prompt_hash, prompt_version, read_template, render, variables
 from llmguide.llm.uncertainty import Uncertainty, measure, measure_field
 from llmguide.sources.tables import Tables
 
@@ -109,26 +109,30 @@ def prepare(subject: Subject, issued_at: pd.Timestamp, known: pd.DataFrame, *, e
     return Month(issued_at, known, facts, headlines(known, subject.tables.news, every=every))
 
 
-def uses_news(template: str | Path) -> bool:
+def uses_news(template: str | Path | PromptTemplate) -> bool:
     """Whether a prompt shows the Analyst's factors."""
-    return "factors" in _variables(template)
+    return "factors" in variables(template)
 
 
-def uses_memory(template: str | Path) -> bool:
+def uses_memory(template: str | Path | PromptTemplate) -> bool:
     """Whether a prompt shows earlier decisions, so that its months must be asked one after the other."""
-    return "memory" in _variables(template)
+    return "memory" in variables(template)
 
 
 def write_prompt(
-    template: str | Path,
+    template: str | Path | PromptTemplate,
     subject: Subject,
     month: Month,
     brief: Brief,
     *,
     past: Sequence[Advice] = (),
     factors: Sequence[Factor] = (),
+    news_failed: bool = False,
 ) -> tuple[Message, ...]:
-    """Return the messages of one month: `past` is the advice given before, oldest first."""
+    """Return the messages of one month: `past` is the advice given before, oldest first.
+
+    `news_failed` says that there are no factors although there was news: the Analyst gave no usable answer.
+    """
     anonymise: Callable[[str], str] = subject.hidden.text if brief.anonymous else str
     return render(
         template,
@@ -140,6 +144,7 @@ def write_prompt(
         risk_profile=brief.risk_profile,
         memory=recall(past, month.known, last=brief.memory, anonymise=anonymise),
         factors=factors,
+        news_failed=news_failed,
     )
 
 
@@ -163,7 +168,7 @@ async def condense_news(
 
 
 async def advise(
-    template: str | Path,
+    template: str | Path | PromptTemplate,
     subject: Subject,
     month: Month,
     brief: Brief,
@@ -177,9 +182,10 @@ async def advise(
 
     An answer that cannot be used becomes an abstention that says why, or ReplyError where the asker is strict.
     """
+    template = read_template(template)  # once: the hash is of what is asked, though the file may change meanwhile
     version = prompt_version(template)
-    factors = () if news is None else news.factors
-    messages = write_prompt(template, subject, month, brief, past=past, factors=factors)
+    factors, news_failure = ((), "") if news is None else (news.factors, news.failure)
+    messages = write_prompt(template, subject, month, brief, past=past, factors=factors, news_failed=bool(news_failure))
     purpose = Purpose(asker.study, "strategist", subject.symbol, version, f"{month.issued_at:%Y-%m-%d}")
     asked = await asker.ask(messages, StrategistReply, purpose=purpose, priority=priority)
     completion, k = asked.completion, asker.sampling.top_logprobs or 0
@@ -208,15 +214,11 @@ async def advise(
         fingerprint="" if completion is None else completion.fingerprint,
         prompt_hash=_hash(template),
         cost=asked.cost if news is None else Spending.total([asked.cost, news.cost]),
+        news_failure=news_failure,
+        news_cost=Spending() if news is None else news.cost,
     )
 
 
-@lru_cache
-def _hash(template: str | Path) -> str:
+def _hash(template: PromptTemplate) -> str:
     """Return the hash of all templates that a month is asked with: the Analyst's too, where there is news."""
     return prompt_hash(template, StrategistReply, *(["analyst", "analyst-merge"] if uses_news(template) else []))
-
-
-@lru_cache
-def _variables(template: str | Path) -> frozenset[str]:
-    return variables(template)

@@ -12,6 +12,7 @@ budget, or Ctrl-C lets those under way be answered and stored; the same study th
 from __future__ import annotations
 
 import asyncio
+import gc
 import math
 import signal
 import threading
@@ -42,11 +43,12 @@ from llmguide.guidance.table import Guidance
 from llmguide.llm.asking import Asker, Halted
 from llmguide.llm.probe import Capabilities
 from llmguide.llm.slots import Slots
-from llmguide.llm.templates import prompt_version
+from llmguide.llm.templates import PromptTemplate, prompt_version, read_template
 from llmguide.llm.waiting import wait_for
 
 __all__ = ["Study", "guidance_of", "run_study"]
 
+_APART = 0.02  # seconds between the beginnings of chains: answers that take equally long do not all come at once
 _AHEAD = 2  # months that the Analyst reads before their turn
 _SLACK = 1.5  # of the pace that would end with the chains, since answers take different times
 
@@ -59,7 +61,7 @@ class Study:
     """
 
     subjects: tuple[Subject, ...]
-    prompts: tuple[str | Path, ...]  # names such as "P4", or paths of templates
+    prompts: tuple[str | Path | PromptTemplate, ...]  # names such as "P4", or paths of templates
     brief: Brief = field(default_factory=Brief)
 
     def __post_init__(self) -> None:
@@ -72,8 +74,9 @@ class Study:
             twice = {name for name in names if names.count(name) > 1}
             if twice:
                 raise GuidanceError(f"expected every {what} once, got {', '.join(sorted(twice))} twice; rename one")
-        for prompt in self.prompts:
-            uses_memory(prompt)  # reads the template: a fault is found before anything is asked
+        # Read now, all of it: a fault is found before anything is asked, and who edits a template while the study runs
+        # does not change what it asks.
+        object.__setattr__(self, "prompts", tuple(read_template(prompt) for prompt in self.prompts))
 
     @property
     def advice_count(self) -> int:
@@ -118,7 +121,7 @@ def run_study(
     end of the budget; EndpointError when the endpoint fails for good; ReplyError where the asker is strict.
     """
     run = _Run(study, asker, on_ready, on_advice)
-    with _stopping(asker, on_stopping):
+    with _stopping(asker, on_stopping), _old_objects_left_alone():
         return wait_for(run.everything())
 
 
@@ -147,7 +150,8 @@ class _Run:
             self.on_ready(await self.asker.open())
             # The longest way first: chains that wait for the Analyst too, other chains, what stands for itself.
             begun = sorted(chains, key=lambda chain: (not chain.remembers, not chain.reads_news))
-            found = dict(zip(begun, await asyncio.gather(*(self._kept(chain) for chain in begun)), strict=True))
+            walks = (self._kept(chain, place * _APART) for place, chain in enumerate(begun))
+            found = dict(zip(begun, await asyncio.gather(*walks), strict=True))
         finally:
             await self.asker.close()
         if self._failure is not None:
@@ -156,8 +160,9 @@ class _Run:
             raise self.asker.missing_answers()
         return tuple(advice for chain in chains for advice in found[chain])
 
-    async def _kept(self, chain: _Chain) -> list[Advice]:
+    async def _kept(self, chain: _Chain, later: float) -> list[Advice]:
         """Walk a chain; what went wrong has stopped the others before their next question, and is raised at the end."""
+        await asyncio.sleep(later)
         try:
             return await chain.walk()
         except Halted:
@@ -205,7 +210,7 @@ class _News:
 class _Chain:
     """The months of one subject and prompt."""
 
-    def __init__(self, run: _Run, prompt: str | Path, news: _News) -> None:
+    def __init__(self, run: _Run, prompt: str | Path | PromptTemplate, news: _News) -> None:
         self.run = run
         self.prompt = prompt
         self.news = news
@@ -218,11 +223,22 @@ class _Chain:
             return await _all_or_first_error([self._ask(number, ()) for number in numbers])
         past: list[Advice] = []
         for number in numbers:
-            if self.reads_news:  # what goes wrong there is raised where its answer is needed
-                for ahead in numbers[number : number + _AHEAD + 1]:
-                    self.news.brief(ahead)
-            past.append(await self._ask(number, past))
+            reading = self._read_ahead(numbers[number + 1 : number + _AHEAD + 1]) if self.reads_news else None
+            try:
+                past.append(await self._ask(number, past))
+            finally:
+                if reading is not None:
+                    reading.cancel()
         return past
+
+    def _read_ahead(self, numbers: range) -> asyncio.TimerHandle:
+        """Let the Analyst read the next months as soon as this month's question has left."""
+
+        def read() -> None:
+            for number in numbers:
+                self.news.brief(number)  # what goes wrong there is raised where its answer is needed
+
+        return asyncio.get_running_loop().call_later(_APART, read)
 
     async def _ask(self, number: int, past: Sequence[Advice]) -> Advice:
         await asyncio.sleep(0)
@@ -276,6 +292,17 @@ async def _all_or_first_error(work: Sequence[Coroutine[Any, Any, Advice]]) -> li
     for failure in sorted(failures, key=lambda one: isinstance(one, Halted)):
         raise failure
     return [one for one in found if isinstance(one, Advice)]
+
+
+@contextmanager
+def _old_objects_left_alone() -> Iterator[None]:
+    """Keep the garbage collector from what was there before: replies of thousands of tokens would make it look again
+    and again through all libraries and tables, a tenth of a second each time in which no answer is read."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 @contextmanager

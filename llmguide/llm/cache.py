@@ -1,6 +1,7 @@
-"""Every request and its raw reply, in one SQLite file: what was paid for once is never paid for again.
+"""Every request and its raw reply, in one SQLite file: what is in it is never paid for again.
 
-The file may be used by several processes and threads at once. It runs in WAL mode with `synchronous = FULL`: a commit
+The file may be used by several processes and threads at once; two that ask the same question at the same moment both
+pay for it, and the first reply is kept. It runs in WAL mode with `synchronous = FULL`: a commit
 is on the disk when it returns, so that neither a killed process nor a power cut loses a reply. That costs milliseconds
 for each, which is nothing beside the second that the reply took. Bodies are compressed (zlib): with log-probabilities
 they are large, and a tenth of it is left.

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from llmguide.files import write_csv
 from llmguide.llm.cache import Cache
@@ -68,6 +68,14 @@ class Spending(NamedTuple):
             dollars=_add(part.dollars for part in listed),
             failed=sum(part.failed for part in listed),
         )
+
+    def less(self, part: Spending) -> Spending:
+        """Return this sum without a part of it; what is unknown stays so."""
+
+        def rest(whole: Any, out: Any) -> Any:
+            return None if whole is None or out is None else whole - out
+
+        return Spending(*(rest(whole, out) for whole, out in zip(self, part, strict=True)))
 
 
 class Ledger:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib import resources
 from pathlib import Path
@@ -25,7 +26,16 @@ if TYPE_CHECKING:
     from jinja2 import Template
     from jinja2.sandbox import SandboxedEnvironment
 
-__all__ = ["packaged", "prompt_hash", "prompt_version", "render", "source", "variables"]
+__all__ = [
+    "PromptTemplate",
+    "packaged",
+    "prompt_hash",
+    "prompt_version",
+    "read_template",
+    "render",
+    "source",
+    "variables",
+]
 
 LAYOUT = "layout.md"
 """The template at the root of all: its value `part` says which of the two messages is wanted."""
@@ -33,49 +43,82 @@ LAYOUT = "layout.md"
 _ROLES: tuple[Literal["system", "user"], ...] = ("system", "user")
 
 
+@dataclass(frozen=True)
+class PromptTemplate:
+    """A template as it was when it was read, with all that it extends.
+
+    Functions that take a template take one of these, too, and then read no file: what is asked with it stays the same
+    whatever becomes of the files.
+
+    Attributes:
+        given: what it was asked for by, such as "P4" or a path.
+        texts: name and text of the template and of those that it extends, its own first.
+    """
+
+    given: str
+    texts: tuple[tuple[str, str], ...]
+
+    def __str__(self) -> str:
+        return self.given
+
+
 def packaged() -> tuple[str, ...]:
     """Return the names of the templates that come with llmguide, without suffix."""
     return tuple(sorted(name.removesuffix(".md") for name in _packaged() if name != LAYOUT))
 
 
-def prompt_version(template: str | Path) -> str:
+def read_template(template: str | Path | PromptTemplate) -> PromptTemplate:
+    """Read a template and all that it extends; GuidanceError if one does not exist or has a fault."""
+    if isinstance(template, PromptTemplate):
+        return template
+    return PromptTemplate(str(template), tuple(_sources(template).items()))
+
+
+def prompt_version(template: str | Path | PromptTemplate) -> str:
     """Return what a template is called in tables: P4 for both "P4" and "mine/P4.md"."""
-    return Path(template).stem
+    return Path(str(template)).stem
 
 
-def source(template: str | Path) -> str:
+def source(template: str | Path | PromptTemplate) -> str:
     """Return the text of a template; GuidanceError if there is none."""
-    return next(iter(_sources(template).values()))
+    return read_template(template).texts[0][1]
 
 
-def render(template: str | Path, **values: Any) -> tuple[Message, ...]:
+def render(template: str | Path | PromptTemplate, **values: Any) -> tuple[Message, ...]:
     """Return the messages of a template, by name ("P4") or path, filled with `values`.
 
     Blank lines at both ends of a message, spaces at the ends of lines, and all but one of several blank lines are taken
-    out. Raises GuidanceError for a template that does not exist, has a fault, or uses a value that is not there.
+    out. Raises GuidanceError for a template that does not exist, has a fault, uses a value that is not there, fails in
+    any other way, or has no text.
     """
     import jinja2
 
-    sources = _sources(template)
+    read = read_template(template)
     try:
-        loaded = _compiled(tuple(sources.items()))
+        loaded = _compiled(read.texts)
         texts = [_tidy(loaded.render(**values, part=role)) for role in _ROLES]
-    except jinja2.TemplateError as error:
-        raise GuidanceError(f"the prompt template {template} cannot be filled: {error}") from None
+    except Exception as error:  # a template is a program of its author's: {{ 1 / 0 }} is a ZeroDivisionError
+        kind = "" if isinstance(error, jinja2.TemplateError) else f"{type(error).__name__}: "
+        what = " ".join(f"{kind}{error}".split())
+        raise GuidanceError(f"the prompt template {template} cannot be filled: {what}") from error
+    if not any(texts):
+        raise GuidanceError(
+            f"the prompt template {template} renders to no text; write its texts into the blocks system and user"
+        )
     return tuple(Message(role, text) for role, text in zip(_ROLES, texts, strict=True) if text)
 
 
-def variables(template: str | Path) -> frozenset[str]:
+def variables(template: str | Path | PromptTemplate) -> frozenset[str]:
     """Return the names of the values that a template, or one that it extends, asks for."""
-    return frozenset(name for text in _sources(template).values() for name in _named(text).values)
+    return frozenset(name for _, text in read_template(template).texts for name in _named(text).values)
 
 
-def prompt_hash(template: str | Path, schema: type[BaseModel], *others: str) -> str:
+def prompt_hash(template: str | Path | PromptTemplate, schema: type[BaseModel], *others: str) -> str:
     """Return the SHA-256, in hexadecimal, of a template, of all that it extends, and of the schema of the reply.
 
     `others` are further templates that its question rests on.
     """
-    texts = [text for name in (template, *others) for text in _sources(name).values()]
+    texts = [text for name in (template, *others) for _, text in read_template(name).texts]
     content = [*texts, _schema_json(schema)]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
@@ -104,7 +147,7 @@ def _read(template: str | Path, name: str) -> str | None:
 def _sources(template: str | Path) -> dict[str, str]:
     """Return the texts of a template and of all that it extends by name, its own first.
 
-    Files are read each time, so that a user may edit them between two questions.
+    Files are read each time, so that a user may edit them in between.
     """
     import jinja2
 

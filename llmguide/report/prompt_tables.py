@@ -156,7 +156,8 @@ def costs_table(costs: pd.DataFrame) -> TextTable:
         "$",
     ]
     notes = (
-        "When it was first asked, the Analyst and repeated questions included. Seconds: the answers' times added up. "
+        "When it was first asked, the Analyst and repeated questions included; in the sum of all prompts, an Analyst's "
+        "answer that several of them share counts once. Seconds: the answers' times added up. "
         "Unknown: the endpoint gave no count, or the model has no price in the table of prices. "
         f"{_PAPER}: 8,300 tokens for one question by P4.",
     )

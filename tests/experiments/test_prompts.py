@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import random
 
 import numpy as np
@@ -19,6 +20,7 @@ from llmguide.experiments.outcomes import outcomes
 from llmguide.experiments.prompts import judge_prompts
 from llmguide.experiments.published import GUIDED
 from llmguide.experiments.published_prompts import PROMPT_SHARPE, published_sharpe
+from llmguide.llm.ledger import Spending
 from llmguide.metrics import max_drawdown, sharpe_ratio
 from llmguide.stats import holm
 from llmguide.strategies import LLMOnly
@@ -213,6 +215,28 @@ def test_costs_are_added_up_and_one_unknown_price_makes_the_sum_unknown(all_advi
     for name in ("completion_tokens", "tokens_per_advice", "dollars"):
         assert costs[name].isna().tolist() == [False, False, True, False, False, True]
     assert costs["prompt_tokens"].notna().all()
+
+
+def test_an_answer_of_the_analyst_that_prompts_share_is_counted_once_in_the_sum_of_all(all_advice):
+    read, alone = spent(1, 3000, 100, 0.25, 0.002), spent(1, 1000, 200, 0.5, 0.001)
+    shared = [
+        dataclasses.replace(one, cost=Spending.total([alone, read]), news_cost=read)
+        if one.prompt in ("P3", "P4")
+        else dataclasses.replace(one, cost=alone)
+        for one in all_advice
+    ]
+    costs = judge_prompts(shared, MARKETS).costs.set_index("prompt")
+    assert "failed" not in costs
+    months = len({(one.symbol, one.issued_at) for one in shared if one.news_cost.calls})
+    assert months * 2 == costs.loc[["P3", "P4"], "months"].sum()
+    assert costs.loc[["P3", "P4"], "calls"].tolist() == [2 * months] * 2
+    assert costs.loc["all", "calls"] == len(shared) + months
+    assert costs.loc["all", "prompt_tokens"] == 1000 * len(shared) + 3000 * months
+    assert costs.loc["all", "dollars"] == pytest.approx(0.001 * len(shared) + 0.002 * months)
+    at = next(i for i, one in enumerate(shared) if one.prompt == "P4")
+    unknown = read._replace(dollars=None)
+    shared[at] = dataclasses.replace(shared[at], cost=Spending.total([alone, unknown]), news_cost=unknown)
+    assert math.isnan(judge_prompts(shared, MARKETS).costs.set_index("prompt").loc["all", "dollars"])
 
 
 def test_the_interval_of_a_hit_rate_is_wilsons(judged):

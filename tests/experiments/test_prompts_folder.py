@@ -102,3 +102,5 @@ def test_the_terminal_shows_every_prompt_with_its_numbers(judged, capsys):
     assert f"{row['sr']:.2f}" in next(line for line in out.splitlines() if "P4" in line)
     assert "sr: P4 - P1" in out
     assert "MSFT" in out
+    answers, measured = (judged.means["months"] - judged.means["abstentions"]).sum(), judged.means["measured"].sum()
+    assert f"{answers - measured} of {answers} answers have no entropy: certainty 1 there" in out

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
+from openai_server import Answer
 
 from llmguide import sample_bars
 from llmguide.errors import EndpointError, GuidanceError
@@ -82,6 +84,20 @@ def test_a_month_without_headlines_says_why_the_analyst_is_shown_nothing(acme, a
     shown = preview(study, access, day="2000-01-01", role="analyst")
     assert shown.requests == []
     assert shown.missing == ["there are no headlines of this month that could be shown: the Analyst is not asked"]
+
+
+def test_a_month_whose_news_could_not_be_read_is_shown_as_it_is_sent_and_says_so(acme, access, server):
+    def silent(body):
+        return Answer("", refusal="I would rather not.") if "AnalystReply" in str(body["response_format"]) else None
+
+    server.answer = silent
+    study = Study((acme,), ("P4",))
+    run_study(study, access.asker())
+    for number, i in enumerate(study.positions(acme)):
+        shown = preview(study, access, day=f"{acme.bars.index[i]:%Y-%m-%d}")
+        assert_as_sent(shown.requests[0], sent_for(server, "StrategistReply", number))
+        assert "The month's news could not be read." in shown.requests[0]["messages"][-1]["content"]
+        assert re.fullmatch("the Analyst gave no usable answer about this month.*rather not.*", *shown.missing)
 
 
 def test_what_the_cache_lacks_is_said_and_left_out(acme, access):

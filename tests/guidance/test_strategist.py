@@ -8,12 +8,15 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from openai_server import Answer, OpenAIServer
 
 from llmguide.errors import GuidanceError
-from llmguide.guidance.advice import Factor
+from llmguide.guidance.advice import Factor, StrategistReply
 from llmguide.guidance.anonymise import Name, Names
-from llmguide.guidance.strategist import Brief, Subject, prepare, uses_memory, uses_news, write_prompt
+from llmguide.guidance.strategist import Brief, Subject, advise, prepare, uses_memory, uses_news, write_prompt
 from llmguide.guidance.study import Study, run_study
+from llmguide.llm.templates import prompt_hash, source
+from llmguide.llm.waiting import wait_for
 from llmguide.sources.tables import Tables
 
 BRIEF = Brief()
@@ -62,6 +65,57 @@ def test_factors_of_the_news_stand_in_p4_only(subject):
     month, factors = months_of(subject)[0], [Factor(text="Orders rose.", sentiment=1, impact=3)]
     assert "Orders rose. (sentiment +1, impact 3)" in question(subject, month, "P4", factors=factors)
     assert "Orders rose." not in question(subject, month, "P3", factors=factors)
+
+
+def test_news_that_the_analyst_could_not_read_is_not_taken_for_a_month_without_news(subject, access, server):
+    def silent(body):
+        return Answer("", refusal="I would rather not.") if "AnalystReply" in str(body["response_format"]) else None
+
+    server.answer = silent
+    few = replace(subject, bars=subject.bars.iloc[:60])
+    advice = run_study(Study((few,), ("P4",)), access.asker())
+    for one in advice:
+        assert one.messages[-1].content.endswith("# News of the month, condensed\nThe month's news could not be read.")
+        assert "rather not" in one.news_failure
+        assert (one.factors, one.news_cost.calls, one.cost.calls) == ((), 1, 2)
+    without = replace(few, tables=replace(few.tables, news=None))
+    for one in run_study(Study((without,), ("P4",)), access.asker()):
+        assert one.messages[-1].content.endswith("# News of the month, condensed\nNo news is available.")
+        assert (one.news_failure, one.news_cost.calls, one.cost.calls) == ("", 0, 1)
+
+
+def test_a_template_edited_between_two_studies_has_another_hash_and_gets_what_it_now_asks_for(
+    subject, access, server, tmp_path
+):
+    own, few = tmp_path / "own.md", replace(subject, bars=subject.bars.iloc[:60])
+    own.write_text(source("P0"), encoding="utf-8")
+    before = run_study(Study((few,), (own,)), access.asker())
+    added = "# Before: {{ memory | length }}\n# News: {{ factors | length }}\n# Trend and momentum"
+    own.write_text(source("P0").replace("# Trend and momentum", added), encoding="utf-8")
+    after = run_study(Study((few,), (own,)), access.asker())
+    assert [uses_memory(own), uses_news(own)] == [True, True]
+    assert not {one.prompt_hash for one in before} & {one.prompt_hash for one in after}
+    assert [one.messages[-1].content.count("# Before: 1") for one in after] == [0, 1]
+    assert all(one.factors for one in after)
+
+
+def test_the_hash_of_an_advice_is_that_of_the_template_it_was_asked_with(subject, access, tmp_path):
+    own = tmp_path / "own.md"
+    own.write_text(source("P0"), encoding="utf-8")
+
+    def edit(body):
+        if "StrategistReply" in str(body["response_format"]):  # while the question is under way
+            own.write_text(source("P1"), encoding="utf-8")
+
+    month, expected = months_of(subject)[0], prompt_hash(own, StrategistReply)
+
+    async def ask(url):
+        async with replace(access, base_url=url).asker() as asker:
+            return await advise(own, subject, month, BRIEF, asker)
+
+    with OpenAIServer(answer=edit) as server:
+        one = wait_for(ask(server.url))
+    assert one.prompt_hash == expected != prompt_hash(own, StrategistReply)
 
 
 def test_only_prompts_with_memory_wait_and_only_those_with_news_need_the_analyst():

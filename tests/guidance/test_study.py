@@ -12,6 +12,7 @@ from llmguide.errors import BudgetError, EndpointError, GuidanceError, InvalidRe
 from llmguide.guidance.language_model import LanguageModel, study_name
 from llmguide.guidance.strategist import Brief, Subject
 from llmguide.guidance.study import Study, guidance_of, run_study
+from llmguide.llm.templates import source
 
 
 @pytest.fixture(scope="module")
@@ -198,3 +199,22 @@ def test_the_first_failure_stops_the_months_that_wait_for_their_turn(pair, acces
         with pytest.raises((RefusedError, EndpointError)):
             run_study(Study(pair[:1], ("P1",)), settings.asker())
         assert len(server.requests) == 2
+
+
+def test_a_template_edited_while_a_study_runs_counts_from_the_next_study_on(subject, access, server, tmp_path):
+    own, few = tmp_path / "own.md", replace(subject, bars=subject.bars.iloc[:100])
+    own.write_text(source("P2"), encoding="utf-8")
+    run_study(Study((few,), (own,)), access.asker())
+
+    def edit(body):
+        own.write_text(source("P4"), encoding="utf-8")
+
+    server.answer = edit
+    own.write_text(source("P3"), encoding="utf-8")
+    during = run_study(Study((few,), (own,)), access.asker())
+    after = run_study(Study((few,), (own,)), access.asker())
+    plain = run_study(Study((few,), ("P3",)), access.asker())
+    assert [one.messages for one in during] == [one.messages for one in plain]
+    assert {one.prompt_hash for one in during} == {one.prompt_hash for one in plain}
+    assert not {one.prompt_hash for one in during} & {one.prompt_hash for one in after}
+    assert all(one.factors for one in after)

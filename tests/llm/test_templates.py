@@ -9,7 +9,7 @@ import pytest
 
 from llmguide.errors import GuidanceError
 from llmguide.guidance.advice import AnalystReply, StrategistReply
-from llmguide.llm.templates import packaged, prompt_hash, prompt_version, render, source, variables
+from llmguide.llm.templates import packaged, prompt_hash, prompt_version, read_template, render, source, variables
 
 HEADINGS = {
     "stock": "# The stock",
@@ -39,7 +39,9 @@ VALUES = {
     "risk_profile": "the profile",
     "memory": [Past],
     "factors": [News],
+    "news_failed": False,
 }
+BEGIN = '{% extends "layout.md" %}{% block user %}'
 
 
 def lines(version):
@@ -133,14 +135,47 @@ def test_text_that_looks_like_a_template_stays_text():
         ('{% extends "layout.md" %}{% block user %}{% if %}{% endblock %}', "line 1"),
         ('{% extends "P9.md" %}', "'P9.md', which"),
         ("Just text.", 'must begin with {% extends "P4.md" %}'),
-        ('{% extends "layout.md" %}{% block user %}{{ bars.__class__.__mro__ }}{% endblock %}', "cannot be filled"),
+        (f"{BEGIN}{{{{ bars.__class__.__mro__ }}}}{{% endblock %}}", "own.md cannot be filled"),
+        (f"{BEGIN}{{{{ 1 / 0 }}}}{{% endblock %}}", "own.md cannot be filled: ZeroDivisionError: division by zero"),
+        (f"{BEGIN}{{{{ '%d' | format('x') }}}}{{% endblock %}}", "own.md cannot be filled: TypeError: %d format"),
+        (f"{BEGIN}{{{{ needs_text(3) }}}}{{% endblock %}}", "own.md cannot be filled: AttributeError: 'int' object"),
+        (f"{BEGIN}{{{{ 'x' * 10 ** 14 }}}}{{% endblock %}}", "own.md cannot be filled: MemoryError"),
+        (
+            f"{BEGIN}{{% for i in range(99999999) %}}x{{% endfor %}}{{% endblock %}}",
+            "own.md cannot be filled: Overflow",
+        ),
+        ('{% extends "own.md" %}{# layout.md: #}{% include "layout.md" %}', "own.md cannot be filled: RecursionError"),
+        ('{% extends "layout.md" %}', "own.md renders to no text; write its texts into the blocks system and user"),
+        (f"{BEGIN}  {{{{ identity }}}}\n{{% endblock %}}", "own.md renders to no text"),
     ],
 )
 def test_a_faulty_template_is_refused_with_what_is_wrong(tmp_path, text, says):
     own = tmp_path / "own.md"
     own.write_text(text, encoding="utf-8")
-    with pytest.raises(GuidanceError, match=re.escape(says)):
-        render(own, **VALUES)
+    with pytest.raises(GuidanceError, match=re.escape(says)) as refused:
+        render(own, **VALUES | {"needs_text": lambda text: text.upper()})
+    assert len(str(refused.value).splitlines()) == 1
+
+
+def test_news_that_could_not_be_read_is_said_and_nothing_else_changes():
+    quiet = render("P4", **VALUES | {"factors": []})
+    failed = render("P4", **VALUES | {"factors": [], "news_failed": True})
+    assert quiet[0] == failed[0]
+    assert quiet[1].content.endswith("# News of the month, condensed\nNo news is available.")
+    words = ("No news is available.", "The month's news could not be read.")
+    assert failed[1].content == quiet[1].content.replace(*words)
+
+
+def test_a_template_that_was_read_stays_what_it_was_and_its_path_is_read_anew(tmp_path):
+    own = tmp_path / "own.md"
+    own.write_text(f"{BEGIN}Close {{{{ bars | length }}}}{{% endblock %}}", encoding="utf-8")
+    before = read_template(own)
+    shown, named, hashed = render(own, **VALUES), variables(own), prompt_hash(own, StrategistReply)
+    own.write_text(f"{BEGIN}{{{{ memory | length }}}} and {{{{ factors | length }}}}{{% endblock %}}", encoding="utf-8")
+    assert render(before, **VALUES) == shown != render(own, **VALUES)
+    assert variables(before) == named != variables(own) == {"memory", "factors", "part"}
+    assert prompt_hash(before, StrategistReply) == hashed != prompt_hash(own, StrategistReply)
+    assert (prompt_version(before), str(before), read_template(before)) == ("own", str(own), before)
 
 
 def test_an_unknown_prompt_is_refused_with_those_there_are():
