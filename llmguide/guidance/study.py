@@ -49,6 +49,7 @@ from llmguide.llm.waiting import wait_for
 __all__ = ["Study", "guidance_of", "run_study"]
 
 _APART = 0.02  # seconds between the beginnings of chains: answers that take equally long do not all come at once
+_LATER = 0.2  # seconds from a chain's question until the Analyst reads ahead for it, when the others' have left too
 _AHEAD = 2  # months that the Analyst reads before their turn
 _SLACK = 1.5  # of the pace that would end with the chains, since answers take different times
 
@@ -147,7 +148,8 @@ class _Run:
         news = [_News(self, subject) for subject in self.study.subjects]
         chains = [_Chain(self, prompt, one) for one in news for prompt in self.study.prompts]
         try:
-            self.on_ready(await self.asker.open())
+            can, _ = await asyncio.gather(self.asker.open(), self._prepare_first(news))
+            self.on_ready(can)
             # The longest way first: chains that wait for the Analyst too, other chains, what stands for itself.
             begun = sorted(chains, key=lambda chain: (not chain.remembers, not chain.reads_news))
             walks = (self._kept(chain, place * _APART) for place, chain in enumerate(begun))
@@ -159,6 +161,12 @@ class _Run:
         if self._lacks_answers:
             raise self.asker.missing_answers()
         return tuple(advice for chain in chains for advice in found[chain])
+
+    async def _prepare_first(self, news: Sequence[_News]) -> None:
+        """Prepare the first months while it is found what the endpoint can do."""
+        await asyncio.sleep(_APART)
+        for one in news:
+            one.month(0)
 
     async def _kept(self, chain: _Chain, later: float) -> list[Advice]:
         """Walk a chain; what went wrong has stopped the others before their next question, and is raised at the end."""
@@ -232,13 +240,13 @@ class _Chain:
         return past
 
     def _read_ahead(self, numbers: range) -> asyncio.TimerHandle:
-        """Let the Analyst read the next months as soon as this month's question has left."""
+        """Let the Analyst read the next months, after this month's question has left."""
 
         def read() -> None:
             for number in numbers:
                 self.news.brief(number)  # what goes wrong there is raised where its answer is needed
 
-        return asyncio.get_running_loop().call_later(_APART, read)
+        return asyncio.get_running_loop().call_later(_LATER, read)
 
     async def _ask(self, number: int, past: Sequence[Advice]) -> Advice:
         await asyncio.sleep(0)

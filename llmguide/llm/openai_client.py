@@ -20,6 +20,7 @@ from pydantic import SecretStr
 
 from llmguide.errors import EndpointError
 from llmguide.llm.protocol import RawReply, Request
+from llmguide.llm.replies import read_body
 
 if TYPE_CHECKING:
     import openai
@@ -212,7 +213,7 @@ class _Problem(NamedTuple):
 def _problem(body: str) -> _Problem | None:
     """Return what is wrong with the body of a reply of status 200, None where it may be a completion."""
     try:
-        fields = json.loads(body)
+        fields = read_body(body)
     except (ValueError, RecursionError):
         if body.lstrip()[:1] in ("", "{"):
             return _Problem(f"it answered 200 with JSON that ends early: {_short(body)}; try again later", 200, True)

@@ -10,7 +10,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, NoReturn, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -26,7 +26,7 @@ from llmguide.errors import (
 )
 from llmguide.llm.protocol import Completion, TokenLogprob, Usage
 
-__all__ = ["UNKNOWN", "field_span", "read_completion", "read_object", "schema_in_words", "schema_of"]
+__all__ = ["UNKNOWN", "field_span", "read_body", "read_completion", "read_object", "schema_in_words", "schema_of"]
 
 UNKNOWN = -9999.0
 """What an endpoint says for a log-probability it does not tell, and what stands for null and NaN."""
@@ -68,6 +68,12 @@ _DROPPED = {
 }
 
 
+@lru_cache(maxsize=1)  # a body is looked at for an error first, and then read at once
+def read_body(body: str) -> Any:
+    """Return what the JSON of a reply's body holds, which must not be changed; ValueError or RecursionError for none."""
+    return json.loads(body)
+
+
 def read_completion(body: str) -> Completion:
     """Return the completion that a chat completion's JSON body holds.
 
@@ -75,7 +81,7 @@ def read_completion(body: str) -> Completion:
     completion, EmptyReplyError where it has no choices.
     """
     try:
-        fields = json.loads(body)
+        fields = read_body(body)
     except (ValueError, RecursionError):
         fields = None
     if not isinstance(fields, dict) or not isinstance(fields.get("choices"), list):
