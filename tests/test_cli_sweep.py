@@ -101,7 +101,47 @@ def test_the_best_is_tried_on_later_bars(llmguide):
     assert judged["test"] == pytest.approx(sharpe_ratio(simulate(TEST, choices, start=30)["returns"]), abs=1e-9)
     assert 0 <= judged["pbo"] <= 1
     _, out, _ = llmguide(*SMALL, "--validate", "test.csv")
-    assert "probability of backtest overfitting, from 8 combinations" in out
+    assert "all 8 combinations" in out
+
+
+def test_few_bars_leave_overfitting_undefined(llmguide, tmp_path):
+    TRAIN.iloc[-50:].to_csv(tmp_path / "short.csv")
+    asked = ("short.csv", *SMALL[1:], "--validate", "test.csv")
+    code, out, err = llmguide(*asked)
+    assert (code, err) == (0, "")
+    assert "16 blocks need 32 tradable bars, got 20" in out
+    assert json.loads(llmguide(*asked, "--json")[1])["validation"]["pbo"] is None
+
+
+def test_where_nothing_trades_the_table_is_written_and_the_case_said(llmguide, tmp_path):
+    asked = (
+        "train.csv",
+        "--rule",
+        "guidance",
+        "--provider",
+        "rules",
+        "--param",
+        "threshold=1",
+        "--param",
+        "min_confidence=3",
+    )
+    code, out, err = llmguide(*asked, "--param", "max_entropy=0", "--out", "all.csv")
+    assert (code, out) == (1, "")
+    assert "no combination of this sweep ever trades" in err
+    assert "all combinations are in all.csv" in err
+    assert pd.read_csv(tmp_path / "all.csv")["trades"].tolist() == [0]
+
+
+@pytest.mark.parametrize(
+    "asked", [("--out", "train.csv/all.csv"), ("--tearsheet", "folder"), ("--heatmap", "short,long", "folder")]
+)
+def test_what_cannot_be_written_is_refused_before_anything_is_measured(llmguide, tmp_path, monkeypatch, asked):
+    (tmp_path / "folder").mkdir()
+    monkeypatch.setattr("llmguide.sweeps.sweep", lambda *_, **__: pytest.fail("measured"))
+    code, out, err = llmguide(*SMALL, *asked)
+    assert (code, out) == (1, "")
+    assert "cannot write" in err
+    assert len(err.strip().splitlines()) == 1
 
 
 def test_bars_that_are_not_later_validate_nothing(llmguide):

@@ -9,6 +9,7 @@ import typer
 
 from llmguide.cli.app import app
 from llmguide.cli.options import PROVIDERS, Cash, Json
+from llmguide.cli.outputs import writable
 from llmguide.cli.reading import day, find_guidance, read_history
 from llmguide.errors import GuidanceError, LlmguideError, ModelError, did_you_mean
 
@@ -55,7 +56,13 @@ def sweep(
     provider: Annotated[str | None, typer.Option(help=f"Make the guidance here: {PROVIDERS}.")] = None,
     model: Annotated[Path | None, typer.Option(help="Checkpoint of an agent, for the rule blend.")] = None,
     by: Annotated[str, typer.Option(help=f"Measure that says which is best: {', '.join(SHOWN)}.")] = "sharpe",
-    min_trades: Annotated[int, typer.Option(min=0, help="Only combinations with so many trades can be best.")] = 0,
+    min_trades: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Only combinations with so many trades can be best; 1 by default where less is better, else 0.",
+        ),
+    ] = None,
     top: Annotated[int, typer.Option(min=1, help="How many of the best to print.")] = 10,
     validate: Annotated[
         Path | None, typer.Option(metavar="TEST", help="Later bars, on which the best combination is tried.")
@@ -89,6 +96,9 @@ def sweep(
     parameters = parse_parameters(param or [])
     _check_options(rule, by, guidance, provider, model, out)
     _check_names(rule, parameters, heatmap)
+    for path in (out, tearsheet, None if heatmap is None else heatmap[1]):
+        if path is not None:
+            writable(path)
     bars = read_bars(file)
     later = None if validate is None else read_bars(validate)
     tables = None
@@ -106,12 +116,16 @@ def sweep(
         progress=not as_json,
         **cast("dict[str, Any]", parameters),
     )
-    best = found.best(by, min_trades=min_trades)
+    written = {} if out is None else {"combinations": _write_all(found, out)}
+    try:
+        rows = found.ranked(by, min_trades=min_trades, top=top)
+    except LlmguideError as error:
+        raise LlmguideError(f"{error}" + ("" if out is None else f"; all combinations are in {out}")) from None
+    best = rows[0]
     judged = None if later is None else found.validate(later, by=by, min_trades=min_trades)
-    written = _write(found, best, by, heatmap, tearsheet, out, title=f"{rule} on {file.stem}")
+    written = _draw(found, best, by, heatmap, tearsheet, title=f"{rule} on {file.stem}") | written
     known = [tables] if tables is None or not isinstance(tables, dict) else list(tables.values())
     uses_future = any(table is not None and table.uses_future for table in known)
-    rows = _best_rows(found, by, min_trades, top)
     if as_json:
         print_json(
             {
@@ -120,7 +134,9 @@ def sweep(
                 "parameters": found.parameters(best),
                 "best": best.to_dict(),
                 "top": [found.parameters(row) | row.to_dict() for row in rows],
-                "validation": None if judged is None else judged.table.iloc[0].to_dict(),
+                "validation": None
+                if judged is None
+                else judged.table.iloc[0].to_dict() | {"pbo_note": next(iter(judged.pbo_notes.values()))},
                 "written": {name: str(path) for name, path in written.items()},
             }
         )
@@ -204,28 +220,25 @@ def _agent(model: Path) -> Any:
     return load_agent(model)
 
 
-def _best_rows(found: Sweep, by: str, min_trades: int, top: int) -> list[pd.Series[Any]]:
-    """Return the best rows, the best one first."""
-    from llmguide.sweeps.result import LESS_IS_BETTER
+def _write_all(found: Sweep, out: Path) -> Path:
+    """Write the table of all combinations."""
+    from llmguide.files import write_csv, write_parquet
 
-    column = found.frame[by].reset_index(drop=True)
-    column = column[found.frame["trades"].to_numpy() >= min_trades].dropna()
-    best = column.nsmallest(top) if by in LESS_IS_BETTER else column.nlargest(top)
-    return [found.frame.iloc[int(place)] for place in best.index]
+    write = write_csv if out.suffix.lower() == ".csv" else write_parquet
+    return write(found.frame.reset_index(), out)
 
 
-def _write(
+def _draw(
     found: Sweep,
     best: pd.Series[Any],
     by: str,
     heatmap: tuple[str, Path] | None,
     tearsheet: Path | None,
-    out: Path | None,
     *,
     title: str,
 ) -> dict[str, Path]:
-    """Write the files that were asked for, and return them by what they are."""
-    from llmguide.files import atomic_path, write_csv, write_parquet
+    """Write the pages that were asked for, and return them by what they are."""
+    from llmguide.files import atomic_path
 
     written = {}
     if heatmap is not None:
@@ -241,9 +254,6 @@ def _write(
         written["heatmap"] = path
     if tearsheet is not None:
         written["tearsheet"] = found.tearsheet(best, tearsheet, title=title)
-    if out is not None:
-        write = write_csv if out.suffix.lower() == ".csv" else write_parquet
-        written["combinations"] = write(found.frame.reset_index(), out)
     return written
 
 
@@ -278,7 +288,7 @@ def _print_validation(judged: Validation, by: str, name: str) -> None:
         [f"{SHOWN[by]} on {name}", number(found["test"])],
         ["other combinations that are worse there (chance: 50%)", percent(found["beaten"])],
         ["rank correlation of all Sharpe ratios, before and after", number(found["rank_correlation"])],
-        [f"probability of backtest overfitting, from {int(found['settings'])} combinations", percent(found["pbo"])],
+        [f"probability of backtest overfitting\n({next(iter(judged.pbo_notes.values()))})", percent(found["pbo"])],
         [f"Sharpe ratio that the luckiest of {int(found['trials']):,} reaches without skill", number(found["hurdle"])],
         ["probability that it is more than such luck (deflated Sharpe)", percent(found["deflated_sharpe"])],
     ]

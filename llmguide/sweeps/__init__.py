@@ -6,6 +6,7 @@ grid         the combinations of its parameters
 engines      two ways to measure them; kernels is what runs per bar
 result       what came of it: frame, best, figures, any setting in full
 validation   whether to believe the best one
+overfitting  what the best of all combinations on some bars is on the others
 cerebro      one setting rerun in Backtrader
 indicators   guidance and agents for users of vectorbt; not imported here, because it imports vectorbt
 """

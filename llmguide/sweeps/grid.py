@@ -45,8 +45,8 @@ class Grid:
         """Return one combination by name, as Python's own numbers."""
         return {name: _native(level[self.codes[name][row]]) for name, level in self.levels.items()}
 
-    def keep(self, rows: np.ndarray[Any, np.dtype[np.bool_]]) -> Grid:
-        """Return the grid of the combinations that `rows` marks."""
+    def keep(self, rows: np.ndarray[Any, np.dtype[np.bool_]] | np.ndarray[Any, np.dtype[np.intp]]) -> Grid:
+        """Return the grid of the combinations that `rows` marks, or whose numbers it has."""
         return Grid(self.levels, {name: code[rows] for name, code in self.codes.items()})
 
     @property

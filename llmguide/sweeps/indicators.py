@@ -35,6 +35,7 @@ def _decisions(rule: str, market: Market, settings: dict[str, Any]) -> NDArray[n
     """Return what a rule of `llmguide.sweep` decides at each bar, flat before the first one."""
     grid = make_grid(settings)
     RULES[rule].restrict(grid)  # refuses what means nothing
+    RULES[rule].check(market)
     wanted = np.empty((1, market.tradable), dtype=np.int8)
     RULES[rule].prepare(market, grid)(slice(0, 1), wanted)
     return np.concatenate([np.full(market.start, FLAT, dtype=np.int8), wanted[0]])

@@ -81,18 +81,26 @@ class Sweep:
         names = ", ".join(name for name, level in zip(self._names, self._levels, strict=True) if len(level) > 1)
         return f"Sweep({self.plan.rule.name}, {len(self):,} combinations of {names or 'single values'})"
 
-    def best(self, by: str = "sharpe", *, min_trades: int = 0) -> pd.Series[Any]:
+    def best(self, by: str = "sharpe", *, min_trades: int | None = None) -> pd.Series[Any]:
         """Return the row of the best combination, its parameters as its name; of equal ones the first.
 
-        The best is the highest, of max_drawdown and turnover the lowest. Undefined ones never win. Raises LlmguideError
-        where none is left.
+        The best is the highest, of max_drawdown and turnover the lowest. Only combinations with `min_trades` trades or
+        more can be; None is 1 where less is better, since no trade is always least, and 0 elsewhere. Undefined ones
+        never win. Raises LlmguideError where none is left, and where a user's rule looks ahead with these parameters.
         """
+        return self.ranked(by, min_trades=min_trades, top=1)[0]
+
+    def ranked(self, by: str = "sharpe", *, min_trades: int | None = None, top: int = 10) -> list[pd.Series[Any]]:
+        """Return the rows of the best combinations, the best first; see `best`."""
+        least = int(by in LESS_IS_BETTER) if min_trades is None else min_trades
         column = self._measure(by).reset_index(drop=True)
-        column = column[self.frame["trades"].to_numpy() >= min_trades].dropna()
+        trades = self.frame["trades"].to_numpy()
+        column = column[trades >= least].dropna()
         if not len(column):
-            raise LlmguideError(f"no combination has a {by} and {min_trades} trades or more; lower min_trades")
-        place = int(column.argmin() if by in LESS_IS_BETTER else column.argmax())
-        return self.frame.iloc[int(column.index[place])]
+            raise LlmguideError(self._why_none(by, least, int(trades.max())))
+        column = column.nsmallest(top) if by in LESS_IS_BETTER else column.nlargest(top)
+        self._try_out(int(column.index[0]))
+        return [self.frame.iloc[int(place)] for place in column.index]
 
     def parameters(self, which: Which = None) -> dict[str, Any]:
         """Return one setting by name: symbol and guidance, where they have names, and every parameter."""
@@ -154,14 +162,21 @@ class Sweep:
         return cerebro_of(market, done, cash=self.plan.cash, cost=float(setting["cost"]))
 
     def heatmap(self, x: str, y: str, by: str = "sharpe", *, at: Which = None) -> Any:
-        """Return a measure over two parameters as a plotly figure, the others as `at` has them, or the best one."""
+        """Return a measure over two parameters as a plotly figure.
+
+        The others are as `at` has them; those that it leaves out, as the best one has them, unless they have one value.
+        """
         series = self._slice((x, y), by, at)
         return series.vbt.heatmap(x_level=x, y_level=y, trace_kwargs={"colorbar": {"title": by}})
 
     def volume(self, x: str, y: str, z: str, by: str = "sharpe", *, at: Which = None) -> Any:
-        """Return a measure over three parameters as a plotly figure, the others as `at` has them, or the best one."""
+        """Return a measure over three parameters as a plotly figure, the others as `heatmap` has them.
+
+        What was not measured, or is undefined, is shown as the worst that was: a volume has no gaps.
+        """
         series = self._slice((x, y, z), by, at)
-        fill = float(series.min()) if series.notna().any() else 0.0
+        worst = series.max() if by in LESS_IS_BETTER else series.min()
+        fill = float(worst) if series.notna().any() else 0.0
         return series.vbt.volume(x_level=x, y_level=y, z_level=z, fillna=fill, trace_kwargs={"colorbar": {"title": by}})
 
     def validate(
@@ -190,6 +205,22 @@ class Sweep:
         index = self.frame.index
         assert isinstance(index, pd.MultiIndex)
         return list(index.levels)
+
+    def _why_none(self, by: str, least: int, most: int) -> str:
+        """Say why no combination can be the best."""
+        if most == 0:
+            return (
+                f"no combination of this sweep ever trades, so that none is the best by {by}; give the rule other "
+                "parameters, more bars, or guidance that it can follow"
+            )
+        if most < least:
+            return f"no combination has {least} trades or more, the most are {most}; lower min_trades"
+        return f"no combination with {least} trades or more has a {by}"
+
+    def _try_out(self, row: int) -> None:
+        """Refuse a combination, by its position in the frame, with which a user's rule looks ahead."""
+        place, row = divmod(row, len(self.plan.grid))
+        self.plan.rule.try_out(self.plan.markets[place], self.plan.grid, row)
 
     def _measure(self, by: str) -> pd.Series[Any]:
         if by not in MEASURES:
@@ -250,6 +281,7 @@ class Sweep:
         grid, prepared = self.plan.grid, {}
         for place, row in (divmod(int(row), len(grid)) for row in rows):
             market, setting = self.plan.markets[place], grid.setting(row)
+            self.plan.rule.try_out(market, grid, row)
             if place not in prepared:
                 prepared[place] = self.plan.rule.prepare(market, grid)
             yield market, setting, decisions_of(market, prepared[place], setting, row, self.plan.cash)
@@ -261,10 +293,13 @@ class Sweep:
         if len(set(axes)) < len(axes):
             raise LlmguideError(f"the axes are different parameters, got {', '.join(axes)}")
         column = self._measure(by)
-        if isinstance(at, Mapping):
-            given = self.parameters(self.best(by)) | dict(at)
+        if at is None or isinstance(at, Mapping):
+            levels = dict(zip(self._names, self._levels, strict=True))
+            said = dict(at or {})
+            unsaid = any(len(level) > 1 for name, level in levels.items() if name not in (*axes, *said))
+            given = (self.parameters(self.best(by)) if unsaid else {n: level[0] for n, level in levels.items()}) | said
         else:
-            given = self.parameters(self.best(by) if at is None else at)
+            given = self.parameters(at)
         held = {name: value for name, value in given.items() if name not in axes}
         rows = np.ones(len(column), dtype=bool)
         for name, value in held.items():

@@ -19,16 +19,23 @@ follow every row with a direction, as `llmguide.strategies.LLMOnly` does.
 
 **blend.** score = weight * tau + (1 - weight) * clip(gap / scale, -1, 1), where gap is the agent's Q-value of long less
 that of short, on the side that the rule's own decisions lead to, and `scale` is the gap that counts as much as the
-strongest guidance. Long above `band`, short at or below -`band`, the side as it is between. Weight 0 and band 0 is the
-agent alone.
+strongest guidance. Long above `band`, short at or below -`band`, the side as it is between. A score of 0 is no opinion,
+and leaves the side as it is too: so does weight 1 on an abstention, as `llmguide.strategies.LLMOnly` does. Weight 0 and
+band 0 is the agent alone, which is short on a tie.
+
+**Guidance of another time.** A table's last row is in force for `STALE` days, or for twice the longest time between two
+of its rows where that is more. Guidance that no longer is at the first tradable bar, or of which no bar sees a row, is
+refused. A DataWarning says where it no longer is at the last bar, or where all bars see the same row, the last one.
 """
 
 from __future__ import annotations
 
 import inspect
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from math import inf
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -37,7 +44,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from llmguide.errors import LlmguideError, did_you_mean
+from llmguide.errors import DataWarning, GuidanceError, LlmguideError, did_you_mean
 from llmguide.guidance.table import Guidance
 from llmguide.sweeps.grid import Grid
 from llmguide.sweeps.kernels import (
@@ -53,10 +60,16 @@ from llmguide.trading.moving_averages import LONGEST
 if TYPE_CHECKING:
     from llmguide.rl.agent import Agent
 
-__all__ = ["REQUIRED", "RULES", "Decide", "Market", "Rule", "check_overlays", "find_rule"]
+__all__ = ["REQUIRED", "RULES", "STALE", "Decide", "Market", "Rule", "check_guidance", "check_overlays", "find_rule"]
 
 REQUIRED = object()
 """Stands where a parameter has no default."""
+PROBES = 16
+"""Bars at which a rule of the user's is tried for look-ahead."""
+MOVED = 1.37
+"""Factor by which the closes from there on are raised, and by which they are lowered."""
+STALE = 183
+"""Days after which a table's last row is no longer taken for what holds, if its rows are closer than half of that."""
 Decisions = NDArray[np.int8]
 Decide = Callable[[slice, Decisions], None]
 """Writes the decisions of a slice of the grid's combinations, shape ``(rows, bars - start)``."""
@@ -106,6 +119,14 @@ class Rule(ABC):
     def restrict(self, grid: Grid) -> Grid:
         """Leave out combinations that mean nothing; LlmguideError for values that mean nothing anywhere."""
         return grid
+
+    def check(self, market: Market) -> None:
+        """Refuse a market that the rule cannot be measured on, and warn of what is unusual."""
+        return
+
+    def try_out(self, market: Market, grid: Grid, row: int) -> None:
+        """Raise LlmguideError where one combination looks ahead: for rules that are not our own."""
+        return
 
     @abstractmethod
     def prepare(self, market: Market, grid: Grid) -> Decide:
@@ -164,6 +185,10 @@ class FollowGuidance(Rule):
         _between(grid, "min_confidence", 1.0, 3.0)
         return grid
 
+    def check(self, market: Market) -> None:
+        """Check that the guidance is of the bars' time."""
+        check_guidance(market)
+
     def prepare(self, market: Market, grid: Grid) -> Decide:
         """Take the table apart."""
         if market.guidance is None:
@@ -200,6 +225,10 @@ class Blend(Rule):
             raise LlmguideError("scale is a Q-gap above 0, got 0")
         return grid
 
+    def check(self, market: Market) -> None:
+        """Check that the guidance is of the bars' time."""
+        check_guidance(market)
+
     def prepare(self, market: Market, grid: Grid) -> Decide:
         """Ask the agent once."""
         if market.agent is None:
@@ -215,6 +244,8 @@ class Blend(Rule):
             tau = market.guidance.tau(market.dates)
         if market.agent.guided and market.guidance is None:
             raise LlmguideError("this agent was trained with guidance; pass guidance=")
+        if market.guidance is None and grid.column("weight").max() > 0:
+            raise LlmguideError("a weight above 0 needs guidance; pass guidance=, or weight 0 for the agent alone")
         table = market.agent.q_table(market.bars, tau if market.agent.guided else None)[market.start - lookback :]
         gaps = np.ascontiguousarray(table[:, :, LONG] - table[:, :, SHORT])
         tau = np.ascontiguousarray(tau[market.start :])
@@ -226,7 +257,11 @@ class Blend(Rule):
 
 
 class Given(Rule):
-    """Decisions made elsewhere: shape ``(bars, columns)`` or ``(bars - start, columns)``, or one column."""
+    """Decisions made elsewhere: shape ``(bars, columns)`` or ``(bars - start, columns)``, or one column.
+
+    1 is long, 0 short (not flat) and -1 flat (not short). A series or frame with an index of its own, such as dates,
+    must have that of the bars; one numbered 0, 1, 2, ... is taken by position, as an array is.
+    """
 
     name = "decisions"
 
@@ -236,6 +271,8 @@ class Given(Rule):
         if isinstance(given, pd.Series):
             given = given.to_frame()
         columns = given.columns if isinstance(given, pd.DataFrame) else None
+        numbered = columns is None or given.index.equals(pd.RangeIndex(len(given)))
+        self.index = None if numbered else given.index
         table = np.asarray(given)
         if table.ndim == 1:
             table = table[:, None]
@@ -253,6 +290,13 @@ class Given(Rule):
                 f"expected decisions for {len(market.prices)} bars, or for the {market.tradable} from bar "
                 f"{market.start} on, got {bars} rows"
             )
+        index = market.bars.index[len(market.prices) - bars :]
+        if self.index is not None and not self.index.equals(index):
+            at = int(np.argmin([own == theirs for own, theirs in zip(self.index, index, strict=True)]))
+            raise LlmguideError(
+                f"the decisions are of other dates than the bars: row {at} is {self.index[at]}, but its bar is "
+                f"{index[at]}; reindex them to bars.index, or pass an array to have them taken by position"
+            )
         table, codes = self.table[:, bars - market.tradable :], grid.codes["column"]
 
         def decide(rows: slice, decisions: Decisions) -> None:
@@ -265,7 +309,9 @@ class Function(Rule):
     """A user's function ``rule(close, *parameters, out)``, best compiled by numba; called once per combination.
 
     It gets the closes of all bars and writes to ``out``, int8 of shape ``(bars,)`` and flat at first, the decision for
-    each bar t: from ``close[:t]``. That it looks no further is tried out on the first and the last combination.
+    each bar t: from ``close[:t]``. That it looks no further is tried out on the first and the last combination, and on
+    those that are asked for, the best one among them: `PROBES` bars from the first tradable one to the last have all
+    closes from there on raised, then lowered, and no decision up to that bar may change.
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
@@ -277,12 +323,13 @@ class Function(Rule):
                 f"a rule is a function (close, parameters ..., out), got {self.name}{inspect.signature(plain)}"
             )
         self.function = function
+        self._tried: set[int] = set()
         self.defaults = {p.name: REQUIRED if p.default is p.empty else p.default for p in given[1:-1]}
 
     def prepare(self, market: Market, grid: Grid) -> Decide:
         """Try it on bars whose end is changed."""
         for row in sorted({0, len(grid) - 1}):
-            self._refuse_look_ahead(market, self._values(grid, slice(row, row + 1))[0])
+            self.try_out(market, grid, row)
 
         def decide(rows: slice, decisions: Decisions) -> None:
             for place, values in enumerate(self._values(grid, rows)):
@@ -303,18 +350,24 @@ class Function(Rule):
         )  # its own: the market's are read-only, and numba compiles anew for that
         return out
 
-    def _refuse_look_ahead(self, market: Market, values: tuple[Any, ...]) -> None:
+    def try_out(self, market: Market, grid: Grid, row: int) -> None:
+        """Refuse a combination that looks ahead; each is tried once on the same closes."""
+        (values,) = self._values(grid, slice(row, row + 1))
+        tried = hash((values, market.start, market.prices.tobytes()))
+        if tried in self._tried:
+            return
         decided = self._ask(market.prices, values)
-        for share in (3, 1):  # a bar in the middle, and one near the end
-            t = len(market.prices) - 1 - (market.tradable - 1) * share // 6
-            changed = market.prices.copy()
-            changed[t:] = changed[t:][::-1] * 1.37
-            differs = np.flatnonzero(self._ask(changed, values)[: t + 1] != decided[: t + 1])
-            if differs.size:
-                raise LlmguideError(
-                    f"the rule {self.name} looks ahead: its decision for bar {differs[0]} changes with closes from bar "
-                    f"{t} on; decide bar t from close[:t] alone, and without chance"
-                )
+        for t in np.unique(np.linspace(market.start, len(market.prices) - 1, PROBES).astype(np.int64)):
+            for factor in (MOVED, 1.0 / MOVED):
+                changed = market.prices.copy()
+                changed[t:] *= factor
+                differs = np.flatnonzero(self._ask(changed, values)[: t + 1] != decided[: t + 1])
+                if differs.size:
+                    raise LlmguideError(
+                        f"the rule {self.name} looks ahead: its decision for bar {differs[0]} changes with closes from "
+                        f"bar {t} on; decide bar t from close[:t] alone, and without chance"
+                    )
+        self._tried.add(tried)
 
 
 RULES: dict[str, Rule] = {
@@ -337,6 +390,36 @@ def find_rule(rule: Any) -> Rule:
     if callable(rule):
         return Function(rule)
     return Given(rule)
+
+
+def check_guidance(market: Market) -> None:
+    """Refuse guidance of another time than the tradable bars, and warn where it ends long before they do."""
+    if market.guidance is None:
+        return
+    issued = [row.issued_at for row in market.guidance.rows]
+    first, last = (market.dates[place].date() for place in (market.start, -1))
+    where = " ".join(["guidance", *market.labels.values()])
+    if not issued:
+        raise GuidanceError(f"{where} has no rows; give a table for {first} to {last}")
+    if market.guidance.at(last) is None:
+        raise GuidanceError(
+            f"no bar sees any {where}: it begins {issued[0]}, and the last bar is of {last}; give an earlier table"
+        )
+    gaps = [(later - earlier).days for earlier, later in pairwise(issued)]
+    lasts = max(STALE, 2 * max(gaps, default=0))
+    ended = issued[-1].date()
+    if (first - ended).days > lasts:
+        raise GuidanceError(
+            f"{where} ends on {ended}, {(first - ended).days} days before the first tradable bar of {first}; give a "
+            "table that goes on to these bars"
+        )
+    if ended < market.dates[0].date():
+        fault = f"all bars from {market.dates[0].date()} to {last} see the same row, the last one"
+    elif (last - ended).days > lasts:
+        fault = f"the bars go on for {(last - ended).days} days, to {last}, and all of these see the last row"
+    else:
+        return
+    warnings.warn(f"{where} ends on {ended}, but {fault}; give a table for these bars", DataWarning, stacklevel=2)
 
 
 def check_overlays(grid: Grid) -> None:

@@ -50,7 +50,9 @@ def sweep(
     Args:
         bars: as `llmguide.read_bars` returns them; several instruments by their symbol.
         rule: "trend", "reversion", "guidance" or "blend" (see `llmguide.sweeps.rules`), a numba function ``(close,
-            parameters ..., out)``, or decisions as an array or frame, one column for each combination.
+            parameters ..., out)``, or decisions as an array or frame, one column for each combination: 1 long, 0 short,
+            -1 flat. Signals of another coding (1 long, -1 short, 0 flat) have to be changed first. A frame with dates
+            must have those of the bars, or of the bars from `start` on.
         guidance: a table; several by name. With several instruments: for each symbol a table, or tables by name.
         agent: for the rule "blend"; with several instruments one for all, or one for each symbol.
         cash: capital at the beginning, as in `llmguide.simulate`.
@@ -72,6 +74,7 @@ def sweep(
     Raises:
         LlmguideError: an unknown rule, parameter or engine, values that mean nothing, a rule that looks ahead.
         DataError: bars, cash, cost or start that cannot be used.
+        GuidanceError: guidance of another time than the bars. Where it only ends long before them, a DataWarning.
     """
     chosen = find_rule(rule)
     if engine not in ENGINES:
@@ -87,6 +90,7 @@ def measure_plan(plan: Plan, *, engine: Engine = "stream", threads: int | None =
     for market in markets:
         highest, latest = float(grid.levels["cost"].max()), int(grid.levels["delay"].max())
         check_account(cash=plan.cash, cost=highest, start=market.start, bars=len(market.prices))
+        plan.rule.check(market)
         if latest >= market.tradable:
             raise LlmguideError(f"a delay of {latest} bars leaves none of the {market.tradable} that could be traded")
     with threads_used(threads), _Bar(len(grid) * len(markets), shown=progress) as bar:

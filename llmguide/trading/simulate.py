@@ -33,7 +33,8 @@ def simulate(
         ``reward`` (the agent's reward before clipping, NaN on idle bars).
 
     Raises:
-        DataError: wrong number of decisions, values other than 0 and 1, or an impossible cash, cost or start.
+        DataError: wrong number of decisions, values other than 0 and 1, bars that are not oldest first, an impossible
+            cash, cost or start.
 
     Source: arXiv 2004.06627; the rules are in `llmguide.trading.account`.
     """
@@ -67,7 +68,7 @@ def returns_of(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def closes(bars: pd.DataFrame) -> NDArray[np.float64]:
-    """Return the closes as a contiguous float64 array; they must be finite and positive."""
+    """Return the closes as a contiguous float64 array; they must be finite, positive, and oldest first."""
     if not isinstance(bars, pd.DataFrame):
         raise DataError(f"expected bars as a DataFrame, got {type(bars).__name__}; read a file with llmguide.read_bars")
     if "close" not in bars.columns:
@@ -79,6 +80,13 @@ def closes(bars: pd.DataFrame) -> NDArray[np.float64]:
     if not (np.isfinite(prices).all() and (prices > 0).all()):
         bad = int(np.flatnonzero(~(np.isfinite(prices) & (prices > 0)))[0])
         raise DataError(f"close must be finite and positive, but row {bad} ({bars.index[bad]}) is {prices[bad]}")
+    index = bars.index
+    if not (index.is_monotonic_increasing and index.is_unique):
+        later = next(row for row in range(1, len(index)) if not index[row] > index[row - 1])
+        raise DataError(
+            f"expected every bar after the one before it, but row {later} ({index[later]}) follows {index[later - 1]}; "
+            "sort them by date and keep one of each, as llmguide.read_bars does"
+        )
     return prices
 
 

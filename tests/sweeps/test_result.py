@@ -60,8 +60,44 @@ def test_combinations_without_a_measure_never_win(make_bars):
     swept = sweep(make_bars(60), given)
     assert swept.frame["sharpe"].isna().tolist() == [True, False, True]
     assert swept.best().name[0] == 1
-    with pytest.raises(LlmguideError, match="no combination has a sharpe and 999 trades or more"):
+    with pytest.raises(LlmguideError, match="no combination has 999 trades or more, the most are 13; lower min_trades"):
         swept.best(min_trades=999)
+
+
+def test_standing_aside_is_best_only_where_it_is_asked_for(make_bars):
+    given = np.full((60, 3), -1)
+    given[:, 1:] = np.random.default_rng(0).integers(0, 2, (60, 2))
+    swept = sweep(make_bars(60), given)
+    for by in ("max_drawdown", "turnover"):
+        assert swept.frame[by].idxmin()[0] == 0
+        assert swept.best(by)[by] == swept.frame[by].iloc[1:].min()
+        assert swept.best(by, min_trades=0).name[0] == 0
+        assert [row.name[0] for row in swept.ranked(by)] == list(
+            swept.frame[by].iloc[1:].sort_values().index.map(lambda x: x[0])
+        )
+
+
+def test_a_sweep_in_which_nothing_trades_says_so(make_bars):
+    swept = sweep(make_bars(60), np.full((60, 2), -1), cost=[0.0, 0.001])
+    for by in ("sharpe", "max_drawdown"):
+        with pytest.raises(LlmguideError, match="no combination of this sweep ever trades"):
+            swept.best(by)
+    with pytest.raises(LlmguideError, match="no combination of this sweep ever trades"):
+        swept.heatmap("column", "delay")
+
+
+@pytest.mark.slow  # imports vectorbt
+def test_what_a_volume_does_not_have_is_shown_as_the_worst(swept, monkeypatch):
+    import vectorbt  # noqa: F401  # gives series their .vbt
+
+    fills = {}
+    accessor = type(swept.frame["sharpe"].vbt)
+    monkeypatch.setattr(accessor, "volume", lambda self, fillna, **_: fills.update({self.obj.name: fillna}))
+    for by in ("sharpe", "max_drawdown", "turnover"):
+        swept.volume("short", "long", "cost", by)
+    assert fills["sharpe"] == swept.frame["sharpe"].min()
+    assert fills["max_drawdown"] == swept.frame["max_drawdown"].max()
+    assert fills["turnover"] == swept.frame["turnover"].max()
 
 
 def test_a_setting_can_be_named_by_label_row_or_parameters(swept):
@@ -178,6 +214,15 @@ def test_a_portfolio_is_the_account(swept):
         assert portfolio.sharpe_ratio(year_freq="252 days") == pytest.approx(row["sharpe"], abs=1e-9)
         assert -portfolio.max_drawdown() == pytest.approx(row["max_drawdown"], abs=1e-9)
         assert portfolio.total_return() == pytest.approx(row["total_return"], abs=1e-9)
+
+
+@pytest.mark.slow
+def test_a_heatmap_needs_no_best_combination_where_nothing_else_varies(make_bars):
+    swept = sweep(make_bars(60), np.full((60, 2), -1), cost=[0.0, 0.001])
+    for at in ({}, None):
+        assert np.isnan(np.asarray(swept.heatmap("column", "cost", at=at).data[0].z, dtype=float)).all()
+        z = swept.heatmap("column", "cost", "exposure", at=at).data[0].z
+        assert (np.asarray(z, dtype=float) == 0).all()
 
 
 @pytest.mark.slow

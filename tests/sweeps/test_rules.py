@@ -10,7 +10,7 @@ import pytest
 from numba import njit
 
 from llmguide.backtest import run_backtest
-from llmguide.errors import LlmguideError
+from llmguide.errors import DataError, DataWarning, GuidanceError, LlmguideError
 from llmguide.guidance import Guidance
 from llmguide.strategies import LLMOnly
 from llmguide.sweeps import sweep
@@ -54,7 +54,8 @@ def slow_blend(agent, bars, table, start, weight, scale, band):
     for t, by_side in enumerate(values):
         short, long = by_side[{-1: 1, 0: 0, 1: 2}[state]]
         score = weight * tau[start + t] + (1 - weight) * min(1.0, max(-1.0, (long - short) / scale))
-        state = 1 if score > band else 0 if score <= -band else state
+        silent = score == 0 and weight > 0
+        state = 1 if score > band else 0 if score <= -band and not silent else state
         out.append(state)
     return out
 
@@ -218,6 +219,153 @@ def test_a_function_that_looks_ahead_is_refused(make_bars):
 
     with pytest.raises(LlmguideError, match=r"the rule peek looks ahead: its decision for bar \d+ changes"):
         sweep(make_bars(80), peek, length=[1, 2])
+
+
+@njit
+def tomorrow(close, length, out):
+    """Knows the next close."""
+    for t in range(len(close) - 1):
+        out[t] = 1 if close[t + 1] > close[t] else 0
+
+
+@njit
+def today(close, length, out):
+    """Uses the close that it is filled at."""
+    for t in range(1, len(close)):
+        out[t] = 0 if close[t] > close[t - 1] else 1
+
+
+@njit
+def between(close, length, out):
+    """Knows the next close with a length in the middle only."""
+    for t in range(1, len(close) - 1):
+        ahead = 1 if length == 2 else -1
+        out[t] = 1 if close[t + ahead] > close[t - 1] else 0
+
+
+@pytest.mark.parametrize("rule", [tomorrow, today])
+def test_looking_ahead_is_found_whatever_the_bars(make_bars, rule):
+    for seed in range(40):
+        with pytest.raises(LlmguideError, match="looks ahead"):
+            sweep(make_bars(80, seed), rule, length=[1, 2])
+
+
+@pytest.mark.real_bars
+@pytest.mark.parametrize("rule", [tomorrow, today])
+def test_looking_ahead_is_found_on_every_instrument_of_the_benchmark(data_folder, real_bars, rule):
+    symbols = {path.name.split("_")[0] for path in data_folder.glob("*_2018-1-1_2020-1-1.csv")}
+    assert len(symbols) == 30
+    for symbol in symbols:
+        with pytest.raises(LlmguideError, match="looks ahead"):
+            sweep(real_bars(symbol, "test"), rule, length=1)
+
+
+def test_a_setting_that_looks_ahead_is_found_when_it_is_asked_for(make_bars):
+    swept = sweep(make_bars(200), between, length=[1, 2, 3])
+    assert swept.frame["sharpe"].idxmax()[0] == 2
+    for ask in (swept.best, swept.account, swept.decisions, lambda: swept.account({"length": 2})):
+        with pytest.raises(LlmguideError, match="the rule between looks ahead"):
+            ask()
+    assert len(swept.account({"length": 1})) == 200
+
+
+def test_a_rule_is_tried_once_on_the_same_closes(make_bars):
+    calls = []
+
+    def counted(close, length, out):
+        calls.append(length)
+        out[length:] = close[length - 1 : -1] > close[: len(close) - length]
+
+    swept = sweep(make_bars(100), counted, length=[2, 3, 4])
+    made = len(calls)
+    assert made < 2 * 34 + 4
+    swept.best()
+    swept.best()
+    assert len(calls) - made <= 33
+
+
+@pytest.mark.parametrize("weight", [1.0, 0.4])
+def test_a_blend_keeps_what_it_has_where_nobody_has_an_opinion(make_bars, random_agent, weight, monkeypatch):
+    bars = make_bars(100)
+    agent = random_agent(bars, guided=False)
+    days = bars.index
+    silent = {"direction": None, "confidence": None, "entropy": None}
+    table = Guidance.from_rows([
+        {"issued_at": days[33], **silent},
+        {"issued_at": days[45], "direction": 1, "confidence": 3, "entropy": 0.0},
+        {"issued_at": days[60], **silent},
+        {"issued_at": days[75], "direction": 0, "confidence": 3, "entropy": 0.0},
+        {"issued_at": days[90], **silent},
+    ])  # fmt: skip
+    if weight < 1:  # an agent to which both sides are alike
+        monkeypatch.setattr(type(agent), "q_table", lambda *_: np.zeros((70, 3, 2)))
+    decided = sweep(bars, "blend", agent=agent, guidance=table, weight=weight).decisions()
+    assert decided.tolist() == [-1] * 15 + [1] * 30 + [0] * 25
+    if weight == 1:
+        assert decided.equals(sweep(bars, "guidance", guidance=table).decisions())
+
+
+def test_a_blend_with_weight_needs_guidance(make_bars, random_agent):
+    bars = make_bars(100)
+    agent = random_agent(bars, guided=False)
+    with pytest.raises(LlmguideError, match="a weight above 0 needs guidance"):
+        sweep(bars, "blend", agent=agent, weight=[0.0, 0.5])
+    sweep(bars, "blend", agent=agent, weight=0.0)
+
+
+@pytest.mark.parametrize("rule", ["guidance", "blend"])
+def test_guidance_of_another_time_is_refused(make_bars, make_guidance, random_agent, rule):
+    bars = make_bars(700)
+    early, late = make_guidance(bars.iloc[:100]), make_guidance(bars.iloc[650:])
+    agent = random_agent(bars, guided=False) if rule == "blend" else None
+    with pytest.raises(GuidanceError, match=r"guidance ends on 2018-05-\d\d, \d+ days before the first tradable bar"):
+        sweep(bars.iloc[300:400], rule, guidance=early, agent=agent)
+    with pytest.raises(GuidanceError, match=r"no bar sees any guidance: it begins .*, and the last bar is of"):
+        sweep(bars.iloc[300:400], rule, guidance=late, agent=agent)
+    with pytest.raises(GuidanceError, match="guidance has no rows"):
+        sweep(bars, rule, guidance=Guidance(()), agent=agent)
+    with pytest.raises(GuidanceError, match="guidance old ends on"):
+        sweep(bars.iloc[300:400], rule, guidance={"old": early}, agent=agent)
+    with pytest.warns(DataWarning, match=r"the bars go on for \d+ days, to .*, and all of these see the last row"):
+        sweep(bars.iloc[:400], rule, guidance=early, agent=agent)
+
+
+def test_a_table_with_few_rows_a_year_may_be_as_old_as_it_is_slow(make_bars):
+    bars = make_bars(800)
+    sure = {"direction": 1, "confidence": 3, "entropy": 0.0}
+    table = Guidance.from_rows([{"issued_at": bars.index[place], **sure} for place in (40, 300)])
+    assert len(sweep(bars.iloc[290:650], "guidance", guidance=table)) == 1
+    alone = Guidance(table.rows[1:])
+    with pytest.warns(DataWarning, match="the bars go on for"):
+        sweep(bars.iloc[290:650], "guidance", guidance=alone)
+    with pytest.warns(DataWarning, match="all bars from .* see the same row, the last one"):
+        sweep(bars.iloc[310:400], "guidance", guidance=alone)
+
+
+def test_dated_decisions_are_those_of_the_same_dates(make_bars):
+    bars = make_bars(60)
+    given = pd.Series(np.random.default_rng(0).integers(-1, 2, 60), index=bars.index)
+    whole = sweep(bars, given).frame
+    for same in (given.iloc[30:], given.to_frame(), given.reset_index(drop=True), given.to_numpy()):
+        np.testing.assert_array_equal(sweep(bars, same).frame, whole)
+    for other in (
+        given.sample(frac=1, random_state=0),
+        given.iloc[:30],
+        given.shift(freq="D"),
+        given.tz_localize("UTC"),
+    ):
+        with pytest.raises(LlmguideError, match=r"the decisions are of other dates than the bars: row [01] is"):
+            sweep(bars, other)
+    with pytest.raises(LlmguideError, match="row 7 is"):
+        sweep(bars, given.rename({bars.index[7]: pd.Timestamp("2000-01-01")}))
+
+
+def test_bars_out_of_order_are_refused(make_bars):
+    bars = make_bars(60)
+    for wrong, row in ((bars.iloc[::-1], 1), (bars.iloc[[*range(50), 49, *range(50, 60)]], 50)):
+        with pytest.raises(DataError, match=f"but row {row} .* follows"):
+            sweep(wrong, "trend")
+    assert len(sweep(bars.reset_index(drop=True), "trend", short=1, long=2)) == 1
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from llmguide.errors import LlmguideError
-from llmguide.stats import deflated_sharpe, pbo
-from llmguide.sweeps import sweep
+from llmguide.errors import DataError, GuidanceError, LlmguideError
+from llmguide.stats import deflated_sharpe, pbo, pbo_of_sums
+from llmguide.sweeps import overfitting, sweep
 
 
 @pytest.fixture(scope="module")
@@ -52,10 +52,132 @@ def test_overfitting_and_deflation_are_those_of_the_statistics(halves):
 def test_a_sample_bounds_the_combinations_and_is_the_same_for_the_same_seed(halves):
     train, test = halves
     swept = sweep(train, "trend", **GRID)
-    few = [swept.validate(test, settings=6, seed=seed).table.loc["trend"] for seed in (0, 0, 1)]
+    sampled = [swept.validate(test, settings=6, seed=seed) for seed in (0, 0, 1)]
+    few = [outcome.table.loc["trend"] for outcome in sampled]
     assert few[0]["settings"] == 6
     pd.testing.assert_series_equal(few[0], few[1])
     assert few[0]["pbo"] != few[2]["pbo"]
+    assert sampled[0].pbo_notes == {"trend": "of 6 of 16 combinations, drawn at random"}
+    assert "pbo of 6 of 16 combinations, drawn at random" in repr(sampled[0])
+    assert swept.validate(test).pbo_notes == {"trend": "of all 16 combinations"}
+
+
+def block_sums(returns, blocks):
+    starts = len(returns) // blocks * np.arange(blocks) + np.minimum(np.arange(blocks), len(returns) % blocks)
+    bars = np.diff(starts, append=len(returns)).astype(float)
+    return bars, np.add.reduceat(returns, starts), np.add.reduceat(returns**2, starts)
+
+
+@pytest.mark.parametrize("blocks", [2, 6, 10, 16])
+def test_all_combinations_at_once_are_as_overfitted_as_the_statistics_say(blocks):
+    random = np.random.default_rng(blocks)
+    for count in (2, 31, 32, 33, 90):
+        returns = random.normal(size=(103, count))
+        returns[returns < -1.5] = 0.0  # no rounding of a sum is alike everywhere
+        if count > 2:
+            returns[:, :4], returns[:50, 4:9], returns[60:, 9:13] = 0.0, 0.0, 0.0  # idle, before and after
+            returns[:, 20] = returns[:, 21]
+        expected = pbo_of_sums(*block_sums(returns, blocks))
+        assert overfitting.probability(*block_sums(returns, blocks)) == (expected.probability, expected.settings)
+
+
+def test_the_sums_of_blocks_are_those_of_the_returns(make_bars):
+    bars = make_bars(130, seed=9)
+    swept = sweep(bars, "trend", short=[1, 3], long=[5, 12], delay=[0, 2], stop_loss=[0.04, np.inf], cost=[0.0, 0.01])
+    returns = np.stack([swept.account(label)["returns"] for label in swept.frame.index], axis=1)
+    plan = swept.plan
+    found = overfitting.block_sums(plan.rule, plan.markets[0], plan.grid, plan.cash, 6)
+    for mine, theirs in zip(found, block_sums(returns[30:], 6), strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-12, atol=1e-15)
+
+
+def test_a_sample_is_drawn_from_all_tables_of_guidance(make_bars, make_guidance):
+    bars = make_bars(300)
+    tables = {str(seed): make_guidance(bars, seed=seed) for seed in range(4)}
+    swept = sweep(bars.iloc[:200], "guidance", guidance=tables, threshold=[0.0, 0.2], hold=[1, 2, 3])
+    every = swept.validate(bars.iloc[200:], blocks=8)
+    assert every.pbo_notes == {"guidance": "of all 24 combinations"}
+    returns = np.stack([swept.account(label)["returns"] for label in swept.frame.index], axis=1)
+    assert every.table["pbo"].item() == pbo(returns[30:], blocks=8).probability
+    assert every.table["settings"].item() == 24
+    few = swept.validate(bars.iloc[200:], blocks=8, settings=3)
+    assert few.table["settings"].item() == 3
+    assert few.pbo_notes == {"guidance": "of 3 of 24 combinations, drawn at random"}
+
+
+def test_overfitting_is_undefined_where_nothing_can_be_compared():
+    returns = np.random.default_rng(0).normal(size=(40, 3))
+    for given, settings in ((returns[:, :1], 1), (np.zeros((40, 3)), 0), (returns[:, [0, 0, 0]], 3)):
+        found, compared = overfitting.probability(*block_sums(given, 4))
+        assert np.isnan(found)
+        assert compared == settings
+
+
+@pytest.mark.parametrize("settings", [100_000, 500])
+def test_choosing_among_very_many_settings_without_skill_is_half_overfitted(make_bars, settings):
+    found = []
+    for seed in range(12):
+        bars = make_bars(200, seed)
+        given = np.random.default_rng(seed).integers(-1, 2, (200, 3000))
+        swept = sweep(bars.iloc[:160], given[:160], cost=0.0)
+        table = swept.validate(bars.iloc[160:], rule=given[160:], blocks=8, settings=settings).table
+        found.append(table["pbo"].iloc[0])
+    assert 0.4 < np.mean(found) < 0.6
+
+
+def test_too_few_bars_for_the_blocks_leave_the_rest_of_the_validation(halves):
+    train, test = halves
+    outcome = sweep(train.iloc[-50:], "trend", **GRID).validate(test)
+    row = outcome.table.loc["trend"]
+    assert np.isnan(row["pbo"])
+    assert outcome.pbo_notes == {"trend": "none: 16 blocks need 32 tradable bars, got 20"}
+    assert row["settings"] == 0
+    assert row["beaten"] >= 0
+
+
+def test_a_single_combination_cannot_be_overfitted(halves):
+    train, test = halves
+    outcome = sweep(train, "trend", short=2, long=8).validate(test)
+    assert outcome.pbo_notes == {"trend": "none: it takes two combinations that trade"}
+
+
+def test_impossible_blocks_settings_and_dates_get_one_clear_error(halves):
+    train, test = halves
+    swept = sweep(train, "trend", **GRID)
+    for settings in (0, 1):
+        with pytest.raises(LlmguideError, match=f"2 or more, got {settings}"):
+            swept.validate(test, settings=settings)
+    for blocks in (0, 3, 22):
+        with pytest.raises(LlmguideError, match=f"even number from 2 to 20, got {blocks}"):
+            swept.validate(test, blocks=blocks)
+    with pytest.raises(
+        LlmguideError, match="the later bars have dates with a time zone, those that choose dates without"
+    ):
+        swept.validate(test.tz_localize("UTC"))
+    with pytest.raises(LlmguideError, match="the later bars have no dates"):
+        swept.validate(test.reset_index(drop=True))
+    with pytest.raises(DataError, match="expected every bar after the one before it"):
+        swept.validate(test.iloc[::-1])
+
+
+def test_a_rule_that_looks_ahead_is_found_before_its_best_setting_is_validated(halves):
+    def sometimes(close, length, out):
+        for t in range(3, len(close) - 1):
+            out[t] = close[t + 1] > close[t] if length == 2 else close[t - 1] > close[t - length]
+
+    swept = sweep(halves[0], sometimes, length=[1, 2, 3])
+    with pytest.raises(LlmguideError, match="the rule sometimes looks ahead"):
+        swept.validate(halves[1])
+
+
+def test_guidance_that_ended_long_before_the_later_bars_is_refused(make_bars, make_guidance):
+    bars = make_bars(700)
+    table = make_guidance(bars.iloc[:200])
+    swept = sweep(bars.iloc[:200], "guidance", guidance=table, hold=[1, 2])
+    with pytest.raises(GuidanceError, match=r"guidance ends on .* days before the first tradable bar"):
+        swept.validate(bars.iloc[400:])
+    row = swept.validate(bars.iloc[200:260], guidance=make_guidance(bars)).table.iloc[0]
+    assert np.isfinite(row["test"])
 
 
 def test_skill_that_lasts_is_told_from_luck(make_bars):

@@ -165,3 +165,10 @@ def test_impossible_settings_are_refused(change, message):
 def test_a_frame_without_closes_is_refused_with_the_nearest_name():
     with pytest.raises(DataError, match="did you mean 'Close'"):
         simulate(frame([1, 2, 3]).rename(columns={"close": "Close"}), [1, 1], start=1)
+
+
+@pytest.mark.parametrize("order", [[2, 1, 0], [0, 1, 1]])
+def test_bars_that_are_not_oldest_first_are_refused(order):
+    bars = pd.DataFrame({"close": [1.0, 2.0, 3.0]}, index=pd.date_range("2020-01-01", periods=3)).iloc[order]
+    with pytest.raises(DataError, match="expected every bar after the one before it, but row"):
+        simulate(bars, [1, 1], start=1)
