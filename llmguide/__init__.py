@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from llmguide._version import __version__
 
 if TYPE_CHECKING:
-    from llmguide import indicators, strategies
+    from llmguide import backtest, indicators, strategies
     from llmguide.bars import read_bars, sample_bars
     from llmguide.errors import LlmguideError
     from llmguide.experiments.compare import compare
@@ -44,7 +44,7 @@ _HOMES = {
     "tearsheet": "llmguide.report.tearsheet",
     "train_dqn": "llmguide.rl.training",
 }
-_ROOMS = ("indicators", "strategies")
+_ROOMS = ("backtest", "indicators", "strategies")
 
 __all__ = [
     "Guidance",
@@ -52,6 +52,7 @@ __all__ = [
     "LlmguideError",
     "TradingEnv",
     "__version__",
+    "backtest",
     "compare",
     "guide",
     "indicators",

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import signal
 import subprocess
 import time
 from functools import partial
+from unittest.mock import Mock
 
 import pandas as pd
 import pytest
 from command_line import run_here, start, wait_until_signals_are_handled
 
 from llmguide import Guidance, sample_bars, simulate
+from llmguide.experiments.comparison import Comparison
+from llmguide.llm.cache import Cache
 from llmguide.rl.config import DQNConfig
 from llmguide.trading.moving_averages import choose_windows, decisions
 
@@ -125,6 +130,82 @@ def test_a_tearsheet_of_a_users_own_file(llmguide, files):
     _, out, _ = llmguide("tearsheet", "account.parquet", "--returns", "returns", "--out", "t.html", "--json")
     assert code == 0
     assert by_value["sharpe"] == pytest.approx(json.loads(out)["sharpe"])
+
+
+@pytest.mark.parametrize("first", [-0.2, -1.0])
+def test_the_drawdown_that_is_printed_is_the_pages_also_where_the_first_bar_falls(llmguide, files, first):
+    returns = pd.Series([first, *([0.001, 0.002] * 20)], index=BARS.index[:41], name="r")
+    returns.to_csv(files / "fall.csv")
+    code, out, _ = llmguide("tearsheet", "fall.csv", "--returns", "r", "--out", "fall.html", "--json")
+    assert code == 0
+    drawdown = json.loads(out)["max_drawdown"]
+    assert drawdown == pytest.approx(-first)  # what follows only rises
+    shown = re.search(r"(?i)>(?:Max|Maximum) Drawdown</t[dh]><td>-?([\d.]+) ?%", (files / "fall.html").read_text())
+    assert float(shown[1]) == pytest.approx(100 * drawdown, abs=0.006)
+
+
+def test_the_command_that_a_report_shows_trains_again_and_again(llmguide, files, monkeypatch):
+    write = Mock(return_value="report.html")
+    monkeypatch.setattr(Comparison, "write", write)
+    words = ("compare", "--train", "train.csv", "--test", "test.csv", "--arms", "rl", "--seeds", "1", "--episodes", "1")
+    llmguide(*words, "--resume", "--out=a run")
+    note, command = write.call_args.kwargs["command"].splitlines()
+    assert "relative to the folder in which this was run" in note
+    _, *again = shlex.split(command)
+    assert again == [*words, "--out", "a run-again", "--no-resume"]
+    for _ in range(2):
+        code, _, err = llmguide(*again)
+        assert code == 0
+        assert "already trained" not in err
+    agents = [(files / folder / "rl-0.safetensors").read_bytes() for folder in ("a run", "a run-again")]
+    assert agents[0] == agents[1]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("demo",),
+        ("train", "train.csv"),
+        ("backtest", "test.csv", "--strategy", "BuyAndHold"),
+        ("compare", "--train", "train.csv", "--test", "test.csv"),
+        ("replicate", "--data", "."),
+        ("guide", "test.csv"),
+        ("guide", "test.csv", "--provider", "llm"),
+        ("guide", "--data", ".", "--symbols", "test", "--split", "2014-06-01", "--provider", "llm"),
+        ("prompts", "--data", ".", "--symbols", "test", "--split", "2014-06-01"),
+        ("bars", "AAPL"),
+        ("tables", "AAPL", "--start", "2012-01-01", "--end", "2012-02-01"),
+        ("tearsheet", "test.csv", "--value", "close"),
+    ],
+    ids=" ".join,
+)
+def test_an_output_that_cannot_be_written_is_refused_before_the_work(llmguide, files, words):
+    before = {path: path.stat().st_mtime_ns for path in files.iterdir()}
+    code, out, err = llmguide(*words, "--out", "train.csv/x.parquet")
+    assert (code, out) == (1, "")
+    assert err.startswith("error: cannot write train.csv/x.parquet: ")
+    assert err.endswith("train.csv is a file, not a folder; choose another place\n")
+    assert {path: path.stat().st_mtime_ns for path in files.iterdir()} == before
+
+
+def test_a_cache_is_not_exported_onto_a_folder(llmguide, files):
+    Cache(files / "llm.sqlite").close()
+    code, _, err = llmguide("cache", "export", ".")
+    assert code == 1
+    assert err == "error: cannot write .: it is a folder; name a file\n"
+
+
+def test_what_fails_on_a_file_all_the_same_is_one_line_with_its_name(llmguide, files):
+    (files / "b" / "account.csv" / "x").mkdir(parents=True)
+    code, _, err = llmguide("backtest", "test.csv", "--strategy", "BuyAndHold", "--out", "b")
+    assert code == 1
+    assert err == f"error: {files / 'b' / 'account.csv'}: Is a directory\n"
+
+
+def test_an_error_of_the_system_that_names_no_file_is_not_hidden(llmguide, monkeypatch):
+    monkeypatch.setattr("llmguide.bars.read_bars", Mock(side_effect=OSError(5, "a bug")))
+    with pytest.raises(OSError, match="a bug"):
+        llmguide("train", "train.csv")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -36,6 +37,33 @@ def test_every_public_name_is_there():
     for name in llmguide.__all__:
         assert getattr(llmguide, name) is not None
     assert set(llmguide.__all__) <= set(dir(llmguide))
+
+
+def test_dotted_names_in_the_documents_work_after_importing_the_package_alone():
+    """Of a module further down its path is enough: readers import it from there."""
+    names = set()
+    for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")):
+        text = path.read_text(encoding="utf-8")
+        names |= set(re.findall(r"(?<!import )(?<!from )(?<!python -m )\b(llmguide(?:\.[A-Za-z_]\w*)+)", text))
+    assert {"llmguide.backtest.use_close_fills", "llmguide.strategies.LLMGuidedDQN", "llmguide.compare"} <= names
+    code = f"""
+import importlib, types, llmguide
+for name in {sorted(names)}:
+    for loaded, value in list(vars(llmguide).items()):
+        if isinstance(value, types.ModuleType) and value.__name__.startswith("llmguide."):
+            delattr(llmguide, loaded)  # what an earlier name has imported
+    try:
+        eval(name)
+    except AttributeError:
+        _, package, module, *inner = name.split(".") + [""] * 2
+        try:
+            found = importlib.import_module(f"llmguide.{{package}}.{{module}}")
+            for each in filter(None, inner):
+                found = getattr(found, each)
+        except (AttributeError, ImportError):
+            print(name)
+"""
+    assert run(code) == ""
 
 
 def test_an_unknown_name_is_an_attribute_error():

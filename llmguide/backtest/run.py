@@ -49,7 +49,7 @@ class BacktestResult:
 
     @property
     def returns(self) -> pd.Series:
-        """Relative change of the value at each bar, 0 at the first."""
+        """Relative change of the value at each bar."""
         return self.account["returns"]
 
     @property

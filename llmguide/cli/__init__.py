@@ -6,6 +6,7 @@
 | options | options that several commands share |
 | reading | what they name, read: bars, tables of guidance, lists |
 | parameters | values and conditions of a sweep |
+| outputs | where they are to write, looked at before the work |
 | stopping | Ctrl-C and SIGTERM |
 | data, guidance, agents, sweep, pages | the commands |
 
@@ -26,7 +27,8 @@ __all__ = ["main"]
 def main() -> None:
     """Run the command line.
 
-    Exit 0; 1 after an error of llmguide (one line); 2 after wrong usage; 130 after Ctrl-C and 143 after SIGTERM.
+    Exit 0; 1 after an error of llmguide or of a file (one line); 2 after wrong usage; 130 after Ctrl-C and 143 after
+    SIGTERM.
     """
     from llmguide.cli.stopping import Interrupted, stopped_by_signals
     from llmguide.console import err, notes
@@ -36,6 +38,12 @@ def main() -> None:
             app()
     except LlmguideError as error:
         err.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        sys.exit(1)
+    except OSError as error:
+        name = error.filename if error.filename2 is None else error.filename2  # of two, the one to become
+        if name is None or error.strerror is None:
+            raise
+        err.print(f"error: {name}: {error.strerror}", style="red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(1)
     except Interrupted as stopped:
         err.print(str(stopped), style="yellow", markup=False, highlight=False, soft_wrap=True)

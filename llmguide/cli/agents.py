@@ -24,6 +24,7 @@ from llmguide.cli.options import (
     Resume,
     Seeds,
 )
+from llmguide.cli.outputs import writable
 from llmguide.cli.reading import day, find_guidance, parse_seeds, read_history, refuse_models, split_names
 from llmguide.errors import DataError, GuidanceError, LlmguideError
 
@@ -51,6 +52,7 @@ def demo(
     from llmguide.bars import sample_bars
     from llmguide.console import err
 
+    writable(out, folder=True)
     market = sample_bars(years=6, seed=seed)
     train, test = market.iloc[: 4 * 252], market.iloc[4 * 252 :]
     if not as_json:
@@ -93,6 +95,7 @@ def train(
     from llmguide.rl.config import DQNConfig
     from llmguide.rl.training import as_seeds
 
+    writable(out, folder=True)
     frame = read_bars(file)
     test_frame = None if test is None else read_bars(test)
     history = frame if test is None else read_history([file, test])
@@ -154,6 +157,8 @@ def backtest(
     if strategy not in STRATEGIES:
         hint = did_you_mean(strategy, STRATEGIES)
         raise LlmguideError(f"unknown strategy {strategy!r}, choose from {', '.join(STRATEGIES)}{hint}")
+    if out is not None:
+        writable(out, folder=True)
     frame = read_bars(file)
     kind = getattr(strategies, strategy)
     windows = {name: length for name, length in (("short", short), ("long", long)) if length is not None}
@@ -228,6 +233,7 @@ def compare(
     """
     from llmguide.bars import read_bars
 
+    writable(out, folder=True)
     frames = read_bars(train), read_bars(test)
     table = find_guidance(read_history([train, test]), guidance, None if guidance else provider or "rules")
     names = [name.strip() for name in arms.split(",")]
@@ -273,6 +279,7 @@ def replicate(
     if guidance is not None and provider is not None:
         raise GuidanceError("give either --guidance FOLDER or --provider NAME, not both")
     refuse_models(provider)
+    writable(out, folder=True)
     with resumable(out):
         replication = run(
             data,
@@ -345,7 +352,7 @@ def _compare(
             announce=say,
         )
         say("running every arm under other costs, and writing tables, report and tearsheets")
-        report = comparison.write(out, command=shlex.join(["llmguide", *sys.argv[1:]]))
+        report = comparison.write(out, command=_again(out))
     if as_json:
         print_json(
             {
@@ -361,6 +368,19 @@ def _compare(
         return
     print_comparison(comparison)
     typer.echo(f"report: {report}")
+
+
+def _again(out: Path) -> str:
+    """Return the command that was given, with a folder beside `out`: in its own it would find everything trained."""
+    words = []
+    rest = iter(sys.argv[1:])
+    for word in rest:
+        if word == "--out":
+            next(rest, None)
+        elif not word.startswith("--out=") and word not in ("--resume", "--no-resume"):
+            words.append(word)
+    command = shlex.join(["llmguide", *words, "--out", f"{out}-again", "--no-resume"])
+    return f"# File paths are relative to the folder in which this was run; every agent is trained again.\n{command}"
 
 
 def _choose_windows(strategy: Any, train: Path, test: pd.DataFrame, cash: float, cost: float) -> dict[str, int]:

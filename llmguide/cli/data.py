@@ -9,6 +9,7 @@ import typer
 
 from llmguide.cli.app import app
 from llmguide.cli.options import CacheFile, Json, PricesFile
+from llmguide.cli.outputs import writable
 from llmguide.cli.reading import day, split_names
 from llmguide.errors import DataError, did_you_mean
 
@@ -32,8 +33,9 @@ def bars(
     from llmguide.console import print_json
     from llmguide.sources.yahoo import download, save_bars
 
+    target = writable(out or Path(f"{ticker}.parquet"))
     frame = download(ticker, start=start, end=end)
-    path = save_bars(frame, out or Path(f"{ticker}.parquet"))
+    path = save_bars(frame, target)
     summary = {"path": str(path), "bars": len(frame), "first": day(frame, 0), "last": day(frame, -1)}
     if as_json:
         print_json(summary)
@@ -90,6 +92,7 @@ def tables(
         "fundamentals": lambda: download_fundamentals(symbol),
         "news": lambda: download_news(symbol, start=start, end=end),
     }
+    writable(out, folder=True)
     written = []
     for kind in wanted:
         frame = download[kind]()
@@ -120,7 +123,8 @@ def export(
     """
     from llmguide.console import print_json
 
-    count = _existing(cache).export_jsonl(file, study)
+    found = _existing(cache)
+    count = found.export_jsonl(writable(file), study)
     if as_json:
         print_json({"path": str(file), "answers": count})
     else:

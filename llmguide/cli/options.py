@@ -28,7 +28,12 @@ STRATEGIES = ("LLMGuidedDQN", "DQN", "LLMOnly", "BuyAndHold", "SellAndHold", "Tr
 # How a language model is asked.
 Model = Annotated[str, typer.Option(help="Language model, as its endpoint names it.")]
 CacheFile = Annotated[
-    Path, typer.Option("--cache", help="SQLite file of all answers; nothing in it is paid for twice.")
+    Path,
+    typer.Option(
+        "--cache",
+        help="SQLite file of all answers. What is in it is not asked again; processes side by side may ask the same "
+        "question at the same moment.",
+    ),
 ]
 BaseUrl = Annotated[
     str | None, typer.Option("--base-url", help="OpenAI-compatible endpoint; OPENAI_BASE_URL, or OpenAI, by default.")
@@ -44,7 +49,12 @@ SettingsFile = Annotated[
     Path | None, typer.Option("--settings", help="TOML file: sampling, memory, objective, risk profile, schedule.")
 ]
 Budget = Annotated[
-    float | None, typer.Option(min=0.0, help="Dollars that this study may cost at most, all its runs together.")
+    float | None,
+    typer.Option(
+        min=0.0,
+        help="Dollars that this study may cost at most, earlier runs included. Per process: those side by side do not "
+        "count what the others have under way.",
+    ),
 ]
 PricesFile = Annotated[Path | None, typer.Option("--prices", help="TOML file with prices of models.")]
 InFlight = Annotated[int, typer.Option(min=1, help="Questions asked at once.")]

@@ -9,6 +9,7 @@ import typer
 
 from llmguide.cli.app import app
 from llmguide.cli.options import Json
+from llmguide.cli.outputs import writable
 from llmguide.errors import DataError
 
 
@@ -29,7 +30,9 @@ def tearsheet(
     from llmguide.metrics import max_drawdown, sharpe_ratio
     from llmguide.report.accounts import run_returns
     from llmguide.report.tearsheet import tearsheet as write
+    from llmguide.report.tearsheet import value_of
 
+    writable(out)
     if source.is_dir():
         if arm is None:
             raise DataError(f"{source} holds several arms; choose one with --arm")
@@ -40,7 +43,7 @@ def tearsheet(
             raise DataError("say what the file holds: --returns COLUMN (fractions per bar) or --value COLUMN (money)")
         series = read_returns(source, returns=returns, value=value)
         path = write(series, out, title=title or source.stem)
-    sharpe, drawdown = sharpe_ratio(series), max_drawdown((1.0 + series).cumprod())
+    sharpe, drawdown = sharpe_ratio(series), max_drawdown(value_of(series))
     if as_json:
         print_json({"path": str(path), "sharpe": sharpe, "max_drawdown": drawdown})
     else:

@@ -70,7 +70,7 @@ _DROPPED = {
 
 @lru_cache(maxsize=1)  # a body is looked at for an error first, and then read at once
 def read_body(body: str) -> Any:
-    """Return what the JSON of a reply's body holds, which must not be changed; ValueError or RecursionError for none."""
+    """Return what the JSON of a reply's body holds, not to be changed; ValueError or RecursionError for no JSON."""
     return json.loads(body)
 
 

@@ -126,7 +126,7 @@ def _plots(data: ReportData) -> dict[str, interactive.Plot]:
         plots["training"] = interactive.training(data.curves)
     if data.q_values:
         plots["q-values"] = interactive.q_values(data.q_values)
-    if data.runs is not None and len(data.runs):
+    if data.runs is not None and len(data.runs.dropna(subset=["sr", "mdd"])):
         plots["runs"] = interactive.scatter(data.runs)
     return plots
 
@@ -274,8 +274,8 @@ def _usage(data: ReportData) -> Iterator[str]:
     yield table(head, [[str(arm), *(percent(x) for x in row)] for arm, row in data.usage.iterrows()])
     yield paragraph(
         "Agreement is the share of bars on which the side is the one that the guidance says. An arm that never sees "
-        "the guidance gives the agreement that comes by chance; an arm whose decisions do not change with the guidance "
-        "ignores it.",
+        "the guidance shows how far one agrees with it without being told, since both read the same prices; an arm "
+        "whose decisions do not change with the guidance ignores it.",
         "soft",
     )
 
@@ -302,10 +302,11 @@ def _q_values(data: ReportData) -> Iterator[str]:
 
 
 def _runs(data: ReportData) -> Iterator[str]:
-    if data.runs is None or not len(data.runs):
+    drawing = "" if data.runs is None else run_figures.scatter(data.runs)
+    if not drawing:
         return
     yield figure(
-        run_figures.scatter(data.runs),
+        drawing,
         "Sharpe ratio against maximum drawdown of every run",
         "One point per seed; an angular one is an arm in which nothing is random. How far the points of an arm lie "
         "apart is what the seed alone can do.",
@@ -318,12 +319,12 @@ def _sensitivity(data: ReportData) -> Iterator[str]:
     if found is None or found.empty:
         return
     runs = found[found["seed"] >= 0].groupby("arm")["seed"].nunique()
-    seeds = "" if runs.empty else f" Trained arms: mean of the first {int(runs.max())} seeds."
-    yield figure(
-        run_figures.sensitivity(found),
-        "Sharpe ratio of each arm under other costs, slippages and fills",
-        f"Each point is run again in Backtrader, one condition changed at a time; no agent is trained again.{seeds}",
-    )
+    text = "Each point is run again in Backtrader, one condition changed at a time; no agent is trained again."
+    if not runs.empty:
+        text += f" Trained arms: mean of the first {int(runs.max())} seeds."
+    drawing = run_figures.sensitivity(found)
+    if drawing:
+        yield figure(drawing, "Sharpe ratio of each arm under other costs, slippages and fills", text)
     arms = list(dict.fromkeys(found["arm"]))
     mean = found.groupby(["what", "level", "arm"], sort=False)[["sr", "mdd"]].mean()
     rows = [

@@ -26,15 +26,19 @@ _FILLS = ("at the close", "at the next open")
 def scatter(runs: pd.DataFrame) -> str:
     """Sharpe ratio against maximum drawdown, one point per run, larger and angular where nothing is random.
 
-    `runs` has columns arm, seed, sr and mdd; a run without a Sharpe ratio is left out.
+    `runs` has columns arm, seed, sr and mdd; a run without a Sharpe ratio is left out, and an empty text is returned
+    where none has one.
     """
     from matplotlib.ticker import PercentFormatter
 
+    points = runs.dropna(subset=["sr", "mdd"])
+    if points.empty:
+        return ""
     looks = styles(list(dict.fromkeys(runs["arm"])))
     with house_style():
         figure = new_figure(8, 4.2)
         axes = figure.subplots()
-        for arm, rows in runs.dropna(subset=["sr", "mdd"]).groupby("arm", sort=False):
+        for arm, rows in points.groupby("arm", sort=False):
             fixed = bool((rows["seed"] < 0).all())
             color, dash = looks[str(arm)]
             mark = ("s" if dash == ":" else "D") if fixed else "o"
@@ -54,8 +58,11 @@ def scatter(runs: pd.DataFrame) -> str:
 def sensitivity(found: pd.DataFrame) -> str:
     """Sharpe ratio of each arm, mean over seeds, under each cost, slippage and fill.
 
-    `found` has columns what ("cost", "slippage", "fill"), level, arm, seed and sr.
+    `found` has columns what ("cost", "slippage", "fill"), level, arm, seed and sr; an empty text is returned where
+    there is no Sharpe ratio in it.
     """
+    if found["sr"].isna().all():
+        return ""
     kinds = [what for what in SENSITIVITIES if (found["what"] == what).any()]
     looks = styles(list(dict.fromkeys(found["arm"])))
     with house_style():

@@ -28,7 +28,7 @@ from llmguide.report.accounts import account_of
 from llmguide.report.figures import yearly
 from llmguide.report.html import document, number, paragraph, percent, table
 
-__all__ = ["tearsheet"]
+__all__ = ["tearsheet", "value_of"]
 
 _FEWEST_BARS = 30
 _LARGEST_MOVE = 0.25  # of a usual day, as a fraction: beyond it the returns are percent
@@ -163,7 +163,7 @@ def _aligned(benchmark: pd.Series[Any], dates: pd.Index[Any]) -> pd.Series[Any]:
     return benchmark.reindex(dates)
 
 
-def _value(returns: pd.Series[Any]) -> np.ndarray[Any, np.dtype[np.float64]]:
+def value_of(returns: pd.Series[Any]) -> np.ndarray[Any, np.dtype[np.float64]]:
     """The value of an account of 1 that earns `returns`, before the first bar and after each."""
     return np.concatenate([[1.0], np.cumprod(1.0 + returns.to_numpy())])
 
@@ -261,7 +261,7 @@ def _measured(page: str, accounts: list[pd.Series[Any]]) -> str:
     """
     rows = {
         "Sharpe": [f"{sharpe_ratio(account):.2f}" for account in accounts],
-        "Max Drawdown": [f"{-max_drawdown(_value(account)) + 0.0:.2%}" for account in accounts],
+        "Max Drawdown": [f"{-max_drawdown(value_of(account)) + 0.0:.2%}" for account in accounts],
     }
     for label, cells in rows.items():
         row = f"<tr><td>{label}</td>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
@@ -279,8 +279,8 @@ def _plain(mine: pd.Series[Any], peer: pd.Series[Any] | None, title: str, reason
         ["First", *(f"{arm.index[0]:%Y-%m-%d}" for arm in arms)],
         ["Last", *(f"{arm.index[-1]:%Y-%m-%d}" for arm in arms)],
         ["Sharpe ratio", *(number(sharpe_ratio(arm)) for arm in arms)],
-        ["Maximum drawdown", *(percent(max_drawdown(_value(arm)), 2) for arm in arms)],
-        ["Total return", *(percent(_value(arm)[-1] - 1, 2) for arm in arms)],
+        ["Maximum drawdown", *(percent(max_drawdown(value_of(arm)), 2) for arm in arms)],
+        ["Total return", *(percent(value_of(arm)[-1] - 1, 2) for arm in arms)],
         ["Volatility per year", *(percent(annual_volatility(arm), 2) for arm in arms)],
     ]
     body = [

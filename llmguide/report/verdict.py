@@ -15,6 +15,7 @@ __all__ = ["doubts", "p_text", "summary", "tiles"]
 
 _LEVEL = 0.05
 _FEW_SEEDS = 10
+_PASSIVE = {"hold", "sell"}
 
 
 def summary(data: ReportData) -> str:
@@ -63,13 +64,10 @@ def doubts(data: ReportData) -> Iterator[str]:
         )
     if pair is not None and float(pair[1]["p"]) < _LEVEL and float(pair[1].get("p_holm", 0.0)) >= _LEVEL:
         yield f"Corrected for the number of arms (Holm), p is {p_text(float(pair[1]['p_holm']))}: not significant."
-    lead = {"hold", "sell"} & set(data.table.index)
     ranked = _ranked(data)
-    if len(ranked) and str(ranked.index[0]) in lead:
-        yield f"No trained arm beats {ranked.index[0]}, which needs no agent and no guidance."
-    turned = _turned(data)
-    if turned:
-        yield f"The order of hybrid and rl is another at {turned}."
+    if len(ranked) and str(ranked.index[0]) in _PASSIVE and not set(data.table.index) <= _PASSIVE:
+        yield f"No other arm beats {ranked.index[0]}, which needs no agent and no guidance."
+    yield from _turned(data)
 
 
 def p_text(p: float) -> str:
@@ -103,20 +101,25 @@ def _difference(data: ReportData) -> tuple[float, float] | None:
     return None
 
 
-def _turned(data: ReportData) -> str:
-    """The conditions under which hybrid and rl change places."""
-    found = data.sensitivity
-    if found is None or not {"hybrid", "rl"} <= set(found["arm"]):
-        return ""
-    mean = found.groupby(["what", "level", "arm"], sort=False)["sr"].mean().unstack("arm")
-    gain = mean["hybrid"] - mean["rl"]
-    usual = gain.get(("fill", 0.0), math.nan)
+def _turned(data: ReportData) -> Iterator[str]:
+    """The conditions under which hybrid and rl change places; those are tried with the first seeds alone."""
+    found, pair = data.sensitivity, _pair(data)
+    if found is None or pair is None or not {"hybrid", "rl"} <= set(found["arm"]):
+        return
+    both = found[found["arm"].isin(["hybrid", "rl"])].set_index(["what", "level", "seed", "arm"])["sr"].unstack("arm")
+    seeds = both.index.unique("seed").size
+    gains = (both["hybrid"] - both["rl"]).groupby(["what", "level"]).mean()
+    headline, row = pair
+    if gains.get(("fill", 0.0), math.nan) * headline < 0:
+        yield f"Over the first {_seeds(seeds)} alone the order of hybrid and rl is another."
+        return
     names = []
-    for _, row in gain.rename("gain").reset_index().iterrows():
-        if row["gain"] * usual < 0:
-            fill = row["what"] == "fill"
-            names.append("fills at the next open" if fill else f"a {row['what']} of {percent(row['level'], 2)}")
-    return ", ".join(names)
+    for what, level in dict.fromkeys(zip(found["what"], found["level"], strict=True)):
+        if gains[what, level] * headline < 0:
+            names.append("fills at the next open" if what == "fill" else f"a {what} of {percent(level, 2)}")
+    if names:
+        part = "" if seeds >= int(row["n"]) else f", over the first {_seeds(seeds)}"
+        yield f"The order of hybrid and rl is another at {', '.join(names)}{part}."
 
 
 def _verdict(data: ReportData) -> str:

@@ -48,6 +48,70 @@ def test_analysis_has_the_numbers_and_prints_them(make_bars, capsys):
     assert f"sharpe: {analysis['sharpe']}" in capsys.readouterr().out
 
 
+class BuysAtOnce(bt.Strategy):
+    """Sends an order to buy on the first bar, and closes the position on the third."""
+
+    params = (("size", 100),)
+
+    def next(self):
+        if len(self) == 1:
+            self.buy(size=self.p.size)
+        if len(self) == 3:
+            self.close()
+
+
+def test_the_cost_of_a_trade_on_the_first_bar_counts(at_prices):
+    cerebro = bt.Cerebro(stdstats=False)
+    cerebro.broker = CloseFillBroker()
+    cerebro.broker.setcash(10_000.0)
+    cerebro.broker.setcommission(commission=0.05)
+    cerebro.adddata(BarsData(dataname=at_prices([10, 11, 12, 11, 11])))
+    cerebro.addstrategy(BuysAtOnce, size=800)
+    cerebro.addanalyzer(SharpeDrawdown)
+    analyzer = cerebro.run()[0].analyzers.sharpedrawdown
+    assert analyzer.returns.iloc[0] == pytest.approx(-800 * 10 * 0.05 / 10_000)
+    analysis = analyzer.get_analysis()
+    assert (analysis["bars"], analysis["start_value"]) == (5, 10_000.0)
+    values = [10_000, 9_600, 10_400, 10_720, 10_720, 10_720]
+    assert analyzer.values.tolist() == pytest.approx(values[1:])
+    assert (1 + analyzer.returns).prod() == pytest.approx(analysis["end_value"] / 10_000)
+    assert analysis["max_drawdown"] == pytest.approx(0.04)
+    returns = np.diff(values) / values[:-1]
+    assert analysis["sharpe"] == pytest.approx(np.sqrt(252) * returns.mean() / returns.std(ddof=1))
+
+
+def test_with_the_stock_broker_returns_are_those_of_backtraders_own_analyzer(make_bars):
+    cerebro = bt.Cerebro(stdstats=False)
+    cerebro.broker.setcommission(commission=0.05)
+    cerebro.adddata(BarsData(dataname=make_bars(60)))
+    cerebro.addstrategy(BuysAtOnce)
+    cerebro.addanalyzer(SharpeDrawdown)
+    cerebro.addanalyzer(bt.analyzers.TimeReturn)
+    ran = cerebro.run()[0].analyzers
+    theirs = list(ran.timereturn.get_analysis().values())
+    assert theirs[1] != 0.0
+    np.testing.assert_allclose(ran.sharpedrawdown.returns, theirs, rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("frequency", "timeframe", "daily"),
+    [
+        ("D", bt.TimeFrame.Days, True),
+        ("h", bt.TimeFrame.Minutes, False),
+        ("h", bt.TimeFrame.Days, False),  # a feed that was not told its timeframe
+        ("W", bt.TimeFrame.Weeks, False),
+    ],
+)
+def test_a_record_knows_whether_its_bars_are_days(make_bars, frequency, timeframe, daily):
+    bars = make_bars(40)
+    bars.index = pd.date_range("2018-01-01", periods=40, freq=frequency)
+    cerebro = bt.Cerebro(stdstats=False)
+    cerebro.adddata(bt.feeds.PandasData(dataname=bars, timeframe=timeframe))
+    cerebro.addstrategy(BuyAndHold)
+    cerebro.addanalyzer(SharpeDrawdown)
+    assert cerebro.run()[0].analyzers.sharpedrawdown.daily is daily
+
+
 def test_the_year_has_as_many_bars_as_it_is_told(make_bars):
     sharpes = []
     for periods in (252, 63):

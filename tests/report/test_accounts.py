@@ -79,6 +79,46 @@ def test_backtraders_own_time_return_serves_too_and_that_of_a_data_is_the_benchm
     assert both.returns.index.equals(both.benchmark.index)
 
 
+def test_returns_that_are_not_of_days_are_passed_over_and_alone_they_are_refused():
+    import backtrader as bt
+
+    kind, frames = bt.analyzers.TimeReturn, bt.TimeFrame
+    months, days = (kind, {"timeframe": frames.Months}), (kind, {"timeframe": frames.Days})
+    market = (kind, {"data": "data", "timeframe": frames.Months})
+    expected = account_of(held(days=days))
+    assert len(expected.returns) == len(BARS)
+    for analyzers in ({"a": months, "b": days}, {"a": days, "b": months}, {"a": market, "b": days, "c": months}):
+        found = account_of(held(**analyzers))
+        assert found.returns.equals(expected.returns)
+        assert found.benchmark is None
+    for frame in (frames.Months, frames.Weeks, frames.Years, frames.NoTimeFrame):
+        with pytest.raises(DataError, match=r"no daily record.*TimeReturn, timeframe=bt\.TimeFrame\.Days"):
+            account_of(held(account=(kind, {"timeframe": frame})))
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_of_intraday_bars_the_account_is_read_day_by_day(told):
+    import backtrader as bt
+
+    bars = BARS.set_axis(pd.date_range("2020-01-01", periods=len(BARS), freq="4h"))
+    declared = {"timeframe": bt.TimeFrame.Minutes, "compression": 240} if told else {}
+    by_day = (bt.analyzers.TimeReturn, {"timeframe": bt.TimeFrame.Days})
+    for kinds in ([(SharpeDrawdown, {})], [(SharpeDrawdown, {}), by_day], [by_day]):
+        cerebro = bt.Cerebro()
+        cerebro.adddata(bt.feeds.PandasData(dataname=bars, **declared))
+        cerebro.addstrategy(BuyAndHold)
+        for kind, options in kinds:
+            cerebro.addanalyzer(kind, **options)
+        (ran,) = cerebro.run()
+        if by_day not in kinds:
+            with pytest.raises(DataError, match=r"timeframe=bt\.TimeFrame\.Days"):
+                account_of(ran)
+            continue
+        found = account_of(ran).returns
+        assert found.index.equals(pd.date_range("2020-01-01", bars.index[-1].normalize(), freq="D"))
+        assert (1 + found).prod() == pytest.approx(cerebro.broker.getvalue() / 10_000)
+
+
 def test_a_cerebro_without_a_record_or_before_its_run_is_refused_with_the_fix():
     import backtrader as bt
 

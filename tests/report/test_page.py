@@ -181,9 +181,70 @@ def test_what_speaks_against_the_result_is_said_and_nothing_else(data):
     assert doubts_of(data, intervals=sure, sensitivity=calm) == ""
     best = data.table.copy()
     best.loc["hold", "sr_mean"] = 3.0
-    assert "No trained arm beats hold" in doubts_of(data, table=best)
+    assert "No other arm beats hold, which needs no agent" in doubts_of(data, table=best)
+    assert "No other arm" not in doubts_of(data, table=best.loc[["hold"]])
     tests = data.tests.assign(p=0.04, p_wilcoxon=0.05, p_holm=0.09)
     assert "(Holm), p is 0.090: not significant" in doubts_of(data, tests=tests)
+
+
+def tried(first, later, *, seeds=3):
+    """A sensitivity in which hybrid is ahead of rl by `first` as usual, and by `later` at the next open."""
+    rows = [
+        (*condition, arm, seed, 1.0 + (gain if arm == "hybrid" else 0.0), 0.3)
+        for condition, gain in ((("cost", 0.001), first), (("fill", 0.0), first), (("fill", 1.0), later))
+        for arm in ("hybrid", "rl")
+        for seed in range(seeds)
+    ]
+    return pd.DataFrame(rows, columns=["what", "level", "arm", "seed", "sr", "mdd"])
+
+
+@pytest.mark.parametrize(
+    ("first", "later", "said"),
+    [
+        (0.2, 0.1, ""),
+        (0.2, -0.1, "The order of hybrid and rl is another at fills at the next open, over the first 3 seeds."),
+        (-0.2, 0.1, "Over the first 3 seeds alone the order of hybrid and rl is another."),
+        (-0.2, -0.1, "Over the first 3 seeds alone the order of hybrid and rl is another."),
+        (0.0, -0.1, "The order of hybrid and rl is another at fills at the next open, over the first 3 seeds."),
+        (np.nan, 0.1, ""),
+    ],
+)
+def test_the_order_under_other_conditions_is_held_against_that_of_all_seeds(data, first, later, said):
+    calm = data.intervals.assign(sr_low=0.1)
+    for arms, sign in ((("hybrid", "rl"), 1), (("rl", "hybrid"), -1)):
+        rows = [("sr", *arms, sign * 0.284, 2.1, 0.17, 25), ("mdd", *arms, -0.1, -5.0, 0.01, 25)]
+        tests = pd.DataFrame(rows, columns=TEST_COLUMNS)
+        assert doubts_of(data, tests=tests, intervals=calm, sensitivity=tried(first, later)) == said
+
+
+def test_a_run_without_a_sharpe_ratio_under_one_condition_turns_no_order(data):
+    found = tried(0.2, 0.2)
+    held = (found["what"] == "fill") & (found["level"] == 1.0)
+    found.loc[held & (found["arm"] == "rl") & (found["seed"] > 0), "sr"] = np.nan
+    found.loc[held & (found["arm"] == "hybrid") & (found["seed"] > 0), "sr"] = -9.0
+    assert doubts_of(data, intervals=data.intervals.assign(sr_low=0.1), sensitivity=found) == ""
+
+
+def test_where_nothing_was_trained_no_trained_arm_is_spoken_of(data):
+    table = data.table.loc[["llm", "hold"]].assign(sr_mean=[1.0, 2.0], seeds=0)
+    said = doubts_of(data, table=table, tests=data.tests.iloc[:0], intervals=None, sensitivity=None)
+    assert said == "No other arm beats hold, which needs no agent and no guidance."
+
+
+def test_where_no_arm_has_a_sharpe_ratio_the_figures_of_it_are_left_out(data):
+    runs, found = data.runs.assign(sr=np.nan), data.sensitivity.assign(sr=np.nan)
+    page = render_report(dataclasses.replace(data, runs=runs, sensitivity=found))
+    outline = Outline.of(page)
+    assert page.count("<svg") == 5
+    assert "Every run" not in outline.headings
+    assert "Other costs, slippage and fills" in outline.headings  # its table has the drawdowns
+    assert 'id="plot-runs"' not in page
+
+
+def test_agreement_of_an_arm_that_sees_no_guidance_is_not_called_chance(page):
+    (said,) = [words for words in Outline.of(page).words if words.startswith("Agreement is")]
+    assert "without being told, since both read the same prices" in said
+    assert "chance" not in said
 
 
 def test_the_interval_turns_its_sign_with_the_order_of_the_arms(data):
