@@ -200,8 +200,7 @@ def print_prompts(study: PromptStudy) -> None:
     ]
     columns = ["prompt", "Sharpe", "publ.", "MDD", "hits", "perplexity", "entropy", "abstained"]
     print_table("Test bars by prompt, means over instruments", columns, rows)
-    answers = int((study.means["months"] - study.means["abstentions"]).sum())
-    print_without_entropy(answers - int(study.means["measured"].sum()), answers, "answers")
+    print_without_entropy(study.without_entropy, study.answers, "answers")
     if len(study.symbols) > 1:
         wide = study.table.pivot(index="symbol", columns="prompt", values="sr").reindex(study.symbols)
         lines = [[str(symbol), *(number(value) for value in row)] for symbol, row in wide.iterrows()]

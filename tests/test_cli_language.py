@@ -212,6 +212,11 @@ def test_a_row_without_log_probabilities_beside_others_is_said(llmguide, server)
     assert "2 of 6 rows have no entropy" in out
     (table,) = json.loads(llmguide(*words, "--prompt", "P2", "--json")[1])["tables"]
     assert (table["rows"], table["without_entropy"]) == (6, 2)
+    study = ("prompts", *FOLDER, "--symbols", "ACME", "--prompts", "P0", "--out", "study")
+    server.faults = ["no_logprobs", None] * 10
+    missing = json.loads(llmguide(*study, "--json")[1])["without_entropy"]
+    assert missing > 0
+    assert re.search(rf"{missing} of \d answers have no entropy", llmguide(*study)[1])
     server.faults = None
     assert "no entropy:" not in llmguide(*ASK[:-1], "P1")[1]
 

@@ -129,26 +129,37 @@ def test_a_signal_waits_until_a_function_is_compiled():
     assert compiled
 
 
-def test_a_second_signal_while_the_first_one_waits_is_one_stop(tmp_path, monkeypatch):
+@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_while_the_first_one_waits_is_one_stop(second, tmp_path, monkeypatch):
     """What is kept on the way out is not interrupted by the first one's second coming."""
     (tmp_path / "imported_while_two_signals_come.py").write_text(
-        "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nos.kill(os.getpid(), signal.SIGINT)\n"
+        f"import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nos.kill(os.getpid(), {int(second)})\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     kept = []
 
     def work():
         try:
-            import imported_while_two_signals_come  # noqa: F401
-
+            importlib.import_module("imported_while_two_signals_come")
             signal.raise_signal(signal.SIGINT)
         finally:
             time.sleep(0.2)
             kept.append(True)
 
-    with pytest.raises(SystemExit), stopped_by_signals():
-        work()
+    try:
+        with pytest.raises(SystemExit), stopped_by_signals():
+            work()
+    finally:
+        sys.modules.pop("imported_while_two_signals_come", None)
     assert kept
+
+
+def test_a_signal_that_waits_does_not_outlive_the_command(tmp_path, monkeypatch):
+    (tmp_path / "imported_at_the_end.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGTERM)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with stopped_by_signals():
+        importlib.import_module("imported_at_the_end")
+    time.sleep(0.2)  # SIGTERM would end this process
 
 
 def test_a_background_job_goes_on_at_ctrl_c():

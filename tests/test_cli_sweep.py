@@ -190,7 +190,7 @@ def test_an_agent_is_blended_with_guidance(llmguide, tmp_path, random_agent):
     code, out, _ = llmguide(*asked, "--provider", "rules", "--json")
     assert code == 0
     assert json.loads(out)["combinations"] == 3
-    code, _, err = llmguide(*asked)
+    code, _, err = llmguide(*asked[:-1], "weight=0")
     assert code == 1
     assert "trained with guidance" in err
 
@@ -215,7 +215,8 @@ def test_an_agent_is_blended_with_guidance(llmguide, tmp_path, random_agent):
         (["--rule", "guidance"], "give --guidance FILE or --provider NAME"),
         (["--provider", "rules"], "the rule trend does not look at guidance"),
         (["--rule", "guidance", "--provider", "llm"], "ask a language model first"),
-        (["--rule", "blend"], "give --model FILE"),
+        (["--rule", "blend", "--provider", "rules"], "give --model FILE"),
+        (["--rule", "blend", "--model", "hybrid-0.safetensors"], "give --guidance or --provider, or --param weight=0"),
         (["--model", "hybrid-0.safetensors"], "does not ask an agent"),
     ],
 )

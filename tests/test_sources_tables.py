@@ -341,6 +341,13 @@ def test_margins_in_percent_are_refused(name):
         read_table("fundamentals", losses)
 
 
+def test_a_small_net_margin_in_percent_is_found_by_revenue_and_income():
+    thin = {"revenue": [100.0] * 4, "net_income": [0.8, 0.9, 0.7, 0.6]}
+    with pytest.raises(DataError, match=r"'net_margin': expected a fraction, 0\.38 for 38 %, got '0\.8'"):
+        read_table("fundamentals", quarters(net_margin=[0.8, 0.9, 0.7, 0.6]).assign(**thin))
+    assert len(read_table("fundamentals", quarters(net_margin=[0.008, 0.009, 0.007, 0.006]).assign(**thin))) == 4
+
+
 def test_true_margins_beyond_one_are_read():
     one = quarters(operating_margin=[0.2, -3.5, 0.25, 0.3], net_margin=[0.1, 2.5, 0.2, None])
     assert len(read_table("fundamentals", one)) == 4

@@ -241,6 +241,7 @@ def prompts(
                 "page": str(page),
                 "table": records(judged.table),
                 "tests": records(judged.tests),
+                "without_entropy": judged.without_entropy,
                 "without_factors": without_factors(advice),
                 "costs": records(costs),
             }

@@ -22,6 +22,9 @@ PATIENCE = 5.0
 """Seconds for which a signal is put off at most."""
 
 
+_COMPILERS = ("numba", "llvmlite")
+
+
 class Terminated(KeyboardInterrupt):
     """SIGTERM, which stops the same way as Ctrl-C."""
 
@@ -62,6 +65,7 @@ def stopped_by_signals() -> Iterator[None]:
     except (KeyboardInterrupt, SystemError) as error:
         raise SystemExit(exit_code(_stop_behind(error))) from None
     finally:
+        signals.forget()
         sys.unraisablehook = hook
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -105,12 +109,16 @@ class _Signals:
             self._send_again(number)
             return
         self._put_off_since = None
-        if timer := self._timers.pop(number, None):
-            timer.cancel()
+        self.forget()
         if number == signal.SIGTERM:
             self.terminated = True
             raise Terminated
         raise KeyboardInterrupt
+
+    def forget(self) -> None:
+        """Send nothing again."""
+        while self._timers:
+            self._timers.popitem()[1].cancel()
 
     def unraisable(self, lost: sys.UnraisableHookArgs) -> None:
         """Send a signal again whose exception was ignored; print any other exception, as before."""
@@ -137,10 +145,8 @@ class _Signals:
 
 def _importing_or_compiling(frame: FrameType | None) -> bool:
     while frame is not None:
-        module = frame.f_globals.get("__name__") or ""
-        if module.partition(".")[0] in {"numba", "llvmlite"} or frame.f_code.co_filename.startswith(
-            "<frozen importlib"
-        ):
+        package = (frame.f_globals.get("__name__") or "").partition(".")[0]
+        if package in _COMPILERS or frame.f_code.co_filename.startswith("<frozen importlib"):
             return True
         frame = frame.f_back
     return False

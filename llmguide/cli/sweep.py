@@ -94,7 +94,7 @@ def sweep(
     from llmguide.sweeps import sweep as run
 
     parameters = parse_parameters(param or [])
-    _check_options(rule, by, guidance, provider, model, out)
+    _check_options(rule, by, guidance, provider, model, out, parameters)
     _check_names(rule, parameters, heatmap)
     for path in (out, tearsheet, None if heatmap is None else heatmap[1]):
         if path is not None:
@@ -157,6 +157,7 @@ def _check_options(
     provider: str | None,
     model: Path | None,
     out: Path | None,
+    parameters: dict[str, list[float]],
 ) -> None:
     """Refuse what would only be found wrong after the work, or not at all."""
     from llmguide.sweeps.rules import RULES
@@ -175,6 +176,8 @@ def _check_options(
         raise GuidanceError(f"the rule {rule} does not look at guidance; choose --rule guidance or blend")
     if rule == "guidance" and not guided:
         raise GuidanceError("the rule guidance needs a table; give --guidance FILE or --provider NAME")
+    if rule == "blend" and not guided and max(parameters.get("weight", [1.0])) > 0:
+        raise GuidanceError("the rule blend weighs guidance; give --guidance or --provider, or --param weight=0")
     if model is not None and rule != "blend":
         raise ModelError(f"the rule {rule} does not ask an agent; choose --rule blend")
     if rule == "blend" and model is None:

@@ -145,9 +145,9 @@ class PromptStudy:
 
         ``months``, ``calls`` (answered), ``prompt_tokens``, ``completion_tokens``, ``tokens_per_advice``, ``seconds``
         (the answers' times added up, however many were under way at once) and ``dollars``. A sum of which a part is
-        unknown is NA or NaN, never 0. All months count, those before the test too. What the Analyst said of a month
-        counts in each prompt that shows it, as if it had been asked alone, and once in "all". Calls that were not
-        answered belong to no advice: the ledger has them.
+        unknown is NA or NaN, never 0. All months count, those before the test too. An answer that several prompts
+        share, such as the Analyst's of a month, counts in each of them, as if it had been asked alone, and once in
+        "all". Calls that were not answered belong to no advice: the ledger has them.
         """
         lines = []
         for prompt in (*self.prompts, "all"):
@@ -171,6 +171,16 @@ class PromptStudy:
         return pd.DataFrame(lines).astype({**whole, **dict.fromkeys(("tokens_per_advice", "dollars"), "float64")})
 
     @property
+    def answers(self) -> int:
+        """How many of the test months have an answer, over all prompts and instruments; the others abstain."""
+        return int((self.means["months"] - self.means["abstentions"]).sum())
+
+    @property
+    def without_entropy(self) -> int:
+        """How many of the answers came without log-probabilities; the certainty is 1 there."""
+        return self.answers - int(self.means["measured"].sum())
+
+    @property
     def calibration(self) -> pd.DataFrame:
         """How often each confidence of each prompt was right, over the test months of all instruments.
 
@@ -192,14 +202,19 @@ class PromptStudy:
 
 
 def _counted_again(all_advice: Iterable[Advice]) -> Spending:
-    """The cost of the Analyst's answers, but for the first time that each month of an instrument has one."""
-    again, seen = [], set()
+    """The cost of answers, but for their first time: the Analyst's of a month, the Strategist's to equal messages."""
+    again: list[Spending] = []
+    seen: set[object] = set()
+    parts: list[tuple[object, Spending]]
     for advice in all_advice:
+        month = advice.symbol, advice.issued_at
+        parts = [((*month, advice.messages), advice.cost.less(advice.news_cost))]
         if advice.news_cost.calls:
-            month = advice.symbol, advice.issued_at
-            if month in seen:
-                again.append(advice.news_cost)
-            seen.add(month)
+            parts.append((month, advice.news_cost))
+        for question, cost in parts:
+            if question in seen:
+                again.append(cost)
+            seen.add(question)
     return Spending.total(again)
 
 

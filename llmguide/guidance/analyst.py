@@ -144,6 +144,8 @@ async def condense(
             unusable=brief.unusable + len(given) - len(factors),
             replaced=Counter(brief.replaced) + replaced,
         )
+        if given and not factors:
+            return replace(brief, failure="none of the Analyst's factors can be used")
         if len(parts) == 1:
             return replace(brief, factors=tuple(factors))
         template, lines = "analyst-merge", [_line(factor) for factor in factors]

@@ -152,7 +152,7 @@ class _Run:
             self.on_ready(can)
             # The longest way first: chains that wait for the Analyst too, other chains, what stands for itself.
             begun = sorted(chains, key=lambda chain: (not chain.remembers, not chain.reads_news))
-            walks = (self._kept(chain, place * _APART) for place, chain in enumerate(begun))
+            walks = (self._kept(chain, min(place * _APART, _LATER)) for place, chain in enumerate(begun))
             found = dict(zip(begun, await asyncio.gather(*walks), strict=True))
         finally:
             await self.asker.close()
@@ -234,6 +234,10 @@ class _Chain:
             reading = self._read_ahead(numbers[number + 1 : number + _AHEAD + 1]) if self.reads_news else None
             try:
                 past.append(await self._ask(number, past))
+            except MissingAnswers:  # the other months' news goes on, to find all that is missing
+                if self.reads_news:
+                    await asyncio.gather(*(self.news.brief(other) for other in numbers), return_exceptions=True)
+                raise
             finally:
                 if reading is not None:
                     reading.cancel()

@@ -167,7 +167,7 @@ def _strategies(ran: Any) -> Account:
     if account is None:
         raise DataError(
             f"the strategy has no daily record of its account; before cerebro.run() call {_ADD}, or {_ADD_DAYS} where "
-            "its bars are shorter than days"
+            "its bars are shorter than days; longer ones have no tearsheet"
         )
     if benchmark is not None and not account.index.isin(benchmark.index).all():
         account = account.set_axis(account.index.normalize())  # TimeReturn keeps dates, without times

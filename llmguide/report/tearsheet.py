@@ -31,6 +31,8 @@ from llmguide.report.html import document, number, paragraph, percent, table
 __all__ = ["tearsheet", "value_of"]
 
 _FEWEST_BARS = 30
+_FEWEST_GAPS = 5  # between dates, to tell what bars they are
+_FARTHEST = 4.0  # days from one daily bar to the next, in the middle of all gaps
 _LARGEST_MOVE = 0.25  # of a usual day, as a fraction: beyond it the returns are percent
 _STYLE: Any = {
     "axes.edgecolor": "#cccccc",
@@ -86,9 +88,9 @@ def tearsheet(
     would take for prices get a plain page with the reason and those two measures. So does an account on which
     quantstats itself fails; a DataWarning then says so.
 
-    Raises DataError for anything but finite returns: prices, missing values, a benchmark by name or without some of the
-    dates, dates that are not increasing; and for a source of several accounts of which none was chosen. The folder is
-    made, and the file appears complete or not at all.
+    Raises DataError for anything but finite daily returns: prices, missing values, weeks or months, a benchmark by name
+    or without some of the dates, dates that are not increasing; and for a source of several accounts of which none was
+    chosen. The folder is made, and the file appears complete or not at all.
     """
     account = account_of(source, arm=arm, seed=seed)
     mine = _checked(account.returns, "returns")
@@ -136,6 +138,11 @@ def _checked(returns: object, name: str) -> pd.Series[Any]:
     naive = index.tz_localize(None)
     if naive.hasnans or not naive.is_monotonic_increasing or not naive.is_unique:
         raise DataError(f"expected {name} with increasing dates, each once; sort the index and drop its duplicates")
+    if (days := _spacing(naive)) > _FARTHEST:
+        raise DataError(
+            f"expected {name} of days, got one every {days:.0f} days; weeks and months have no tearsheet here, since "
+            "252 of them are no year"
+        )
     try:
         values = returns.to_numpy(dtype=np.float64, copy=True)
     except (TypeError, ValueError) as error:
@@ -151,6 +158,12 @@ def _checked(returns: object, name: str) -> pd.Series[Any]:
             "value.pct_change().fillna(0), percent divide by 100"
         )
     return pd.Series(values, index=naive, name=name)
+
+
+def _spacing(dates: pd.DatetimeIndex) -> float:
+    """The days between two dates, in the middle; 0 where there are too few to tell."""
+    gaps = np.diff(dates.to_numpy()) / np.timedelta64(1, "D")
+    return float(np.median(gaps)) if len(gaps) >= _FEWEST_GAPS else 0.0
 
 
 def _aligned(benchmark: pd.Series[Any], dates: pd.Index[Any]) -> pd.Series[Any]:

@@ -13,8 +13,8 @@ known, and counts as public from the last microsecond of that day: no bar of tha
 options are public at 16:00 unless a column published_at says otherwise; it has to, where the bars' exchange closes
 before the market that the row describes.
 
-No row may be public before what it tells of can be known: days of market and options, and daily yields, at noon (no
-exchange closes earlier, on its shortest day); a filing, GDP, M2 and PPI on the day after their period; PMI and CCI from
+No row may be public before what it tells of can be known: days of market and options, and daily yields, at noon by
+the clock of the bars' exchange; a filing, GDP, M2 and PPI on the day after their period; PMI and CCI from
 the first day of their month on, since flash figures come out before the month is over.
 
 A figure may be published several times (a revision, an amended filing): each time is a row of its own, and the latest
@@ -127,6 +127,8 @@ class Tables:
         Where only some of the instruments have no folder, those have the shared tables, and one DataWarning names them.
         """
         root = Path(folder).expanduser()
+        if not symbols:
+            return {}
         if not root.is_dir():
             raise DataError(f"there is no folder of tables {root}")
         for symbol in symbols:
@@ -383,7 +385,8 @@ def _check_margins(where: str, table: pd.DataFrame) -> None:
     """Refuse margins in percent.
 
     A quarter's margin may be beyond 1 or -1 in truth, that of most quarters only where revenue is next to nothing:
-    which the columns revenue and net_income tell, and percent are a hundred times more than they do.
+    which the columns revenue and net_income tell, and percent are a hundred times more than they do. Those two tell of
+    a net margin below 1 as well.
     """
     fraction = "a fraction, 0.38 for 38 %"
     if "gross_margin" in table:
@@ -392,11 +395,13 @@ def _check_margins(where: str, table: pd.DataFrame) -> None:
     if {"revenue", "net_income"} <= set(table.columns):
         worked = (table["net_income"] / table["revenue"].where(table["revenue"] > 0)).abs().median()
     for name in MARGINS:
-        if name in table and table[name].abs().median() > 1 and not table[name].abs().median() <= 10 * worked:
+        middle = table[name].abs().median() if name in table else np.nan
+        contradicted = name == "net_margin" and middle > 10 * worked > 0
+        if contradicted or (middle > 1 and not middle <= 10 * worked):
             _refuse(
                 where,
                 table[name],
-                table[name].abs() > 1,
+                table[name].abs() >= min(middle, 1.0),
                 fraction,
                 "divide the column by 100, or leave it out; margins that are beyond 100 % in most quarters need the "
                 "columns revenue and net_income beside them",
@@ -407,7 +412,13 @@ def _check_publication(where: str, kind: Kind, table: pd.DataFrame) -> None:
     """Refuse what was published before it can have been known."""
     published = table["published_at"]
     if "date" in table:
-        _refuse(where, published, published < table["date"] + _NOON, "noon of the row's own date, or later")
+        _refuse(
+            where,
+            published,
+            published < table["date"] + _NOON,
+            "noon of the row's own date, or later",
+            "give the close, 12:00 at least",
+        )
     elif kind == "fundamentals":
         _refuse(where, published, published.dt.normalize() <= table["period_end"], "a filing after its period's end")
     elif kind == "macro":

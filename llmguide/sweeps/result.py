@@ -99,7 +99,8 @@ class Sweep:
         if not len(column):
             raise LlmguideError(self._why_none(by, least, int(trades.max())))
         column = column.nsmallest(top) if by in LESS_IS_BETTER else column.nlargest(top)
-        self._try_out(int(column.index[0]))
+        for place in column.index:
+            self._try_out(int(place))
         return [self.frame.iloc[int(place)] for place in column.index]
 
     def parameters(self, which: Which = None) -> dict[str, Any]:

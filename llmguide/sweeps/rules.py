@@ -60,7 +60,18 @@ from llmguide.trading.moving_averages import LONGEST
 if TYPE_CHECKING:
     from llmguide.rl.agent import Agent
 
-__all__ = ["REQUIRED", "RULES", "STALE", "Decide", "Market", "Rule", "check_guidance", "check_overlays", "find_rule"]
+__all__ = [
+    "REQUIRED",
+    "RULES",
+    "STALE",
+    "Decide",
+    "Market",
+    "Rule",
+    "check_guidance",
+    "check_overlays",
+    "find_rule",
+    "kind_of",
+]
 
 REQUIRED = object()
 """Stands where a parameter has no default."""
@@ -292,6 +303,12 @@ class Given(Rule):
             )
         index = market.bars.index[len(market.prices) - bars :]
         if self.index is not None and not self.index.equals(index):
+            kinds = [kind_of(own) for own in (self.index, index)]
+            if kinds[0] != kinds[1]:
+                raise LlmguideError(
+                    f"the decisions have {kinds[0]}, the bars {kinds[1]}; give both of one kind, or pass an array to "
+                    "have the decisions taken by position"
+                )
             at = int(np.argmin([own == theirs for own, theirs in zip(self.index, index, strict=True)]))
             raise LlmguideError(
                 f"the decisions are of other dates than the bars: row {at} is {self.index[at]}, but its bar is "
@@ -323,7 +340,7 @@ class Function(Rule):
                 f"a rule is a function (close, parameters ..., out), got {self.name}{inspect.signature(plain)}"
             )
         self.function = function
-        self._tried: set[int] = set()
+        self._tried: set[tuple[Any, ...]] = set()
         self.defaults = {p.name: REQUIRED if p.default is p.empty else p.default for p in given[1:-1]}
 
     def prepare(self, market: Market, grid: Grid) -> Decide:
@@ -353,7 +370,7 @@ class Function(Rule):
     def try_out(self, market: Market, grid: Grid, row: int) -> None:
         """Refuse a combination that looks ahead; each is tried once on the same closes."""
         (values,) = self._values(grid, slice(row, row + 1))
-        tried = hash((values, market.start, market.prices.tobytes()))
+        tried = (values, market.start, hash(market.prices.tobytes()))  # not hash(values): -1 and -2 have the same
         if tried in self._tried:
             return
         decided = self._ask(market.prices, values)
@@ -392,18 +409,26 @@ def find_rule(rule: Any) -> Rule:
     return Given(rule)
 
 
+def kind_of(index: pd.Index[Any]) -> str:
+    """Return in words what an index consists of, as far as two can be compared."""
+    if not isinstance(index, pd.DatetimeIndex):
+        return "no dates" if len(index) == 0 or isinstance(index, pd.RangeIndex) else f"an index of {index.dtype}"
+    return f"dates {'without' if index.tz is None else 'with'} a time zone"
+
+
 def check_guidance(market: Market) -> None:
     """Refuse guidance of another time than the tradable bars, and warn where it ends long before they do."""
     if market.guidance is None:
         return
-    issued = [row.issued_at for row in market.guidance.rows]
+    rows = [row.issued_at for row in market.guidance.rows]
     first, last = (market.dates[place].date() for place in (market.start, -1))
     where = " ".join(["guidance", *market.labels.values()])
-    if not issued:
+    if not rows:
         raise GuidanceError(f"{where} has no rows; give a table for {first} to {last}")
+    issued = [moment for moment in rows if moment.date() <= last]  # what comes later, no bar sees
     if market.guidance.at(last) is None:
         raise GuidanceError(
-            f"no bar sees any {where}: it begins {issued[0]}, and the last bar is of {last}; give an earlier table"
+            f"no bar sees any {where}: it begins {rows[0]}, and the last bar is of {last}; give an earlier table"
         )
     gaps = [(later - earlier).days for earlier, later in pairwise(issued)]
     lasts = max(STALE, 2 * max(gaps, default=0))

@@ -14,7 +14,7 @@ from llmguide.errors import LlmguideError
 from llmguide.stats import deflated_sharpe
 from llmguide.sweeps.overfitting import MOST_BLOCKS, block_sums, probability
 from llmguide.sweeps.result import LESS_IS_BETTER, Plan
-from llmguide.sweeps.rules import Given, Market, find_rule
+from llmguide.sweeps.rules import Given, Market, find_rule, kind_of
 from llmguide.sweeps.run import make_markets, measure_plan
 from llmguide.trading.simulate import closes
 
@@ -210,12 +210,7 @@ def _later(train: Sweep, bars: Any, guidance: Any) -> tuple[Market, ...]:
 
 def _check_kind(before: pd.Index[Any], after: pd.Index[Any]) -> None:
     """Refuse bars whose dates cannot be compared."""
-    kinds = [
-        "no dates"
-        if not isinstance(index, pd.DatetimeIndex)
-        else f"dates {'without' if index.tz is None else 'with'} a time zone"
-        for index in (before, after)
-    ]
+    kinds = kind_of(before), kind_of(after)
     if kinds[0] != kinds[1]:
         raise LlmguideError(
             f"the later bars have {kinds[1]}, those that choose {kinds[0]}; give both dates of one kind, as "

@@ -81,7 +81,8 @@ def closes(bars: pd.DataFrame) -> NDArray[np.float64]:
         bad = int(np.flatnonzero(~(np.isfinite(prices) & (prices > 0)))[0])
         raise DataError(f"close must be finite and positive, but row {bad} ({bars.index[bad]}) is {prices[bad]}")
     index = bars.index
-    if not (index.is_monotonic_increasing and index.is_unique):
+    ordered = isinstance(index, pd.DatetimeIndex) or pd.api.types.is_numeric_dtype(index.dtype)  # text has an order too
+    if ordered and not (index.is_monotonic_increasing and index.is_unique):
         later = next(row for row in range(1, len(index)) if not index[row] > index[row - 1])
         raise DataError(
             f"expected every bar after the one before it, but row {later} ({index[later]}) follows {index[later - 1]}; "

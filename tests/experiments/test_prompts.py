@@ -239,6 +239,15 @@ def test_an_answer_of_the_analyst_that_prompts_share_is_counted_once_in_the_sum_
     assert math.isnan(judge_prompts(shared, MARKETS).costs.set_index("prompt").loc["all", "dollars"])
 
 
+def test_an_answer_to_the_same_question_of_two_prompts_is_counted_once_in_the_sum_of_all(all_advice):
+    first = [one for one in all_advice if one.prompt == "P1"]
+    twins = [dataclasses.replace(one, prompt="mine") for one in first]
+    costs = judge_prompts([*first, *twins], MARKETS).costs.set_index("prompt")
+    assert costs.loc[["P1", "mine"], "calls"].tolist() == [len(first)] * 2
+    for name in ("calls", "prompt_tokens", "seconds", "dollars"):
+        assert costs.loc["all", name] == pytest.approx(costs.loc["P1", name])
+
+
 def test_the_interval_of_a_hit_rate_is_wilsons(judged):
     assert judged.calibration["months"].sum() == judged.months["right"].notna().sum()
     for row in judged.calibration.itertuples():

@@ -327,3 +327,4 @@ def test_a_short_headline_is_not_passed_on_as_a_factor():
     text = "Company recalls all cars over faulty brakes"
     brief = brief_of(news(text), Script([Factor(text=text, sentiment=-1, impact=2)]))
     assert (brief.factors, brief.unusable) == ((), 1)
+    assert brief.failure == "none of the Analyst's factors can be used"  # which is not the same as no news

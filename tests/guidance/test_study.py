@@ -150,6 +150,15 @@ def test_a_replay_names_what_is_missing(pair, access):
         run_study(Study(pair, ("P1", "P2")), replace(access, replay=True).asker())
 
 
+def test_a_replay_names_the_analyst_s_missing_answers_of_all_months(subject, access):
+    few = replace(subject, bars=subject.bars.iloc[:160])
+    run_study(Study((few,), ("P1",)), access.asker())
+    study = Study((few,), ("P4",))
+    with pytest.raises(MissingAnswers) as missing:
+        run_study(study, replace(access, replay=True).asker())
+    assert f"lacks {len(study.positions(few))} answers" in str(missing.value)
+
+
 @pytest.mark.parametrize(
     ("subjects", "prompts", "says"),
     [(0, ("P1",), "at least one instrument"), (2, (), "at least one prompt"), (2, ("P1", "P1"), "P1 twice")],

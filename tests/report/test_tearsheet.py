@@ -226,6 +226,15 @@ def test_an_account_that_quantstats_would_misread_gets_a_plain_page(returns, tmp
     assert cells(page, "Maximum drawdown")[0] == f"{100 * drawdown(account):.2f} %"
 
 
+@pytest.mark.parametrize(("frequency", "days"), [("W-FRI", 7), ("ME", 31)])
+def test_returns_of_weeks_or_months_are_refused(returns, tmp_path, frequency, days):
+    longer = (1 + returns).resample(frequency).prod() - 1
+    with pytest.raises(DataError, match=f"expected returns of days, got one every {days} days"):
+        tearsheet(longer, tmp_path / "sheet.html")
+    with pytest.raises(DataError, match="expected benchmark of days"):
+        tearsheet(returns, tmp_path / "sheet.html", benchmark=longer)
+
+
 def test_a_benchmark_that_never_moves_is_left_out_and_the_page_says_so(returns, tmp_path):
     page = tearsheet(returns, tmp_path / "sheet.html", benchmark=0 * returns).read_text(encoding="utf-8")
     assert PLAIN not in page

@@ -167,6 +167,11 @@ def test_a_frame_without_closes_is_refused_with_the_nearest_name():
         simulate(frame([1, 2, 3]).rename(columns={"close": "Close"}), [1, 1], start=1)
 
 
+def test_the_order_of_dates_as_text_is_not_looked_at():
+    bars = pd.DataFrame({"close": [1.0, 2.0, 3.0]}, index=["12/28/2012", "12/31/2012", "01/02/2013"])
+    assert simulate(bars, [1, 1], start=1)["side"].tolist() == [0, 1, 1]
+
+
 @pytest.mark.parametrize("order", [[2, 1, 0], [0, 1, 1]])
 def test_bars_that_are_not_oldest_first_are_refused(order):
     bars = pd.DataFrame({"close": [1.0, 2.0, 3.0]}, index=pd.date_range("2020-01-01", periods=3)).iloc[order]
