@@ -235,7 +235,7 @@ def test_periods_are_asked_for_by_their_first_day_and_end_on_their_last():
 
 
 def test_every_series_is_one_that_macro_tables_know():
-    from llmguide.sources.tables import SERIES
+    from llmguide.sources.kinds import SERIES
 
     assert set(fred.SERIES) == set(SERIES) - {"PMI"}
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmguide.errors import DataError, DataWarning
-from llmguide.sources import tables as module
+from llmguide.sources import kinds
 from llmguide.sources.tables import Tables, read_table
 
 
@@ -329,7 +329,7 @@ def quarters(**columns) -> pd.DataFrame:
     return pd.DataFrame({"published_at": ends + pd.Timedelta(days=40), "period_end": ends, **columns})
 
 
-@pytest.mark.parametrize("name", module.MARGINS)
+@pytest.mark.parametrize("name", kinds.MARGINS)
 def test_margins_in_percent_are_refused(name):
     percent = quarters(**{name: [38.0, 0.5, 21.0, None]})
     amounts = {"revenue": [100.0] * 4, "net_income": [30.0] * 4}
@@ -421,6 +421,6 @@ def test_a_moment_with_a_time_zone_is_refused(every_kind):
 
 
 def test_every_documented_column_is_one_that_is_read():
-    documented = (Path(module.__file__).parents[2] / "docs" / "tables.md").read_text(encoding="utf-8")
-    for name in (*module.INDICES, *module.SERIES, *module.FUNDAMENTALS, *module.OPTIONS):
+    documented = (Path(kinds.__file__).parents[2] / "docs" / "tables.md").read_text(encoding="utf-8")
+    for name in (*kinds.INDICES, *kinds.SERIES, *kinds.FUNDAMENTALS, *kinds.OPTIONS):
         assert f"`{name}`" in documented

@@ -6,7 +6,7 @@ import pandas as pd
 
 from llmguide.features.fact import Fact, as_percent, as_points
 from llmguide.features.vintages import last_figures
-from llmguide.sources.tables import FUNDAMENTALS, MARGINS
+from llmguide.sources.kinds import FUNDAMENTALS, MARGINS
 
 __all__ = ["fundamental_facts"]
 

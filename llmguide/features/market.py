@@ -7,7 +7,7 @@ import pandas as pd
 from llmguide.features.fact import Fact, as_percent, as_price
 from llmguide.features.rolling import WEEK, slope
 from llmguide.features.vintages import DAILY_AGE, last_figures
-from llmguide.sources.tables import INDICES
+from llmguide.sources.kinds import INDICES
 
 __all__ = ["market_facts"]
 

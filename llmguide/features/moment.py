@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from llmguide.errors import DataError
-from llmguide.sources.tables import CLOSE
+from llmguide.sources.kinds import CLOSE
 
 __all__ = ["close_of", "known_at"]
 

@@ -34,7 +34,8 @@ import pandas as pd
 from llmguide._version import __version__
 from llmguide.errors import DataError, did_you_mean
 from llmguide.sources._http import JsonService, credential
-from llmguide.sources.tables import FUNDAMENTALS, read_table
+from llmguide.sources.kinds import FUNDAMENTALS
+from llmguide.sources.tables import read_table
 
 __all__ = ["download_fundamentals"]
 

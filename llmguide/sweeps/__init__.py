@@ -1,6 +1,7 @@
 """Many settings of a rule at once, each measured on the benchmark's account, and what the best of them is worth.
 
 run          the door
+market       what it is measured on, and whether its guidance is of that time
 rules        what can be swept
 grid         the combinations of its parameters
 engines      two ways to measure them; kernels is what runs per bar

@@ -12,7 +12,7 @@ from llmguide.backtest.run import make_cerebro
 from llmguide.errors import DataError
 from llmguide.strategies.base import AccountStrategy, Decided
 from llmguide.sweeps.kernels import FLAT
-from llmguide.sweeps.rules import Market
+from llmguide.sweeps.market import Market
 
 __all__ = ["FollowDecisions", "cerebro_of"]
 

@@ -16,7 +16,8 @@ from llmguide.errors import LlmguideError
 from llmguide.metrics import annual_return, sortino_ratio
 from llmguide.sweeps import kernels
 from llmguide.sweeps.grid import Grid
-from llmguide.sweeps.rules import Decide, Market
+from llmguide.sweeps.market import Market
+from llmguide.sweeps.rules import Decide
 
 __all__ = [
     "ENGINES",

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from llmguide.sweeps.engines import CHUNK
 from llmguide.sweeps.grid import Grid
 from llmguide.sweeps.kernels import effective, path
-from llmguide.sweeps.rules import Market, Rule
+from llmguide.sweeps.market import Market
+from llmguide.sweeps.rules import Rule
 
 __all__ = ["MOST_BLOCKS", "block_sums", "probability"]
 

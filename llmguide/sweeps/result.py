@@ -15,7 +15,8 @@ from llmguide.errors import LlmguideError, did_you_mean
 from llmguide.sweeps.engines import account_of, decisions_of, portfolio_of
 from llmguide.sweeps.grid import Grid
 from llmguide.sweeps.kernels import MEASURES
-from llmguide.sweeps.rules import Market, Rule
+from llmguide.sweeps.market import Market
+from llmguide.sweeps.rules import Rule
 
 if TYPE_CHECKING:
     from llmguide.sweeps.validation import Validation

@@ -14,8 +14,9 @@ from llmguide.guidance.table import Guidance
 from llmguide.sweeps.engines import ENGINES, threads_used
 from llmguide.sweeps.grid import Grid, Where, make_grid, restrict
 from llmguide.sweeps.kernels import MEASURES
+from llmguide.sweeps.market import Market
 from llmguide.sweeps.result import Plan, Sweep
-from llmguide.sweeps.rules import REQUIRED, Market, Rule, check_overlays, find_rule
+from llmguide.sweeps.rules import REQUIRED, Rule, check_overlays, find_rule
 from llmguide.trading.simulate import check_account, closes
 
 if TYPE_CHECKING:

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from llmguide.errors import LlmguideError
 from llmguide.stats import deflated_sharpe
+from llmguide.sweeps.market import Market, kind_of
 from llmguide.sweeps.overfitting import MOST_BLOCKS, block_sums, probability
 from llmguide.sweeps.result import LESS_IS_BETTER, Plan
-from llmguide.sweeps.rules import Given, Market, find_rule, kind_of
+from llmguide.sweeps.rules import Given, find_rule
 from llmguide.sweeps.run import make_markets, measure_plan
 from llmguide.trading.simulate import closes
 

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from llmguide import sample_bars
-from llmguide.sources.tables import FUNDAMENTALS, OPTIONS, Tables
+from llmguide.sources.kinds import FUNDAMENTALS, OPTIONS
+from llmguide.sources.tables import Tables
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,8 @@ from llmguide.errors import DataError
 from llmguide.features.fact import as_amount, as_number, as_percent, as_price
 from llmguide.features.facts import facts_at
 from llmguide.features.stock import beta_of, classify
-from llmguide.sources.tables import FUNDAMENTALS, Tables
+from llmguide.sources.kinds import FUNDAMENTALS
+from llmguide.sources.tables import Tables
 
 TIMES = (40, 200, 333, 500)
 
