@@ -30,6 +30,7 @@ from llmguide.report.prompt_tables import (
     tests_table,
 )
 from llmguide.report.tables import TextTable, p_value
+from llmguide.report.verdict import few
 
 __all__ = ["PromptsData", "render_prompts_page", "summary", "write_prompts_page"]
 
@@ -164,8 +165,8 @@ def _verdict(data: PromptsData) -> str:
     """One sentence on the first test of Sharpe ratios; nothing for a single prompt."""
     tests = data.tests[(data.tests["over"] == "instruments") & (data.tests["measure"] == "sr")]
     if tests.empty:
-        few = "One instrument does not tell which prompt is better: no test is possible."
-        return few if len(data.means) > 1 else ""
+        alone = "One instrument does not tell which prompt is better: no test is possible."
+        return alone if len(data.means) > 1 else ""
     row = tests.iloc[0]
     gain, n, p = float(row["mean_difference"]), int(row["n"]), float(row["p"])
     text = f"Against {row['prompt_b']}, {row['prompt_a']} {'gains' if gain >= 0 else 'loses'} {number(abs(gain))}"
@@ -175,7 +176,7 @@ def _verdict(data: PromptsData) -> str:
     shown = p_value(p) if p < 0.001 else f"= {p_value(p)}"
     text += f" (two-sided paired t test over {_count(n, 'instrument')}, p {shown}): {verdict} at the 5 % level."
     if n < _FEW:
-        text += f" {n} instruments are few: only a large difference could show."
+        text += f" {n} instruments are few: {few(p < _LEVEL)}."
     return text
 
 

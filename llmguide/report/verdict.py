@@ -11,7 +11,7 @@ import pandas as pd
 from llmguide.report.html import number, percent
 from llmguide.report.report_data import ReportData
 
-__all__ = ["doubts", "p_text", "summary", "tiles"]
+__all__ = ["doubts", "few", "p_text", "summary", "tiles"]
 
 _LEVEL = 0.05
 _FEW_SEEDS = 10
@@ -68,6 +68,13 @@ def doubts(data: ReportData) -> Iterator[str]:
     if len(ranked) and str(ranked.index[0]) in _PASSIVE and not set(data.table.index) <= _PASSIVE:
         yield f"No other arm beats {ranked.index[0]}, which needs no agent and no guidance."
     yield from _turned(data)
+
+
+def few(significant: bool) -> str:
+    """What follows from few pairs, after a colon."""
+    if significant:
+        return "the test takes their differences for normal, which so few cannot show"
+    return "only a large difference could show"
 
 
 def p_text(p: float) -> str:
@@ -135,9 +142,10 @@ def _verdict(data: ReportData) -> str:
     if math.isnan(p):
         return f"{text}; with {_seeds(n)} no test is possible."
     verdict = "significant" if p < _LEVEL else "not significant"
-    text += f" (two-sided paired t test over {_seeds(n)}, p = {p_text(p)}): {verdict} at the 5 % level."
+    shown = p_text(p) if p < 0.001 else f"= {p_text(p)}"
+    text += f" (two-sided paired t test over {_seeds(n)}, p {shown}): {verdict} at the 5 % level."
     if n < _FEW_SEEDS:
-        text += f" {n} seeds are few: only a large difference could show."
+        text += f" {n} seeds are few: {few(p < _LEVEL)}."
     return text
 
 

@@ -150,6 +150,14 @@ def test_the_first_sentence_names_the_best_arm_and_does_not_claim_what_the_test_
         pytest.param(
             ("sr", "hybrid", "rl", 0.5, 1.0, 0.4, 25), "p = 0.400): not significant at the 5 % level.", id="tie"
         ),
+        pytest.param(
+            ("sr", "hybrid", "rl", 0.5, 9.0, 0.0004, 25), "p < 0.001): significant at the 5 % level.", id="tiny p"
+        ),
+        pytest.param(
+            ("sr", "hybrid", "rl", 0.5, 57.8, 0.011, 2),
+            "2 seeds are few: the test takes their differences for normal, which so few cannot show.",
+            id="few",
+        ),
         pytest.param(("sr", "hybrid", "rl", 0.5, np.nan, np.nan, 1), "with 1 seed no test is possible.", id="one seed"),
         pytest.param(("sr", "hybrid", "hold", 0.5, 3.0, 0.01, 25), "then hybrid with 1.70.", id="another pair"),
         pytest.param(("mdd", "hybrid", "rl", 0.5, 3.0, 0.01, 25), "then hybrid with 1.70.", id="another measure"),

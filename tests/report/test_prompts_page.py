@@ -217,6 +217,10 @@ def test_the_first_sentence_names_the_best_prompt_and_claims_no_more_than_the_te
     words = summary(data)
     assert words.startswith(f"Highest mean Sharpe ratio over 2 instruments: {means.index[0]} with ")
     assert "not significant at the 5 % level. 2 instruments are few" in words
+    words = summary(dataclasses.replace(data, tests=data.tests.assign(p=0.026)))
+    assert words.endswith(
+        "2 instruments are few: the test takes their differences for normal, which so few cannot show."
+    )
     tests = data.tests.assign(t=9.0, p=0.0004, n=12, mean_difference=-0.5)
     words = summary(dataclasses.replace(data, tests=tests))
     assert words.endswith("Against P1, P4 loses 0.50 (two-sided paired t test over 12 instruments, p <0.001): "
