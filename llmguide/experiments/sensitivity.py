@@ -6,14 +6,16 @@ are the trained ones, and moving averages keep the windows that were chosen at t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 
 import pandas as pd
 
 from llmguide.backtest import run_backtest
-from llmguide.errors import DataError
+from llmguide.errors import DataError, DataWarning
 from llmguide.experiments.arms import ARMS
 from llmguide.experiments.measure import NO_SEED
 from llmguide.rl.config import DQNConfig
@@ -38,6 +40,13 @@ class Condition(NamedTuple):
     cost: float
     slippage: float
     fill: str
+
+    @property
+    def words(self) -> str:
+        """What is changed, as a person says it."""
+        if self.what == "fill":
+            return "fills at the next open" if self.level else "fills at the close"
+        return f"a {self.what} of {self.level:.2%}"
 
 
 def conditions(
@@ -78,7 +87,8 @@ def sensitivity(
         One row per condition, arm and seed: columns `COLUMNS` (see `Condition`); ``sr`` and ``mdd`` as in
         `Comparison.runs`.
 
-    Raises DataError for a level outside [0, 1).
+    Raises DataError for a level outside [0, 1). What the runs of one condition warn of, such as purchases that were not
+    filled at the next open, is one DataWarning.
     """
     config = DQNConfig.from_dict(comparison.settings["agent"])
     known: dict[tuple[Any, ...], tuple[float, float]] = {
@@ -92,27 +102,47 @@ def sensitivity(
         ]
         for name, arm in ((name, ARMS[name]) for name in comparison.arms)
     }
-    rows = []
+    rows, said = [], set[str]()
     for condition in conditions(config.cost, costs=costs, slippages=slippages):
+        heard: list[str] = []
         for name, runs in params.items():
             for seed, own in runs:
                 key = (*condition[2:], name, seed)
                 if key not in known:
-                    result = run_backtest(
-                        comparison.test,
-                        with_slippage(cast("Any", ARMS[name].strategy)),
-                        cash=config.cash,
-                        cost=condition.cost,
-                        fill=cast("Fill", condition.fill),
-                        start=config.lookback,
-                        slippage=condition.slippage,
-                        **own,
-                    )
+                    with _listening(heard):
+                        result = run_backtest(
+                            comparison.test,
+                            with_slippage(cast("Any", ARMS[name].strategy)),
+                            cash=config.cash,
+                            cost=condition.cost,
+                            fill=cast("Fill", condition.fill),
+                            start=config.lookback,
+                            slippage=condition.slippage,
+                            **own,
+                        )
                     known[key] = (result.sharpe, result.max_drawdown)
                     if each is not None:
                         each()
                 rows.append((condition.what, condition.level, name, seed, *known[key]))
+        new = [text for text in dict.fromkeys(heard) if text not in said]
+        said.update(new)
+        if new:
+            more = f" (and {len(new) - 1} more of this kind)" if len(new) > 1 else ""
+            warnings.warn(f"run again with {condition.words}: {new[0]}{more}", DataWarning, stacklevel=2)
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+@contextmanager
+def _listening(heard: list[str]) -> Iterator[None]:
+    """Add the texts of DataWarnings to a list in place of showing them; let all others through."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    for one in caught:
+        if issubclass(one.category, DataWarning):
+            heard.append(str(one.message))
+        else:
+            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
 
 
 @cache

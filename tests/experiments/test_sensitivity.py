@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
+import re
+import warnings
 
 import numpy as np
 import pytest
 
 from llmguide import compare, guide, max_drawdown, sample_bars, sharpe_ratio
 from llmguide.backtest import run_backtest
-from llmguide.errors import DataError
+from llmguide.errors import DataError, DataWarning
 from llmguide.experiments.sensitivity import COLUMNS, conditions, sensitivity, with_slippage
 from llmguide.rl.config import DQNConfig
 from llmguide.strategies import DQN, BuyAndHold, LLMOnly
@@ -108,3 +111,16 @@ def test_only_so_many_seeds_are_run_and_each_backtest_is_reported(comparison):
 def test_percent_in_place_of_fractions_is_refused():
     with pytest.raises(DataError, match=r"fractions in \[0, 1\), got 5"):
         conditions(0.001, costs=(5,))
+
+
+def test_what_the_runs_of_one_condition_warn_of_is_one_warning(comparison):
+    """Where only closes are adjusted, opens lie far above them, and no purchase at the next open is filled."""
+    above = {name: TEST[name] * 1.5 for name in ("open", "high", "low")}
+    raised = dataclasses.replace(comparison, test=TEST.assign(**above))
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        sensitivity(raised, costs=(), slippages=(), seeds=2)
+    (one,) = said
+    assert issubclass(one.category, DataWarning)
+    assert re.match(r"run again with fills at the next open: \d+ of \d+ purchases of", str(one.message))
+    assert re.search(r"\(and \d more of this kind\)$", str(one.message))
