@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-import sys
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
+from command_line import run_here
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmguide import cli, guide, max_drawdown, sample_bars, sharpe_ratio, simulate
+from llmguide import guide, max_drawdown, sample_bars, sharpe_ratio, simulate
 from llmguide.cli.parameters import parse_condition, parse_parameters
 from llmguide.errors import LlmguideError
 from llmguide.trading.moving_averages import decisions
@@ -28,17 +29,7 @@ def llmguide(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "80")
 
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["llmguide", "sweep", *words])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as stop:
-            code = stop.code or 0
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return run
+    return partial(run_here, monkeypatch, capsys, "sweep")
 
 
 SMALL = ("train.csv", "--param", "short=2:10:4", "--param", "long=10:30:10", "--where", "short<long")

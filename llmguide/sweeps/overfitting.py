@@ -19,6 +19,7 @@ from llmguide.sweeps.grid import Grid
 from llmguide.sweeps.kernels import effective, path
 from llmguide.sweeps.market import Market
 from llmguide.sweeps.rules import Rule
+from llmguide.trading.account import value
 
 __all__ = ["MOST_BLOCKS", "block_sums", "probability"]
 
@@ -121,7 +122,7 @@ def _sum_blocks(
         for block in range(len(ends)):
             total, square = 0.0, 0.0
             while t < ends[block]:
-                worth = money[t] + sides[t] * shares[t] * prices[t]
+                worth = value(sides[t], shares[t], money[t], prices[t])
                 change = (worth - before) / before if before != 0.0 else 0.0
                 total += change
                 square += change * change
