@@ -18,9 +18,9 @@ from llmguide.errors import DataWarning
 if TYPE_CHECKING:
     import pandas as pd
 
-    from llmguide.experiments.comparison import Comparison
-    from llmguide.experiments.prompt_study import PromptStudy
-    from llmguide.experiments.replication import Replication
+    from llmguide.experiments.compare import Comparison
+    from llmguide.experiments.prompts import PromptStudy
+    from llmguide.experiments.replicate import Replication
 
 __all__ = [
     "err",

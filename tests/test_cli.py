@@ -16,7 +16,7 @@ import pytest
 from command_line import run_here, start, wait_until_signals_are_handled
 
 from llmguide import Guidance, sample_bars, simulate
-from llmguide.experiments.comparison import Comparison
+from llmguide.experiments.compare import Comparison
 from llmguide.llm.cache import Cache
 from llmguide.rl.config import DQNConfig
 from llmguide.trading.moving_averages import choose_windows, decisions

@@ -26,9 +26,9 @@ def tearsheet(
 ) -> None:
     """Write a quantstats tearsheet."""
     from llmguide.console import number, print_json
-    from llmguide.experiments.returns import read_returns
     from llmguide.metrics import max_drawdown, sharpe_ratio
     from llmguide.report.accounts import run_returns
+    from llmguide.report.returns import read_returns
     from llmguide.report.tearsheet import tearsheet as write
     from llmguide.report.tearsheet import value_of
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from llmguide.guidance import Guidance
     from llmguide.sweeps import Sweep, Validation
-    from llmguide.sweeps.run import Engine
+    from llmguide.sweeps.measure import Engine
 
 SHOWN = {
     "sharpe": "Sharpe",

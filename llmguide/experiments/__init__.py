@@ -1,10 +1,11 @@
-"""Whole studies: many arms, many seeds, one run folder.
+"""Whole studies: many arms, many seeds, one run folder. Each has a folder of its own; what they share stands here.
 
-Three doors   compare (arms on one instrument), replicate (the published benchmark on many),
-              prompts (which one guides best)
-What goes in  arms, plan (settings), markets (a folder of instruments), published (numbers to hold against)
-On the way    train_grid (all agents as one pool), run_folder (what is kept), measure and grid (one run, one row), usage
-              (how guidance is used)
-What comes    comparison, paired (tables of tests), sensitivity and write; replication, fit and write_replication;
-              prompt_study, outcomes, published_prompts and write_prompts; returns (for a tearsheet)
+compare, replicate, prompts   the studies; in each, run is the door, result what was found, write what is kept of it
+arms, plan, markets           what goes in: what is compared, the settings, a folder of instruments
+published                     the published numbers that results are held against
+train_grid, run_folder        all agents trained as one pool, and what is kept of them
+measure, usage, outcomes      one run as one row, how it used its guidance, what became of each month
+paired                        tables of paired tests
+
+A result is data: it does not know how it is written or measured again.
 """

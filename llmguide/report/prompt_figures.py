@@ -1,6 +1,6 @@
 """The figures of a study of prompts, each as SVG for a page and as PNG for a folder.
 
-Every function takes the frames of `llmguide.experiments.prompt_study`, under the same names.
+Every function takes the frames of `llmguide.experiments.prompts.result`, under the same names.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A study of prompts as tables of text. Every function takes a frame of `llmguide.experiments.prompt_study`.
+"""A study of prompts as tables of text. Every function takes a frame of `llmguide.experiments.prompts.result`.
 
 Tables III, IV, V and VIII of arXiv 2508.02366: Sharpe ratio, perplexity and entropy by instrument and prompt, costs.
 """

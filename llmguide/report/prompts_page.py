@@ -77,7 +77,7 @@ a { color: inherit; }
 
 @dataclass(frozen=True, eq=False)
 class PromptsData:
-    """Everything that the page shows: frames of `llmguide.experiments.prompt_study`, under the same names.
+    """Everything that the page shows: frames of `llmguide.experiments.prompts.result`, under the same names.
 
     `months` are those of the test; `all_advice` may hold more of them. Raises DataError for a month without its advice.
     """

@@ -1,6 +1,6 @@
 """A replication for readers: its tables as text, and published against replicated Sharpe ratios as a figure.
 
-Every function takes the frames of `llmguide.experiments.replication.Replication`, under the same names.
+Every function takes the frames of `llmguide.experiments.replicate.result.Replication`, under the same names.
 """
 
 from __future__ import annotations

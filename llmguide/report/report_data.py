@@ -53,7 +53,7 @@ class ReportData:
         runs: one row per arm and seed, columns arm, seed (-1 where nothing is random), sr and mdd.
         curves: columns arm, seed, episode, train_sr, test_sr.
         q_values: arm -> the Q-values of its agents.
-        sensitivity: arms under other conditions, as `llmguide.experiments.sensitivity` returns them.
+        sensitivity: arms under other conditions, as `llmguide.experiments.compare.sensitivity` returns them.
         usage: how arms use the guidance, one row per arm; the columns agreement_train, agreement_test, changed_inverted
             and changed_permuted are known, others are shown under their own name.
         settings: nested mapping, shown at the end.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,10 +18,7 @@ from llmguide.sweeps.kernels import MEASURES
 from llmguide.sweeps.market import Market
 from llmguide.sweeps.rules import Rule
 
-if TYPE_CHECKING:
-    from llmguide.sweeps.validation import Validation
-
-__all__ = ["LESS_IS_BETTER", "Plan", "Sweep"]
+__all__ = ["LESS_IS_BETTER", "Plan", "SweepResult"]
 
 LESS_IS_BETTER = ("max_drawdown", "turnover")
 Followed = tuple[Market, dict[str, Any], NDArray[np.int8]]
@@ -53,7 +50,7 @@ class Plan:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Sweep:
+class SweepResult:
     """Measures of every combination.
 
     Wherever one setting is asked for (`which`), it is a row of `frame`: its label, the row itself as `best` returns it,
@@ -80,7 +77,7 @@ class Sweep:
 
     def __repr__(self) -> str:
         names = ", ".join(name for name, level in zip(self._names, self._levels, strict=True) if len(level) > 1)
-        return f"Sweep({self.plan.rule.name}, {len(self):,} combinations of {names or 'single values'})"
+        return f"{type(self).__name__}({self.plan.rule.name}, {len(self):,} combinations of {names or 'single values'})"
 
     def best(self, by: str = "sharpe", *, min_trades: int | None = None) -> pd.Series[Any]:
         """Return the row of the best combination, its parameters as its name; of equal ones the first.
@@ -180,14 +177,6 @@ class Sweep:
         worst = series.max() if by in LESS_IS_BETTER else series.min()
         fill = float(worst) if series.notna().any() else 0.0
         return series.vbt.volume(x_level=x, y_level=y, z_level=z, fillna=fill, trace_kwargs={"colorbar": {"title": by}})
-
-    def validate(
-        self, bars: Any, *, guidance: Any = None, rule: Any = None, by: str = "sharpe", **options: Any
-    ) -> Validation:
-        """Measure the same combinations on later bars; see `llmguide.sweeps.validation.validate`."""
-        from llmguide.sweeps.validation import validate
-
-        return validate(self, bars, guidance=guidance, rule=rule, by=by, **options)
 
     def returns(self, rows: NDArray[np.intp]) -> pd.DataFrame:
         """Return the returns per bar of some rows of one instrument, by their position in `frame`, one column each."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,14 +13,11 @@ from numpy.typing import NDArray
 from llmguide.errors import LlmguideError
 from llmguide.stats import deflated_sharpe
 from llmguide.sweeps.market import Market, kind_of
+from llmguide.sweeps.measure import make_markets, measure_plan
 from llmguide.sweeps.overfitting import MOST_BLOCKS, block_sums, probability
-from llmguide.sweeps.result import LESS_IS_BETTER, Plan
+from llmguide.sweeps.result import LESS_IS_BETTER, Plan, SweepResult
 from llmguide.sweeps.rules import Given, find_rule
-from llmguide.sweeps.run import make_markets, measure_plan
 from llmguide.trading.simulate import closes
-
-if TYPE_CHECKING:
-    from llmguide.sweeps.result import Sweep
 
 __all__ = ["Validation", "validate"]
 
@@ -50,8 +47,8 @@ class Validation:
     table: pd.DataFrame
     chosen: pd.DataFrame
     pbo_notes: dict[str, str]
-    train: Sweep
-    test: Sweep
+    train: SweepResult
+    test: SweepResult
     by: str
 
     def __repr__(self) -> str:
@@ -60,7 +57,7 @@ class Validation:
 
 
 def validate(
-    train: Sweep,
+    train: SweepResult,
     bars: pd.DataFrame | Mapping[str, pd.DataFrame],
     *,
     guidance: Any = None,
@@ -78,7 +75,7 @@ def validate(
         bars: later ones, of the same instruments.
         guidance: as in `sweep`; None for the tables of `train`, which may go on into the later bars.
         rule: decisions for the later bars, where the sweep was one of given decisions; None otherwise.
-        by, min_trades: which combination is the best (see `Sweep.best`).
+        by, min_trades: which combination is the best (see `SweepResult.best`).
         blocks: of the probability of backtest overfitting, an even number from 2 to 20. Each needs two tradable bars;
             with too few of them the probability is NaN, and `pbo_notes` says so.
         settings: at most so many combinations are used for that probability, drawn at random where there are more; the
@@ -117,8 +114,8 @@ def validate(
 
 
 def _judge(
-    train: Sweep,
-    test: Sweep,
+    train: SweepResult,
+    test: SweepResult,
     inside: NDArray[np.intp],
     by: str,
     min_trades: int | None,
@@ -176,7 +173,7 @@ def _overfitting(plan: Plan, blocks: int, settings: int, seed: int) -> tuple[flo
     return found, compared, note
 
 
-def _later(train: Sweep, bars: Any, guidance: Any) -> tuple[Market, ...]:
+def _later(train: SweepResult, bars: Any, guidance: Any) -> tuple[Market, ...]:
     """Return the markets of `train` with later bars."""
     before = train.plan.markets
     several = "symbol" in before[0].labels
@@ -227,7 +224,7 @@ def _by_symbol(markets: tuple[Market, ...]) -> dict[str, list[int]]:
     return places
 
 
-def _check_columns(rule: Any, train: Sweep) -> None:
+def _check_columns(rule: Any, train: SweepResult) -> None:
     if isinstance(rule, Given) and list(rule.defaults["column"]) != list(train.plan.rule.defaults["column"]):
         raise LlmguideError(
             "the decisions for the later bars have other columns than those of the sweep; pass the same"

@@ -14,7 +14,7 @@ from made_advice import PROMPTS, SYSTEM, abstention, advice, market, study
 
 from llmguide.errors import DataError
 from llmguide.experiments.prompts import judge_prompts
-from llmguide.experiments.write_prompts import page_data
+from llmguide.experiments.prompts.write import page_data
 from llmguide.guidance.advice import Factor, FeatureUse, StrategistReply
 from llmguide.llm.protocol import Message
 from llmguide.report.prompt_figures import FIGURES, draw_figures

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from llmguide.experiments.fit import fit_in_words, fit_summary, fit_table
 from llmguide.experiments.published import BENCHMARK
+from llmguide.experiments.replicate.fit import fit_in_words, fit_summary, fit_table
 from llmguide.report.replication import (
     appendix_e_table,
     draw_replication,

@@ -196,7 +196,7 @@ def test_the_tearsheet_shows_the_measures_and_parameters_of_the_setting(swept, t
 
 def test_the_progress_bar_counts_every_combination_once(make_bars, monkeypatch):
     counted = []
-    monkeypatch.setattr(run._Bar, "advance", lambda bar, number: counted.append(number))
+    monkeypatch.setattr(measure._Bar, "advance", lambda bar, number: counted.append(number))
     swept = sweep(make_bars(100), "trend", progress=True)
     assert sum(counted) == len(swept)
 

@@ -18,8 +18,8 @@ from llmguide.errors import DataError, GuidanceError, ModelError
 from llmguide.experiments.markets import Market, find_markets
 from llmguide.experiments.outcomes import outcomes
 from llmguide.experiments.prompts import judge_prompts
+from llmguide.experiments.prompts.published import PROMPT_SHARPE, published_sharpe
 from llmguide.experiments.published import GUIDED
-from llmguide.experiments.published_prompts import PROMPT_SHARPE, published_sharpe
 from llmguide.llm.ledger import Spending
 from llmguide.metrics import max_drawdown, sharpe_ratio
 from llmguide.stats import holm

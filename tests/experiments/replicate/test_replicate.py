@@ -12,9 +12,9 @@ from scipy import stats
 
 from llmguide import compare, guide, load_agent, sample_bars
 from llmguide.errors import DataError, GuidanceError, LlmguideError
-from llmguide.experiments import grid, train_grid
+from llmguide.experiments import train_grid
 from llmguide.experiments.markets import find_markets
-from llmguide.experiments.replicate import replicate
+from llmguide.experiments.replicate import grid, replicate
 from llmguide.experiments.run_folder import RunFolder
 from llmguide.rl.config import DQNConfig
 from llmguide.stats import holm

@@ -13,7 +13,7 @@ import pytest
 from llmguide import compare, guide, max_drawdown, sample_bars, sharpe_ratio
 from llmguide.backtest import run_backtest
 from llmguide.errors import DataError, DataWarning
-from llmguide.experiments.sensitivity import COLUMNS, conditions, sensitivity, with_slippage
+from llmguide.experiments.compare.sensitivity import COLUMNS, conditions, sensitivity, with_slippage
 from llmguide.rl.config import DQNConfig
 from llmguide.strategies import DQN, BuyAndHold, LLMOnly
 from llmguide.trading.simulate import simulate

@@ -11,7 +11,7 @@ import scipy.stats
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from llmguide.experiments.fit import fit_in_words, fit_summary, fit_table, p_from_summary
+from llmguide.experiments.replicate.fit import fit_in_words, fit_summary, fit_table, p_from_summary
 
 
 def runs(**sharpe):

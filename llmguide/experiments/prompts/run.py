@@ -16,7 +16,7 @@ from llmguide.experiments.arms import ARMS
 from llmguide.experiments.markets import Market
 from llmguide.experiments.measure import measure
 from llmguide.experiments.outcomes import Outcome, outcomes
-from llmguide.experiments.prompt_study import PromptStudy
+from llmguide.experiments.prompts.study import PromptStudy
 from llmguide.guidance import Guidance
 from llmguide.guidance.advice import Advice
 from llmguide.rl.config import DQNConfig

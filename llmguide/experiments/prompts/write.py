@@ -38,14 +38,14 @@ from llmguide.report.prompt_tables import (
 from llmguide.report.prompts_page import PromptsData, write_prompts_page
 
 if TYPE_CHECKING:
-    from llmguide.experiments.prompt_study import PromptStudy
+    from llmguide.experiments.prompts.result import PromptResult
 
 __all__ = ["page_data", "write_prompts"]
 
 PAGE = "prompts.html"
 
 
-def write_prompts(study: PromptStudy, folder: Path) -> Path:
+def write_prompts(study: PromptResult, folder: Path) -> Path:
     """Write everything (see the module) and return the path of the page; files of an earlier study are replaced."""
     data = page_data(study)
     hashes = {f"{symbol} {prompt}": table.hash for (symbol, prompt), table in study.guidance.items()}
@@ -83,7 +83,7 @@ def write_prompts(study: PromptStudy, folder: Path) -> Path:
     return write_prompts_page(data, {name: figure.svg for name, figure in drawn.items()}, folder / PAGE)
 
 
-def page_data(study: PromptStudy) -> PromptsData:
+def page_data(study: PromptResult) -> PromptsData:
     """Return what the page of a study shows."""
     return PromptsData(
         means=study.means,

@@ -12,7 +12,7 @@ import pandas as pd
 
 from llmguide.errors import DataError, GuidanceError
 from llmguide.experiments.arms import DEFAULT_ARMS, Arm, choose_arms
-from llmguide.experiments.comparison import Comparison
+from llmguide.experiments.compare.comparison import Comparison
 from llmguide.experiments.measure import measure
 from llmguide.experiments.plan import Plan
 from llmguide.experiments.run_folder import RunFolder

@@ -7,7 +7,7 @@ experiment_2.*          every arm beside what was published
 tests.*                 paired tests between arms
 summary.*               how well the published Sharpe ratios are met
 replication.png         published against replicated Sharpe ratios
-SYMBOL/                 each instrument's own run folder, and its cells (see `llmguide.experiments.grid`)
+SYMBOL/                 each instrument's own run folder, and its cells (see `llmguide.experiments.replicate.grid`)
 
 Tables are .csv (all columns), .md and .tex (as a reader wants them). A table without rows has no files.
 """
@@ -27,14 +27,14 @@ from llmguide.report.replication import (
 )
 
 if TYPE_CHECKING:
-    from llmguide.experiments.replication import Replication
+    from llmguide.experiments.replicate.result import ReplicationResult
 
 __all__ = ["write_replication"]
 
 FIGURE = "replication.png"
 
 
-def write_replication(replication: Replication, folder: Path) -> Path:
+def write_replication(replication: ReplicationResult, folder: Path) -> Path:
     """Write everything (see the module) and return the folder. What an earlier one left of these files is replaced."""
     write_json(folder / "config.json", dict(replication.settings))
     write_csv(replication.runs, folder / "runs.csv")

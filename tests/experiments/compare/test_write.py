@@ -8,7 +8,7 @@ import pytest
 
 import llmguide
 from llmguide import compare, guide, sample_bars
-from llmguide.experiments.write import report_data, write_comparison
+from llmguide.experiments.compare.write import report_data, write_comparison
 from llmguide.guidance import Guidance
 from llmguide.rl.config import DQNConfig
 
@@ -99,7 +99,7 @@ def test_the_call_on_the_page_makes_the_same_comparison_again(folder, comparison
 
 
 def test_a_command_takes_the_place_of_the_call(comparison, tmp_path, monkeypatch):
-    monkeypatch.setattr("llmguide.experiments.write.tearsheet", lambda *args, **options: None)
+    monkeypatch.setattr("llmguide.experiments.compare.write.tearsheet", lambda *args, **options: None)
     path = write_comparison(comparison, tmp_path / "run", command="llmguide compare --seeds 2", seeds=0)
     page = path.read_text(encoding="utf-8")
     assert "<pre>llmguide compare --seeds 2</pre>" in page

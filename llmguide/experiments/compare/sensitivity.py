@@ -22,7 +22,7 @@ from llmguide.rl.config import DQNConfig
 
 if TYPE_CHECKING:
     from llmguide.backtest.run import Fill
-    from llmguide.experiments.comparison import Comparison
+    from llmguide.experiments.compare.result import ComparisonResult
 
 __all__ = ["COLUMNS", "LEVELS", "Condition", "conditions", "sensitivity", "with_slippage"]
 
@@ -68,7 +68,7 @@ def conditions(
 
 
 def sensitivity(
-    comparison: Comparison,
+    comparison: ComparisonResult,
     *,
     costs: Sequence[float] = LEVELS,
     slippages: Sequence[float] = LEVELS,
@@ -85,7 +85,7 @@ def sensitivity(
 
     Returns:
         One row per condition, arm and seed: columns `COLUMNS` (see `Condition`); ``sr`` and ``mdd`` as in
-        `Comparison.runs`.
+        `ComparisonResult.runs`.
 
     Raises DataError for a level outside [0, 1). What the runs of one condition warn of, such as purchases that were not
     filled at the next open, is one DataWarning.

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,14 +19,14 @@ from llmguide.rl.agent import SIDES
 from llmguide.rl.training import Agents
 from llmguide.stats import Intervals, block_length, bootstrap_difference, bootstrap_intervals, paired_tests
 
-__all__ = ["Comparison"]
+__all__ = ["ComparisonResult"]
 
 MEASURES = ("sr", "mdd")
 _RESAMPLES = 2000
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ComparisonResult:
     """What came of every arm and seed.
 
     Attributes:
@@ -161,13 +160,6 @@ class Comparison:
         before = self.results[arm, agent.seed].sides.shift(1).iloc[start:]
         chosen = table[np.arange(len(table)), [SIDES.index(int(side)) for side in before]]
         return pd.DataFrame(chosen, index=self.test.index[start:], columns=["q_short", "q_long"])
-
-    def write(self, folder: Path | str, *, command: str = "") -> Path:
-        """Write the run folder and return the path of its ``report.html``, which shows `command` as the way to repeat
-        it."""
-        from llmguide.experiments.write import write_comparison  # here: it loads the plotting libraries
-
-        return write_comparison(self, Path(folder), command=command)
 
     @property
     def _first_trained(self) -> str | None:

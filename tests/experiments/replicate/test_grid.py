@@ -10,11 +10,11 @@ import pytest
 
 from llmguide import guide, max_drawdown, sample_bars
 from llmguide.backtest import run_backtest
-from llmguide.experiments import grid
 from llmguide.experiments.arms import ARMS
-from llmguide.experiments.grid import cell_path, measure_cell
 from llmguide.experiments.markets import Market
 from llmguide.experiments.plan import Plan
+from llmguide.experiments.replicate import grid
+from llmguide.experiments.replicate.grid import cell_path, measure_cell
 from llmguide.experiments.run_folder import RunFolder
 
 BARS = sample_bars(years=2, seed=5)

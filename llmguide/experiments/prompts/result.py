@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from llmguide.experiments.paired import paired_table
-from llmguide.experiments.published_prompts import published_sharpe
+from llmguide.experiments.prompts.published import published_sharpe
 from llmguide.guidance import Guidance
 from llmguide.guidance.advice import Advice
 from llmguide.llm.ledger import Spending
 from llmguide.stats import paired_tests
 
-__all__ = ["PromptStudy"]
+__all__ = ["PromptResult"]
 
 REFERENCE, FINAL = "P1", "P4"
 """The prompt that others are tested against, and the one that is tested first, as in arXiv 2508.02366."""
@@ -27,7 +26,7 @@ _UNCERTAINTY = ("perplexity", *_ENTROPIES)
 
 
 @dataclass(frozen=True, eq=False)
-class PromptStudy:
+class PromptResult:
     """What came of every instrument and prompt.
 
     Sharpe ratios are annual and of the test bars, drawdowns and returns fractions, entropies in 0..1. What is
@@ -193,12 +192,6 @@ class PromptStudy:
         table["hit_rate"] = table["right"] / table["months"]
         table["low"], table["high"] = _wilson(table["right"].to_numpy(), table["months"].to_numpy())
         return table
-
-    def write(self, folder: Path | str) -> Path:
-        """Write tables, figures, guidance and the page to read into a folder (see `write_prompts`); return the page."""
-        from llmguide.experiments.write_prompts import write_prompts  # here: it loads the plotting library
-
-        return write_prompts(self, Path(folder))
 
 
 def _counted_again(all_advice: Iterable[Advice]) -> Spending:

@@ -27,7 +27,7 @@ _SUMMARY = ("source", "instruments", "mean_absolute_difference", "correlation", 
 
 
 def fit_table(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return one row per instrument; see `llmguide.experiments.replication.Replication.appendix_e`.
+    """Return one row per instrument; see `llmguide.experiments.replicate.result.Replication.appendix_e`.
 
     `runs` are those of the unguided agent, with columns symbol, sr, mdd and mdd_tdqn.
     """
@@ -70,7 +70,7 @@ def fit_table(runs: pd.DataFrame) -> pd.DataFrame:
 def fit_summary(table: pd.DataFrame) -> pd.DataFrame:
     """Return one row for what came out here and one for the paper's own replication.
 
-    `table` is `fit_table`'s; see `llmguide.experiments.replication.Replication.summary` for the columns.
+    `table` is `fit_table`'s; see `llmguide.experiments.replicate.result.Replication.summary` for the columns.
     """
     known = table[table["sr_published"].notna()]
     if known.empty:

@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from llmguide.experiments.compare.sensitivity import sensitivity
 from llmguide.experiments.markets import Market
 from llmguide.experiments.outcomes import outcomes
 from llmguide.experiments.run_folder import RunFolder
-from llmguide.experiments.sensitivity import sensitivity
 from llmguide.files import write_csv, write_parquet
 from llmguide.report.page import QCurves, ReportData, write_report
 from llmguide.report.tearsheet import tearsheet
 from llmguide.rl.config import DQNConfig
 
 if TYPE_CHECKING:
-    from llmguide.experiments.comparison import Comparison
+    from llmguide.experiments.compare.result import ComparisonResult
 
 __all__ = ["report_data", "write_comparison"]
 
 
-def write_comparison(comparison: Comparison, folder: Path, *, command: str = "", seeds: int = 3) -> Path:
+def write_comparison(comparison: ComparisonResult, folder: Path, *, command: str = "", seeds: int = 3) -> Path:
     """Write everything (see `llmguide.experiments.run_folder`) and return the path of the report.
 
     The report shows `command` as the way to make the comparison again, or a call of the library where it is empty.
@@ -64,7 +64,7 @@ def write_comparison(comparison: Comparison, folder: Path, *, command: str = "",
     return write_report(data, folder / "report.html")
 
 
-def report_data(comparison: Comparison, *, found: pd.DataFrame | None = None, reproduce: str = "") -> ReportData:
+def report_data(comparison: ComparisonResult, *, found: pd.DataFrame | None = None, reproduce: str = "") -> ReportData:
     """Return what the report page shows of a comparison; `found` is its `sensitivity`."""
     guidance = comparison.guidance
     train, test = comparison.train, comparison.test
@@ -104,7 +104,7 @@ def report_data(comparison: Comparison, *, found: pd.DataFrame | None = None, re
     )
 
 
-def _shown(comparison: Comparison) -> dict[str, object]:
+def _shown(comparison: ComparisonResult) -> dict[str, object]:
     """What a tearsheet says of the run it is of."""
     config, guidance = comparison.settings["agent"], comparison.settings["guidance"]
     shown: dict[str, object] = {"Cash": config["cash"], "Cost": config["cost"]}
@@ -115,7 +115,7 @@ def _shown(comparison: Comparison) -> dict[str, object]:
     return shown
 
 
-def _months(comparison: Comparison) -> pd.DataFrame | None:
+def _months(comparison: ComparisonResult) -> pd.DataFrame | None:
     """The guidance that test bars saw, as it was issued, and how the price went while it was the newest."""
     if comparison.guidance is None:
         return None
@@ -136,7 +136,7 @@ def _months(comparison: Comparison) -> pd.DataFrame | None:
     return pd.DataFrame(months, columns=columns)
 
 
-def _q_curves(comparison: Comparison, arm: str) -> QCurves:
+def _q_curves(comparison: ComparisonResult, arm: str) -> QCurves:
     """Every agent's Q-values on each test bar, for the side that it held before it."""
     tables = {agent.seed: comparison.q_values(arm, agent.seed) for agent in comparison.agents[arm]}
     long, short = (
@@ -145,7 +145,7 @@ def _q_curves(comparison: Comparison, arm: str) -> QCurves:
     return QCurves(long, short)
 
 
-def _call(comparison: Comparison) -> str:
+def _call(comparison: ComparisonResult) -> str:
     """A script that makes the comparison again from its bars, with the hashes to know them by."""
     settings = comparison.settings
     config, usual = DQNConfig.from_dict(settings["agent"]), DQNConfig()
@@ -178,7 +178,7 @@ def _call(comparison: Comparison) -> str:
     return "\n".join(lines)
 
 
-def _long(comparison: Comparison) -> pd.DataFrame:
+def _long(comparison: ComparisonResult) -> pd.DataFrame:
     frames = [
         result.account[["value", "side", "shares", "cash"]].rename_axis("date").reset_index().assign(arm=arm, seed=seed)
         for (arm, seed), result in comparison.results.items()

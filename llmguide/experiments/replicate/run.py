@@ -11,11 +11,11 @@ import pandas as pd
 from llmguide.bars import Bound
 from llmguide.errors import GuidanceError, LlmguideError
 from llmguide.experiments.arms import Arm, choose_arms
-from llmguide.experiments.grid import measure_cell
 from llmguide.experiments.markets import SPLIT, Market, find_markets
 from llmguide.experiments.measure import NO_SEED
 from llmguide.experiments.plan import Plan
-from llmguide.experiments.replication import Replication
+from llmguide.experiments.replicate.grid import measure_cell
+from llmguide.experiments.replicate.replication import Replication
 from llmguide.experiments.run_folder import RunFolder
 from llmguide.experiments.train_grid import train_grid
 from llmguide.guidance import Guidance, guide

@@ -5,25 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from llmguide.experiments.arms import ARMS
-from llmguide.experiments.fit import fit_in_words, fit_summary, fit_table
 from llmguide.experiments.paired import paired_table
 from llmguide.experiments.published import published_arm
+from llmguide.experiments.replicate.fit import fit_in_words, fit_summary, fit_table
 from llmguide.stats import holm, paired_tests
 
-__all__ = ["Replication"]
+__all__ = ["ReplicationResult"]
 
 MEASURES = ("sr", "mdd")
 
 
 @dataclass(frozen=True)
-class Replication:
+class ReplicationResult:
     """What came of every instrument, arm and seed.
 
     Sharpe ratios are annual and of the test bars, drawdowns positive fractions. What is undefined, or was not
@@ -128,9 +127,3 @@ class Replication:
                     ours, theirs = (by_seed[symbol, arm][measure].to_numpy() for arm in (a, b))
                     rows.append((symbol, measure, a, b, *paired_tests(*np.broadcast_arrays(ours, theirs))))
         return paired_table(rows, ["symbol", "measure", "arm_a", "arm_b"], family=["measure", "arm_a", "arm_b"])
-
-    def write(self, folder: Path | str) -> Path:
-        """Write runs, settings, all tables (CSV, Markdown, LaTeX) and the figure into a folder, and return its path."""
-        from llmguide.experiments.write_replication import write_replication  # here: it loads the plotting library
-
-        return write_replication(self, Path(folder))
