@@ -10,7 +10,7 @@ import pytest
 
 from llmguide import metrics
 from llmguide.errors import LlmguideError
-from llmguide.sweeps import run, sweep
+from llmguide.sweeps import measure, sweep
 from llmguide.sweeps.kernels import MEASURES
 
 SHORT, LONG = [1, 2, 4], [8, 16]
