@@ -11,16 +11,18 @@ __all__ = ["HistoricalVolatility"]
 
 
 class HistoricalVolatility(Windowed):
-    """Standard deviation of the last `period` returns, annualised as for daily bars: a fraction a year.
+    """Standard deviation of the last `period` returns, annualised: a fraction a year.
+
+    `period` is the length of the window, `periods` the number of bars in a year: 252 of days, 52 of weeks.
 
     Formula:
-      - volatility = sqrt(252) * stddev(close / close(-1) - 1, period), with n - 1
+      - volatility = sqrt(periods) * stddev(close / close(-1) - 1, period), with n - 1
 
     See: `llmguide.features.rolling.historical_volatility`.
     """
 
     lines: ClassVar[Any] = ("volatility",)
-    params: ClassVar[Any] = (("period", 20),)
+    params: ClassVar[Any] = (("period", 20), ("periods", 252))
     plotinfo: ClassVar[Any] = {"subplot": True}
 
     def __init__(self) -> None:
@@ -29,4 +31,4 @@ class HistoricalVolatility(Windowed):
 
     def compute(self, *inputs: rolling.Values) -> rolling.Values:
         """See `Windowed`."""
-        return rolling.historical_volatility(inputs[0], period=self.p.period)
+        return rolling.historical_volatility(inputs[0], period=self.p.period, periods=self.p.periods)

@@ -7,6 +7,9 @@ oldest first; a Series' index is used for error messages only.
 Undefined measures are NaN, never infinite and never zero: an account that never traded has no Sharpe ratio. Values that
 are missing or infinite are refused with DataError naming the first of them, because leaving them out would change the
 number of bars that a ratio stands on.
+
+`periods` is the number of bars in a year. None reads it from the dates of a Series (see `llmguide.periods`); numbers
+without dates count as trading days, 252 a year.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from llmguide.errors import DataError, did_you_mean
+from llmguide.periods import periods_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,26 +51,28 @@ _CONVENTIONS = ("standard", "tdqn")
 _ROUNDING = 8 * float(np.finfo(np.float64).eps)
 
 
-def sharpe_ratio(returns: Numbers, *, periods: int = 252, risk_free: float = 0.0) -> float:
+def sharpe_ratio(returns: Numbers, *, periods: float | None = None, risk_free: float = 0.0) -> float:
     """Annualised mean excess return per unit of its standard deviation: sqrt(periods) mean(r) / std(r), ddof 1.
 
     `risk_free` is a rate per year; `risk_free / periods` is taken from each bar's return. All bars count, the idle ones
     before the first decision too. NaN for fewer than two bars, and where the returns differ by no more than rounding.
     """
-    r = _vector(returns, "returns") - risk_free / _positive(periods)
+    year = periods_of(returns, periods)
+    r = _vector(returns, "returns") - risk_free / year
     spread = _deviation(r, ddof=1)
-    return float(np.sqrt(periods) * r.mean() / spread) if spread > 0 else float("nan")
+    return float(np.sqrt(year) * r.mean() / spread) if spread > 0 else float("nan")
 
 
-def sortino_ratio(returns: Numbers, *, periods: int = 252, risk_free: float = 0.0) -> float:
+def sortino_ratio(returns: Numbers, *, periods: float | None = None, risk_free: float = 0.0) -> float:
     """Annualised mean excess return per unit of the population deviation of the negative returns.
 
     This is the benchmark authors' definition: the deviation is taken around the negative returns' own mean (not around
     zero, as Sortino and Price have it). NaN with fewer than two different negative returns.
     """
-    r = _vector(returns, "returns") - risk_free / _positive(periods)
+    year = periods_of(returns, periods)
+    r = _vector(returns, "returns") - risk_free / year
     spread = _deviation(r[r < -_ROUNDING], ddof=0)  # without costs a purchase leaves a loss of a rounding
-    return float(np.sqrt(periods) * r.mean() / spread) if spread > 0 else float("nan")
+    return float(np.sqrt(year) * r.mean() / spread) if spread > 0 else float("nan")
 
 
 def annual_return(returns: Numbers, dates: Any) -> float:
@@ -94,10 +100,11 @@ def annual_return(returns: Numbers, dates: Any) -> float:
         return float(np.float64(growth) ** (365 / days) - 1.0) if growth > 0 else -1.0
 
 
-def annual_volatility(returns: Numbers, *, periods: int = 252) -> float:
+def annual_volatility(returns: Numbers, *, periods: float | None = None) -> float:
     """Standard deviation of the returns (ddof 1) times the root of the bars per year. NaN for fewer than two bars."""
+    year = periods_of(returns, periods)
     r = _vector(returns, "returns")
-    return float(np.sqrt(_positive(periods)) * r.std(ddof=1)) if r.size > 1 else float("nan")
+    return float(np.sqrt(year) * r.std(ddof=1)) if r.size > 1 else float("nan")
 
 
 def skewness(returns: Numbers) -> float:
@@ -195,10 +202,11 @@ class Performance:
     exposure: float
 
 
-def performance(account: pd.DataFrame) -> Performance:
+def performance(account: pd.DataFrame, *, periods: float | None = None) -> Performance:
     """All measures of an account frame as `simulate` returns it: columns side, value and returns, one row per bar.
 
-    The index holds the bars' dates. Raises DataError for a missing column or an empty frame.
+    The index holds the bars' dates. `periods` as in the module's note. Raises DataError for a missing column or an
+    empty frame.
     """
     for name in ("side", "value", "returns"):
         if name not in account.columns:
@@ -206,13 +214,14 @@ def performance(account: pd.DataFrame) -> Performance:
     if not len(account):
         raise DataError("expected an account with at least one bar, got an empty frame")
     side, value, returns = account["side"], account["value"], account["returns"]
+    year = periods_of(account, periods)
     v = _values(value)
     return Performance(
         profit=float(v[-1] - v[0]),
         annual_return=annual_return(returns, account.index),
-        annual_volatility=annual_volatility(returns),
-        sharpe_ratio=sharpe_ratio(returns),
-        sortino_ratio=sortino_ratio(returns),
+        annual_volatility=annual_volatility(returns, periods=year),
+        sharpe_ratio=sharpe_ratio(returns, periods=year),
+        sortino_ratio=sortino_ratio(returns, periods=year),
         max_drawdown=max_drawdown(value),
         max_drawdown_tdqn=max_drawdown(value, convention="tdqn"),
         drawdown_length=drawdown_length(value),
@@ -247,12 +256,6 @@ def _values(value: Numbers) -> Vector:
     if v.size and not v[0] > 0:
         raise DataError(f"expected portfolio values that start above zero, got {v[0]}; returns are not values")
     return v
-
-
-def _positive(periods: int) -> int:
-    if periods < 1:
-        raise DataError(f"expected at least one period (bar) per year, got {periods}")
-    return periods
 
 
 def _deviation(x: Vector, *, ddof: int) -> float:

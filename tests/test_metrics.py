@@ -270,7 +270,7 @@ def test_input_of_the_wrong_kind_is_refused():
         metrics.max_drawdown([0.0, 0.01])
     with pytest.raises(DataError, match="did you mean 'standard'"):
         metrics.max_drawdown([1.0], convention="standart")
-    with pytest.raises(DataError, match="at least one period"):
+    with pytest.raises(DataError, match="periods is the number of bars"):
         metrics.sharpe_ratio([0.1, 0.2], periods=0)
     with pytest.raises(DataError, match="one date per return"):
         metrics.annual_return([0.1], ["2020-01-01", "2020-01-02"])

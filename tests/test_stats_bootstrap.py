@@ -207,7 +207,7 @@ def test_wrong_input_is_refused():
         ({"block": 0.5}, "at least one bar, got 0.5"),
         ({"level": 95}, "between 0 and 1, such as 0.95, got 95"),
         ({"resamples": 0}, "at least one resample"),
-        ({"periods": 0}, "at least one period"),
+        ({"periods": 0}, "periods is the number of bars"),
     ):
         with pytest.raises(DataError, match=words):
             bootstrap_intervals(RETURNS, **wrong)

@@ -137,5 +137,5 @@ def test_wrong_input_is_refused():
         pbo(np.where(np.arange(240)[:, None] * 12 + np.arange(12) == 62, np.nan, NOISE))
     with pytest.raises(DataError, match="expected shapes"):
         pbo_of_sums(np.ones(4), np.ones((3, 5)), np.ones((4, 5)))
-    with pytest.raises(DataError, match="at least one period"):
+    with pytest.raises(DataError, match="periods is the number of bars"):
         pbo(NOISE, periods=0)

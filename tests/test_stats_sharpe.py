@@ -140,5 +140,5 @@ def test_wrong_input_is_refused():
         deflated_sharpe(RETURNS, [1.0, 2.0], trials=0)
     with pytest.raises(DataError, match=r"such as 0.95, got 95"):
         min_track_record(RETURNS, level=95)
-    with pytest.raises(DataError, match="at least one period"):
+    with pytest.raises(DataError, match="periods is the number of bars"):
         probabilistic_sharpe(RETURNS, periods=0)

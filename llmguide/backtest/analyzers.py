@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from llmguide.metrics import max_drawdown, sharpe_ratio
+from llmguide.periods import periods_of
 from llmguide.trading.simulate import returns_of
 
 __all__ = ["OrderLog", "SharpeDrawdown", "TradeLog"]
@@ -30,22 +31,22 @@ class SharpeDrawdown(bt.Analyzer):
     """Sharpe ratio and maximum drawdown of the account, and the account itself at every bar, after the bar's trade.
 
     Bars are those of the data that the strategy trades (`strategy.traded`, else the first), the idle ones at the
-    beginning included. `periods` is the number of bars in a year. The first bar's return is against the account's
+    beginning included. `periods` is the number of bars in a year; None reads it from
+    the bars' dates (see `llmguide.periods`). The first bar's return is against the account's
     value before it, and the drawdown counts from there.
 
-    `get_analysis()`: sharpe, max_drawdown (positive fraction), bars, start_value (before the first bar), end_value.
-    `account`, `values` and `returns` are series by date. `daily` says whether each bar is a day: the data's timeframe
-    is that, and no date comes twice.
+    `get_analysis()`: sharpe, max_drawdown (positive fraction), bars, periods (bars per year), start_value
+    (before the first bar), end_value.
+    `account`, `values` and `returns` are series by date.
     """
 
-    params: ClassVar[Any] = (("periods", 252),)
+    params: ClassVar[Any] = (("periods", None),)
 
     def start(self) -> None:
         """Begin with an empty record."""
         self._bars: list[_Bar] = []
         self._length = 0
         self._before = float(self.strategy.broker.getvalue())
-        self._timeframe: int | None = None
 
     def next(self) -> None:
         """Record the bar; once more where it changes (a replayed bar, or another feed's turn)."""
@@ -56,7 +57,6 @@ class SharpeDrawdown(bt.Analyzer):
         if len(traded) == self._length:
             self._bars.pop()
         self._length = len(traded)
-        self._timeframe = traded._timeframe
         shares = strategy.getposition(traded).size
         side = getattr(strategy, "side", (shares > 0) - (shares < 0))
         self._bars.append(_Bar(traded.datetime[0], side, shares, strategy.broker.getcash(), strategy.broker.getvalue()))
@@ -64,9 +64,11 @@ class SharpeDrawdown(bt.Analyzer):
     def stop(self) -> None:
         """Work out the two measures."""
         values = self._values()
-        self.rets["sharpe"] = sharpe_ratio(returns_of(values)[1:], periods=self.p.periods)
+        periods = periods_of(_dates(pd.Series([bar.date for bar in self._bars], dtype="float64")), self.p.periods)
+        self.rets["sharpe"] = sharpe_ratio(returns_of(values)[1:], periods=periods)
         self.rets["max_drawdown"] = max_drawdown(values)
         self.rets["bars"] = len(self._bars)
+        self.rets["periods"] = periods
         self.rets["start_value"] = float(values[0]) if len(values) else float("nan")
         self.rets["end_value"] = float(values[-1]) if len(values) else float("nan")
 
@@ -96,12 +98,6 @@ class SharpeDrawdown(bt.Analyzer):
     def returns(self) -> pd.Series:
         """The relative change of the value at each bar."""
         return self.account["returns"]
-
-    @property
-    def daily(self) -> bool:
-        """Whether each bar is a day."""
-        dates = pd.DatetimeIndex(self.account.index)
-        return self._timeframe in (None, bt.TimeFrame.Days) and dates.normalize().is_unique
 
     def _values(self) -> NDArray[np.float64]:
         """The account's value before the first bar and after each; nothing where there was no bar."""

@@ -13,6 +13,7 @@ from llmguide.backtest.analyzers import OrderLog, SharpeDrawdown, TradeLog
 from llmguide.backtest.broker import CloseFillBroker
 from llmguide.backtest.feeds import BarsData
 from llmguide.errors import LlmguideError, did_you_mean
+from llmguide.periods import periods_of
 from llmguide.trading.simulate import check_account
 
 __all__ = ["BacktestResult", "make_cerebro", "run_backtest"]
@@ -32,6 +33,7 @@ class BacktestResult:
         orders: one row per order, rejected ones too (see `llmguide.backtest.OrderLog`).
         trades: one row per trade (see `llmguide.backtest.TradeLog`).
         sharpe: annual, of all bars; NaN where the value never changed.
+        periods: bars per year by which it is annual.
         max_drawdown: positive fraction of the peak.
     """
 
@@ -41,6 +43,7 @@ class BacktestResult:
     trades: pd.DataFrame
     sharpe: float
     max_drawdown: float
+    periods: float
 
     @property
     def values(self) -> pd.Series:
@@ -75,6 +78,7 @@ def make_cerebro(
     cash: float = 100_000.0,
     cost: float = 0.001,
     fill: Fill = "close",
+    periods: float | None = None,
     **params: Any,
 ) -> bt.Cerebro:
     """Return a Cerebro that is ready to run, with the three analyzers of this package; see `run_backtest`."""
@@ -94,7 +98,8 @@ def make_cerebro(
     cerebro.broker.setcommission(commission=cost)
     cerebro.adddata(BarsData(dataname=bars))
     cerebro.addstrategy(strategy, **params)
-    for analyzer in (SharpeDrawdown, OrderLog, TradeLog):
+    cerebro.addanalyzer(SharpeDrawdown, periods=periods)
+    for analyzer in (OrderLog, TradeLog):
         cerebro.addanalyzer(analyzer)
     return cerebro
 
@@ -106,6 +111,7 @@ def run_backtest(
     cash: float = 100_000.0,
     cost: float = 0.001,
     fill: Fill = "close",
+    periods: float | None = None,
     **params: Any,
 ) -> BacktestResult:
     """Run a strategy over bars.
@@ -117,13 +123,15 @@ def run_backtest(
         cost: fraction of each traded value, 0.001 is 0.1 %.
         fill: "close", orders are filled at the close on which they are sent (the benchmark's rule), or "next_open", by
             Backtrader's own broker.
+        periods: bars per year; None reads it from the dates of the bars (see `llmguide.periods`).
         params: the strategy's own, such as ``model=`` and ``guidance=``.
 
     Raises:
         LlmguideError: an unknown parameter or fill; DataError: an impossible cash or cost, or unusable bars; and what
             the strategy raises.
     """
-    cerebro = make_cerebro(bars, strategy, cash=cash, cost=cost, fill=fill, **params)
+    year = periods_of(bars, periods)
+    cerebro = make_cerebro(bars, strategy, cash=cash, cost=cost, fill=fill, periods=year, **params)
     (ran,) = cerebro.run()
     log = getattr(ran, "decision_log", [])
     measures = ran.analyzers.sharpedrawdown
@@ -139,4 +147,5 @@ def run_backtest(
         trades=ran.analyzers.tradelog.frame,
         sharpe=analysis["sharpe"],
         max_drawdown=analysis["max_drawdown"],
+        periods=year,
     )

@@ -20,6 +20,7 @@ from llmguide.cli.options import (
     GuidanceFile,
     Json,
     Out,
+    Periods,
     Ray,
     Resume,
     Seeds,
@@ -62,7 +63,7 @@ def demo(
             highlight=False,
         )
     table = find_guidance(market, None, "rules")
-    _compare(train, test, table, seeds, episodes, None, 100_000.0, 0.001, device, None, out, resume, as_json)
+    _compare(train, test, table, seeds, episodes, None, 100_000.0, 0.001, device, None, None, out, resume, as_json)
 
 
 @app.command()
@@ -142,6 +143,7 @@ def backtest(
     cash: Cash = 100_000.0,
     cost: Cost = 0.001,
     fill: Annotated[str, typer.Option(help="close (the benchmark's rule) or next_open (Backtrader's own).")] = "close",
+    periods: Periods = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder for account.csv, orders.csv, trades.csv, tearsheet.html.")
     ] = None,
@@ -171,13 +173,14 @@ def backtest(
         params["model"] = str(model)
     if guidance or provider:
         params["guidance"] = find_guidance(frame, guidance, provider)
-    result = run_backtest(frame, kind, cash=cash, cost=cost, fill=cast("Fill", fill), **params)
+    result = run_backtest(frame, kind, cash=cash, cost=cost, fill=cast("Fill", fill), periods=periods, **params)
     summary: dict[str, Any] = {
         "strategy": strategy,
         **windows,
         "first": day(frame, 0),
         "last": day(frame, -1),
         "sharpe": result.sharpe,
+        "periods": result.periods,
         "max_drawdown": result.max_drawdown,
         "final_value": float(result.values.iloc[-1]),
         "trades": result.trade_count,
@@ -198,6 +201,7 @@ def backtest(
     rows = [
         *([f"{name} window", f"{length} bars"] for name, length in windows.items()),
         ["Sharpe ratio", number(result.sharpe)],
+        ["annualised by", f"{result.periods:g} bars a year"],
         ["max drawdown", number(result.max_drawdown)],
         ["final value", f"{summary['final_value']:,.2f}"],
         ["trades", str(result.trade_count)],
@@ -223,6 +227,7 @@ def compare(
     cost: Cost = 0.001,
     device: Device = "auto",
     ray: Ray = None,
+    periods: Periods = None,
     out: Out = Path("runs/compare"),
     resume: Resume = True,
     as_json: Json = False,
@@ -237,7 +242,7 @@ def compare(
     frames = read_bars(train), read_bars(test)
     table = find_guidance(read_history([train, test]), guidance, None if guidance else provider or "rules")
     names = [name.strip() for name in arms.split(",")]
-    _compare(*frames, table, seeds, episodes, names, cash, cost, device, ray, out, resume, as_json)
+    _compare(*frames, table, seeds, episodes, names, cash, cost, device, ray, periods, out, resume, as_json)
 
 
 @app.command()
@@ -259,6 +264,7 @@ def replicate(
     curves: Annotated[bool, typer.Option(help="Record the Sharpe ratio after every episode.")] = False,
     device: Device = "auto",
     ray: Ray = None,
+    periods: Periods = None,
     out: Out = Path("runs/replicate"),
     resume: Resume = True,
     as_json: Json = False,
@@ -292,6 +298,7 @@ def replicate(
             device=device,
             split=split,
             curves=curves,
+            periods=periods,
             out=out,
             resume=resume,
             ray=ray,
@@ -321,6 +328,7 @@ def _compare(
     cost: float,
     device: str,
     ray: str | None,
+    periods: float | None,
     out: Path,
     resume: bool,
     as_json: bool,
@@ -345,6 +353,7 @@ def _compare(
             arms=arms or DEFAULT_ARMS,
             config=DQNConfig(cash=cash, cost=cost),
             device=device,
+            periods=periods,
             out=out,
             resume=resume,
             ray=ray,
@@ -410,4 +419,4 @@ def _write_backtest(result: Any, folder: Path, *, title: str, parameters: dict[s
     write_csv(result.account.rename_axis("date").reset_index(), folder / "account.csv")
     write_csv(result.orders, folder / "orders.csv")
     write_csv(result.trades, folder / "trades.csv")
-    write(result.returns, folder / "tearsheet.html", title=title, parameters=parameters)
+    write(result.returns, folder / "tearsheet.html", title=title, parameters=parameters, periods=result.periods)

@@ -22,6 +22,14 @@ Cost = Annotated[float, typer.Option(help="Fraction of each traded value; 0.001 
 GuidanceFile = Annotated[
     Path | None, typer.Option("--guidance", help="Guidance table (.parquet or .csv), as `llmguide guide` writes it.")
 ]
+Periods = Annotated[
+    float | None,
+    typer.Option(
+        "--periods",
+        help="Bars per year, by which Sharpe ratios are annual; by default as the dates have it (252 trading days, 365 "
+        "days of a market that never closes, 52 weeks, 12 months, ...).",
+    ),
+]
 PROVIDERS = "rules, oracle, shuffled, inverted or constant"
 STRATEGIES = ("LLMGuidedDQN", "DQN", "LLMOnly", "BuyAndHold", "SellAndHold", "TrendFollowing", "MeanReversion")
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from llmguide.cli.app import app
-from llmguide.cli.options import PROVIDERS, Cash, Json
+from llmguide.cli.options import PROVIDERS, Cash, Json, Periods
 from llmguide.cli.outputs import writable
 from llmguide.cli.reading import day, find_guidance, read_history
 from llmguide.errors import GuidanceError, LlmguideError, ModelError, did_you_mean
@@ -69,6 +69,7 @@ def sweep(
     ] = None,
     start: Annotated[int, typer.Option(min=1, help="Idle bars at the beginning, alike for all combinations.")] = 30,
     cash: Cash = 100_000.0,
+    periods: Periods = None,
     engine: Annotated[str, typer.Option(help="stream, or vbt: the same numbers from vectorbt, slowly.")] = "stream",
     heatmap: Annotated[
         tuple[str, Path] | None,
@@ -113,6 +114,7 @@ def sweep(
         start=start,
         where=None if where is None else parse_condition(where),
         engine=cast("Engine", engine),
+        periods=periods,
         progress=not as_json,
         **cast("dict[str, Any]", parameters),
     )

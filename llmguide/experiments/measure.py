@@ -36,6 +36,7 @@ def measure(
     test: pd.DataFrame,
     guidance: Guidance | None,
     config: DQNConfig,
+    periods: float | None = None,
 ) -> Measured:
     """Run an arm in Backtrader at close fills, and measure how its agent used the guidance.
 
@@ -46,9 +47,10 @@ def measure(
         test: raw test bars, on which it trades.
         guidance: a table that covers both, or None where there is none.
         config: capital, cost and lookback.
+        periods: bars per year; None reads it from the dates of the test bars.
     """
     result = run_backtest(
-        test, arm.strategy, cash=config.cash, cost=config.cost, start=config.lookback,
+        test, arm.strategy, cash=config.cash, cost=config.cost, start=config.lookback, periods=periods,
         **arm.params(agent, guidance, train, config),
     )  # fmt: skip
     usage = _NO_USAGE

@@ -13,6 +13,7 @@ import pandas as pd
 from llmguide._version import __version__
 from llmguide.guidance import Guidance
 from llmguide.hashing import hash_bars
+from llmguide.periods import periods_of
 from llmguide.rl.config import DQNConfig
 
 __all__ = ["Plan"]
@@ -33,6 +34,12 @@ class Plan:
     config: DQNConfig
     device: str = "auto"
     curves: bool = True
+    periods: float | None = None
+
+    @property
+    def year(self) -> float:
+        """Bars per year: `periods`, or as the dates of the bars that are traded have it."""
+        return periods_of(self.train if self.test is None else self.test, self.periods)
 
     def describe(self, arms: Sequence[str]) -> dict[str, Any]:
         """Return all settings, the versions of what runs, and hashes of the data, ready for JSON."""
@@ -42,6 +49,7 @@ class Plan:
             "seeds": list(self.seeds),
             "episodes": self.episodes,
             "curves": self.curves,
+            "periods": self.year,
             "agent": self.config.to_dict(),
             "data": {"train": _summary(self.train), "test": None if self.test is None else _summary(self.test)},
             "guidance": None

@@ -15,7 +15,7 @@ __all__ = ["WEEK", "YEAR", "Values", "historical_volatility", "slope", "vwap", "
 Values = NDArray[np.float64]
 
 YEAR = 252
-"""Trading days in a year; volatility is annualised by its root, as if bars were days."""
+"""Trading days in a year."""
 
 WEEK = 5  # bars
 
@@ -57,7 +57,7 @@ def weekly_returns(close: Values, *, weeks: int = 4) -> Values:
     return returns
 
 
-def historical_volatility(close: Values, *, period: int = 20) -> Values:
+def historical_volatility(close: Values, *, period: int = 20, periods: float = YEAR) -> Values:
     """Return the standard deviation (n - 1) of the last `period` returns, annualised: a fraction a year."""
     returns = np.full(len(close), np.nan)
     returns[1:] = close[1:] / close[:-1] - 1.0
@@ -65,7 +65,7 @@ def historical_volatility(close: Values, *, period: int = 20) -> Values:
     differences = windows - windows[:, -1:]
     deviations = differences - differences.sum(axis=1, keepdims=True) / period
     variances: Values = _sums(deviations**2, len(close)) / (period - 1)
-    return np.sqrt(YEAR * variances)
+    return np.sqrt(periods * variances)
 
 
 def vwap(close: Values, volume: Values, *, period: int = 20) -> Values:

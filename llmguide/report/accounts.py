@@ -45,11 +45,11 @@ def account_of(source: object, *, arm: str | None = None, seed: int | None = Non
 
     A Series is taken for returns. Of a Cerebro, its strategy or the list that `cerebro.run()` gives, the account is
     read from the analyzer `llmguide.backtest.SharpeDrawdown`, else from a `bt.analyzers.TimeReturn`; a TimeReturn of a
-    data is the benchmark. Records that are not of days, such as returns by month, are passed over. Of a path, `arm`
+    data is the benchmark. A TimeReturn that is not of days, such as returns by month, is passed over. Of a path, `arm`
     names the arm of the run folder and `seed` its run, the first one by default; its hold arm is the benchmark.
 
     Raises DataError for anything else, for several strategies, columns or arms of which none was chosen, and for a
-    Cerebro without a daily record.
+    Cerebro without a record.
     """
     if isinstance(source, str | Path):
         return _run_folder(Path(source), arm, seed)
@@ -155,7 +155,7 @@ def _strategies(ran: Any) -> Account:
         raise DataError(f"expected returns or a source of them, got a list of {type(strategy).__name__}")
     account = benchmark = None
     for analyzer in strategy.analyzers:
-        if _is_a(analyzer, "llmguide", "SharpeDrawdown") and analyzer.daily:
+        if _is_a(analyzer, "llmguide", "SharpeDrawdown"):
             account = analyzer.returns
         elif _is_a(analyzer, "backtrader", "TimeReturn") and analyzer.timeframe == _DAYS:
             series = pd.Series(analyzer.get_analysis(), dtype=np.float64)
@@ -165,10 +165,7 @@ def _strategies(ran: Any) -> Account:
             elif account is None:
                 account = series
     if account is None:
-        raise DataError(
-            f"the strategy has no daily record of its account; before cerebro.run() call {_ADD}, or {_ADD_DAYS} where "
-            "its bars are shorter than days; longer ones have no tearsheet"
-        )
+        raise DataError(f"the strategy has no record of its account; before cerebro.run() call {_ADD}, or {_ADD_DAYS}")
     if benchmark is not None and not account.index.isin(benchmark.index).all():
         account = account.set_axis(account.index.normalize())  # TimeReturn keeps dates, without times
     return Account(account, benchmark, type(strategy).__name__, _parameters(strategy))

@@ -24,6 +24,7 @@ import pandas as pd
 from llmguide.errors import DataError, DataWarning
 from llmguide.files import atomic_path, write_text
 from llmguide.metrics import annual_volatility, max_drawdown, sharpe_ratio
+from llmguide.periods import calendar_of, periods_of
 from llmguide.report.accounts import account_of
 from llmguide.report.figures import yearly
 from llmguide.report.html import document, number, paragraph, percent, table
@@ -31,8 +32,6 @@ from llmguide.report.html import document, number, paragraph, percent, table
 __all__ = ["tearsheet", "value_of"]
 
 _FEWEST_BARS = 30
-_FEWEST_GAPS = 5  # between dates, to tell what bars they are
-_FARTHEST = 4.0  # days from one daily bar to the next, in the middle of all gaps
 _LARGEST_MOVE = 0.25  # of a usual day, as a fraction: beyond it the returns are percent
 _STYLE: Any = {
     "axes.edgecolor": "#cccccc",
@@ -66,13 +65,14 @@ def tearsheet(
     parameters: Mapping[str, object] | None = None,
     arm: str | None = None,
     seed: int | None = None,
+    periods: float | None = None,
 ) -> Path:
     """Write the tearsheet of one account as one HTML file that needs no network, and return its path.
 
     Args:
         source: returns, or what has them: a Cerebro that has run (or its strategy, or what ``cerebro.run()`` returned),
             the result of `llmguide.backtest.run_backtest`, a vectorbt Portfolio of one column, or the path of a
-            comparison's run folder. Returns are a Series of simple returns per daily bar as fractions, the idle bars
+            comparison's run folder. Returns are a Series of simple returns per bar as fractions, the idle bars
             included, on an increasing DatetimeIndex. Time zones are dropped, the local dates kept.
         output: the file.
         benchmark: returns or a source of them, with a return for each of those dates (others are left out). Where none
@@ -80,23 +80,27 @@ def tearsheet(
         title: plain text; what the source is called where it is empty.
         parameters: shown below the title, after those of the strategy or the run.
         arm, seed: which account of a run folder; its first seed by default.
+        periods: bars per year; None reads it from the dates (see `llmguide.periods`). The page says it.
 
-    The Sharpe ratio (252 bars a year, no risk-free rate) and the maximum drawdown on the page are those of
-    `llmguide.metrics`.
+    The Sharpe ratio (no risk-free rate) and the maximum drawdown on the page are those of `llmguide.metrics`, bar by
+    bar. Everything else is drawn by quantstats; bars within a day are compounded to days for it.
 
     Fewer than 30 bars, returns that never vary, an account that lost everything on one bar, and returns that quantstats
     would take for prices get a plain page with the reason and those two measures. So does an account on which
     quantstats itself fails; a DataWarning then says so.
 
-    Raises DataError for anything but finite daily returns: prices, missing values, weeks or months, a benchmark by name
-    or without some of the dates, dates that are not increasing; and for a source of several accounts of which none was
+    Raises DataError for anything but finite returns: prices, missing values, a benchmark by name or without some of the
+    dates, dates that are not increasing; and for a source of several accounts of which none was
     chosen. The folder is made, and the file appears complete or not at all.
     """
     account = account_of(source, arm=arm, seed=seed)
     mine = _checked(account.returns, "returns")
     against = account.benchmark if benchmark is None else _benchmark(benchmark)
     peer = None if against is None else _aligned(_checked(against, "benchmark"), mine.index)
-    shown = {str(key): str(value) for key, value in {**account.parameters, **(parameters or {})}.items()}
+    year = periods_of(mine, periods)
+    rhythm = str(calendar_of(mine.index)) if periods is None else f"{year:g} bars a year, as given"
+    details = {**account.parameters, **(parameters or {}), "Annualised by": rhythm}
+    shown = {str(key): str(value) for key, value in details.items()}
     heading = title or account.title or "Tearsheet"
 
     reason = _why_not(mine)
@@ -106,10 +110,12 @@ def tearsheet(
     if reason is None:
         try:
             with atomic_path(output) as temporary:
-                _quantstats(mine, peer, temporary, heading, shown)
-                years = yearly({"Strategy": mine} if peer is None else {"Benchmark": peer, "Strategy": mine})
+                own, other = _by_day(mine), None if peer is None else _by_day(peer)
+                drawn = year if own is mine else periods_of(own)
+                _quantstats(own, other, temporary, heading, shown, round(drawn))
+                years = yearly({"Strategy": own} if other is None else {"Benchmark": other, "Strategy": own})
                 page = _mended(temporary.read_text(encoding="utf-8"), heading, years)
-                page = _measured(page, [mine] if peer is None else [peer, mine])
+                page = _measured(page, [mine] if peer is None else [peer, mine], year)
                 temporary.write_text(page, encoding="utf-8", newline="\n")
             return Path(output)
         except OSError:
@@ -117,7 +123,7 @@ def tearsheet(
         except Exception as error:  # whatever a chart fails on, the account's measures are still to be had
             reason = f"quantstats could not draw this account ({type(error).__name__}: {error})"
             warnings.warn(f"{output}: {reason}; a plain page was written instead", DataWarning, stacklevel=2)
-    return write_text(output, _plain(mine, peer, heading, reason, shown))
+    return write_text(output, _plain(mine, peer, heading, reason, shown, year))
 
 
 def _benchmark(benchmark: object) -> object:
@@ -138,11 +144,6 @@ def _checked(returns: object, name: str) -> pd.Series[Any]:
     naive = index.tz_localize(None)
     if naive.hasnans or not naive.is_monotonic_increasing or not naive.is_unique:
         raise DataError(f"expected {name} with increasing dates, each once; sort the index and drop its duplicates")
-    if (days := _spacing(naive)) > _FARTHEST:
-        raise DataError(
-            f"expected {name} of days, got one every {days:.0f} days; weeks and months have no tearsheet here, since "
-            "252 of them are no year"
-        )
     try:
         values = returns.to_numpy(dtype=np.float64, copy=True)
     except (TypeError, ValueError) as error:
@@ -160,10 +161,10 @@ def _checked(returns: object, name: str) -> pd.Series[Any]:
     return pd.Series(values, index=naive, name=name)
 
 
-def _spacing(dates: pd.DatetimeIndex) -> float:
-    """The days between two dates, in the middle; 0 where there are too few to tell."""
-    gaps = np.diff(dates.to_numpy()) / np.timedelta64(1, "D")
-    return float(np.median(gaps)) if len(gaps) >= _FEWEST_GAPS else 0.0
+def _by_day(returns: pd.Series[Any]) -> pd.Series[Any]:
+    """The returns compounded to one a calendar date; the very same where each date has one already."""
+    dates = pd.DatetimeIndex(returns.index).normalize()
+    return returns if dates.is_unique else (1.0 + returns).groupby(dates).prod() - 1.0
 
 
 def _aligned(benchmark: pd.Series[Any], dates: pd.Index[Any]) -> pd.Series[Any]:
@@ -196,7 +197,7 @@ def _why_not(returns: pd.Series[Any]) -> str | None:
 
 
 def _quantstats(
-    mine: pd.Series[Any], peer: pd.Series[Any] | None, path: Path, title: str, shown: dict[str, str]
+    mine: pd.Series[Any], peer: pd.Series[Any] | None, path: Path, title: str, shown: dict[str, str], periods: int
 ) -> None:
     """Have quantstats write its page to `path`."""
     with _headless():
@@ -209,6 +210,7 @@ def _quantstats(
             output=str(path),
             title=_literal(title),
             match_dates=False,
+            periods_per_year=periods,
             parameters={_literal(key): _literal(value) for key, value in shown.items()},
         )
 
@@ -266,14 +268,14 @@ def _mended(page: str, title: str, years: str) -> str:
     return page.replace("</style>", f"{_LAYOUT}</style>", 1)
 
 
-def _measured(page: str, accounts: list[pd.Series[Any]]) -> str:
+def _measured(page: str, accounts: list[pd.Series[Any]], periods: float) -> str:
     """The page with our Sharpe ratio and maximum drawdown in its table, in the order of its columns.
 
     They are quantstats' own wherever it has them; it leaves the drawdown empty for an account that falls from its first
     bar or never falls.
     """
     rows = {
-        "Sharpe": [f"{sharpe_ratio(account):.2f}" for account in accounts],
+        "Sharpe": [f"{sharpe_ratio(account, periods=periods):.2f}" for account in accounts],
         "Max Drawdown": [f"{-max_drawdown(value_of(account)) + 0.0:.2%}" for account in accounts],
     }
     for label, cells in rows.items():
@@ -284,17 +286,24 @@ def _measured(page: str, accounts: list[pd.Series[Any]]) -> str:
     return page
 
 
-def _plain(mine: pd.Series[Any], peer: pd.Series[Any] | None, title: str, reason: str, shown: Mapping[str, str]) -> str:
+def _plain(
+    mine: pd.Series[Any],
+    peer: pd.Series[Any] | None,
+    title: str,
+    reason: str,
+    shown: Mapping[str, str],
+    periods: float,
+) -> str:
     """Our own page: the reason, and the measures that can be had."""
     arms = [mine] if peer is None else [mine, peer]
     rows = [
         ["Bars", *(str(len(arm)) for arm in arms)],
         ["First", *(f"{arm.index[0]:%Y-%m-%d}" for arm in arms)],
         ["Last", *(f"{arm.index[-1]:%Y-%m-%d}" for arm in arms)],
-        ["Sharpe ratio", *(number(sharpe_ratio(arm)) for arm in arms)],
+        ["Sharpe ratio", *(number(sharpe_ratio(arm, periods=periods)) for arm in arms)],
         ["Maximum drawdown", *(percent(max_drawdown(value_of(arm)), 2) for arm in arms)],
         ["Total return", *(percent(value_of(arm)[-1] - 1, 2) for arm in arms)],
-        ["Volatility per year", *(percent(annual_volatility(arm), 2) for arm in arms)],
+        ["Volatility per year", *(percent(annual_volatility(arm, periods=periods), 2) for arm in arms)],
     ]
     body = [
         paragraph(f"No tearsheet was drawn: {reason}.", "warning"),

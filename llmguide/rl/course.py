@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from llmguide.periods import DEFAULT, periods_of
 from llmguide.rl.config import DQNConfig
 from llmguide.rl.experience import Market, Rules
 from llmguide.trading.observation import MarketArrays, Scaler, market_features, observe, smooth
@@ -26,12 +27,14 @@ class Course:
             ``(bars - lookback + 1, inputs)``; the last row is the state after the last bar.
         guided: whether tau is the observation's last value. After the last bar nothing is decided, so its row repeats
             the tau of the one before.
+        periods: bars per year, by which the Sharpe ratios of the curves are annualised.
     """
 
     prices: NDArray[np.float64]
     rows: NDArray[np.float32]
     guided: bool
     config: DQNConfig
+    periods: float = DEFAULT
 
     @classmethod
     def lay(cls, bars: pd.DataFrame, tau: NDArray[np.float64] | None, scaler: Scaler, config: DQNConfig) -> Course:
@@ -44,6 +47,7 @@ class Course:
             rows=np.ascontiguousarray(observe(features, 0.0, line)),
             guided=tau is not None,
             config=config,
+            periods=periods_of(bars),
         )
 
     @property

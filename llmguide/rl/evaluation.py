@@ -69,4 +69,4 @@ def quick_sharpe_ratio(weights: Weights, course: Course, prices: NDArray[np.floa
     side, shares, cash, _ = account.trajectory(
         prices, greedy_decisions(q.transpose(1, 0, 2)), config.cash, config.cost, config.lookback
     )
-    return sharpe_ratio(returns_of(cash + side * shares * prices))
+    return sharpe_ratio(returns_of(cash + side * shares * prices), periods=course.periods)

@@ -23,6 +23,7 @@ from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from llmguide.errors import DataError
+from llmguide.periods import check_periods
 
 __all__ = [
     "Interval",
@@ -65,7 +66,7 @@ class Intervals(NamedTuple):
 def bootstrap_intervals(
     returns: ArrayLike,
     *,
-    periods: int = 252,
+    periods: float = 252,
     level: float = 0.95,
     resamples: int = 10_000,
     block: float | None = None,
@@ -96,7 +97,7 @@ def bootstrap_difference(
     a: ArrayLike,
     b: ArrayLike,
     *,
-    periods: int = 252,
+    periods: float = 252,
     level: float = 0.95,
     resamples: int = 10_000,
     block: float | None = None,
@@ -212,15 +213,14 @@ def _measure_resamples(
 
 @dataclass(frozen=True)
 class _Options:
-    periods: int
+    periods: float
     level: float
     resamples: int
     block: float | None
     seed: int
 
     def __post_init__(self) -> None:
-        if self.periods < 1:
-            raise DataError(f"expected at least one period (bar) per year, got {self.periods}")
+        check_periods(self.periods)
         if not 0 < self.level < 1:
             raise DataError(f"expected a level between 0 and 1, such as 0.95, got {self.level}")
         if self.resamples < 1:

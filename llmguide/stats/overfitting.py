@@ -16,6 +16,7 @@ from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from llmguide.errors import DataError
+from llmguide.periods import check_periods
 
 __all__ = ["Overfitting", "pbo", "pbo_of_sums"]
 
@@ -63,7 +64,7 @@ class Overfitting:
         return float((defined < 0).mean()) if defined.size else float("nan")
 
 
-def pbo(returns: ArrayLike, *, blocks: int = 16, periods: int = 252) -> Overfitting:
+def pbo(returns: ArrayLike, *, blocks: int = 16, periods: float = 252) -> Overfitting:
     """Probability of backtest overfitting of a search.
 
     Args:
@@ -91,7 +92,7 @@ def pbo(returns: ArrayLike, *, blocks: int = 16, periods: int = 252) -> Overfitt
     return pbo_of_sums(counts, np.add.reduceat(r, starts), np.add.reduceat(r**2, starts), periods=periods)
 
 
-def pbo_of_sums(bars: ArrayLike, sums: ArrayLike, squares: ArrayLike, *, periods: int = 252) -> Overfitting:
+def pbo_of_sums(bars: ArrayLike, sums: ArrayLike, squares: ArrayLike, *, periods: float = 252) -> Overfitting:
     """`pbo` from what it needs to know of each block: for searches too large to hold all returns.
 
     `bars` is how many each block has, shape (blocks,); `sums` and `squares` are the sums of the returns and of their
@@ -102,8 +103,7 @@ def pbo_of_sums(bars: ArrayLike, sums: ArrayLike, squares: ArrayLike, *, periods
     if total.ndim != 2 or total.shape != square.shape or total.shape[0] != n.size or n.ndim != 1:
         shapes = f"{n.shape}, {total.shape} and {square.shape}"
         raise DataError(f"expected shapes (blocks,), (blocks, settings) and (blocks, settings), got {shapes}")
-    if periods < 1:
-        raise DataError(f"expected at least one period (bar) per year, got {periods}")
+    check_periods(periods)
     whole = np.empty(total.shape[1])
     _sharpes(float(n.sum()), total.sum(axis=0), square.sum(axis=0), whole)
     defined = ~np.isnan(whole)

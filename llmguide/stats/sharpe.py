@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from llmguide.errors import DataError
+from llmguide.periods import check_periods
 
 __all__ = [
     "DeflatedSharpe",
@@ -79,7 +80,7 @@ def return_moments(returns: ArrayLike) -> ReturnMoments:
     )
 
 
-def probabilistic_sharpe(returns: ArrayLike | ReturnMoments, *, benchmark: float = 0.0, periods: int = 252) -> float:
+def probabilistic_sharpe(returns: ArrayLike | ReturnMoments, *, benchmark: float = 0.0, periods: float = 252) -> float:
     """Probability that the true Sharpe ratio is above `benchmark`, an annual one.
 
     PSR = Phi((SR - SR*) sqrt(n - 1) / sqrt(1 - g3 SR + (g4 - 1) / 4 SR^2)) with Sharpe ratios per bar (Bailey & Lopez
@@ -94,7 +95,7 @@ def probabilistic_sharpe(returns: ArrayLike | ReturnMoments, *, benchmark: float
 
 
 def min_track_record(
-    returns: ArrayLike | ReturnMoments, *, benchmark: float = 0.0, level: float = 0.95, periods: int = 252
+    returns: ArrayLike | ReturnMoments, *, benchmark: float = 0.0, level: float = 0.95, periods: float = 252
 ) -> float:
     """Bars needed until the probabilistic Sharpe ratio reaches `level`, if the moments stay what they are.
 
@@ -126,7 +127,7 @@ def expected_best_sharpe(std: float, trials: float) -> float:
 
 
 def deflated_sharpe(
-    returns: ArrayLike | ReturnMoments, sharpes: ArrayLike, *, trials: float | None = None, periods: int = 252
+    returns: ArrayLike | ReturnMoments, sharpes: ArrayLike, *, trials: float | None = None, periods: float = 252
 ) -> DeflatedSharpe:
     """Probability that the best setting of a search has skill, given all that was tried.
 
@@ -155,9 +156,8 @@ def _moments(returns: ArrayLike | ReturnMoments) -> ReturnMoments:
     return returns if isinstance(returns, ReturnMoments) else return_moments(returns)
 
 
-def _per_bar(annual: float, periods: int) -> float:
-    if periods < 1:
-        raise DataError(f"expected at least one period (bar) per year, got {periods}")
+def _per_bar(annual: float, periods: float) -> float:
+    check_periods(periods)
     if not np.isfinite(annual):
         raise DataError(f"expected a finite Sharpe ratio to compare with, got {annual}")
     return float(annual / np.sqrt(periods))

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from llmguide.errors import LlmguideError
 from llmguide.metrics import annual_return, sortino_ratio
+from llmguide.periods import DEFAULT
 from llmguide.sweeps import kernels
 from llmguide.sweeps.grid import Grid
 from llmguide.sweeps.market import Market
@@ -129,7 +130,7 @@ def portfolio_of(
 
 def vbt_returns(returns: Any) -> Any:
     """Return vectorbt's accessor of returns with 252 bars a year; its default has 365."""
-    return returns.vbt.returns(freq="1D", year_freq="252 days")
+    return returns.vbt.returns(freq="1D", year_freq=f"{DEFAULT} days")
 
 
 def _measure_portfolio(
@@ -149,7 +150,8 @@ def _measure_portfolio(
         {
             "sharpe": accessor.sharpe_ratio(),
             "sortino": [
-                sortino_ratio(returns[column].where(returns[column].abs() > _ROUNDING, 0.0)) for column in columns
+                sortino_ratio(returns[column].where(returns[column].abs() > _ROUNDING, 0.0), periods=DEFAULT)
+                for column in columns
             ],
             "max_drawdown": -accessor.max_drawdown() if not loans.any() else _drawdown(value),
             "total_return": value.iloc[-1] / cash - 1.0,
@@ -158,7 +160,7 @@ def _measure_portfolio(
             ],
             "trades": portfolio.positions.count(),
             "exposure": (portfolio.assets() != 0).mean(),
-            "turnover": (traded / mean.where(mean > 0)) * 252 / len(value),
+            "turnover": (traded / mean.where(mean > 0)) * DEFAULT / len(value),
         }
     )
     # A column without a trade has an infinite Sharpe ratio there.

@@ -13,6 +13,7 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
+from llmguide.periods import DEFAULT
 from llmguide.trading.account import LONG, SHORT, step, value
 from llmguide.trading.moving_averages import choose, write_means
 
@@ -126,7 +127,7 @@ def measure(
         cash, start: as in `llmguide.simulate`.
         costs, delays, limits: cost, delay in bars and stop-loss of each row, shape ``(rows,)``.
         years: calendar days from the first bar to the last over 365; not above 0 where there is no day between.
-        measures: written, shape ``(rows, 8)``, columns as in `MEASURES`; NaN where undefined.
+        measures: written, shape ``(rows, 8)``, columns as in `MEASURES`, a year being 252 bars; NaN where undefined.
     """
     for row in prange(len(wanted)):
         values = np.empty(len(prices))
@@ -201,9 +202,9 @@ def _measure(
         spread, loss_spread = _exact_spreads(returns)
     measures[:] = math.nan
     if spread > _ROUNDING:
-        measures[0] = math.sqrt(252) * mean / spread
+        measures[0] = math.sqrt(DEFAULT) * mean / spread
     if loss_spread > _ROUNDING:
-        measures[1] = math.sqrt(252) * mean / loss_spread
+        measures[1] = math.sqrt(DEFAULT) * mean / loss_spread
     measures[2] = depth
     measures[3] = values[-1] / cash - 1.0
     growth = 1.0 + total_return
@@ -214,7 +215,7 @@ def _measure(
     measures[5] = trades
     measures[6] = exposed / bars
     if total > 0.0:
-        measures[7] = traded / (total / bars) * 252 / bars
+        measures[7] = traded / (total / bars) * DEFAULT / bars
 
 
 @njit(cache=True, error_model="numpy")

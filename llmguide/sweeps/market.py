@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from llmguide.errors import DataWarning, GuidanceError, LlmguideError
 from llmguide.guidance.table import Guidance
+from llmguide.periods import DEFAULT
 
 if TYPE_CHECKING:
     from llmguide.rl.agent import Agent
@@ -38,6 +39,7 @@ class Market:
         prices: their closes, shape ``(bars,)``.
         guidance, agent: None where the sweep has none.
         start: the first tradable bar.
+        periods: bars per year.
     """
 
     labels: dict[str, str]
@@ -46,6 +48,7 @@ class Market:
     guidance: Guidance | None
     agent: Agent | None
     start: int
+    periods: float = DEFAULT
 
     @property
     def tradable(self) -> int:

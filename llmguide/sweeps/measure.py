@@ -7,9 +7,11 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from llmguide.errors import DataError, LlmguideError
 from llmguide.guidance.table import Guidance
+from llmguide.periods import DEFAULT, periods_of
 from llmguide.sweeps.engines import ENGINES, threads_used
 from llmguide.sweeps.kernels import MEASURES
 from llmguide.sweeps.market import Market
@@ -34,25 +36,34 @@ def measure_plan(
             raise LlmguideError(f"a delay of {latest} bars leaves none of the {market.tradable} that could be traded")
     with threads_used(threads), _Bar(len(grid) * len(markets), shown=progress) as bar:
         measured = [
-            ENGINES[engine](market, plan.rule.prepare(market, grid), grid, plan.cash, bar.advance) for market in markets
+            _annualised(ENGINES[engine](market, plan.rule.prepare(market, grid), grid, plan.cash, bar.advance), market)
+            for market in markets
         ]
     frame = pd.DataFrame(np.concatenate(measured), index=plan.index, columns=pd.Index(MEASURES), copy=False)
     return SweepResult(frame.astype({"trades": np.int64}), plan)
 
 
-def make_markets(bars: Any, guidance: Any, agent: Any, start: int) -> tuple[Market, ...]:
+def _annualised(measures: NDArray[np.float64], market: Market) -> NDArray[np.float64]:
+    """Turn the engines' years of 252 bars into those of the market, in place."""
+    share = market.periods / DEFAULT
+    for name, power in (("sharpe", 0.5), ("sortino", 0.5), ("turnover", 1.0)):
+        measures[:, MEASURES.index(name)] *= share**power
+    return measures
+
+
+def make_markets(bars: Any, guidance: Any, agent: Any, start: int, periods: float | None = None) -> tuple[Market, ...]:
     """Return every instrument with every table of guidance for it."""
     several = isinstance(bars, Mapping)
     if several and not bars:
         raise DataError("expected bars of at least one instrument, got none")
     markets = []
     for symbol, frame in bars.items() if several else [(None, bars)]:
-        prices = closes(frame)
+        prices, year = closes(frame), periods_of(frame, periods)
         for name, table in _tables(_of(guidance, symbol, several, "guidance"), several).items():
             labels = {} if symbol is None else {"symbol": str(symbol)}
             if name is not None:
                 labels["guidance"] = name
-            markets.append(Market(labels, frame, prices, table, _of(agent, symbol, several, "agent"), start))
+            markets.append(Market(labels, frame, prices, table, _of(agent, symbol, several, "agent"), start, year))
     named = {tuple(market.labels) for market in markets}
     if len(named) > 1:
         raise LlmguideError("pass tables by name for every symbol, or one table for each; got both")

@@ -60,8 +60,8 @@ class SweepResult:
         frame: a row for each combination, its parameters as levels of the index; symbol and guidance before them, where
             they have names. Columns, all fractions, NaN where undefined and never infinite:
 
-            - sharpe, sortino, max_drawdown, annual_return: as in `llmguide.metrics`, 252 bars a year, the idle bars
-              included.
+            - sharpe, sortino, max_drawdown, annual_return: as in `llmguide.metrics`, a year being the market's
+              `periods` bars; the idle bars included.
             - total_return: of the whole time.
             - trades: number of positions opened.
             - exposure: share of the bars after which shares were held.
@@ -125,8 +125,8 @@ class SweepResult:
     def portfolio(self, which: Which = None) -> Any:
         """Return a vectorbt Portfolio that carries the setting out.
 
-        Its own ratios need 252 bars a year: ``portfolio.sharpe_ratio(year_freq="252 days")``. Where the account's cash
-        falls below zero, which vectorbt does not know, it begins with that much more.
+        Its own ratios need the bars of a year: ``portfolio.sharpe_ratio(year_freq="252 days")`` for daily ones. Where
+        the account's cash falls below zero, which vectorbt does not know, it begins with that much more.
         """
         market, setting, done = self._one(which)
         name = market.labels.get("symbol", self.plan.rule.name)
@@ -147,6 +147,7 @@ class SweepResult:
             benchmark=hold["returns"],
             title=title or " ".join([*market.labels.values(), self.plan.rule.name]),
             parameters=self.parameters(which),
+            periods=market.periods,
         )
 
     def to_cerebro(self, which: Which = None) -> Any:

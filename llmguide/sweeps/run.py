@@ -50,6 +50,7 @@ def sweep(
     engine: Engine = "stream",
     threads: int | None = None,
     progress: bool = False,
+    periods: float | None = None,
     **parameters: Any,
 ) -> Sweep:
     """Measure every combination of a rule's parameters on the benchmark's account.
@@ -75,6 +76,7 @@ def sweep(
         engine: "stream", our kernel, or "vbt", vectorbt's accounts: the same numbers to 1e-9, tens of times slower.
         threads: of the kernel; None for as many as numba uses.
         progress: show a bar on standard error, where that is a terminal.
+        periods: bars per year; None reads it from the dates of each instrument (see `llmguide.periods`).
         parameters: those of the rule, and `cost`, `delay` and `stop_loss`: each a scalar or a sequence of values.
 
     Returns:
@@ -89,7 +91,7 @@ def sweep(
     if engine not in ENGINES:
         raise LlmguideError(f"engine is 'stream' or 'vbt', got {engine!r}{did_you_mean(engine, ENGINES)}")
     grid = _grid(chosen, {"cost": cost, "delay": delay, "stop_loss": stop_loss}, parameters, where)
-    plan = Plan(chosen, grid, make_markets(bars, guidance, agent, start), float(cash))
+    plan = Plan(chosen, grid, make_markets(bars, guidance, agent, start, periods), float(cash))
     return Sweep(measure_plan(plan, engine=engine, threads=threads, progress=progress).frame, plan)
 
 

@@ -137,7 +137,9 @@ def _judge(
         worse = 1.0 - worse
     ratios = train.frame["sharpe"].to_numpy()[inside], test.frame["sharpe"].to_numpy()[inside]
     overfitting, compared, note = _overfitting(own, blocks, settings, seed)
-    deflated = deflated_sharpe(train.returns(np.array([place])).to_numpy()[:, 0], ratios[0])
+    deflated = deflated_sharpe(
+        train.returns(np.array([place])).to_numpy()[:, 0], ratios[0], periods=own.markets[0].periods
+    )
     row = {
         "train": float(best[by]),
         "test": found,
@@ -195,7 +197,7 @@ def _later(train: SweepResult, bars: Any, guidance: Any) -> tuple[Market, ...]:
             )
     if guidance is not None:
         agents = {m.labels["symbol"]: m.agent for m in before} if several else before[0].agent
-        after = make_markets(frames if several else bars, guidance, agents, before[0].start)
+        after = make_markets(frames if several else bars, guidance, agents, before[0].start, before[0].periods)
         if [m.labels for m in after] != [m.labels for m in before]:
             raise LlmguideError("pass guidance with the same names as in the sweep")
         return after

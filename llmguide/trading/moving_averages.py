@@ -22,6 +22,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from llmguide.errors import DataError, LlmguideError, did_you_mean
+from llmguide.periods import periods_of
 from llmguide.trading.account import LONG, SHORT, step, value
 from llmguide.trading.simulate import check_account, closes
 
@@ -86,8 +87,8 @@ def sharpe_grid(
         longest: the longest window, in bars; at least 2.
 
     Returns:
-        Rows ``short``, columns ``long``; annual, the idle bars included. NaN where short >= long, and where the value
-        never changes.
+        Rows ``short``, columns ``long``; annual by the bars' dates (see `llmguide.periods`), the idle bars included.
+        NaN where short >= long, and where the value never changes.
 
     Raises:
         DataError: closes, cash, cost or start that cannot be used; LlmguideError: an unknown rule, or an impossible
@@ -107,7 +108,7 @@ def sharpe_grid(
     spread = np.sqrt(squares / (len(prices) - 1))
     spread[spread <= _ROUNDING] = np.nan
     grid = np.full((longest - 1, longest - 1), np.nan)
-    grid[np.triu_indices(longest - 1)] = np.sqrt(252) * mean / spread
+    grid[np.triu_indices(longest - 1)] = np.sqrt(periods_of(bars)) * mean / spread
     return pd.DataFrame(
         grid, index=pd.RangeIndex(1, longest, name="short"), columns=pd.RangeIndex(2, longest + 1, name="long")
     )

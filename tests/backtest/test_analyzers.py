@@ -40,7 +40,7 @@ def test_analysis_has_the_numbers_and_prints_them(make_bars, capsys):
     (ran,) = cerebro.run()
     analyzer = ran.analyzers.sharpedrawdown
     analysis = analyzer.get_analysis()
-    assert list(analysis) == ["sharpe", "max_drawdown", "bars", "start_value", "end_value"]
+    assert list(analysis) == ["sharpe", "max_drawdown", "bars", "periods", "start_value", "end_value"]
     assert analysis["bars"] == 60
     assert analysis["end_value"] == analyzer.values.iloc[-1]
     assert analyzer.returns.iloc[0] == 0.0
@@ -94,22 +94,29 @@ def test_with_the_stock_broker_returns_are_those_of_backtraders_own_analyzer(mak
 
 
 @pytest.mark.parametrize(
-    ("frequency", "timeframe", "daily"),
+    ("frequency", "timeframe", "periods"),
     [
-        ("D", bt.TimeFrame.Days, True),
-        ("h", bt.TimeFrame.Minutes, False),
-        ("h", bt.TimeFrame.Days, False),  # a feed that was not told its timeframe
-        ("W", bt.TimeFrame.Weeks, False),
+        ("D", bt.TimeFrame.Days, 365),
+        ("B", bt.TimeFrame.Days, 252),
+        ("h", bt.TimeFrame.Minutes, 24 * 252),
+        ("h", bt.TimeFrame.Days, 24 * 252),  # no weekend in them; a feed that was not told its timeframe
+        ("W", bt.TimeFrame.Weeks, 52),
     ],
 )
-def test_a_record_knows_whether_its_bars_are_days(make_bars, frequency, timeframe, daily):
+def test_the_sharpe_ratio_is_annual_by_the_dates_of_the_bars_unless_periods_are_given(
+    make_bars, frequency, timeframe, periods
+):
     bars = make_bars(40)
     bars.index = pd.date_range("2018-01-01", periods=40, freq=frequency)
-    cerebro = bt.Cerebro(stdstats=False)
-    cerebro.adddata(bt.feeds.PandasData(dataname=bars, timeframe=timeframe))
-    cerebro.addstrategy(BuyAndHold)
-    cerebro.addanalyzer(SharpeDrawdown)
-    assert cerebro.run()[0].analyzers.sharpedrawdown.daily is daily
+    found = []
+    for options in ({}, {"periods": 100}):
+        cerebro = bt.Cerebro(stdstats=False)
+        cerebro.adddata(bt.feeds.PandasData(dataname=bars, timeframe=timeframe))
+        cerebro.addstrategy(BuyAndHold)
+        cerebro.addanalyzer(SharpeDrawdown, **options)
+        found.append(cerebro.run()[0].analyzers.sharpedrawdown.get_analysis())
+    assert [analysis["periods"] for analysis in found] == [periods, 100]
+    assert found[0]["sharpe"] == pytest.approx(found[1]["sharpe"] * (periods / 100) ** 0.5, rel=1e-12)
 
 
 def test_the_year_has_as_many_bars_as_it_is_told(make_bars):

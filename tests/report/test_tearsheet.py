@@ -226,13 +226,28 @@ def test_an_account_that_quantstats_would_misread_gets_a_plain_page(returns, tmp
     assert cells(page, "Maximum drawdown")[0] == f"{100 * drawdown(account):.2f} %"
 
 
-@pytest.mark.parametrize(("frequency", "days"), [("W-FRI", 7), ("ME", 31)])
-def test_returns_of_weeks_or_months_are_refused(returns, tmp_path, frequency, days):
+@pytest.mark.parametrize(("frequency", "periods"), [("W-FRI", 52), ("ME", 12)])
+def test_weeks_and_months_are_annualised_as_such_and_the_page_says_so(returns, tmp_path, frequency, periods):
     longer = (1 + returns).resample(frequency).prod() - 1
-    with pytest.raises(DataError, match=f"expected returns of days, got one every {days} days"):
-        tearsheet(longer, tmp_path / "sheet.html")
-    with pytest.raises(DataError, match="expected benchmark of days"):
+    page = tearsheet(longer, tmp_path / "sheet.html").read_text(encoding="utf-8")
+    ratio = np.sqrt(periods) * longer.mean() / longer.std(ddof=1)
+    assert cells(page, "Sharpe" if PLAIN not in page else "Sharpe ratio")[0].replace("−", "-") == f"{ratio:.2f}"
+    assert f"Annualised by: {periods} " in page or f"<td>{periods} " in page
+    with pytest.raises(DataError, match="expected a benchmark return for each"):
         tearsheet(returns, tmp_path / "sheet.html", benchmark=longer)
+
+
+def test_bars_within_a_day_are_measured_bar_by_bar_and_drawn_by_day(tmp_path):
+    days = pd.bdate_range("2018-01-01", periods=60)
+    index = pd.DatetimeIndex([day + pd.Timedelta(hours=hour) for day in days for hour in range(10, 17)])
+    hourly = pd.Series(np.random.default_rng(3).normal(2e-4, 4e-3, len(index)), index=index)
+    page = tearsheet(hourly, tmp_path / "sheet.html").read_text(encoding="utf-8")
+    assert PLAIN not in page
+    assert cells(page, "Sharpe")[0] == f"{np.sqrt(7 * 252) * hourly.mean() / hourly.std(ddof=1):.2f}"
+    value = np.concatenate([[1.0], np.cumprod(1 + hourly)])
+    deepest = (1 - value / np.maximum.accumulate(value)).max()
+    assert cells(page, "Max Drawdown")[0] == f"{-deepest:.2%}"
+    assert "1,764 bars a year: 7 a day on 252 trading days" in page
 
 
 def test_a_benchmark_that_never_moves_is_left_out_and_the_page_says_so(returns, tmp_path):

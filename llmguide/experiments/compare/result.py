@@ -104,11 +104,15 @@ class ComparisonResult:
         first = self._first_trained
         found: dict[tuple[str, str | None], Intervals] = {}
         for arm in self.arms:
-            found[arm, None] = bootstrap_intervals(returns[arm], resamples=_RESAMPLES, block=block)
+            found[arm, None] = bootstrap_intervals(
+                returns[arm], periods=self.settings["periods"], resamples=_RESAMPLES, block=block
+            )
         for other in self.arms if first else ():
             if other != first:
                 pair = returns[str(first)], returns[other]
-                found[str(first), other] = bootstrap_difference(*pair, resamples=_RESAMPLES, block=block)
+                found[str(first), other] = bootstrap_difference(
+                    *pair, periods=self.settings["periods"], resamples=_RESAMPLES, block=block
+                )
         rows = [
             {
                 "arm": arm,

@@ -35,6 +35,7 @@ def compare(
     config: DQNConfig | None = None,
     device: str = "auto",
     curves: bool = True,
+    periods: float | None = None,
     out: Path | str | None = None,
     resume: bool = True,
     ray: str | None = None,
@@ -53,6 +54,7 @@ def compare(
         config: the agent's settings, capital and cost included; the published ones where None.
         device: "cpu", "cuda" or "auto".
         curves: record SR after every episode, for plots; nothing is selected by it.
+        periods: bars per year, by which Sharpe ratios are annual; None reads it from the dates of the test bars.
         out: run folder. Every agent is stored there as soon as it is trained, and a second call with the same settings
             goes on from what is there, unfinished training included. `Comparison.write` writes the rest.
         resume: False begins anew: agents and states that `out` holds are removed.
@@ -68,7 +70,7 @@ def compare(
     """
     chosen = choose_arms(list(arms))
     _check(train, test, guidance, chosen)
-    plan = Plan(train, test, guidance, tuple(as_seeds(seeds)), episodes, config or DQNConfig(), device, curves)
+    plan = Plan(train, test, guidance, tuple(as_seeds(seeds)), episodes, config or DQNConfig(), device, curves, periods)
     described = plan.describe([arm.name for arm in chosen])
     folder = RunFolder.open(Path(out), described, resume=resume) if out is not None else None
     say = announce or (lambda line: None)
@@ -78,7 +80,9 @@ def compare(
     results, rows = {}, []
     for arm in chosen:
         for agent in agents[arm.name] if arm.trained else (None,):
-            found = measure(arm, agent, train=train, test=test, guidance=guidance, config=plan.config)
+            found = measure(
+                arm, agent, train=train, test=test, guidance=guidance, config=plan.config, periods=plan.year
+            )
             results[arm.name, found.row["seed"]] = found.result
             rows.append(found.row)
     return Comparison(pd.DataFrame(rows), results, agents, train, test, guidance, described)

@@ -118,6 +118,7 @@ def sensitivity(
                             fill=cast("Fill", condition.fill),
                             start=config.lookback,
                             slippage=condition.slippage,
+                            periods=comparison.settings["periods"],
                             **own,
                         )
                     known[key] = (result.sharpe, result.max_drawdown)

@@ -56,6 +56,7 @@ def write_comparison(comparison: ComparisonResult, folder: Path, *, command: str
             benchmark=None if hold is None or arm == "hold" else hold.returns,
             title=arm if seed < 0 else f"{arm}, seed {seed}",
             parameters=shown,
+            periods=comparison.settings["periods"],
         )
     found = sensitivity(comparison, seeds=seeds) if seeds else None
     if found is not None:
@@ -70,6 +71,8 @@ def report_data(comparison: ComparisonResult, *, found: pd.DataFrame | None = No
     train, test = comparison.train, comparison.test
     spans = [f"{len(bars)} bars ({bars.index[0]:%Y-%m-%d} to {bars.index[-1]:%Y-%m-%d})" for bars in (train, test)]
     notes = [f"Trained on {spans[0]}, tested on {spans[1]}; every arm was backtested in Backtrader at close fills."]
+    year = comparison.settings["periods"]
+    notes.append(f"Sharpe ratios are annual, a year being {year:g} bars.")
     if guidance is not None:
         providers = ", ".join(comparison.settings["guidance"]["provider"])
         notes.append(f"Guidance by: {providers}.")
@@ -172,6 +175,7 @@ def _call(comparison: ComparisonResult) -> str:
         f"    seeds={list(settings['seeds'])},",
         f"    episodes={settings['episodes']},",
         *([f"    config=DQNConfig({', '.join(changed)}),"] if changed else []),
+        f"    periods={settings['periods']:g},",
         ")",
         'comparison.write("again")',
     ]

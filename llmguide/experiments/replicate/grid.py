@@ -45,7 +45,15 @@ def measure_cell(market: Market, arm: Arm, agent: Agent | None, plan: Plan, fold
     row = None if path is None else _stored(path, made_from)
     if row is not None:
         return row
-    found = measure(arm, agent, train=market.train, test=market.test, guidance=plan.guidance, config=plan.config)
+    found = measure(
+        arm,
+        agent,
+        train=market.train,
+        test=market.test,
+        guidance=plan.guidance,
+        config=plan.config,
+        periods=plan.year,
+    )
     row = {
         "symbol": market.symbol,
         **found.row,
@@ -66,6 +74,7 @@ def _made_from(market: Market, arm: Arm, agent: Agent | None, plan: Plan) -> dic
         "test": hash_bars(market.test),
         "guidance": None if plan.guidance is None else plan.guidance.hash,
         "config": plan.config.to_dict(),
+        "periods": plan.year,
         "agent": None if agent is None else _hash_weights(agent),
     }
 

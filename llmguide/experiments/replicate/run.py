@@ -40,6 +40,7 @@ def replicate(
     device: str = "auto",
     split: Bound = SPLIT,
     curves: bool = False,
+    periods: float | None = None,
     out: Path | str | None = None,
     resume: bool = True,
     ray: str | None = None,
@@ -60,6 +61,8 @@ def replicate(
         device: "cpu", "cuda" or "auto".
         split: first test day of instruments that have a single file.
         curves: record SR after every episode, for plots; nothing is selected by it.
+        periods: bars per year, by which Sharpe ratios are annual; None reads it from the dates of each instrument's
+            test bars. The published ratios have 252.
         out: folder. Every instrument has a run folder in it, in which every agent is stored as soon as it is trained
             and every row as soon as it is measured; a second call with the same settings goes on from what is there.
             `Replication.write` writes the tables.
@@ -82,7 +85,9 @@ def replicate(
     _check_guidance(chosen, guidance)
     settings = config or DQNConfig()
     plans = {
-        symbol: Plan(market.train, market.test, _table(market, guidance), seeds, episodes, settings, device, curves)
+        symbol: Plan(
+            market.train, market.test, _table(market, guidance), seeds, episodes, settings, device, curves, periods
+        )
         for symbol, market in markets.items()
     }
     described = {symbol: plan.describe([arm.name for arm in chosen]) for symbol, plan in plans.items()}
@@ -156,5 +161,5 @@ def _open(
 def _settings(described: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
     """Put the settings of all instruments together: what they share, and data and guidance by symbol."""
     shared = next(iter(described.values()))
-    own = {name: {symbol: run[name] for symbol, run in described.items()} for name in ("data", "guidance")}
+    own = {name: {symbol: run[name] for symbol, run in described.items()} for name in ("data", "guidance", "periods")}
     return {"symbols": list(described)} | shared | own
