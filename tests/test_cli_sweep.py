@@ -201,6 +201,7 @@ def test_an_agent_is_blended_with_guidance(llmguide, tmp_path, random_agent):
         (["--where", "short<"], "--where is a condition"),
         (["--where", "short>long"], "keeps none"),
         (["--heatmap", "short", "h.html"], "two or three parameters"),
+        (["--heatmap", "short,long", "--json"], "its file was --json"),
         (["--heatmap", "short,lng", "h.html"], "did you mean 'long'?"),
         (["--out", "all.xlsx"], ".csv or .parquet"),
         (["--rule", "guidance"], "give --guidance FILE or --provider NAME"),

@@ -6,6 +6,7 @@
 | options | options that several commands share |
 | reading | what they name, read: bars, tables of guidance, lists |
 | parameters | values and conditions of a sweep |
+| wording | errors of the library, in the words of the command line |
 | outputs | where they are to write, looked at before the work |
 | stopping | Ctrl-C and SIGTERM |
 | data, guidance, agents, sweep, pages | the commands |
@@ -37,7 +38,7 @@ def main() -> None:
         with stopped_by_signals(), notes():
             app()
     except LlmguideError as error:
-        err.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        err.print(f"error: {_worded(error)}", style="red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(1)
     except OSError as error:
         name = error.filename if error.filename2 is None else error.filename2  # of two, the one to become
@@ -48,3 +49,11 @@ def main() -> None:
     except Interrupted as stopped:
         err.print(str(stopped), style="yellow", markup=False, highlight=False, soft_wrap=True)
         sys.exit(stopped.code)
+
+
+def _worded(error: LlmguideError) -> str:
+    import typer.main
+
+    from llmguide.cli.wording import command_options, in_options
+
+    return in_options(str(error), command_options(typer.main.get_command(app), sys.argv[1:]))

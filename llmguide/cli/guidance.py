@@ -140,7 +140,10 @@ def prompt(
     files: Annotated[
         list[Path], typer.Argument(metavar="BARS...", help="Files of bars, oldest first: training, then test.")
     ],
-    date: Annotated[str, typer.Option(help="Day of the decision, as in 2018-02-14, or the first decision after it.")],
+    date: Annotated[str, typer.Option(help="A day, as in 2018-02-14: the prompt behind the guidance in force on it.")],
+    following: Annotated[
+        bool, typer.Option("--next", help="The prompt of the first decision after that day instead.")
+    ] = False,
     prompt: Annotated[str, typer.Option(help="P0 to P4, or a template file.")] = "P4",
     role: Annotated[str, typer.Option(help="strategist or analyst.")] = "strategist",
     every: Annotated[int | None, typer.Option(help="Trading days between two decisions; 20 by default.")] = None,
@@ -167,7 +170,9 @@ def prompt(
 
     asking = Asking(model, cache, base_url, settings, None, None, 8, False, replay=False)
     (subject,) = _subjects(files, symbol, None, None, "", tables, names)
-    shown = preview(asking.study([subject], [prompt], every=every), asking.access(), day=date, role=role)
+    shown = preview(
+        asking.study([subject], [prompt], every=every), asking.access(), day=date, following=following, role=role
+    )
     if as_json:
         print_json({"issued_at": shown.issued_at, "missing": shown.missing, "requests": shown.requests})
         return

@@ -18,6 +18,9 @@ def tearsheet(
     source: Annotated[Path, typer.Argument(help="Run folder of a comparison, or a CSV or Parquet file.")],
     arm: Annotated[str | None, typer.Option(help="Run folder: which arm.")] = None,
     seed: Annotated[int | None, typer.Option(help="Run folder: which seed; the first by default.")] = None,
+    all_seeds: Annotated[
+        bool, typer.Option("--all-seeds", help="Run folder: one page with the measures and curves of every seed.")
+    ] = False,
     returns: Annotated[str | None, typer.Option(help="File: the column of returns per bar, as fractions.")] = None,
     value: Annotated[str | None, typer.Option(help="File: the column of portfolio values, instead of returns.")] = None,
     periods: Periods = None,
@@ -25,7 +28,11 @@ def tearsheet(
     out: Annotated[Path, typer.Option(help="Page to write.")] = Path("tearsheet.html"),
     as_json: Json = False,
 ) -> None:
-    """Write a quantstats tearsheet."""
+    """Write a quantstats tearsheet.
+
+    A tearsheet is of one run: of the arm's first seed, or of --seed. With --all-seeds the page has every seed of the
+    arm instead.
+    """
     from llmguide.console import number, print_json
     from llmguide.metrics import max_drawdown, sharpe_ratio
     from llmguide.report.accounts import run_returns
@@ -34,18 +41,43 @@ def tearsheet(
     from llmguide.report.tearsheet import value_of
 
     writable(out)
+    if not source.exists():
+        raise DataError(f"there is no file or folder {source}; give a comparison's run folder, or a file of returns")
     if source.is_dir():
         if arm is None:
             raise DataError(f"{source} holds several arms; choose one with --arm")
-        series, _ = run_returns(source, arm, seed)
-        path = write(source, out, arm=arm, seed=seed, title=title or arm, periods=periods)
+        if all_seeds:
+            _write_seeds(source, arm, seed, out, title, periods, as_json)
+            return
+        account = run_returns(source, arm, seed)
+        series, what = account.returns, account.title
+        path = write(source, out, arm=arm, seed=seed, title=title or what, periods=periods)
     else:
+        if arm is not None or seed is not None or all_seeds:
+            raise DataError(f"--arm, --seed and --all-seeds choose within a run folder, and {source} is a file")
         if (returns is None) == (value is None):
             raise DataError("say what the file holds: --returns COLUMN (fractions per bar) or --value COLUMN (money)")
-        series = read_returns(source, returns=returns, value=value)
-        path = write(series, out, title=title or source.stem, periods=periods)
+        series, what = read_returns(source, returns=returns, value=value), source.stem
+        path = write(series, out, title=title or what, periods=periods)
     sharpe, drawdown = sharpe_ratio(series, periods=periods), max_drawdown(value_of(series))
     if as_json:
-        print_json({"path": str(path), "sharpe": sharpe, "max_drawdown": drawdown})
+        print_json({"path": str(path), "account": what, "sharpe": sharpe, "max_drawdown": drawdown})
     else:
-        typer.echo(f"{path}: Sharpe ratio {number(sharpe)}, max drawdown {number(drawdown)}")
+        typer.echo(f"{path}: {what}: Sharpe ratio {number(sharpe)}, max drawdown {number(drawdown)}")
+
+
+def _write_seeds(
+    folder: Path, arm: str, seed: int | None, out: Path, title: str, periods: float | None, as_json: bool
+) -> None:
+    """Write the page of all seeds, and say what is on it."""
+    from llmguide.console import number, print_json, records
+    from llmguide.report.seeds_page import write_seeds
+
+    if seed is not None:
+        raise DataError("give either --seed or --all-seeds, not both")
+    found = write_seeds(folder, arm, out, title=title, periods=periods)
+    if as_json:
+        print_json({"path": str(out), "arm": arm, "seeds": records(found.reset_index())})
+        return
+    means = [number(found[name].mean()) for name in ("sharpe", "max_drawdown")]
+    typer.echo(f"{out}: {arm}, {len(found)} seeds: mean Sharpe ratio {means[0]}, mean max drawdown {means[1]}")

@@ -193,6 +193,10 @@ def _check_names(rule: str, parameters: dict[str, list[float]], heatmap: tuple[s
     from llmguide.sweeps.rules import RULES
 
     known = [*RULES[rule].defaults, "cost", "delay", "stop_loss"]
+    if heatmap is not None and str(heatmap[1]).startswith("-"):
+        raise LlmguideError(
+            f"--heatmap takes parameters and a file, as in --heatmap short,long heat.html; its file was {heatmap[1]}"
+        )
     axes = [] if heatmap is None else _axes(heatmap[0])
     if heatmap is not None and len(axes) not in (2, 3):
         raise LlmguideError(f"--heatmap takes two or three parameters, such as short,long, got {heatmap[0]!r}")

@@ -13,17 +13,19 @@ curves.parquet          SR after each episode
 orders.csv, trades.csv  every order, rejected ones too, and every trade, by arm and seed
 report.html             the page to read
 tearsheets/ARM.html     quantstats, first seed
+.lock                   which process works in the folder
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from llmguide.errors import LlmguideError, ModelError
+from llmguide.experiments.folder_lock import FolderLock
 from llmguide.files import write_json
 from llmguide.rl.agent import Agent
 from llmguide.rl.checkpoint import load_agent, save_agent
@@ -37,20 +39,28 @@ FREE = ("seeds", "arms", "versions")
 """Settings that may differ when a run is resumed: more seeds and arms use the agents that are there."""
 
 
+SHOWN = 4
+"""Differences that an error names."""
+
+
 @dataclass(frozen=True)
 class RunFolder:
-    """A folder for one set of settings."""
+    """A folder for one set of settings, which one process at a time works in."""
 
     path: Path
+    lock: FolderLock | None = field(default=None, repr=False, compare=False)
 
     @classmethod
     def open(cls, path: Path, settings: Mapping[str, Any], *, resume: bool = True) -> RunFolder:
         """Make the folder, or go on with one that was made with the same settings.
 
         With ``resume=False`` a run that is there, whatever its settings, loses its agents and unfinished training, and
-        begins anew.
+        begins anew. Raises LlmguideError for other settings, and where another process works in the folder.
         """
+        if path.exists() and not path.is_dir():
+            raise LlmguideError(f"{path} is a file; a run needs a folder")
         config = path / CONFIG
+        lock = FolderLock(path)
         if config.exists() and not resume:
             for pattern in (f"*-*{AGENT_SUFFIX}", f"*-*{STATE_SUFFIX}"):
                 for file in path.glob(pattern):
@@ -63,12 +73,14 @@ class RunFolder:
                 raise LlmguideError(message) from error
             different = [name for name in settings if name not in FREE and stored.get(name) != settings[name]]
             if different:
-                names = ", ".join(different)
-                raise LlmguideError(f"{path} holds a run with other settings ({names}); choose another, or delete it")
-        elif path.exists() and not path.is_dir():
-            raise LlmguideError(f"{path} is a file; a run needs a folder")
+                pairs = [pair for name in different for pair in _differences(stored.get(name), settings[name], name)]
+                more = f", and {len(pairs) - SHOWN} more" if len(pairs) > SHOWN else ""
+                raise LlmguideError(
+                    f"{path} holds a run with other settings: {'; '.join(pairs[:SHOWN])}{more}; choose another folder, "
+                    "or begin anew with resume=False (--no-resume), which removes its agents"
+                )
         write_json(config, dict(settings))
-        return cls(path)
+        return cls(path, lock)
 
     def agent_path(self, arm: str, seed: int) -> Path:
         """Return where an agent is stored."""
@@ -89,3 +101,21 @@ class RunFolder:
     def save_agent(self, arm: str, agent: Agent) -> None:
         """Store an agent."""
         save_agent(agent, self.agent_path(arm, agent.seed))
+
+
+def _differences(stored: Any, given: Any, name: str) -> list[str]:
+    """Return where two settings differ, each with both values."""
+    if isinstance(stored, Mapping) and isinstance(given, Mapping):
+        keys = dict.fromkeys([*stored, *given])
+        return [
+            pair
+            for key in keys
+            if stored.get(key) != given.get(key)
+            for pair in _differences(stored.get(key), given.get(key), f"{name}.{key}")
+        ]
+    return [f"{name} is {_short(stored)} there and {_short(given)} here"]
+
+
+def _short(value: Any) -> str:
+    text = "not set" if value is None else str(value)
+    return text if len(text) <= 40 else text[:16] + "..."

@@ -38,16 +38,17 @@ class Preview(NamedTuple):
     missing: list[str]  # what is left out, in words: mostly earlier answers that the cache does not hold
 
 
-def preview(study: Study, access: Access, *, day: str, role: str = "strategist") -> Preview:
-    """Return the questions of the first decision on or after `day`, of the study's one subject and prompt.
+def preview(study: Study, access: Access, *, day: str, following: bool = False, role: str = "strategist") -> Preview:
+    """Return the questions behind the guidance in force on `day`, of the study's one subject and prompt.
 
-    Answers that they build on are those that the cache has of the endpoint that would be asked. Raises GuidanceError
-    for a day after the last decision, or an unknown role.
+    They are those of the last decision on or before that day; with `following` those of the first one after it. Answers
+    that they build on are those that the cache has of the endpoint that would be asked. Raises GuidanceError for a day
+    before the first decision (with `following`: on or after the last), or an unknown role.
     """
     if role not in ROLES:
         raise GuidanceError(f"expected the role {' or '.join(ROLES)}, got {role!r}{did_you_mean(role, ROLES)}")
     with offline(access) as settings:
-        return wait_for(_preview(study, settings, _day(day), role))
+        return wait_for(_preview(study, settings, _day(day), following, role))
 
 
 def _day(text: str) -> pd.Timestamp:
@@ -58,13 +59,19 @@ def _day(text: str) -> pd.Timestamp:
     raise GuidanceError(f"expected a date such as 2018-02-14, got {text!r}")
 
 
-async def _preview(study: Study, access: Access, day: pd.Timestamp, role: str) -> Preview:
+async def _preview(study: Study, access: Access, day: pd.Timestamp, following: bool, role: str) -> Preview:
     (subject,) = study.subjects
     dates = subject.bars.index[list(study.positions(subject))]
-    number = int(dates.searchsorted(day))
+    number = int(dates.searchsorted(day, side="right")) - (not following)
+    if number < 0:
+        raise GuidanceError(
+            f"no guidance is in force on {day:%Y-%m-%d}: the first decision of these bars is on {dates[0]:%Y-%m-%d}; "
+            "ask for a later day, or for the decision that follows it"
+        )
     if number == len(dates):
         raise GuidanceError(
-            f"expected a day until {dates[-1]:%Y-%m-%d}, the last decision of these bars, got {day:%Y-%m-%d}"
+            f"no decision follows {day:%Y-%m-%d}: the last one of these bars is on {dates[-1]:%Y-%m-%d}; ask for an "
+            "earlier day"
         )
     asker = access.build(_Listener)
     try:

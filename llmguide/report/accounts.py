@@ -18,7 +18,7 @@ import pandas as pd
 from llmguide.errors import DataError, did_you_mean
 from llmguide.trading.simulate import returns_of
 
-__all__ = ["Account", "account_of", "run_returns"]
+__all__ = ["Account", "account_of", "run_arms", "run_returns", "run_values"]
 
 _VALUES = "values.parquet"
 _CONFIG = "config.json"
@@ -67,27 +67,55 @@ def account_of(source: object, *, arm: str | None = None, seed: int | None = Non
     return Account(source)
 
 
-def run_returns(folder: Path, arm: str, seed: int | None) -> tuple[pd.Series, pd.Series | None]:
-    """Return one run's returns from a comparison's folder, and those of its hold arm where there is one."""
-    account = _run_folder(folder, arm, seed)
-    return account.returns, account.benchmark
+def run_returns(folder: Path, arm: str | None, seed: int | None) -> Account:
+    """Return one run of a comparison's folder, by default the first seed of the arm; its title says which it is."""
+    return _run_folder(folder, arm, seed)
 
 
-def _run_folder(folder: Path, arm: str | None, seed: int | None) -> Account:
+def run_values(folder: Path, arm: str) -> pd.DataFrame:
+    """Return the value after each test bar of every run of an arm of a comparison's folder, one column per seed.
+
+    DataError where the folder is none of a comparison, or has no such arm.
+    """
+    values = _stored(folder)
+    _check_arm(folder, values, arm)
+    return values[values["arm"] == arm].pivot(index="date", columns="seed", values="value")
+
+
+def run_arms(folder: Path) -> list[str]:
+    """Return the arms of a comparison's folder."""
+    return list(dict.fromkeys(_stored(folder)["arm"]))
+
+
+def _stored(folder: Path) -> pd.DataFrame:
     path = folder / _VALUES
+    if not folder.exists():
+        raise DataError(
+            f"there is no folder {folder}; expected returns, or the run folder of a comparison (nothing is ever "
+            "downloaded)"
+        )
     if not folder.is_dir():
         raise DataError(
-            f"expected returns, or the run folder of a comparison, got {str(folder)!r}, which is no folder; "
-            "a file of returns is read with pandas first, and nothing is ever downloaded"
+            f"expected returns, or the run folder of a comparison, got {str(folder)!r}, which is a file; read a file "
+            "of returns with pandas first"
         )
     if not path.is_file():
         raise DataError(f"{folder} is not the finished run of a comparison: it has no {path.name}")
-    values = pd.read_parquet(path)
+    return pd.read_parquet(path)
+
+
+def _check_arm(folder: Path, values: pd.DataFrame, arm: str) -> None:
+    arms = list(dict.fromkeys(values["arm"]))
+    if arm not in arms:
+        raise DataError(f"{folder} has no arm {arm!r}, only {', '.join(arms)}{did_you_mean(arm, arms)}")
+
+
+def _run_folder(folder: Path, arm: str | None, seed: int | None) -> Account:
+    values = _stored(folder)
     arms = list(dict.fromkeys(values["arm"]))
     if arm is None:
         raise DataError(f"{folder} holds several arms, {', '.join(arms)}; choose one with arm=")
-    if arm not in arms:
-        raise DataError(f"{folder} has no arm {arm!r}, only {', '.join(arms)}{did_you_mean(arm, arms)}")
+    _check_arm(folder, values, arm)
     seeds = list(dict.fromkeys(values.loc[values["arm"] == arm, "seed"]))
     chosen = seeds[0] if seed is None else seed
     if chosen not in seeds:
@@ -99,7 +127,10 @@ def _run_folder(folder: Path, arm: str | None, seed: int | None) -> Account:
 
     benchmark = of("hold", -1) if "hold" in arms and arm != "hold" else None
     title = arm if chosen < 0 else f"{arm}, seed {chosen}"
-    return Account(of(arm, chosen), benchmark, title, _settings(folder / _CONFIG))
+    settings = _settings(folder / _CONFIG)
+    if len(seeds) > 1:
+        settings["Run"] = f"seed {chosen}, one of {len(seeds)} seeds: {', '.join(map(str, seeds))}"
+    return Account(of(arm, chosen), benchmark, title, settings)
 
 
 def _settings(path: Path) -> dict[str, object]:

@@ -63,7 +63,7 @@ def test_every_month_is_shown_as_it_is_sent(acme, access, server, prompt):
 def test_the_first_month_is_shown_before_anything_was_asked(acme, access, server, prompt):
     bars = acme.bars.iloc[:40]
     study = Study((replace(acme, bars=bars, tables=replace(acme.tables, news=None)),), (prompt,))
-    shown = preview(study, access, day="2000-01-01")
+    shown = preview(study, access, day="2000-01-01", following=True)
     assert server.requests == []
     run_study(study, access.asker())
     assert_as_sent(shown.requests[0], sent_for(server, "StrategistReply", 0))
@@ -81,7 +81,7 @@ def test_the_analysts_question_is_shown_too(acme, access, server):
 
 def test_a_month_without_headlines_says_why_the_analyst_is_shown_nothing(acme, access):
     study = Study((replace(acme, tables=Tables()),), ("P4",))
-    shown = preview(study, access, day="2000-01-01", role="analyst")
+    shown = preview(study, access, day="2000-01-01", following=True, role="analyst")
     assert shown.requests == []
     assert shown.missing == ["there are no headlines of this month that could be shown: the Analyst is not asked"]
 
@@ -140,10 +140,15 @@ def test_what_the_endpoint_cannot_do_shapes_what_is_shown(acme, tmp_path, access
         assert shown["messages"] in [body["messages"] for body in weak.requests]
 
 
-def test_a_day_between_two_decisions_shows_the_next_one(acme, access):
-    study = Study((acme,), ("P0",), Brief(every=10))
-    shown = preview(study, access, day=f"{acme.bars.index[41]:%Y-%m-%d}")
-    assert shown.issued_at == acme.bars.index[50]
+def test_a_day_shows_the_decision_in_force_on_it_or_the_next_one(acme, access):
+    study, dates = Study((acme,), ("P0",), Brief(every=10)), acme.bars.index
+    for bar, in_force, following in ((40, 40, 50), (41, 40, 50), (49, 40, 50), (50, 50, 60)):
+        day = f"{dates[bar]:%Y-%m-%d}"
+        assert preview(study, access, day=day).issued_at == dates[in_force]
+        assert preview(study, access, day=day, following=True).issued_at == dates[following]
+    assert preview(study, access, day="2099-01-01").issued_at == dates[list(study.positions(acme))[-1]]
+    with pytest.raises(GuidanceError, match=r"no decision follows 2099-01-01: the last one of these bars is on 2"):
+        preview(study, access, day="2099-01-01", following=True)
 
 
 @pytest.mark.parametrize(("prompt", "role"), [("P3", "strategist"), ("P4", "analyst")])
@@ -172,13 +177,18 @@ def test_looking_makes_no_cache_and_needs_no_key(acme, access, tmp_path, monkeyp
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
     study = Study((acme,), ("P4",))
-    preview(study, replace(access, base_url=None, api_key=None, cache=tmp_path / "none.sqlite"), day="2000-01-01")
+    preview(
+        study,
+        replace(access, base_url=None, api_key=None, cache=tmp_path / "none.sqlite"),
+        day="2000-01-01",
+        following=True,
+    )
     assert list(tmp_path.iterdir()) == []
 
 
 def test_the_sampling_is_the_one_that_was_set(acme, access):
     access = replace(access, sampling=Sampling(temperature=0.7, seed=None, max_tokens=900))
-    shown = preview(Study((acme,), ("P0",)), access, day="2000-01-01").requests[0]
+    shown = preview(Study((acme,), ("P0",)), access, day="2000-01-01", following=True).requests[0]
     assert shown["sampling"] == {
         "temperature": 0.7,
         "seed": None,
@@ -192,7 +202,7 @@ def test_the_sampling_is_the_one_that_was_set(acme, access):
 @pytest.mark.parametrize(
     ("day", "role", "says"),
     [
-        ("2099-01-01", "strategist", r"expected a day until 2\d{3}-\d\d-\d\d, the last decision"),
+        ("2000-01-01", "strategist", r"no guidance is in force on 2000-01-01: the first decision .* is on 2\d{3}"),
         ("someday", "strategist", "expected a date such as 2018-02-14, got 'someday'"),
         ("", "strategist", "expected a date"),
         ("2018-02-14T10:00Z", "strategist", "expected a date"),
@@ -207,4 +217,4 @@ def test_what_cannot_be_shown_is_refused(acme, access, day, role, says):
 
 def test_a_url_that_is_none_is_refused(acme, access):
     with pytest.raises(EndpointError, match="expected a base URL"):
-        preview(Study((acme,), ("P0",)), replace(access, base_url="localhost:8000"), day="2000-01-01")
+        preview(Study((acme,), ("P0",)), replace(access, base_url="localhost:8000"), day="2000-01-01", following=True)

@@ -12,7 +12,9 @@ import pytest
 import llmguide
 from llmguide.backtest import SharpeDrawdown, make_cerebro, run_backtest
 from llmguide.errors import DataError
+from llmguide.metrics import sharpe_ratio
 from llmguide.report.accounts import account_of
+from llmguide.report.seeds_page import write_seeds
 from llmguide.report.tearsheet import tearsheet
 from llmguide.strategies import BuyAndHold, TrendFollowing
 from llmguide.trading.simulate import simulate
@@ -158,7 +160,8 @@ def test_a_run_folder_gives_the_arm_and_seed_asked_for_beside_its_hold_arm(folde
     assert first.title == "rl, seed 3"
     np.testing.assert_allclose(first.returns.iloc[1:], (value * np.linspace(1, 2, len(value))).pct_change().iloc[1:])
     np.testing.assert_allclose(first.benchmark, HELD, atol=1e-12)
-    assert first.parameters == {"Cash": 1e5, "Cost": 0.001, "Episodes": 2}
+    run = "seed 3, one of 2 seeds: 3, 7"
+    assert first.parameters == {"Cash": 1e5, "Cost": 0.001, "Episodes": 2, "Run": run}
     assert account_of(folder, arm="rl", seed=7).returns.iloc[-1] != first.returns.iloc[-1]
     assert account_of(folder, arm="hold").benchmark is None
 
@@ -191,3 +194,17 @@ def test_reading_a_series_loads_none_of_the_libraries_that_it_knows():
         "sys.exit(any(name in sys.modules for name in ('backtrader', 'vectorbt', 'quantstats', 'matplotlib')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_page_of_all_seeds_has_each_seeds_own_measures_and_their_mean(folder, tmp_path):
+    found = write_seeds(folder, "rl", tmp_path / "seeds.html")
+    assert list(found.index) == [3, 7]
+    for seed, row in found.iterrows():
+        own = account_of(folder, arm="rl", seed=seed).returns
+        assert row["sharpe"] == pytest.approx(sharpe_ratio(own), rel=1e-9)
+    page = (tmp_path / "seeds.html").read_text(encoding="utf-8")
+    for text in ("rl, all 2 seeds", "standard deviation", f"{found['sharpe'].mean():.2f}".replace("-", "−"), "hold"):
+        assert text in page
+    with pytest.raises(DataError, match=r"no arm 'hodl'"):
+        write_seeds(folder, "hodl", tmp_path / "none.html")
+    assert not (tmp_path / "none.html").exists()

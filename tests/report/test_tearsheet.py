@@ -303,7 +303,7 @@ def test_no_ticker_prices_or_broken_series_reach_quantstats(returns, tmp_path):
     out = tmp_path / "sheet.html"
     with pytest.raises(DataError, match="a ticker would be downloaded"):
         tearsheet(returns, out, benchmark="SPY")
-    with pytest.raises(DataError, match=r"'SPY', which is no folder.*nothing is ever downloaded"):
+    with pytest.raises(DataError, match=r"there is no folder SPY.*nothing is ever downloaded"):
         tearsheet("SPY", out)
     with pytest.raises(DataError, match="pandas Series of returns, got ndarray"):
         tearsheet(returns.to_numpy(), out)

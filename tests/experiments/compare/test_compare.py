@@ -198,9 +198,9 @@ def test_a_run_that_is_not_to_be_resumed_begins_anew_whatever_the_folder_holds(g
 
 
 def test_a_folder_of_another_run_is_refused(folder, guidance):
-    with pytest.raises(LlmguideError, match=r"other settings \(episodes\)"):
+    with pytest.raises(LlmguideError, match=r"other settings: episodes is \d+ there and \d+ here"):
         compare(TRAIN, TEST, guidance, **SETTINGS | {"episodes": 2}, out=folder)
-    with pytest.raises(LlmguideError, match=r"other settings \(data\)"):
+    with pytest.raises(LlmguideError, match=r"other settings: data\.\w+\.\w+ is .* there and .* here"):
         compare(TRAIN.iloc[1:], TEST, guidance, **SETTINGS, out=folder)
 
 
