@@ -94,6 +94,7 @@ def read_bars(
     end: Bound | None = None,
     gaps: Gaps = "forward",
     today: date | None = None,
+    tz: str | None = None,
 ) -> pd.DataFrame:
     """Read bars from a CSV or Parquet file or a DataFrame, and warn once of everything unusual in them.
 
@@ -127,7 +128,7 @@ def read_bars(
         DataWarning: once, with the count of each: order reversed, Adj Close ignored, closes outside [low, high], zero
             or missing values and how they were filled. `inspect_bars` returns the same as numbers.
     """
-    bars, report = inspect_bars(path_or_frame, start=start, end=end, gaps=gaps, today=today)
+    bars, report = inspect_bars(path_or_frame, start=start, end=end, gaps=gaps, today=today, tz=tz)
     if report.notes():
         warnings.warn(str(report), DataWarning, stacklevel=2)
     return bars
@@ -140,12 +141,13 @@ def inspect_bars(
     end: Bound | None = None,
     gaps: Gaps = "forward",
     today: date | None = None,
+    tz: str | None = None,
 ) -> tuple[pd.DataFrame, BarsReport]:
     """Read bars as `read_bars` does, and return them with the report instead of warning."""
     if gaps not in ("forward", "interpolate"):
         hint = did_you_mean(gaps, ("forward", "interpolate"))
         raise DataError(f"gaps is 'forward' or 'interpolate', not {gaps!r}{hint}")
-    name, table = read_table(path_or_frame)
+    name, table = read_table(path_or_frame, tz=tz)
     table, is_reversed = _in_order(name, table)
     # No exchange is further ahead than UTC+14.
     _refuse_future(name, pd.DatetimeIndex(table.index), today or (datetime.now(UTC) + timedelta(hours=14)).date())

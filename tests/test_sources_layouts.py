@@ -110,10 +110,13 @@ def test_a_saved_yfinance_history_with_offsets_in_its_dates_is_read(
     assert_frame_equal(quiet(tmp_path / "history.csv"), bars)
 
 
-def test_vectorbt_frames_in_utc_get_the_date_of_the_exchange(yahoo: pd.DataFrame, bars: pd.DataFrame):
+def test_vectorbt_frames_in_utc_get_the_date_of_the_exchange_when_its_zone_is_given(
+    yahoo: pd.DataFrame, bars: pd.DataFrame
+):
     frame = yahoo.drop(columns="Adj Close").tz_convert("UTC")
     assert str(frame.index[0]) == "2018-01-02 05:00:00+00:00"
-    assert_frame_equal(quiet(frame), bars)
+    refuse(frame, "by the clock of UTC, which may be the midnight of another time zone")
+    assert_frame_equal(quiet(frame, tz="America/New_York"), bars)
 
 
 @pytest.mark.parametrize("as_csv", [False, True])
@@ -125,12 +128,20 @@ def test_daily_bars_in_utc_that_may_belong_to_the_next_day_are_refused(
     assert_frame_equal(quiet(local), bars)
     in_utc = local.tz_convert("UTC")
     in_utc.to_csv(tmp_path / "utc.csv")
-    refuse(tmp_path / "utc.csv" if as_csv else in_utc, "may belong to that day or to the next; convert the index")
+    source = tmp_path / "utc.csv" if as_csv else in_utc
+    refuse(source, "may belong to that day or to the next; give the exchange's time zone")
+    assert_frame_equal(quiet(source, tz=zone), bars)
 
 
-def test_daily_bars_stamped_at_the_close_get_their_date(bars: pd.DataFrame):
-    at_close = bars.set_axis((bars.index + pd.Timedelta(hours=16)).tz_localize("America/New_York"))
-    assert_frame_equal(quiet(at_close), bars)
+@pytest.mark.parametrize("zone", ["America/New_York", "Asia/Hong_Kong"])  # 16:00 is Hong Kong's midnight in UTC
+@pytest.mark.parametrize("aware", [False, True])
+def test_daily_bars_stamped_at_the_close_get_their_date_in_the_exchanges_zone(
+    bars: pd.DataFrame, zone: str, aware: bool
+):
+    at_close = bars.set_axis(bars.index + pd.Timedelta(hours=16))
+    frame = at_close.tz_localize(zone) if aware else at_close
+    refuse(frame, "daily bars are stamped 2018-01-02 16:00.*give the exchange's time zone")
+    assert_frame_equal(quiet(frame, tz=zone), bars)
 
 
 def test_intraday_stamps_are_kept_in_wall_time(bars: pd.DataFrame):
@@ -262,7 +273,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path):
         (b"PAR1 but not really", "neither a CSV nor a Parquet"),
         (b"\x1f\x8b\x08 but not really", "neither a CSV nor a Parquet"),
         (b"Date,Close\n2018-01-02,1,2,3\n", "neither a CSV nor a Parquet"),
-        (b"Date;Open;High;Low;Close;Volume\n2018-01-02;1;1;1;1;1\n", "neither an index of dates nor a column"),
+        (b"Date;Open;High;Low;Close;Volume\n2018-01-02;1;1;1;1;1\n", "too short: 1 bars"),
         (b'{\n    "Information": "rate limit"\n}\n', "neither an index of dates nor a column"),
     ],
 )
@@ -318,3 +329,113 @@ def test_a_time_that_cannot_be_read_is_refused(bars: pd.DataFrame):
 def test_a_running_bar_beside_the_daily_one_is_a_duplicate_and_not_an_intraday_bar(bars: pd.DataFrame):
     stamps = [*bars.index, bars.index[-1] + pd.Timedelta(hours=15)]
     refuse(pd.concat([bars, bars.iloc[-1:]]).set_axis(stamps), "1 duplicate dates")
+
+
+DST = pd.bdate_range("2017-10-02", periods=120)  # clocks were set in Europe, America and Brazil within these
+
+
+def dated(bars: pd.DataFrame, index: pd.Index) -> pd.DataFrame:
+    return pd.concat([bars, bars]).set_axis(index)
+
+
+SHIFTED = {
+    "Tokyo by New York's clock": ("Asia/Tokyo", DST.tz_localize("Asia/Tokyo").tz_convert("America/New_York")),
+    "Tokyo by Berlin's clock": ("Asia/Tokyo", DST.tz_localize("Asia/Tokyo").tz_convert("Europe/Berlin")),
+    "Berlin by London's clock": ("Europe/Berlin", DST.tz_localize("Europe/Berlin").tz_convert("Europe/London")),
+    "Berlin in naive UTC": ("Europe/Berlin", DST.tz_localize("Europe/Berlin").tz_convert("UTC").tz_localize(None)),
+    "London in naive UTC, 00:00 in winter and 23:00 before": (
+        "Europe/London",
+        DST.tz_localize("Europe/London").tz_convert("UTC").tz_localize(None),
+    ),
+    "London in UTC+1, 00:00 in summer and 01:00 after": (
+        "Europe/London",
+        DST.tz_localize("Europe/London").tz_convert("Etc/GMT-1"),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", SHIFTED)
+@pytest.mark.parametrize("form", ["index", "column", "objects", "csv", "epoch"])
+def test_midnights_by_another_clock_are_refused_and_dated_right_in_the_exchanges_zone(
+    bars: pd.DataFrame, tmp_path: Path, case: str, form: str
+):
+    zone, stamps = SHIFTED[case]
+    frame = dated(bars, stamps)
+    source: object = frame
+    if form == "column":
+        source = frame.reset_index(names="Date")
+    elif form == "objects":
+        source = frame.set_axis(pd.Index(list(stamps.to_pydatetime()), dtype=object))
+    elif form == "csv":
+        frame.to_csv(tmp_path / "bars.csv", index_label="Date")
+        source = tmp_path / "bars.csv"
+    elif form == "epoch":
+        in_utc = stamps if stamps.tz is not None else stamps.tz_localize("UTC")
+        source = frame.reset_index(drop=True).assign(t=in_utc.as_unit("ms").asi8)
+    refuse(source, "may be the midnight of another time zone.*tz='Asia/Tokyo'")
+    assert list(quiet(source, tz=zone).index) == list(DST)
+
+
+def test_dates_taken_from_another_clock_are_told_by_their_weekdays(bars: pd.DataFrame):
+    refuse(dated(bars, DST - pd.Timedelta(days=1)), "bars on Sundays and none on the Fridays of those weeks")
+    refuse(dated(bars, DST + pd.Timedelta(days=1)), "bars on Saturdays and none on the Mondays of those weeks")
+    half = DST.where(DST >= "2017-10-30", DST - pd.Timedelta(days=1))  # London's dates in UTC
+    refuse(dated(bars, half), "bars on Sundays and none on the Fridays")
+    refuse(dated(bars, DST - pd.Timedelta(days=1)), "no exchange of Asia/Tokyo has such weeks", tz="Asia/Tokyo")
+
+
+@pytest.mark.parametrize("zone", ["Asia/Riyadh", "Asia/Jerusalem"])
+def test_a_week_from_sunday_to_thursday_is_read_where_the_zone_has_such_markets(bars: pd.DataFrame, zone: str):
+    days = DST - pd.Timedelta(days=1)
+    assert list(quiet(dated(bars, days), tz=zone).index) == list(days)
+    assert list(quiet(dated(bars, days.tz_localize(zone).tz_convert("UTC")), tz=zone).index) == list(days)
+
+
+@pytest.mark.parametrize("freq", ["D", "W-SUN", "W-MON", "W-SAT", "MS", "ME"])
+@pytest.mark.parametrize("zone", [None, "UTC"])
+def test_markets_of_all_days_and_longer_bars_have_weeks_of_their_own(bars: pd.DataFrame, freq: str, zone: str | None):
+    stamps = pd.date_range("2010-01-01", periods=N, freq=freq, tz=zone)
+    assert list(quiet(bars.set_axis(stamps)).index) == list(stamps.tz_localize(None))
+
+
+def test_a_running_bar_may_have_the_time_of_its_last_trade(bars: pd.DataFrame):
+    stamps = [*bars.index[:-1], bars.index[-1] + pd.Timedelta("15:59:30")]
+    assert_frame_equal(quiet(bars.set_axis(pd.DatetimeIndex(stamps).tz_localize("America/New_York"))), bars)
+    refuse(bars.set_axis(pd.DatetimeIndex([*bars.index[:-1], bars.index[-1] - pd.Timedelta("01:00:00")])), "stamped")
+
+
+def test_intraday_stamps_are_converted_to_the_exchanges_zone(bars: pd.DataFrame):
+    stamps = pd.date_range("2018-01-02 09:30", periods=N, freq="30min", tz="America/New_York")
+    read = quiet(bars.set_axis(stamps.tz_convert("UTC")), tz="America/New_York")
+    assert list(read.index) == list(stamps.tz_localize(None))
+    assert list(quiet(bars.set_axis(stamps.tz_localize(None)), tz="Asia/Tokyo").index) == list(stamps.tz_localize(None))
+
+
+def test_naive_stamps_of_several_times_of_day_are_refused_in_any_other_zone(bars: pd.DataFrame):
+    refuse(dated(bars, SHIFTED["Berlin in naive UTC"][1]), "tell whose clock it was first", tz="Asia/Tokyo")
+
+
+def test_dates_that_say_utc_are_not_moved_by_a_zone(bars: pd.DataFrame):
+    dates = bars.index.strftime("%Y-%m-%dT00:00:00.000Z")  # Tiingo's
+    assert_frame_equal(quiet(bars.set_axis(dates)), bars)
+    refuse(bars.set_axis(dates), "they are dates already", tz="America/New_York")
+
+
+@pytest.mark.parametrize(
+    ("zone", "hint"), [("Tokyo", "Asia/Tokyo"), ("asia/tokyo", "Asia/Tokyo"), ("America/Nowhere", "")]
+)
+def test_an_unknown_zone_is_refused_with_the_nearest_name(bars: pd.DataFrame, zone: str, hint: str):
+    refuse(bars, f"IANA name .*not '{zone}'.*{hint}", tz=zone)
+    refuse(bars, "IANA name", tz=3)
+
+
+def test_periods_and_dates_are_read_as_days(bars: pd.DataFrame):
+    assert_frame_equal(quiet(bars.set_axis(bars.index.to_period("D"))), bars)
+    assert_frame_equal(quiet(bars.set_axis(pd.Index([day.date() for day in bars.index], dtype=object))), bars)
+    weeks = pd.period_range("2010-01-01", periods=N, freq="W")
+    refuse(bars.set_axis(weeks), "60 dates cannot be read, the first in row 1: '2009-12-28/2010-01-03'")
+
+
+def test_dates_with_and_without_an_offset_are_refused(bars: pd.DataFrame):
+    mixed = [f"{day:%Y-%m-%d}" + ("T00:00:00-05:00" if i > 30 else "") for i, day in enumerate(bars.index)]
+    refuse(bars.set_axis(pd.Index(mixed)), "dates with an offset from UTC .* and dates without one")
