@@ -98,7 +98,8 @@ def read_bars(
 ) -> pd.DataFrame:
     """Read bars from a CSV or Parquet file or a DataFrame, and warn once of everything unusual in them.
 
-    Recognised are the layouts of yfinance, Alpha Vantage, Stooq, vectorbt and the TDQN benchmark's files, whatever the
+    Recognised are the layouts of yfinance, Alpha Vantage, Stooq, vectorbt, Tiingo, Polygon, Alpaca, Nasdaq,
+    Investing.com, MetaTrader 5, Binance, CCXT, spreadsheets and the TDQN benchmark's files (docs/bars.md), whatever the
     case of their column names; columns beyond those of bars are left out. The input is never modified.
 
     Close is used as it comes, and "Adj Close" is ignored. To trade on adjusted closes, rename first:
@@ -114,6 +115,8 @@ def read_bars(
             bars that it fills**. A filled high or low is moved to meet the other where it would cross it. Volume is 0
             until one is known ("forward"), and throughout where there is none.
         today: the date after which dates count as future; by default today's, in the zone where it is latest.
+        tz: IANA name of the exchange's time zone, as "Asia/Tokyo". Needed where daily bars are stamped at another time
+            than midnight, which does not tell their day (see `sources.layouts.read_table`).
 
     Returns:
         Bars: open, high, low, close, volume as float64, a naive increasing index named "date". A time zone is dropped
@@ -178,18 +181,34 @@ def _in_order(name: str, table: pd.DataFrame) -> tuple[pd.DataFrame, bool]:
     if is_reversed:
         table = table.iloc[::-1]
         index = table.index
+    double = index.duplicated()
+    if double.any():
+        raise DataError(_doubles(name, table))
     if not index.is_monotonic_increasing:
         row = int(np.argmax(index[1:] < index[:-1])) + 1
         raise DataError(
             f"{name} is not sorted by date: {_day(index[row])} comes after {_day(index[row - 1])}; sort it (and make "
             "sure that its rows belong to one instrument)"
         )
-    double = index.duplicated()
-    if double.any():
-        raise DataError(
-            f"{name} has {int(double.sum())} duplicate dates, the first {_day(index[double][0])}; keep one bar for each"
-        )
     return table, is_reversed
+
+
+def _doubles(name: str, table: pd.DataFrame) -> str:
+    """Say which dates occur more than once, and what that looks like: a repeated tail, or several instruments."""
+    again = table.index.duplicated()
+    days = table.index[again].unique().sort_values()
+    listed = ", ".join(_day(day) for day in days[:5]) + (", ..." if len(days) > 5 else "")
+    found = f"{name} has {int(again.sum())} duplicate dates, the first {listed}"
+    closes = pd.to_numeric(table["close"], errors="coerce").groupby(table.index).agg(["min", "max"]).loc[days]
+    if (closes["max"] / closes["min"]).median() > 1.2:
+        low, high = closes.iloc[0]
+        return (
+            f"{found}, with closes as far apart as {low:g} and {high:g} on that day: rows of several instruments; "
+            "select one of them"
+        )
+    differ = not table.reset_index().duplicated().to_numpy()[again].all()
+    how = "; their values differ, as of a running bar and a finished one" if differ else "; their rows are equal"
+    return f"{found}{how}; keep one bar for each, as in frame[~frame.index.duplicated(keep='last')]"
 
 
 def _refuse_future(name: str, index: pd.DatetimeIndex, today: date) -> None:

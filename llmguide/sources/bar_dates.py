@@ -86,8 +86,8 @@ def _own_dates(name: str, stamps: Stamps) -> pd.Series:
     if not _all_but_running(wall == days, wall):
         whose = f" by the clock of {stamps.clock}" if stamps.clock else ""
         raise DataError(
-            f"{name}: daily bars are stamped {wall[wall != days].iloc[0]:%Y-%m-%d %H:%M}{whose}, which may be the midnight of another "
-            f"time zone, where they may belong to that day or to the next; {_ASK}"
+            f"{name}: daily bars are stamped {wall[wall != days].iloc[0]:%Y-%m-%d %H:%M}{whose}, which may be the "
+            f"midnight of another time zone, where they may belong to that day or to the next; {_ASK}"
         )
     return days
 
@@ -98,8 +98,8 @@ def _converted(name: str, stamps: Stamps, utc: pd.Series, tz: str) -> pd.Series:
     own = stamps.wall.dt.normalize()
     if (days != own).any() and (stamps.wall == own).all() and not _starts_of_days(utc, tz).all():
         raise DataError(
-            f"{name}: daily bars are stamped at midnight by the clock of {stamps.clock}, which is not midnight in {tz}: "
-            "either they are dates already (leave tz out), or tz is not the exchange's"
+            f"{name}: daily bars are stamped at midnight by the clock of {stamps.clock}, which is not midnight in "
+            f"{tz}: either they are dates already (leave tz out), or tz is not the exchange's"
         )
     return days
 

@@ -41,7 +41,7 @@ def read_table(source: Path | str | pd.DataFrame, *, tz: str | None = None) -> t
         tz: IANA name of the exchange's time zone, as "Asia/Tokyo". Stamps that tell their zone are converted to it; of
             daily ones, the date is then taken. Daily stamps without a zone are, in this order: the zone's midnights in
             UTC; dates, where all are midnights; the exchange's own time, where all share one time of day, as 16:00.
-            Intraday ones are the exchange's own time. A zone in whose markets Sunday is a trading day allows such weeks.
+            Intraday ones are the exchange's own time. Zones of markets that trade on Sundays allow it.
 
     Raises DataError when the source cannot be read, a column is missing or there twice, several tickers are there, the
     form of numbers is ambiguous, or a date cannot be parsed or may be another.
