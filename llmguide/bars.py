@@ -17,7 +17,9 @@ import numpy as np
 import pandas as pd
 
 from llmguide.errors import DataError, DataWarning, did_you_mean
+from llmguide.sources.adjusting import adjust_prices
 from llmguide.sources.layouts import PRICES, read_table
+from llmguide.sources.suspicion import Finding, describe, find_suspicions
 from llmguide.sources.synthetic import sample_bars
 
 __all__ = ["COLUMNS", "MIN_BARS", "BarsReport", "inspect_bars", "read_bars", "sample_bars"]
@@ -45,6 +47,9 @@ class BarsReport:
         filled_forward, filled_linear, filled_backward: values that were filled, by the rule that filled them.
         zero_volumes: volumes that are 0 in the result, no volume being known up to then.
         longest_gap: the longest run of bars in which one column was filled.
+        findings: prices, moves and gaps that look wrong, in order of date (see `sources.suspicion`).
+        last_today: the last bar is of today, so that its close may not be final.
+        adjusted: what `adjust=True` did.
     """
 
     source: str
@@ -61,6 +66,9 @@ class BarsReport:
     filled_backward: int = 0
     zero_volumes: int = 0
     longest_gap: int = 0
+    findings: tuple[Finding, ...] = ()
+    last_today: bool = False
+    adjusted: str = ""
 
     @property
     def filled(self) -> int:
@@ -79,6 +87,9 @@ class BarsReport:
             f"{self.missing_volumes} volumes zero or missing": self.missing_volumes,
             f"{self.filled} values filled ({how}; longest run {self.longest_gap} bars)": self.filled,
             f"volume is 0 on the {self.zero_volumes} bars before the first known one": self.zero_volumes,
+            self.adjusted: self.adjusted,
+            "the last bar is of today: its close may not be final": self.last_today,
+            describe(self.findings): self.findings,
         }
         return [note for note, found in notes.items() if found]
 
@@ -93,6 +104,8 @@ def read_bars(
     start: Bound | None = None,
     end: Bound | None = None,
     gaps: Gaps = "forward",
+    strict: bool = False,
+    adjust: bool = False,
     today: date | None = None,
     tz: str | None = None,
 ) -> pd.DataFrame:
@@ -102,8 +115,8 @@ def read_bars(
     Investing.com, MetaTrader 5, Binance, CCXT, spreadsheets and the TDQN benchmark's files (docs/bars.md), whatever the
     case of their column names; columns beyond those of bars are left out. The input is never modified.
 
-    Close is used as it comes, and "Adj Close" is ignored. To trade on adjusted closes, rename first:
-    `frame.drop(columns="Close").rename(columns={"Adj Close": "Close"})`.
+    Close is used as it comes, and "Adj Close" is ignored. `adjust=True` puts all four
+    prices on the adjusted scale.
 
     Args:
         path_or_frame: a file, or a frame whose dates are its index or a column.
@@ -114,6 +127,11 @@ def read_bars(
             bars of a gap, then forward, then backward; **it uses the next known value, which is in the future of the
             bars that it fills**. A filled high or low is moved to meet the other where it would cross it. Volume is 0
             until one is known ("forward"), and throughout where there is none.
+        strict: refuse bars in which prices, moves or gaps look wrong (`BarsReport.findings`), instead of warning.
+        adjust: put all prices on one scale. Where the file has an "Adj Close" that differs, all four are multiplied by
+            Adj Close / Close. Where only closes were adjusted, so that they lie outside [low, high], open, high and
+            low are brought to the scale of the closes, as far as it can be told (`sources.adjusting`); that uses later
+            bars, as any adjustment for dividends does. Volume stays.
         today: the date after which dates count as future; by default today's, in the zone where it is latest.
         tz: IANA name of the exchange's time zone, as "Asia/Tokyo". Needed where daily bars are stamped at another time
             than midnight, which does not tell their day (see `sources.layouts.read_table`).
@@ -125,13 +143,17 @@ def read_bars(
     Raises:
         DataError: the file is not there or is no table; a column is missing; dates are unreadable, jumbled, double or
             in the future; values are not numbers, negative or infinite; a column has no price; high < low; the first
-            bar lacks a price ("forward"); fewer than 32 bars are left.
+            bar lacks a price ("forward"); fewer than 32 bars are left; something looks wrong and `strict` is set;
+            `adjust` cannot be done.
 
     Warns:
         DataWarning: once, with the count of each: order reversed, Adj Close ignored, closes outside [low, high], zero
-            or missing values and how they were filled. `inspect_bars` returns the same as numbers.
+            or missing values and how they were filled, what looks wrong, a last bar of today.
+            `inspect_bars` returns the same as numbers.
     """
-    bars, report = inspect_bars(path_or_frame, start=start, end=end, gaps=gaps, today=today, tz=tz)
+    bars, report = inspect_bars(
+        path_or_frame, start=start, end=end, gaps=gaps, strict=strict, adjust=adjust, today=today, tz=tz
+    )
     if report.notes():
         warnings.warn(str(report), DataWarning, stacklevel=2)
     return bars
@@ -143,6 +165,8 @@ def inspect_bars(
     start: Bound | None = None,
     end: Bound | None = None,
     gaps: Gaps = "forward",
+    strict: bool = False,
+    adjust: bool = False,
     today: date | None = None,
     tz: str | None = None,
 ) -> tuple[pd.DataFrame, BarsReport]:
@@ -156,22 +180,37 @@ def inspect_bars(
     _refuse_future(name, pd.DatetimeIndex(table.index), today or (datetime.now(UTC) + timedelta(hours=14)).date())
     table = _between(name, table, start, end)
     known = _known_values(name, table)
+    adjusted = ""
+    if adjust:
+        series = pd.to_numeric(table["adj close"], errors="coerce") if "adj close" in table else None
+        known, adjusted = adjust_prices(name, known, series)
     bars, counts = _fill(name, known, gaps)
     tolerance = 1e-9 * bars["close"]  # Adjusting all prices by one factor rounds each of them.
     outside = (bars["close"] > bars["high"] + tolerance) | (bars["close"] < bars["low"] - tolerance)
+    findings = find_suspicions(bars)
+    if strict and findings:
+        raise DataError(f"{name}: {describe(findings)}; correct the file, or read it without strict")
     report = BarsReport(
         source=name,
         bars=len(bars),
         first=bars.index[0],
         last=bars.index[-1],
         reversed=is_reversed,
-        adjusted_ignored=_differing(table),
+        adjusted_ignored=0 if adjust else _differing(table),
         closes_outside=int(outside.sum()),
         missing_prices=int(known[list(PRICES)].isna().sum().sum()),
         missing_volumes=int(known["volume"].isna().sum()),
+        findings=findings,
+        last_today=_is_daily(bars.index) and bars.index[-1].date() >= (today or datetime.now(UTC).date()),
+        adjusted=adjusted,
         **counts,
     )
     return bars, report
+
+
+def _is_daily(index: pd.Index) -> bool:
+    stamps = pd.DatetimeIndex(index)
+    return bool((stamps == stamps.normalize()).all())
 
 
 def _in_order(name: str, table: pd.DataFrame) -> tuple[pd.DataFrame, bool]:

@@ -71,7 +71,7 @@ def test_duplicate_dates_are_refused_with_their_count(bars: pd.DataFrame, step: 
 
 def test_future_dates_are_refused(bars: pd.DataFrame):
     last = bars.index[-1].date()
-    assert len(quiet(bars, today=last)) == N
+    assert len(quiet(bars, today=last + timedelta(days=1))) == N
     refuse(bars, f"1 dates in the future, the first {last}", today=last - timedelta(days=1))
     tomorrow_everywhere = datetime.now(UTC).date() + timedelta(days=2)
     moved = bars.set_axis(pd.bdate_range(end=tomorrow_everywhere + timedelta(days=7), periods=N))
@@ -183,13 +183,15 @@ def test_one_warning_names_each_repair_with_its_count(bars: pd.DataFrame, tmp_pa
     gappy.iloc[30:32, 4] = 0.0
     gappy.iloc[0, 4] = 0.0
     gappy.iloc[40, 3] *= 2
+    size = (gappy.iloc[40, 3] / gappy.iloc[39, 3] - 1) * 100
     gappy.iloc[::-1].to_csv(tmp_path / "gappy.csv")
     with pytest.warns(DataWarning) as caught:
         read_bars(tmp_path / "gappy.csv")
     assert [str(w.message) for w in caught] == [
         "gappy.csv: 60 bars, 2018-01-02 to 2018-03-26; the newest bar came first: order reversed; Close outside "
         "[Low, High] on 1 bars; 12 prices zero or missing; 6 volumes zero or missing; 17 values filled (17 forward; "
-        "longest run 3 bars); volume is 0 on the 1 bars before the first known one"
+        "longest run 3 bars); volume is 0 on the 1 bars before the first known one; "
+        f"close rose {size:.0f} % on {gappy.index[40]:%Y-%m-%d} and fell back the next bar: looks like a wrong price"
     ]
     assert caught[0].filename == __file__
 
@@ -342,3 +344,36 @@ def test_a_file_and_its_frame_give_the_same_bars(tmp_path_factory: pytest.TempPa
         expected = read_bars(frame)
         assert_frame_equal(read_bars(folder / "bars.csv"), expected)
         assert_frame_equal(read_bars(folder / "bars.parquet"), expected)
+
+
+def test_a_last_bar_of_today_may_be_unfinished_and_is_said(bars: pd.DataFrame):
+    last = bars.index[-1].date()
+    with pytest.warns(DataWarning, match="the last bar is of today: its close may not be final"):
+        read_bars(bars, today=last)
+    assert not inspect_bars(bars, today=last + timedelta(days=1))[1].last_today
+
+
+def test_a_split_that_was_not_applied_is_named_and_strict_refuses_it(bars: pd.DataFrame):
+    frame = bars.copy()
+    frame.iloc[:30, :4] *= 7
+    day = f"{bars.index[30]:%Y-%m-%d}"
+    with pytest.warns(DataWarning, match=f"close fell 8. % on {day}: looks like a 7:1 split that was not applied"):
+        read = read_bars(frame)
+    assert_frame_equal(read, frame)
+    refuse(frame, f"on {day}: looks like a 7:1 split", strict=True)
+
+
+def test_adjusting_multiplies_all_four_prices_by_the_files_own_factor(bars: pd.DataFrame):
+    factor = np.where(np.arange(N) < 20, 0.5, 1.0)
+    raw = bars.copy()
+    raw[["open", "high", "low", "close"]] = bars[["open", "high", "low", "close"]].div(factor, axis=0)
+    read, report = inspect_bars(raw.assign(adj_close=bars["close"]), adjust=True)
+    assert_frame_equal(read, bars, rtol=1e-12)
+    assert report.notes() == ["Open, High, Low, Close scaled by Adj Close / Close, 0.5 to 1"]
+
+
+@pytest.mark.real_bars
+def test_no_bar_of_the_benchmark_is_suspicious_and_all_its_closes_can_be_brought_into_range(data_folder: Path):
+    for path in sorted(data_folder.glob("*.csv")):
+        _, report = inspect_bars(path, strict=True, adjust=True)
+        assert report.closes_outside == 0, path.name

@@ -18,7 +18,7 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from llmguide.bars import read_bars, sample_bars
-from llmguide.errors import DataError, MissingExtra
+from llmguide.errors import DataError, DataWarning, MissingExtra
 from llmguide.sources import yahoo
 from llmguide.sources.yahoo import download, save_bars
 
@@ -84,12 +84,15 @@ def test_bars_outside_the_span_are_cut_even_if_they_were_sent(fake, bars: pd.Dat
     assert_frame_equal(read, bars.loc["2012-01-10":"2012-03-09"], check_freq=False)
 
 
-def test_the_bar_of_the_running_day_is_left_out_unless_asked_for(fake, bars: pd.DataFrame):
+def test_the_bar_of_the_running_day_is_left_out_and_that_is_said_where_it_was_asked_for(fake, bars: pd.DataFrame):
     today = pd.Timestamp.now(tz="America/New_York").normalize()
     running = history(bars).set_axis(pd.date_range(end=today, periods=N, name="Date"))
     fake(lambda: running)
     assert download("AAPL").index[-1] == today.tz_localize(None) - pd.Timedelta(days=1)
-    assert download("AAPL", end=today.date()).index[-1] == today.tz_localize(None)
+    for end in (today.date(), str(today.year)):
+        with pytest.warns(DataWarning, match=f"the bar of {today:%Y-%m-%d} is left out"):
+            read = download("AAPL", end=end)
+        assert read.index[-1] == today.tz_localize(None) - pd.Timedelta(days=1)
 
 
 def one_line(call: Callable[[], object], capfd: pytest.CaptureFixture[str]) -> str:

@@ -99,7 +99,7 @@ def train(
     writable(out, folder=True)
     frame = read_bars(file)
     test_frame = None if test is None else read_bars(test)
-    history = frame if test is None else read_history([file, test])
+    history = frame if test is None else read_history([file, test], said=True)
     table = find_guidance(history, guidance, provider) if guidance or provider else None
     arm = ARMS["hybrid" if table is not None else "rl"]
     config = DQNConfig(cash=cash, cost=cost)
@@ -240,7 +240,7 @@ def compare(
 
     writable(out, folder=True)
     frames = read_bars(train), read_bars(test)
-    table = find_guidance(read_history([train, test]), guidance, None if guidance else provider or "rules")
+    table = find_guidance(read_history([train, test], said=True), guidance, None if guidance else provider or "rules")
     names = [name.strip() for name in arms.split(",")]
     _compare(*frames, table, seeds, episodes, names, cash, cost, device, ray, periods, out, resume, as_json)
 

@@ -30,13 +30,13 @@ def split_names(text: str | None) -> list[str] | None:
     return None if text is None else [name.strip() for name in text.split(",")]
 
 
-def read_history(files: list[Path]) -> pd.DataFrame:
-    """Return the bars of several files as one history."""
+def read_history(files: list[Path], *, said: bool = False) -> pd.DataFrame:
+    """Return the bars of several files as one history; `said`: what is unusual in them has been told already."""
     import pandas as pd
 
-    from llmguide.bars import inspect_bars  # what is unusual in them is said where they are read to be traded
+    from llmguide.bars import inspect_bars, read_bars
 
-    frames = [inspect_bars(path)[0] for path in files]
+    frames = [inspect_bars(path)[0] if said else read_bars(path) for path in files]
     for before, after, path in zip(frames, frames[1:], files[1:], strict=False):
         if not before.index[-1] < after.index[0]:
             ends = day(before, -1)

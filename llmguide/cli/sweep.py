@@ -104,7 +104,8 @@ def sweep(
     later = None if validate is None else read_bars(validate)
     tables = None
     if guidance or provider:
-        tables = _tables(read_history([file] if validate is None else [file, validate]), guidance, provider)
+        history = read_history([file] if validate is None else [file, validate], said=True)
+        tables = _tables(history, guidance, provider)
     found = run(
         bars,
         rule,

@@ -24,6 +24,7 @@ import pandas as pd
 from llmguide.bars import Bound, bound_period, inspect_bars
 from llmguide.errors import DataError, DataWarning, did_you_mean
 from llmguide.experiments.published import ALIASES
+from llmguide.sources.suspicion import describe
 
 __all__ = ["SPLIT", "Market", "find_markets"]
 
@@ -150,7 +151,7 @@ def _read(symbol: str, paths: list[Path], cut: pd.Timestamp) -> tuple[Market, li
     shared = int((train.index >= test.index[0]).sum())
     if shared <= SHARED:
         train = train[train.index < test.index[0]]
-    notes = {
+    notes: dict[str, int] = {
         "the newest bar came first": before.reversed or after.reversed,
         "Adj Close ignored": before.adjusted_ignored or after.adjusted_ignored,
         "Close outside [Low, High]": before.closes_outside or after.closes_outside,
@@ -158,4 +159,6 @@ def _read(symbol: str, paths: list[Path], cut: pd.Timestamp) -> tuple[Market, li
         "volumes zero or missing": before.missing_volumes or after.missing_volumes,
         f"training ended within the test and was cut (by {SHARED} bars at most)": shared,
     }
+    suspicious = [describe(report.findings) for report in (before, after) if report.findings]
+    notes |= dict.fromkeys(suspicious, True)
     return Market(symbol, train, test), [note for note, there in notes.items() if there]

@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from llmguide.bars import Bound, bound_period, read_bars
-from llmguide.errors import DataError, MissingExtra
+from llmguide.errors import DataError, DataWarning, MissingExtra
 from llmguide.files import atomic_path
 
 __all__ = ["daily_history", "download", "save_bars"]
@@ -28,8 +28,8 @@ def download(ticker: str, *, start: Bound | None = None, end: Bound | None = Non
 
     Prices are adjusted for splits and dividends, all four by the same factor (yfinance's `auto_adjust=True`), so that
     the close lies within [low, high] and returns include dividends. Adjusted prices of the past change with every later
-    dividend: keep the file (`save_bars`) to keep the result. Without `end` the bar of the running day is left out: its
-    close is not known before the exchange has closed.
+    dividend: keep the file (`save_bars`) to keep the result. The bar of the running day is left out, with a
+    DataWarning where `end` includes it: its close is not known before the exchange has closed.
 
     Nothing is printed. Raises MissingExtra without yfinance, and DataError, in one line, when nothing comes back (no
     network, unknown ticker, no bars in that span), when nothing has come after a minute, and for bars that `read_bars`
@@ -67,10 +67,16 @@ def daily_history(ticker: str, *, start: Bound | None = None, end: Bound | None 
         )
     if "Adj Close" in frame:  # yfinance logs a failed adjustment and returns what it had.
         raise DataError(f"the bars of {ticker} could not be adjusted for splits and dividends; try again later")
-    if end is None:
-        days = pd.DatetimeIndex(frame.index)
-        frame = frame[days < pd.Timestamp.now(tz=days.tz).normalize()]
-    return frame
+    days = pd.DatetimeIndex(frame.index)
+    running = days >= pd.Timestamp.now(tz=days.tz).normalize()
+    if running.any() and end is not None:
+        warnings.warn(
+            f"{ticker}: the bar of {days[running][0]:%Y-%m-%d} is left out: the day is not over, and its close not "
+            "final",
+            DataWarning,
+            stacklevel=3,
+        )
+    return frame[~running]
 
 
 def save_bars(bars: pd.DataFrame, path: Path | str) -> Path:
