@@ -24,7 +24,7 @@ import pandas as pd
 from llmguide.bars import Bound, bound_period, inspect_bars
 from llmguide.errors import DataError, DataWarning, did_you_mean
 from llmguide.experiments.published import ALIASES
-from llmguide.sources.suspicion import describe
+from llmguide.sources.suspicion import Finding, describe
 
 __all__ = ["SPLIT", "Market", "find_markets"]
 
@@ -82,7 +82,7 @@ def find_markets(
             `read_bars` refuses.
 
     Warns:
-        DataWarning: once for all instruments, with how many of them have what is unusual.
+        DataWarning: once for all instruments, with how many of them have what is unusual, and what looks wrong.
     """
     cut = bound_period("split", split).start_time
     files = _files(Path(folder))
@@ -90,13 +90,16 @@ def find_markets(
     _check_symbols(chosen, files, Path(folder))
     markets: list[Market] = []
     found: Counter[str] = Counter()
+    suspicious: list[str] = []
     for symbol in chosen:
-        market, notes = _read(symbol, files[symbol], cut)
+        market, notes, findings = _read(symbol, files[symbol], cut)
         markets.append(market)
+        if findings:
+            suspicious.append(f"{symbol}: {describe(findings)}")
         found.update(notes)
-    if found:
+    if found or suspicious:
         count = "1 instrument" if len(markets) == 1 else f"{len(markets)} instruments"
-        unusual = "; ".join(f"{note} in {having}" for note, having in found.items())
+        unusual = "; ".join([*(f"{note} in {having}" for note, having in found.items()), *suspicious])
         warnings.warn(f"{count}: {unusual}", DataWarning, stacklevel=2)
     return tuple(markets)
 
@@ -131,8 +134,8 @@ def _check_symbols(chosen: Sequence[str], files: dict[str, list[Path]], folder: 
         raise DataError(f"expected one or more different symbols, got {list(chosen)}")
 
 
-def _read(symbol: str, paths: list[Path], cut: pd.Timestamp) -> tuple[Market, list[str]]:
-    """Return an instrument, and what is unusual in its bars."""
+def _read(symbol: str, paths: list[Path], cut: pd.Timestamp) -> tuple[Market, list[str], tuple[Finding, ...]]:
+    """Return an instrument, what is unusual in its bars, and what looks wrong in them."""
     spans = [path for path in paths if _SPAN.fullmatch(path.stem)]
     try:
         if len(paths) == 1 and not spans:
@@ -159,6 +162,5 @@ def _read(symbol: str, paths: list[Path], cut: pd.Timestamp) -> tuple[Market, li
         "volumes zero or missing": before.missing_volumes or after.missing_volumes,
         f"training ended within the test and was cut (by {SHARED} bars at most)": shared,
     }
-    suspicious = [describe(report.findings) for report in (before, after) if report.findings]
-    notes |= dict.fromkeys(suspicious, True)
-    return Market(symbol, train, test), [note for note, there in notes.items() if there]
+    findings = before.findings + after.findings
+    return Market(symbol, train, test), [note for note, there in notes.items() if there], findings

@@ -82,7 +82,8 @@ def test_what_is_unusual_is_one_warning_with_the_number_of_instruments(folder):
         warnings.simplefilter("always")
         find_markets(folder, split=CUT)
     assert [str(warning.message) for warning in caught] == [
-        "4 instruments: Close outside [Low, High] in 1; volumes zero or missing in 1"
+        "4 instruments: Close outside [Low, High] in 1; volumes zero or missing in 1; KO: close rose 198 % on "
+        "2012-01-11 and fell back the next bar: looks like a wrong price"
     ]
 
 
