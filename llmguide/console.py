@@ -31,6 +31,7 @@ __all__ = [
     "print_prompts",
     "print_replication",
     "print_table",
+    "print_tokens_misfit",
     "print_without_entropy",
 ]
 
@@ -222,9 +223,15 @@ def print_prompts(study: PromptStudy) -> None:
 
 
 def print_without_entropy(count: int, of: int, what: str) -> None:
-    """Say how many answers came without log-probabilities, and what follows; nothing where all have them."""
+    """Say how many answers have no entropy, and what follows; nothing where all have one."""
     if count:
         out.print(f"{count} of {of} {what} have no entropy: certainty 1 there", style="yellow")
+
+
+def print_tokens_misfit(count: int) -> None:
+    """Say in how many answers the tokens could not be laid onto the text; nothing where there are none."""
+    if count:
+        out.print(f"{count} of them because the tokens that came do not fit the text", style="yellow")
 
 
 def _print_tests(tests: pd.DataFrame, labels: list[str]) -> None:

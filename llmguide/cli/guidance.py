@@ -247,12 +247,14 @@ def prompts(
                 "table": records(judged.table),
                 "tests": records(judged.tests),
                 "without_entropy": judged.without_entropy,
+                "tokens_misfit": _misfits(advice),
                 "without_factors": without_factors(advice),
                 "costs": records(costs),
             }
         )
         return
     print_prompts(judged)
+    _print_misfits(advice)
     print_without_factors(advice)
     print_costs(costs)
     typer.echo(f"page: {page}")
@@ -309,9 +311,11 @@ def _write_guidance(study: Any, advice: Any, costs: Any, provider: str, out: Pat
         ((symbol, version),) = _paths(study, out)
         table = guidance_of(advice, symbol=symbol, prompt=version)
         table.save(out)
-        more = {"without_entropy": _without_entropy(table), "without_factors": without_factors(advice)}
+        more = {"without_entropy": _without_entropy(table), "tokens_misfit": _misfits(advice)}
+        more |= {"without_factors": without_factors(advice)}
         _show_table(table, provider, out, as_json, more | {"costs": records(costs)})
         if not as_json:
+            _print_misfits(advice)
             print_without_factors(advice)
             print_costs(costs)
         return
@@ -329,6 +333,7 @@ def _write_guidance(study: Any, advice: Any, costs: Any, provider: str, out: Pat
                 "path": str(path),
                 "rows": len(table),
                 "without_entropy": _without_entropy(table),
+                "tokens_misfit": _misfits(one for one in advice if (one.symbol, one.prompt) == (symbol, version)),
                 "without_factors": without_factors(
                     one for one in advice if (one.symbol, one.prompt) == (symbol, version)
                 ),
@@ -352,6 +357,7 @@ def _write_guidance(study: Any, advice: Any, costs: Any, provider: str, out: Pat
     columns = ["table", "rows", "long", "short", "abstains", "no entropy", "file"]
     print_table(f"Guidance by {provider}", columns, rows)
     _print_without_entropy([table for *_, table in written])
+    _print_misfits(advice)
     print_without_factors(advice)
     print_costs(costs)
 
@@ -371,6 +377,17 @@ def _paths(study: Any, out: Path) -> dict[tuple[str, str], Path]:
 def _without_entropy(table: Guidance) -> int:
     """Return how many rows have a direction, but came without log-probabilities."""
     return sum(row.direction is not None and row.entropy is None for row in table.rows)
+
+
+def _misfits(advice: Any) -> int:
+    """Return how many answers have no entropy since their tokens do not fit their text."""
+    return sum(one.tokens_misfit for one in advice)
+
+
+def _print_misfits(advice: Any) -> None:
+    from llmguide.console import print_tokens_misfit
+
+    print_tokens_misfit(_misfits(advice))
 
 
 def _print_without_entropy(tables: Sequence[Guidance]) -> None:

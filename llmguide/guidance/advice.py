@@ -92,8 +92,8 @@ class Advice:
     news_note: str  # what became of the headlines, such as "41 headlines, 2 flagged, 17 names replaced"; "" without
     reply: StrategistReply | None  # None: an abstention
     failure: str  # why it abstained; "" where it did not
-    entropy: float | None  # of the whole reply, eq. 4 over ln(k+1)
-    perplexity: float | None  # of the whole reply, eq. 3
+    entropy: float | None  # of the reply's object, eq. 4 over ln(k+1)
+    perplexity: float | None  # of the reply's object, eq. 3
     direction_entropy: float | None  # of the tokens that say LONG or SHORT
     confidence_entropy: float | None  # of the tokens that say 1, 2 or 3
     provider: str  # "llm"
@@ -103,6 +103,7 @@ class Advice:
     cost: Spending  # of the replies that it took, the Analyst's among them, as they were first measured
     news_failure: str = ""  # why there are no factors although there was news; "" otherwise
     news_cost: Spending = field(default_factory=Spending)  # the Analyst's part of the cost
+    tokens_misfit: bool = False  # tokens came, but do not fit the text: no entropy
 
     @property
     def row(self) -> GuidanceRow:

@@ -29,7 +29,7 @@ from llmguide.llm.asking import Asked, Asker
 from llmguide.llm.ledger import Purpose, Spending
 from llmguide.llm.protocol import Message
 from llmguide.llm.templates import PromptTemplate, prompt_hash, prompt_version, read_template, render, variables
-from llmguide.llm.uncertainty import Uncertainty, measure, measure_field
+from llmguide.llm.uncertainty import Uncertainty, fits, measure_field, measure_object
 from llmguide.sources.tables import Tables
 
 __all__ = ["Brief", "Month", "Subject", "advise", "condense_news", "prepare", "write_prompt"]
@@ -193,7 +193,7 @@ async def advise(
     answered = completion is not None and asked.value is not None and k > 0
     whole, direction, confidence = nothing, nothing, nothing
     if completion is not None and answered:
-        whole = measure(completion.tokens, k=k)
+        whole = measure_object(completion, k=k)
         direction = measure_field(completion, "direction", k=k)
         confidence = measure_field(completion, "confidence", k=k)
     return Advice(
@@ -216,6 +216,7 @@ async def advise(
         cost=asked.cost if news is None else Spending.total([asked.cost, news.cost]),
         news_failure=news_failure,
         news_cost=Spending() if news is None else news.cost,
+        tokens_misfit=answered and completion is not None and not fits(completion),
     )
 
 

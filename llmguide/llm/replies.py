@@ -26,7 +26,20 @@ from llmguide.errors import (
 )
 from llmguide.llm.protocol import Completion, TokenLogprob, Usage
 
-__all__ = ["UNKNOWN", "field_span", "read_body", "read_completion", "read_object", "schema_in_words", "schema_of"]
+__all__ = [
+    "THINKING",
+    "UNKNOWN",
+    "field_span",
+    "object_span",
+    "read_body",
+    "read_completion",
+    "read_object",
+    "schema_in_words",
+    "schema_of",
+]
+
+THINKING = re.compile(r"<(/?)(?:think|thinking|reasoning)>|\[(/?)THINK\]")
+"""Marks around what a model thinks aloud, where the server leaves it in the text; a slash ends it."""
 
 UNKNOWN = -9999.0
 """What an endpoint says for a log-probability it does not tell, and what stands for null and NaN."""
@@ -113,7 +126,8 @@ def read_object(completion: Completion, kind: type[T], *, strict: bool = True) -
     """Return the object of the schema `kind` that the completion's text holds.
 
     `strict` wants the text to be the object and nothing else, as structured output gives it. Otherwise words and a
-    Markdown fence around the one outermost object are accepted. Values are never converted: "2" is no number.
+    Markdown fence around the one outermost object are accepted. Values are never converted: "2" is no number. What
+    the model thinks aloud before its answer is passed over either way, drafts of the object included.
 
     Raises RefusedError, FilteredError, TruncatedError or EmptyReplyError where there is no whole text,
     InvalidReplyError where it does not fit, and OutOfRangeError where only numbers in it are not finite or not allowed.
@@ -128,7 +142,9 @@ def read_object(completion: Completion, kind: type[T], *, strict: bool = True) -
         raise TruncatedError(f"the reply ended at the limit of tokens, after {len(text)} characters", reply=raw)
     if not text.strip():
         raise EmptyReplyError("expected a JSON object, got no text", reply=raw)
-    if not strict:
+    if strict:
+        text = text[_answer_start(text) :]
+    else:
         start, end = _outermost_object(text, raw)
         text = text[start:end]
     found = _checked_json(text, raw)
@@ -165,10 +181,10 @@ def field_span(text: str, name: str) -> tuple[int, int] | None:
     A string is meant without its quotes. None where there is no such object, or no such key. The object is walked, not
     searched: an explanation may quote `"direction": "LONG"`.
     """
-    objects = _objects(text)
-    if len(objects) != 1:
+    span = object_span(text)
+    if span is None:
         return None
-    decoder, at = json.JSONDecoder(), _skip_space(text, objects[0][0] + 1)
+    decoder, at = json.JSONDecoder(), _skip_space(text, span[0] + 1)
     while text[at] == '"':
         key, at = decoder.raw_decode(text, at)
         at = _skip_space(text, _skip_space(text, at) + 1)  # the colon
@@ -179,6 +195,15 @@ def field_span(text: str, name: str) -> tuple[int, int] | None:
         if at >= len(text):
             break
     return None
+
+
+def object_span(text: str) -> tuple[int, int] | None:
+    """Return (start, end), in characters, of the one object in `text` that `read_object` reads; None for none or more.
+
+    Objects in what the model thinks aloud before its answer do not count.
+    """
+    objects = _answers(text)
+    return objects[0] if len(objects) == 1 else None
 
 
 def _read_tokens(choice: Mapping[str, Any]) -> tuple[TokenLogprob, ...] | None:
@@ -284,11 +309,32 @@ def _is_out_of_range(detail: ErrorDetails) -> bool:
 
 
 def _outermost_object(text: str, raw: str) -> tuple[int, int]:
-    objects = _objects(text)
+    objects = _answers(text)
     if len(objects) != 1:
         came = f"{len(objects)} of them" if objects else _short(text)
         raise InvalidReplyError(f"expected one JSON object, got {came}", reply=raw)
     return objects[0]
+
+
+def _answers(text: str) -> list[tuple[int, int]]:
+    begin = _answer_start(text)
+    return [(start, end) for start, end in _objects(text) if start >= begin]
+
+
+def _answer_start(text: str) -> int:
+    """Return where the answer begins: behind the thinking, and at the end of the text where the thinking never ends.
+
+    A mark in a string of an object is only quoted there.
+    """
+    marks = list(THINKING.finditer(text))
+    if not marks:
+        return 0
+    objects = _objects(text)
+    outside = [mark for mark in marks if not any(start <= mark.start() < end for start, end in objects)]
+    if not outside:
+        return 0
+    last = outside[-1]
+    return last.end() if last[1] or last[2] else len(text)
 
 
 def _objects(text: str) -> list[tuple[int, int]]:

@@ -228,6 +228,16 @@ def test_two_objects_or_none_are_refused_even_among_words(text):
         read_object(completion(text), StrategistReply, strict=False)
 
 
+@pytest.mark.parametrize("strict", [True, False])
+def test_the_answer_is_read_and_not_a_draft_in_the_thinking(strict):
+    said = json.dumps(VIEW | {"explanation": "no </think> here"})
+    draft = json.dumps(VIEW | {"direction": "SHORT"})
+    for thinking in (f"<think>{draft}</think>\n", f"or {{ {draft} </think>", f"[THINK]{draft}[/THINK]"):
+        assert read_object(completion(thinking + said), StrategistReply, strict=strict).direction == "LONG"
+    with pytest.raises(InvalidReplyError):
+        read_object(completion(f"<think>{draft}"), StrategistReply, strict=strict)
+
+
 def test_the_schema_is_strict_and_keeps_the_order_of_the_fields():
     name, text = schema_of(StrategistReply)
     schema = json.loads(text)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from llmguide.llm.protocol import Completion, TokenLogprob, Usage
-from llmguide.llm.uncertainty import measure, measure_field
+from llmguide.llm.uncertainty import fits, measure, measure_field, measure_object
 
 
 def token(p, *alternatives, text=b"x"):
@@ -175,7 +176,9 @@ def test_places_are_counted_in_bytes_even_where_a_character_is_split():
 
 def test_tokens_that_do_not_add_up_to_the_text_leave_a_field_missing():
     text = json.dumps({"direction": "LONG"})
-    said = reply(text, [(text.encode(), 0.5, (0.5,)), (b"<|end|>", 1.0, (1.0,))])
+    said = reply(text, [(text.encode(), 0.5, (0.5,)), (b" and more", 1.0, (1.0,))])
+    assert not fits(said)
+    assert measure_object(said).entropy is None
     assert measure_field(said, "direction").entropy is None
     assert measure_field(said._replace(tokens=None), "direction").perplexity is None
     assert measure_field(said._replace(tokens=said.tokens[:1]), "direction").tokens == 1
@@ -184,3 +187,59 @@ def test_tokens_that_do_not_add_up_to_the_text_leave_a_field_missing():
 def test_an_empty_value_has_no_tokens():
     said = reply('{"direction": ""}', [(b'{"direction": "', 0.5, (0.5,)), (b'"}', 0.5, (0.5,))])
     assert measure_field(said, "direction") == (None, None, 0, 0)
+
+
+ANSWER = '{"explanation": "é € up", "direction": "LONG", "confidence": 3}'
+
+
+@st.composite
+def cut(draw, text):
+    """Return the UTF-8 bytes of `text` cut at any places, each piece a token of its own uncertainty."""
+    coded = text.encode()
+    places = sorted(draw(st.sets(st.integers(1, max(1, len(coded) - 1)), max_size=12)))
+    bounds = [0, *places, len(coded)]
+    pieces = [coded[a:b] for a, b in pairwise(bounds) if a < b]
+    return [(piece, p, (p, (1 - p) / 2)) for piece in pieces for p in [draw(st.floats(0.1, 1.0, exclude_max=True))]]
+
+
+@given(
+    cut(ANSWER), cut(f"Maybe {ANSWER} or {{ not?</think>\n"), cut("Here: ```json\n"), cut("\n``` Done."), st.booleans()
+)
+def test_the_measures_are_those_of_the_object_s_own_tokens_whatever_stands_around(own, thought, before, after, shown):
+    around = "Here: ```json\n" + ANSWER + "\n``` Done."
+    text = f"Maybe {ANSWER} or {{ not?</think>\n{around}" if shown else around
+    said = reply(text, [*thought, *before, *own, *after, (b"", 0.1, (0.1,)), (b"<|im_end|>", 0.1, (0.1,))])
+    alone = reply(ANSWER, own)
+    assert measure_object(said) == measure(alone.tokens)
+    for name in ("explanation", "direction", "confidence"):
+        assert measure_field(said, name) == measure_field(alone, name)
+
+
+def test_what_llama_cpp_sends_behind_the_object_does_not_count():
+    text = '{\n "direction": "LONG"}'
+    parts = [b"{", b"\n", b" ", b'"direction', b'":', b' "', b"L", b"ON", b"G", b'"}']
+    sure, behind = [(part, 0.9, (0.9,)) for part in parts], [(b"\n", 0.2, (0.2,)), (b"", 0.01, (0.1, 0.1))]
+    said = reply(text, [*sure, *behind])
+    assert measure_object(said) == measure(said.tokens[:10])
+    assert measure_field(said, "direction") == measure(said.tokens[6:9])
+
+
+def test_a_token_across_the_border_counts_whole():
+    said = reply(
+        '```{"direction": 3}```', [(b"```{", 0.5, (0.5,)), (b'"direction": ', 0.9, (0.9,)), (b"3}```", 0.4, (0.4,))]
+    )
+    assert measure_object(said) == measure(said.tokens)
+    assert measure_field(said, "direction") == measure(said.tokens[2:])
+
+
+@pytest.mark.parametrize("pieces", [["{", '"a":', "\u2581", '"é"}'], ["{", '"a":', "\u0120", '"\u00c3', '\u00a9"}']])
+def test_the_vocabulary_s_own_writing_of_tokens_is_understood(pieces):
+    said = reply('{"a": "é"}', [(piece.encode(), 0.5, (0.5,)) for piece in pieces])
+    assert measure_object(said).tokens == len(pieces)
+
+
+@pytest.mark.parametrize("behind", [b"</think>", b" no, rather not"])
+def test_a_draft_in_the_thinking_is_not_taken_for_an_answer_without_tokens(behind):
+    said = reply(ANSWER, [(ANSWER.encode(), 0.5, (0.5,)), (behind, 0.5, (0.5,))])
+    assert not fits(said)
+    assert measure_object(said) == (None, None, 0, 0)
