@@ -219,7 +219,7 @@ def test_an_error_of_the_system_that_names_no_file_is_not_hidden(llmguide, monke
         (("backtest", "test.csv"), "needs"),
         (("backtest", "test.csv", "--strategy", "DQN", "--model", "x.safetensors"), "there is no checkpoint"),
         (("backtest", "test.csv", "--strategy", "BuyAndHold", "--fill", "open"), "fill is"),
-        (("backtest", "test.csv", "--strategy", "TrendFollowing"), "needs short= and long="),
+        (("backtest", "test.csv", "--strategy", "TrendFollowing"), "needs --short and --long"),
         (("backtest", "test.csv", "--strategy", "TrendFollowing", "--short", "9", "--long", "9"), "1 <= short < long"),
         (("backtest", "test.csv", "--strategy", "BuyAndHold", "--short", "9"), "no parameter 'short'"),
         (("backtest", "test.csv", "--strategy", "BuyAndHold", "--train", "train.csv"), "BuyAndHold has none"),

@@ -322,7 +322,7 @@ def test_bad_input_is_one_clear_line_and_nothing_is_asked(llmguide, server, file
         (("guide", "--data", "none", "--provider", "llm"), "none"),
         (("guide", "--data", "data", "--provider", "llm", "--symbol", "ACME"), "--symbol and --names are for files"),
         (("guide", "--data", "data", "--provider", "llm", "--symbols", "ACMEE"), "did you mean 'ACME'"),
-        (("prompt", *BOTH, "--date", "2099-01-01"), "expected a day until 2012-"),
+        (("prompt", *BOTH, "--date", "1999-01-01"), "no guidance is in force on 1999-01-01"),
         (("prompt", *BOTH, "--date", "soon"), "expected a date such as 2018-02-14"),
         (("prompt", *BOTH, "--date", "2012-03-01", "--role", "analist"), "did you mean 'analyst'"),
         (("prompt", *BOTH, "--date", "2012-03-01", "--prompt", "P9"), "'P9' does not exist"),
@@ -400,11 +400,12 @@ def test_prompt_prints_text_as_it_is(llmguide, files):
 
 
 def test_prompt_hides_the_names_and_says_what_is_missing(llmguide, files):
-    code, out, err = llmguide("prompt", *BOTH, "--date", "2012-05-01", "--tables", "tables")
+    code, out, err = llmguide("prompt", *BOTH, "--date", "2012-05-01", "--next", "--tables", "tables")
     assert code == 0
     assert err.count("note: ") == 3
     assert err.startswith("note: the decision of 2012-05-07\n")
-    _, analyst, _ = llmguide("prompt", *BOTH, "--date", "2012-05-01", "--tables", "tables", "--role", "analyst")
+    asked_for = ("--date", "2012-05-01", "--next", "--tables", "tables", "--role", "analyst")
+    _, analyst, _ = llmguide("prompt", *BOTH, *asked_for)
     assert "settles case" in analyst
     for hidden in ("Acme", "ACME", "Roadrunner", "2012"):
         assert hidden not in out + analyst
@@ -414,7 +415,7 @@ def test_prompt_hides_the_names_and_says_what_is_missing(llmguide, files):
 def test_names_are_hidden_whatever_the_case_of_their_files_suffix(llmguide, files):
     names = files / "tables" / "ACME" / "names.csv"
     names.rename(names.with_suffix(".CSV"))
-    words = ("prompt", *BOTH, "--date", "2012-05-01", "--tables", "tables", "--role", "analyst")
+    words = ("prompt", *BOTH, "--date", "2012-05-01", "--next", "--tables", "tables", "--role", "analyst")
     _, out, _ = llmguide(*words)
     assert "settles case" in out
     assert "Acme" not in out

@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 from recorded_http import Answer, Asked, RecordedHttp
 
 from llmguide._version import __version__
 from llmguide.errors import DataError
-from llmguide.sources import _http
+from llmguide.sources import _http, edgar
 from llmguide.sources.edgar import download_fundamentals
 from llmguide.sources.tables import Tables, read_table
 
@@ -418,3 +420,104 @@ def test_facts_of_another_form_are_refused(facts: Any, expected: str):
     assert caught.value.__context__ is None
     with RecordedHttp(lambda asked: Answer([1])) as server, pytest.raises(DataError, match="list of tickers cannot"):
         download_fundamentals("MADE", contact=CONTACT, tickers_url=server.url)
+
+
+QUARTERS = ("2019-01-01/2019-03-31", "2019-04-01/2019-06-30", "2019-07-01/2019-09-30")
+TO_DATE = ("2019-01-01/2019-03-31", "2019-01-01/2019-06-30", "2019-01-01/2019-09-30", "2019-01-01/2019-12-31")
+FILED = ("2019-05-02", "2019-08-01", "2019-11-01", "2020-02-20")
+TOTAL = "RevenueFromContractWithCustomerExcludingAssessedTax"
+
+
+@st.composite
+def companies(draw: st.DrawFn) -> tuple[list[float], list[float], Company]:
+    """A year of true revenue and income, filed beside parts under other tags, late facts and partial amendments."""
+    revenue = [float(draw(st.integers(1_000, 3_000))) for _ in range(4)]
+    income = [float(draw(st.integers(50, 400))) for _ in range(4)]
+    total, side = draw(st.permutations((TOTAL, "Revenues")))
+    company = Company()
+    for n in range(4):
+        sums = sum(revenue[: n + 1]), sum(income[: n + 1])
+        figures: dict[str, dict[str, float]] = {
+            total: {TO_DATE[n]: sums[0]},
+            "NetIncomeLoss": {TO_DATE[n]: sums[1]},
+            "OperatingIncomeLoss": {TO_DATE[n]: 1.2 * sums[1]},
+        }
+        if n < 3:
+            figures[total][QUARTERS[n]] = revenue[n]
+            figures["NetIncomeLoss"][QUARTERS[n]] = income[n]
+        if draw(st.booleans()):
+            share = draw(st.floats(0.02, 0.9))
+            figures[side] = {span: share * value for span, value in figures[total].items()}
+        if draw(st.booleans()):  # an event after the period
+            figures["Assets"] = {f"{FILED[n][:8]}01": 7.0}
+        if draw(st.booleans()):  # a part whose span ends later
+            figures["CostOfGoodsSold"] = {f"{TO_DATE[n].split('/')[0]}/{FILED[n][:8]}01": 3.0}
+        company.file(f"f{n}", FILED[n], "10-K" if n == 3 else "10-Q", figures)
+    return revenue, income, company
+
+
+@given(companies())
+def test_whatever_stands_in_the_notes_only_true_totals_are_told_and_no_quarter_is_lost(made):
+    revenue, income, company = made
+    table = pd.DataFrame(edgar._rows(edgar._filings(company.facts)))
+    ends = [span.split("/")[1] for span in TO_DATE]
+    for end, true, earned in zip(ends, revenue, income, strict=True):
+        told = rows(table, end)
+        assert len(told) == 1
+        assert told["net_income"].iloc[0] == pytest.approx(earned)
+        assert told["revenue"].iloc[0] == pytest.approx(true)
+
+
+@given(companies(), st.integers(1, 4))
+def test_what_is_filed_later_changes_no_row_of_before(made, filings):
+    _, _, company = made
+    table = pd.DataFrame(edgar._rows(edgar._filings(company.facts)))
+    cut = pd.DataFrame(edgar._rows(edgar._filings(company.facts)[:filings]))
+    assert_frame_equal(table[: len(cut)], cut)
+
+
+def test_gross_profit_tells_which_revenue_and_which_cost_is_the_statements():
+    figures = {
+        "Revenues": {Q1: 900.0},  # with other income, in a note
+        TOTAL: {Q1: 800.0},
+        "CostOfRevenue": {Q1: 500.0},
+        "GrossProfit": {Q1: 300.0},
+    }
+    row = fundamentals(Company().file("z", "2019-05-01", "10-Q", figures)).iloc[0]
+    assert (row["revenue"], row["gross_margin"]) == (800.0, 0.375)
+
+
+def test_net_income_that_cannot_be_told_is_absent_and_earnings_per_share_can_tell_it():
+    both: dict[str, dict[str, float]] = {"NetIncomeLoss": {Q1: 3.0}, "ProfitLoss": {Q1: 60.0}, TOTAL: {Q1: 500.0}}
+    row = fundamentals(Company().file("z", "2019-05-01", "10-Q", both)).iloc[0]
+    assert row["revenue"] == 500.0
+    assert "net_income" not in row or np.isnan(row["net_income"])
+    shares = {"EarningsPerShareDiluted": {Q1: 6.0}, SHARES: {Q1: 10.0}}
+    assert fundamentals(Company().file("z", "2019-05-01", "10-Q", both | shares)).iloc[0]["net_income"] == 60.0
+
+
+def test_a_minority_is_no_disagreement():
+    figures = {"NetIncomeLoss": {Q1: 95.0}, "ProfitLoss": {Q1: 100.0}, TOTAL: {Q1: 500.0}}
+    assert fundamentals(Company().file("z", "2019-05-01", "10-Q", figures)).iloc[0]["net_income"] == 95.0
+
+
+def test_a_part_under_a_tag_that_was_never_the_lines_is_not_taken_for_it():
+    """The second filing's total is under a tag that nobody here knows; what is left is a part."""
+    before = {TOTAL: {Q1: 1000.0, "2018-04-01/2018-06-30": 950.0}, "NetIncomeLoss": {Q1: 100.0}}
+    after = {"Revenues": {Q2: 70.0, "2018-04-01/2018-06-30": 60.0}, "NetIncomeLoss": {Q2: 110.0}}
+    table = fundamentals(Company().file("a", "2019-05-01", "10-Q", before).file("b", "2019-08-01", "10-Q", after))
+    told = rows(table, "2019-06-30").iloc[0]
+    assert told["net_income"] == 110.0
+    assert np.isnan(told["revenue"])
+
+
+def test_years_to_date_of_two_tags_are_not_subtracted():
+    company = a_year()
+    company.gaap["NetCashProvidedByUsedInOperatingActivities"]["units"]["USD"] = [
+        fact
+        for fact in company.gaap["NetCashProvidedByUsedInOperatingActivities"]["units"]["USD"]
+        if fact["end"] != "2019-12-31"
+    ]
+    continuing = "NetCashProvidedByUsedInOperatingActivitiesContinuingOperations"
+    company.file("k2", "2020-02-03", "10-K", {continuing: {FY: 500.0}})
+    assert np.isnan(rows(fundamentals(company), "2019-12-31")["free_cash_flow"].iloc[-1])

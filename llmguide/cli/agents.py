@@ -26,7 +26,16 @@ from llmguide.cli.options import (
     Seeds,
 )
 from llmguide.cli.outputs import writable
-from llmguide.cli.reading import day, find_guidance, parse_seeds, read_history, refuse_models, split_names
+from llmguide.cli.reading import (
+    AS_IT_IS,
+    Reading,
+    day,
+    find_guidance,
+    parse_seeds,
+    reads_bars,
+    refuse_models,
+    split_names,
+)
 from llmguide.errors import DataError, GuidanceError, LlmguideError
 
 if TYPE_CHECKING:
@@ -67,6 +76,7 @@ def demo(
 
 
 @app.command()
+@reads_bars
 def train(
     file: Annotated[Path, typer.Argument(metavar="BARS", help="Training bars.")],
     guidance: GuidanceFile = None,
@@ -81,12 +91,12 @@ def train(
     out: Out = Path("runs/agents"),
     resume: Resume = True,
     as_json: Json = False,
+    reading: Reading = AS_IT_IS,
 ) -> None:
     """Train agents, with or without guidance.
 
     They are stored as hybrid-SEED.safetensors or rl-SEED.safetensors, each as soon as it is trained.
     """
-    from llmguide.bars import read_bars
     from llmguide.cli.stopping import resumable
     from llmguide.console import err, number, print_json, print_table, records
     from llmguide.experiments.arms import ARMS
@@ -97,9 +107,9 @@ def train(
     from llmguide.rl.training import as_seeds
 
     writable(out, folder=True)
-    frame = read_bars(file)
-    test_frame = None if test is None else read_bars(test)
-    history = frame if test is None else read_history([file, test], said=True)
+    frame = reading.bars(file)
+    test_frame = None if test is None else reading.bars(test)
+    history = frame if test is None else reading.history([file, test], said=True)
     table = find_guidance(history, guidance, provider) if guidance or provider else None
     arm = ARMS["hybrid" if table is not None else "rl"]
     config = DQNConfig(cash=cash, cost=cost)
@@ -127,6 +137,7 @@ def train(
 
 
 @app.command()
+@reads_bars
 def backtest(
     file: Annotated[Path, typer.Argument(metavar="BARS", help="Bars to trade.")],
     strategy: Annotated[str, typer.Option(help=", ".join(STRATEGIES))] = "LLMGuidedDQN",
@@ -148,11 +159,11 @@ def backtest(
         Path | None, typer.Option(help="Folder for account.csv, orders.csv, trades.csv, tearsheet.html.")
     ] = None,
     as_json: Json = False,
+    reading: Reading = AS_IT_IS,
 ) -> None:
     """Run one strategy in Backtrader."""
     from llmguide import strategies
     from llmguide.backtest import run_backtest
-    from llmguide.bars import read_bars
     from llmguide.console import number, percent, print_json, print_table
     from llmguide.errors import did_you_mean
 
@@ -161,13 +172,13 @@ def backtest(
         raise LlmguideError(f"unknown strategy {strategy!r}, choose from {', '.join(STRATEGIES)}{hint}")
     if out is not None:
         writable(out, folder=True)
-    frame = read_bars(file)
+    frame = reading.bars(file)
     kind = getattr(strategies, strategy)
     windows = {name: length for name, length in (("short", short), ("long", long)) if length is not None}
     if train is not None:
         if windows:
             raise LlmguideError("give either --short and --long, or --train BARS on which to choose them")
-        windows = _choose_windows(kind, train, frame, cash, cost)
+        windows = _choose_windows(kind, train, frame, cash, cost, reading)
     params: dict[str, Any] = dict(windows)
     if model is not None:
         params["model"] = str(model)
@@ -213,6 +224,7 @@ def backtest(
 
 
 @app.command()
+@reads_bars
 def compare(
     train: Annotated[Path, typer.Option(help="Training bars.")],
     test: Annotated[Path, typer.Option(help="Test bars, after the training bars.")],
@@ -231,21 +243,24 @@ def compare(
     out: Out = Path("runs/compare"),
     resume: Resume = True,
     as_json: Json = False,
+    reading: Reading = AS_IT_IS,
 ) -> None:
     """Compare the arms over many seeds.
 
     Trains with and without guidance, backtests every arm on the test bars, and writes tables, report and tearsheets.
     """
-    from llmguide.bars import read_bars
 
     writable(out, folder=True)
-    frames = read_bars(train), read_bars(test)
-    table = find_guidance(read_history([train, test], said=True), guidance, None if guidance else provider or "rules")
+    frames = reading.bars(train), reading.bars(test)
+    table = find_guidance(
+        reading.history([train, test], said=True), guidance, None if guidance else provider or "rules"
+    )
     names = [name.strip() for name in arms.split(",")]
     _compare(*frames, table, seeds, episodes, names, cash, cost, device, ray, periods, out, resume, as_json)
 
 
 @app.command()
+@reads_bars
 def replicate(
     data: Annotated[
         Path, typer.Option(help="Folder of bars: SYMBOL.csv, or SYMBOL_FIRST_LAST.csv twice (training, test).")
@@ -268,6 +283,7 @@ def replicate(
     out: Out = Path("runs/replicate"),
     resume: Resume = True,
     as_json: Json = False,
+    reading: Reading = AS_IT_IS,
 ) -> None:
     """Replicate the published benchmark.
 
@@ -297,6 +313,7 @@ def replicate(
             config=DQNConfig(cash=cash, cost=cost),
             device=device,
             split=split,
+            **reading.options,
             curves=curves,
             periods=periods,
             out=out,
@@ -392,9 +409,10 @@ def _again(out: Path) -> str:
     return f"# File paths are relative to the folder in which this was run; every agent is trained again.\n{command}"
 
 
-def _choose_windows(strategy: Any, train: Path, test: pd.DataFrame, cash: float, cost: float) -> dict[str, int]:
+def _choose_windows(
+    strategy: Any, train: Path, test: pd.DataFrame, cash: float, cost: float, reading: Reading
+) -> dict[str, int]:
     """Return the windows of a strategy of moving averages that did best on the bars of `train`."""
-    from llmguide.bars import read_bars
     from llmguide.strategies import MovingAverageStrategy
     from llmguide.trading.moving_averages import choose_windows
 
@@ -402,7 +420,7 @@ def _choose_windows(strategy: Any, train: Path, test: pd.DataFrame, cash: float,
         raise LlmguideError(
             f"--train chooses windows of moving averages, and {strategy.__name__} has none; leave it out"
         )
-    frame = read_bars(train)
+    frame = reading.bars(train)
     if not frame.index[-1] < test.index[0]:
         raise DataError(
             f"windows are chosen on bars before those that are traded, but {train} ends on {day(frame, -1)} and the "

@@ -32,7 +32,7 @@ from llmguide.cli.options import (
     TablesFolder,
 )
 from llmguide.cli.outputs import writable
-from llmguide.cli.reading import read_history, split_names
+from llmguide.cli.reading import AS_IT_IS, Reading, reads_bars, split_names
 from llmguide.errors import GuidanceError
 
 if TYPE_CHECKING:
@@ -41,12 +41,13 @@ if TYPE_CHECKING:
 MODELS = ("llm", "replay")
 FOR_MODELS = (
     *("prompt", "symbol", "data", "symbols", "split", "tables", "names", "model", "cache", "base_url", "settings"),
-    *("budget", "prices", "in_flight", "strict", "plan"),
+    *("budget", "prices", "in_flight", "plan"),
 )
 FOR_OTHERS = ("accuracy", "confidence", "direction", "source", "seed")
 
 
 @app.command()
+@reads_bars
 def guide(
     context: typer.Context,
     files: Annotated[
@@ -89,6 +90,7 @@ def guide(
         ),
     ] = None,
     as_json: Json = False,
+    reading: Reading = AS_IT_IS,
 ) -> None:
     """Make guidance tables for bars.
 
@@ -112,7 +114,7 @@ def guide(
             "source": source,
             "seed": seed,
         }
-        _guide_without_model(list(files or []), provider, options, out or Path("guidance.parquet"), as_json)
+        _guide_without_model(list(files or []), provider, options, out or Path("guidance.parquet"), as_json, reading)
         return
     _refuse(context, FOR_OTHERS, f"is not for --provider {provider}; its settings are in --settings FILE")
     if data is None and out is not None and out.suffix.lower() not in (".parquet", ".csv"):
@@ -120,7 +122,7 @@ def guide(
         raise GuidanceError(f"expected --out to end in .parquet or .csv, got {str(out)!r}; rename it")
     asking = Asking(model, cache, base_url, settings, budget, prices, in_flight, strict, replay=provider == "replay")
     prompts = split_names(prompt) or []
-    subjects = _subjects(list(files or []), symbol, data, symbols, split, tables, names)
+    subjects = _subjects(list(files or []), symbol, data, symbols, split, tables, names, reading)
     if data is None and len(prompts) > 1:
         raise GuidanceError("several prompts give several tables; use --data FOLDER --out FOLDER, or llmguide prompts")
     study = asking.study(subjects, prompts, every=every)
@@ -136,6 +138,7 @@ def guide(
 
 
 @app.command()
+@reads_bars
 def prompt(
     files: Annotated[
         list[Path], typer.Argument(metavar="BARS...", help="Files of bars, oldest first: training, then test.")
@@ -157,6 +160,7 @@ def prompt(
     base_url: BaseUrl = None,
     settings: SettingsFile = None,
     as_json: Json = False,
+    reading: Reading = AS_IT_IS,
 ) -> None:
     """Show exactly what would be sent to the language model for one month; nothing is sent.
 
@@ -169,7 +173,7 @@ def prompt(
     from llmguide.guidance.preview import preview
 
     asking = Asking(model, cache, base_url, settings, None, None, 8, False, replay=False)
-    (subject,) = _subjects(files, symbol, None, None, "", tables, names)
+    (subject,) = _subjects(files, symbol, None, None, "", tables, names, reading)
     shown = preview(
         asking.study([subject], [prompt], every=every), asking.access(), day=date, following=following, role=role
     )
@@ -185,6 +189,7 @@ def prompt(
 
 
 @app.command()
+@reads_bars
 def prompts(
     data: DataFolder,
     symbols: Symbols = None,
@@ -210,6 +215,7 @@ def prompts(
     cost: Cost = 0.001,
     out: Out = Path("runs/prompts"),
     as_json: Json = False,
+    reading: Reading = AS_IT_IS,
 ) -> None:
     """Compare prompts: Experiment 1.
 
@@ -229,7 +235,7 @@ def prompts(
     from llmguide.experiments.prompts import judge_prompts
 
     asking = Asking(model, cache, base_url, settings, budget, prices, in_flight, strict, replay)
-    markets = find_markets(data, split_names(symbols), split=split)
+    markets = find_markets(data, split_names(symbols), split=split, **reading.options)
     subjects = subjects_of(markets, tables, test_only=not all_months)
     study = asking.study(subjects, split_names(versions) or [])
     if plan:
@@ -276,6 +282,7 @@ def _subjects(
     split: str,
     tables: Path | None,
     names: Path | None,
+    reading: Reading,
 ) -> list[Any]:
     """Return the instruments that the options name: one of files, or those of a folder."""
     from llmguide.cli.asking import subject_of, subjects_of
@@ -283,20 +290,22 @@ def _subjects(
 
     if data is None:
         name = symbol or files[0].stem.split("_")[0]
-        return [subject_of(name, read_history(files), tables, names)]
+        return [subject_of(name, reading.history(files), tables, names)]
     if symbol is not None or names is not None:
         raise GuidanceError(
             "--symbol and --names are for files of BARS; with --data use --symbols and TABLES/SYMBOL/names.csv"
         )
-    markets = find_markets(data, split_names(symbols), split=split)
+    markets = find_markets(data, split_names(symbols), split=split, **reading.options)
     return subjects_of(markets, tables)
 
 
-def _guide_without_model(files: list[Path], provider: str, options: dict[str, Any], out: Path, as_json: bool) -> None:
+def _guide_without_model(
+    files: list[Path], provider: str, options: dict[str, Any], out: Path, as_json: bool, reading: Reading
+) -> None:
     from llmguide.guidance import guide as make
 
     writable(out)
-    table = make(read_history(files), provider, **options)
+    table = make(reading.history(files), provider, **options)
     table.save(out)
     _show_table(table, provider, out, as_json, {})
 

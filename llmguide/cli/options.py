@@ -30,6 +30,17 @@ Periods = Annotated[
         "days of a market that never closes, 52 weeks, 12 months, ...).",
     ),
 ]
+# How bars are read; `llmguide.cli.reading.reads_bars` adds these to a command.
+Zone = Annotated[
+    str | None,
+    typer.Option("--tz", metavar="ZONE", help="The exchange's time zone, such as Asia/Tokyo, for stamps of another."),
+]
+Adjust = Annotated[
+    bool, typer.Option("--adjust", help="Put open, high, low and close on one scale, where only closes are adjusted.")
+]
+StrictBars = Annotated[
+    bool, typer.Option("--strict", help="Refuse bars in which prices, moves or gaps look wrong, instead of noting it.")
+]
 PROVIDERS = "rules, oracle, shuffled, inverted or constant"
 STRATEGIES = ("LLMGuidedDQN", "DQN", "LLMOnly", "BuyAndHold", "SellAndHold", "TrendFollowing", "MeanReversion")
 
@@ -66,7 +77,13 @@ Budget = Annotated[
 ]
 PricesFile = Annotated[Path | None, typer.Option("--prices", help="TOML file with prices of models.")]
 InFlight = Annotated[int, typer.Option(min=1, help="Questions asked at once.")]
-Strict = Annotated[bool, typer.Option("--strict", help="Stop at an answer that cannot be used, instead of abstaining.")]
+Strict = Annotated[
+    bool,
+    typer.Option(
+        "--strict",
+        help="Stop at an answer that cannot be used, instead of abstaining, and refuse bars that look wrong.",
+    ),
+]
 PlanOnly = Annotated[
     bool, typer.Option("--plan", help="Print the calls, tokens and dollars that are still needed, and ask nothing.")
 ]

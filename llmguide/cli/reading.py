@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, get_type_hints
 
+from llmguide.cli.options import Adjust, StrictBars, Zone
 from llmguide.errors import DataError, GuidanceError, LlmguideError
 
 if TYPE_CHECKING:
@@ -12,7 +17,7 @@ if TYPE_CHECKING:
 
     from llmguide.guidance import Guidance
 
-__all__ = ["day", "find_guidance", "parse_seeds", "read_history", "refuse_models", "split_names"]
+__all__ = ["AS_IT_IS", "Reading", "day", "find_guidance", "parse_seeds", "reads_bars", "refuse_models", "split_names"]
 
 
 def parse_seeds(text: str) -> int | list[int]:
@@ -30,18 +35,73 @@ def split_names(text: str | None) -> list[str] | None:
     return None if text is None else [name.strip() for name in text.split(",")]
 
 
-def read_history(files: list[Path], *, said: bool = False) -> pd.DataFrame:
-    """Return the bars of several files as one history; `said`: what is unusual in them has been told already."""
-    import pandas as pd
+@dataclass(frozen=True)
+class Reading:
+    """How bars are read: what the options that `reads_bars` adds to a command say."""
 
-    from llmguide.bars import inspect_bars, read_bars
+    tz: str | None = None
+    adjust: bool = False
+    strict: bool = False
 
-    frames = [inspect_bars(path)[0] if said else read_bars(path) for path in files]
-    for before, after, path in zip(frames, frames[1:], files[1:], strict=False):
-        if not before.index[-1] < after.index[0]:
-            ends = day(before, -1)
-            raise DataError(f"{path} begins on {day(after, 0)}, but the file in front of it ends on {ends}; order them")
-    return pd.concat(frames)
+    def bars(self, path: Path) -> pd.DataFrame:
+        """Return the bars of a file; what is unusual in them is said."""
+        from llmguide.bars import read_bars
+
+        return read_bars(path, **self.options)
+
+    def history(self, files: list[Path], *, said: bool = False) -> pd.DataFrame:
+        """Return the bars of several files as one history; `said`: what is unusual in them has been told already."""
+        import pandas as pd
+
+        from llmguide.bars import inspect_bars
+
+        frames = [inspect_bars(path, **self.options)[0] if said else self.bars(path) for path in files]
+        for before, after, path in zip(frames, frames[1:], files[1:], strict=False):
+            if not before.index[-1] < after.index[0]:
+                ends = day(before, -1)
+                raise DataError(
+                    f"{path} begins on {day(after, 0)}, but the file in front of it ends on {ends}; order them"
+                )
+        return pd.concat(frames)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options as keywords of `read_bars`, `find_markets` and `replicate`."""
+        return {"tz": self.tz, "adjust": self.adjust, "strict": self.strict}
+
+
+AS_IT_IS = Reading()
+
+
+def reads_bars(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command that takes `reading` the options of `Reading` in its place.
+
+    A command that has a --strict of its own keeps it, and it is that of its bars too.
+    """
+    hints = get_type_hints(command, include_extras=True)
+    parameters = [
+        parameter.replace(annotation=hints[name])
+        for name, parameter in inspect.signature(command).parameters.items()
+        if name != "reading"
+    ]
+    own_strict = any(parameter.name == "strict" for parameter in parameters)
+    added = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+        for name, default, kind in (("tz", None, Zone), ("adjust", False, Adjust), ("strict", False, StrictBars))
+        if not (name == "strict" and own_strict)
+    ]
+
+    @wraps(command)
+    def reading_command(**given: Any) -> None:
+        options = {name: given.pop(name) for name in ("tz", "adjust")}
+        strict = given["strict"] if own_strict else given.pop("strict")
+        command(**given, reading=Reading(**options, strict=strict))
+
+    del reading_command.__wrapped__  # the options are read from the signature below, not from the command's own
+    keyword = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in parameters]
+    reading_command.__signature__ = inspect.Signature([*keyword, *added])  # type: ignore[attr-defined]  # as inspect has it
+    reading_command.__annotations__ = {parameter.name: parameter.annotation for parameter in [*keyword, *added]}
+    return reading_command
 
 
 def find_guidance(bars: pd.DataFrame, file: Path | None, provider: str | None) -> Guidance:

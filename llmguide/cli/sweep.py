@@ -10,7 +10,7 @@ import typer
 from llmguide.cli.app import app
 from llmguide.cli.options import PROVIDERS, Cash, Json, Periods
 from llmguide.cli.outputs import writable
-from llmguide.cli.reading import day, find_guidance, read_history
+from llmguide.cli.reading import AS_IT_IS, Reading, day, find_guidance, reads_bars
 from llmguide.errors import GuidanceError, LlmguideError, ModelError, did_you_mean
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ ALWAYS = ("sharpe", "max_drawdown", "total_return", "trades")
 
 
 @app.command()
+@reads_bars
 def sweep(
     file: Annotated[Path, typer.Argument(metavar="BARS", help="Bars to trade.")],
     rule: Annotated[str, typer.Option(help="trend, reversion, guidance or blend.")] = "trend",
@@ -82,13 +83,13 @@ def sweep(
         Path | None, typer.Option(metavar="FILE", help="Write all combinations, as .csv or .parquet.")
     ] = None,
     as_json: Json = False,
+    reading: Reading = AS_IT_IS,
 ) -> None:
     """Measure many settings of a rule at once.
 
     The best of many settings looks better than it is: --validate tries it on later bars, and says how likely its
     advantage is to be luck.
     """
-    from llmguide.bars import read_bars
     from llmguide.cli.parameters import parse_condition, parse_parameters
     from llmguide.console import out as screen
     from llmguide.console import print_json
@@ -100,11 +101,11 @@ def sweep(
     for path in (out, tearsheet, None if heatmap is None else heatmap[1]):
         if path is not None:
             writable(path)
-    bars = read_bars(file)
-    later = None if validate is None else read_bars(validate)
+    bars = reading.bars(file)
+    later = None if validate is None else reading.bars(validate)
     tables = None
     if guidance or provider:
-        history = read_history([file] if validate is None else [file, validate], said=True)
+        history = reading.history([file] if validate is None else [file, validate], said=True)
         tables = _tables(history, guidance, provider)
     found = run(
         bars,

@@ -15,13 +15,14 @@ from __future__ import annotations
 import re
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
-from llmguide.bars import Bound, bound_period, inspect_bars
+from llmguide.bars import BarsReport, Bound, bound_period, inspect_bars
 from llmguide.errors import DataError, DataWarning, did_you_mean
 from llmguide.experiments.published import ALIASES
 from llmguide.sources.suspicion import Finding, describe
@@ -64,7 +65,13 @@ class Market:
 
 
 def find_markets(
-    folder: Path | str, symbols: Sequence[str] | None = None, *, split: Bound = SPLIT
+    folder: Path | str,
+    symbols: Sequence[str] | None = None,
+    *,
+    split: Bound = SPLIT,
+    tz: str | None = None,
+    adjust: bool = False,
+    strict: bool = False,
 ) -> tuple[Market, ...]:
     """Read the instruments of a folder.
 
@@ -72,6 +79,7 @@ def find_markets(
         folder: holds the files; see the module for their names.
         symbols: which instruments, in this order; all of them by name where None.
         split: first test day of the instruments that have one file.
+        tz, adjust, strict: how every file is read (see `llmguide.read_bars`).
 
     Returns:
         The instruments, their bars as `read_bars` returns them.
@@ -92,7 +100,8 @@ def find_markets(
     found: Counter[str] = Counter()
     suspicious: list[str] = []
     for symbol in chosen:
-        market, notes, findings = _read(symbol, files[symbol], cut)
+        read = partial(inspect_bars, tz=tz, adjust=adjust, strict=strict)
+        market, notes, findings = _read(symbol, files[symbol], cut, read)
         markets.append(market)
         if findings:
             suspicious.append(f"{symbol}: {describe(findings)}")
@@ -134,15 +143,17 @@ def _check_symbols(chosen: Sequence[str], files: dict[str, list[Path]], folder: 
         raise DataError(f"expected one or more different symbols, got {list(chosen)}")
 
 
-def _read(symbol: str, paths: list[Path], cut: pd.Timestamp) -> tuple[Market, list[str], tuple[Finding, ...]]:
+def _read(
+    symbol: str, paths: list[Path], cut: pd.Timestamp, read: Callable[..., tuple[pd.DataFrame, BarsReport]]
+) -> tuple[Market, list[str], tuple[Finding, ...]]:
     """Return an instrument, what is unusual in its bars, and what looks wrong in them."""
     spans = [path for path in paths if _SPAN.fullmatch(path.stem)]
     try:
         if len(paths) == 1 and not spans:
-            train, before = inspect_bars(paths[0], end=(cut - pd.Timedelta(days=1)).date())
-            test, after = inspect_bars(paths[0], start=cut.date())
+            train, before = read(paths[0], end=(cut - pd.Timedelta(days=1)).date())
+            test, after = read(paths[0], start=cut.date())
         elif len(paths) == len(spans) == 2:
-            (train, before), (test, after) = (inspect_bars(path) for path in spans)
+            (train, before), (test, after) = (read(path) for path in spans)
         else:
             names = ", ".join(path.name for path in paths)
             raise DataError(

@@ -34,6 +34,8 @@ class Uncertainty(NamedTuple):
     unknown: int  # tokens whose probability the endpoint did not give
 
 
+_LARGEST = 700.0  # what exp can take: beyond it no log-probability is one
+
 MISSING = Uncertainty(None, None, 0, 0)
 
 
@@ -55,7 +57,7 @@ def measure(tokens: Sequence[TokenLogprob] | None, *, k: int = 5) -> Uncertainty
     known = [min(token.logprob, 0.0) for token in tokens if _is_known(token.logprob)]
     entropies = [entropy for token in tokens if (entropy := _token_entropy(token, k)) is not None]
     return Uncertainty(
-        perplexity=math.exp(-math.fsum(known) / len(known)) if known else None,
+        perplexity=math.exp(min(-math.fsum(known) / len(known), _LARGEST)) if known else None,
         entropy=min(math.fsum(entropies) / len(entropies) / math.log(k + 1), 1.0) if entropies else None,
         tokens=len(tokens),
         unknown=len(tokens) - len(known),

@@ -17,15 +17,15 @@ From one filing, of the quarter that it reports (a 10-K: the fourth):
 | free_cash_flow | operating cash flow - purchases of property, plant and equipment, of the quarter, USD |
 
 Where a filing reports only the year to date (cash flows always, the fourth quarter mostly), the quarter is the
-difference to the year to date of the quarter before, as far as that was filed by then. A year's earnings per share
+difference to the year to date of the quarter before, as far as that was filed by then, under the same tag.
+Which of several tags is the statement's line, `llmguide.sources.edgar_statement` decides. A year's earnings per share
 minus three quarters' would be wrong after a split: then eps is net income over the year's diluted shares.
 """
 
 from __future__ import annotations
 
 import re
-from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,6 +34,7 @@ import pandas as pd
 from llmguide._version import __version__
 from llmguide.errors import DataError, did_you_mean
 from llmguide.sources._http import JsonService, credential
+from llmguide.sources.edgar_statement import QUARTER, TAGS, YEAR, Span, choose_lines, follows, period_of
 from llmguide.sources.kinds import FUNDAMENTALS
 from llmguide.sources.tables import read_table
 
@@ -44,61 +45,24 @@ TICKERS_URL = "https://www.sec.gov"
 WHERE = "the SEC asks every program for one: https://www.sec.gov/about/developer-resources"
 FORMS = ("10-Q", "10-K", "10-QT", "10-KT")  # and their amendments, "/A"
 
-# The first tag that a filing has counts: companies differ, and the taxonomy changed (revenue in 2018).
-TAGS = {
-    "revenue": (
-        "Revenues",
-        "RevenueFromContractWithCustomerExcludingAssessedTax",
-        "RevenueFromContractWithCustomerIncludingAssessedTax",
-        "SalesRevenueNet",
-    ),
-    "cost": ("CostOfRevenue", "CostOfGoodsAndServicesSold", "CostOfGoodsSold"),
-    "gross_profit": ("GrossProfit",),
-    "operating_income": ("OperatingIncomeLoss",),
-    "net_income": ("NetIncomeLoss", "ProfitLoss"),
-    "eps": ("EarningsPerShareDiluted", "EarningsPerShareBasicAndDiluted", "EarningsPerShareBasic"),
-    "shares": (
-        "WeightedAverageNumberOfDilutedSharesOutstanding",
-        "WeightedAverageNumberOfShareOutstandingBasicAndDiluted",
-        "WeightedAverageNumberOfSharesOutstandingBasic",
-    ),
-    "operating_cash": (
-        "NetCashProvidedByUsedInOperatingActivities",
-        "NetCashProvidedByUsedInOperatingActivitiesContinuingOperations",
-    ),
-    "capital_spending": ("PaymentsToAcquirePropertyPlantAndEquipment", "PaymentsToAcquireProductiveAssets"),
-    "current_assets": ("AssetsCurrent",),
-    "current_liabilities": ("LiabilitiesCurrent",),
-    "inventory": ("InventoryNet",),
-    "assets": ("Assets",),
-    "liabilities": ("Liabilities",),
-    "equity": ("StockholdersEquity", "StockholdersEquityIncludingPortionAttributableToNoncontrollingInterest"),
-    "all_equity": ("StockholdersEquityIncludingPortionAttributableToNoncontrollingInterest", "StockholdersEquity"),
-}
 UNITS = {"eps": "USD/shares", "shares": "shares"}  # the others: USD
 
-# Lengths in days: quarters of 12 to 17 weeks, years of 52 or 53.
-QUARTER = (75, 125)
-YEAR = (340, 380)
 # A count of shares that is restated by a factor in this range (or its reciprocal) has been split (or merged); beyond it
 # a filing has mistaken thousands for units.
 SPLIT = (1.2, 100.0)
 
 
-class Span(NamedTuple):
-    """The time that a figure is about; `start` is None for a balance."""
-
-    start: pd.Timestamp | None
-    end: pd.Timestamp
-
-    def lasts(self, days: tuple[int, int]) -> bool:
-        return self.start is not None and days[0] <= (self.end - self.start).days <= days[1]
-
-
 class Filing(NamedTuple):
     filed: pd.Timestamp
     accession: str
-    figures: dict[str, dict[Span, float]]  # by item
+    figures: dict[str, dict[str, dict[Span, float]]]  # by item and tag
+
+
+class Known(NamedTuple):
+    """A figure, and the tag of the line that it stands in."""
+
+    value: float
+    tag: str
 
 
 def download_fundamentals(
@@ -167,7 +131,7 @@ def _filings(facts: Any) -> list[Filing]:
         for item, tags in TAGS.items():
             for tag in tags:
                 for fact in gaap.get(tag, {}).get("units", {}).get(UNITS.get(item, "USD"), ()):
-                    _add(filings, item, fact)
+                    _add(filings, item, tag, fact)
     except (KeyError, TypeError, ValueError, AttributeError):
         readable = False
     if not readable:
@@ -175,35 +139,39 @@ def _filings(facts: Any) -> list[Filing]:
     return sorted(filings.values(), key=lambda filing: filing[:2])
 
 
-def _add(filings: dict[str, Filing], item: str, fact: dict[str, Any]) -> None:
+def _add(filings: dict[str, Filing], item: str, tag: str, fact: dict[str, Any]) -> None:
     if str(fact["form"]).removesuffix("/A") not in FORMS:
         return
     filed, start = pd.Timestamp(fact["filed"]), pd.Timestamp(fact["start"]) if "start" in fact else None
-    filing = filings.setdefault(fact["accn"], Filing(filed, fact["accn"], defaultdict(dict)))
+    filing = filings.setdefault(fact["accn"], Filing(filed, fact["accn"], {}))
     span = Span(start, pd.Timestamp(fact["end"]))
     if span.end < filed:
-        filing.figures[item].setdefault(span, float(fact["val"]))
+        filing.figures.setdefault(item, {}).setdefault(tag, {}).setdefault(span, float(fact["val"]))
 
 
 def _rows(filings: Iterable[Filing]) -> list[dict[str, Any]]:
     """Return the rows in the order of publication."""
-    known: dict[str, dict[Span, float]] = {item: {} for item in TAGS}  # as the latest filing so far has it
+    known: dict[str, dict[Span, Known]] = {item: {} for item in TAGS}  # as the latest filing so far has it
     told: dict[pd.Timestamp, dict[str, float]] = {}  # the last row of each period
     rows: dict[tuple[pd.Timestamp, pd.Timestamp], dict[str, Any]] = {}
     for filing in filings:
-        factor = _split(known["shares"], filing.figures.get("shares", {}))
-        known["shares"] = {span: count * factor for span, count in known["shares"].items()}
-        known["eps"] = {span: value / factor for span, value in known["eps"].items()}
-        for item, figures in filing.figures.items():
-            known[item].update(figures)
-        own = max((span.end for figures in filing.figures.values() for span in figures), default=None)
+        own = period_of(filing.figures)
         if own is None:
             continue
+        lines = choose_lines(filing.figures, own)
+        shares = lines["shares"].values if "shares" in lines else {}
+        factor = _split({span: figure.value for span, figure in known["shares"].items()}, shares)
+        for item, power in (("shares", factor), ("eps", 1 / factor)):
+            known[item] = {span: Known(value * power, tag) for span, (value, tag) in known[item].items()}
+        for item, (tag, values) in lines.items():
+            if not follows(lines[item], known[item]):
+                continue
+            known[item].update({span: Known(value, tag) for span, value in values.items() if span.end <= own})
         restated = {
             span.end
             for item in ("revenue", "net_income", "eps")
-            for span in filing.figures.get(item, {})
-            if span.lasts(QUARTER)
+            for span in (lines[item].values if item in lines else ())
+            if span.lasts(QUARTER) and span.end <= own
         }
         for end in sorted({own, *restated}):
             row = _quarter(known, end)
@@ -230,11 +198,12 @@ def _tell(
         rows[filed, end] = {"published_at": filed, "period_end": end, **row}
 
 
-def _quarter(known: dict[str, dict[Span, float]], end: pd.Timestamp) -> dict[str, float]:
+def _quarter(known: Mapping[str, Mapping[Span, Known]], end: pd.Timestamp) -> dict[str, float]:
     """Return the columns of the quarter that ends on `end`, NaN where they are not known."""
     flow = {item: _flow(known[item], end) for item in ("revenue", "cost", "gross_profit", "operating_income")}
     flow |= {item: _flow(known[item], end) for item in ("net_income", "operating_cash", "capital_spending")}
-    stock = {item: figures.get(Span(None, end), np.nan) for item, figures in known.items()}
+    nothing = Known(np.nan, "")
+    stock = {item: figures.get(Span(None, end), nothing).value for item, figures in known.items()}
     gross = flow["gross_profit"] if not np.isnan(flow["gross_profit"]) else flow["revenue"] - flow["cost"]
     inventory = 0.0 if np.isnan(stock["inventory"]) else stock["inventory"]
     liabilities = stock["liabilities"]
@@ -256,12 +225,12 @@ def _quarter(known: dict[str, dict[Span, float]], end: pd.Timestamp) -> dict[str
     return {name: row[name] for name in FUNDAMENTALS if name in row}
 
 
-def _direct(figures: dict[Span, float], end: pd.Timestamp, days: tuple[int, int]) -> float:
-    return next((value for span, value in figures.items() if span.end == end and span.lasts(days)), np.nan)
+def _direct(figures: Mapping[Span, Known], end: pd.Timestamp, days: tuple[int, int]) -> float:
+    return next((value for span, (value, _) in figures.items() if span.end == end and span.lasts(days)), np.nan)
 
 
-def _flow(figures: dict[Span, float], end: pd.Timestamp) -> float:
-    """An amount of the quarter that ends on `end`: as reported, or the difference of two years to date."""
+def _flow(figures: Mapping[Span, Known], end: pd.Timestamp) -> float:
+    """An amount of the quarter that ends on `end`: as reported, or the difference of two years to date of one tag."""
     value = _direct(figures, end, QUARTER)
     if not np.isnan(value):
         return value
@@ -269,12 +238,12 @@ def _flow(figures: dict[Span, float], end: pd.Timestamp) -> float:
         if long.end != end or long.start is None:
             continue
         for short, part in figures.items():
-            if short.start == long.start and Span(short.end, end).lasts(QUARTER):
-                return total - part
+            if short.start == long.start and Span(short.end, end).lasts(QUARTER) and part.tag == total.tag:
+                return total.value - part.value
     return np.nan
 
 
-def _earnings_per_share(known: dict[str, dict[Span, float]], end: pd.Timestamp, net_income: float) -> float:
+def _earnings_per_share(known: Mapping[str, Mapping[Span, Known]], end: pd.Timestamp, net_income: float) -> float:
     value = _direct(known["eps"], end, QUARTER)
     return value if not np.isnan(value) else _ratio(net_income, _direct(known["shares"], end, YEAR))
 
@@ -283,7 +252,7 @@ def _ratio(numerator: float, denominator: float) -> float:
     return numerator / denominator if denominator > 0 else np.nan
 
 
-def _split(before: dict[Span, float], now: dict[Span, float]) -> float:
+def _split(before: Mapping[Span, float], now: Mapping[Span, float]) -> float:
     """By how much the counts of shares of the same times grew between filings, 1 where nothing was split."""
     factors = [count / before[span] for span, count in now.items() if count > 0 and before.get(span, 0) > 0]
     factor = float(np.median(factors)) if factors else 1.0

@@ -39,6 +39,9 @@ def replicate(
     config: DQNConfig | None = None,
     device: str = "auto",
     split: Bound = SPLIT,
+    tz: str | None = None,
+    adjust: bool = False,
+    strict: bool = False,
     curves: bool = False,
     periods: float | None = None,
     out: Path | str | None = None,
@@ -60,6 +63,7 @@ def replicate(
         config: the agent's settings, capital and cost included; the published ones where None.
         device: "cpu", "cuda" or "auto".
         split: first test day of instruments that have a single file.
+        tz, adjust, strict: how every file is read (see `llmguide.read_bars`).
         curves: record SR after every episode, for plots; nothing is selected by it.
         periods: bars per year, by which Sharpe ratios are annual; None reads it from the dates of each instrument's
             test bars. The published ratios have 252.
@@ -81,7 +85,10 @@ def replicate(
     chosen = choose_arms(list(usual if arms is None else arms))
     seeds = tuple(as_seeds(seeds))
     say = announce or (lambda line: None)
-    markets = {market.symbol: market for market in find_markets(data, symbols, split=split)}
+    markets = {
+        market.symbol: market
+        for market in find_markets(data, symbols, split=split, tz=tz, adjust=adjust, strict=strict)
+    }
     _check_guidance(chosen, guidance)
     settings = config or DQNConfig()
     plans = {
