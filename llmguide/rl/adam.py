@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numba import njit
 from numpy.typing import NDArray
 from torch import Tensor
 
+from llmguide.compiling import njit
 from llmguide.rl.config import DQNConfig
 
 __all__ = ["Adam", "clip_and_step", "reference_step"]

@@ -16,10 +16,10 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from numba import njit
 from numpy.typing import NDArray
 from torch import Tensor
 
+from llmguide.compiling import njit
 from llmguide.rl import batched_account
 from llmguide.rl.batched_dqn import BatchedLearner, Transitions
 from llmguide.rl.double_dqn import named_weights

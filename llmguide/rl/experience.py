@@ -12,9 +12,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from llmguide.compiling import njit
 from llmguide.rl.kernels import linear_row, norm_row
 from llmguide.rl.noise import choose, draw_batch
 from llmguide.trading.account import transition

@@ -10,9 +10,9 @@ action). Batch norm treats the two halves apart, as two passes through the netwo
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from llmguide.compiling import njit
 from llmguide.rl.agent import BATCH_NORM_EPSILON, LEAKY_SLOPE
 from llmguide.rl.noise import mask_row
 

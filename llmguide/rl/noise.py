@@ -14,9 +14,10 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from numba import njit
 from numpy.typing import NDArray
 from torch import Tensor
+
+from llmguide.compiling import njit
 
 __all__ = ["Choice", "Keys", "choose", "draw_batch", "draw_starts", "dropout_masks", "mix", "reference_masks"]
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
+from llmguide.compiling import njit
 from llmguide.errors import DataError
 from llmguide.periods import check_periods
 

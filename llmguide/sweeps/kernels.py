@@ -10,10 +10,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 from numpy.typing import NDArray
 
 from llmguide.periods import DEFAULT
+from llmguide.compiling import njit
 from llmguide.trading.account import LONG, SHORT, step, value
 from llmguide.trading.moving_averages import choose, write_means
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from llmguide.compiling import njit
 from llmguide.sweeps.engines import CHUNK
 from llmguide.sweeps.grid import Grid
 from llmguide.sweeps.kernels import effective, path

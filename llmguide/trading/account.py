@@ -18,8 +18,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 from numpy.typing import NDArray
+
+from llmguide.compiling import njit
 
 __all__ = ["COVER_MARGIN", "LONG", "SHORT", "advance", "count_shares", "rollout", "step", "transition", "value"]
 

@@ -18,9 +18,9 @@ from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 import pandas as pd
-from numba import njit
 from numpy.typing import NDArray
 
+from llmguide.compiling import njit
 from llmguide.errors import DataError, LlmguideError, did_you_mean
 from llmguide.periods import periods_of
 from llmguide.trading.account import LONG, SHORT, step, value
