@@ -23,6 +23,7 @@ class HistoricalVolatility(Windowed):
 
     lines: ClassVar[Any] = ("volatility",)
     params: ClassVar[Any] = (("period", 20), ("periods", 252))
+    divides = True
     plotinfo: ClassVar[Any] = {"subplot": True}
 
     def __init__(self) -> None:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import backtrader as bt
 
+from llmguide.backtest.feed_checks import adopt_zone, check_now, feed_of
 from llmguide.errors import GuidanceError
 from llmguide.guidance import Guidance
 from llmguide.guidance.live import COLUMNS, LiveGuidance, open_live
@@ -46,6 +47,8 @@ class LLMGuidance(bt.Indicator):
     def __init__(self) -> None:
         super().__init__()
         self._live: LiveGuidance | None = None
+        if (feed := feed_of(self.data)) is not None:
+            adopt_zone(feed)
         if self.p.provider is None:
             if self.p.history is not None:
                 raise GuidanceError("history= is for provider=, which asks while it runs; a table needs none")
@@ -71,6 +74,7 @@ class LLMGuidance(bt.Indicator):
         if self._live is None:
             row = self._table.at(self.data.datetime.date(0))
         else:
+            check_now(self.data, COLUMNS, needed_by="live guidance")
             values = tuple(float(getattr(self.data, name)[0]) for name in COLUMNS)
             row = self._live.see(len(self.data) - 1, self._stamp(), values)
         lines = self.lines

@@ -6,6 +6,8 @@ from typing import Any, ClassVar
 
 import backtrader as bt
 
+from llmguide.backtest.feed_checks import check_values, feed_of
+
 __all__ = ["MACDStrength"]
 
 
@@ -27,8 +29,23 @@ class MACDStrength(bt.Indicator):
 
     def __init__(self) -> None:
         p = self.p
+        price = _Known(self.data)  # first: it is computed before what would carry a missing price on
         macd = bt.ind.MACDHisto(
             self.data, period_me1=p.period_me1, period_me2=p.period_me2, period_signal=p.period_signal
         )
-        self.lines.strength = macd.lines.histo / self.data
+        self.lines.strength = macd.lines.histo / price
         super().__init__()
+
+
+class _Known(bt.Indicator):
+    """A line as it is; a price of a feed that is missing or not above 0 is a DataError."""
+
+    lines: ClassVar[Any] = ("price",)
+    plotinfo: ClassVar[Any] = {"plot": False}
+
+    def next(self) -> None:
+        price = float(self.data[0])
+        feed = feed_of(self.data)
+        if feed is not None:
+            check_values(feed, "close", [price], first=len(self.data) - 1, needed_by="MACDStrength", positive=True)
+        self.lines.price[0] = price

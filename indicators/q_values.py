@@ -10,6 +10,7 @@ import backtrader as bt
 import numpy as np
 from numpy.typing import NDArray
 
+from llmguide.backtest.feed_checks import check_values
 from llmguide.errors import DataError, ModelError
 from llmguide.indicators.llm_guidance import LLMGuidance
 from llmguide.rl.agent import Agent
@@ -133,6 +134,8 @@ class QValues(bt.Indicator):
 
         `market` goes from bar `first` to the bar before the last of these.
         """
+        for name, values in market._asdict().items():
+            check_values(self.data, name, values, first=first, needed_by="the agent", positive=name != "volume")
         features = self.agent.features(market, first=first)[-count:]
         if not np.isfinite(features).all():
             raise DataError(

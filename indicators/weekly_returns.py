@@ -22,6 +22,7 @@ class WeeklyReturns(Windowed):
     """
 
     lines: ClassVar[Any] = tuple(f"week{week}" for week in range(1, WEEKS + 1))
+    divides = True
     plotinfo: ClassVar[Any] = {"subplot": True, "plothlines": [0.0]}
 
     def __init__(self) -> None:

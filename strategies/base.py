@@ -9,8 +9,17 @@ from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
 import backtrader as bt
+import numpy as np
 
 from llmguide.backtest.broker import CloseFillBroker, cost_rate
+from llmguide.backtest.feed_checks import (
+    adopt_zone,
+    check_now,
+    check_values,
+    closes_outside,
+    name_of,
+    refuse_two_scales,
+)
 from llmguide.errors import DataWarning, LlmguideError, did_you_mean
 from llmguide.trading.account import LONG, SHORT, step
 
@@ -45,7 +54,11 @@ class AccountStrategy(bt.Strategy):
     the whole bar, it is cancelled and the next bar decides anew (a warning says so where this happened to most of
     them).
 
-    A strategy uses all the cash that its broker has: give each strategy a Cerebro of its own.
+    A strategy uses all the cash that its broker has: give each strategy a Cerebro of its own. It follows no sizer.
+
+    Every bar needs a close above 0, and where fills come later an open, a high and a low on the close's scale too. A
+    bar without, or with closes outside [low, high] on many bars, is a DataError. Dates are those of the time zone of a
+    `PandasData`'s frame, where it has one and the feed has no ``tz=``.
 
     Params:
         feed: position or name of the feed to trade.
@@ -70,6 +83,8 @@ class AccountStrategy(bt.Strategy):
             raise LlmguideError(f"reserve is a fraction of the price in [0, 1), got {self.p.reserve}; 2 % is 0.02")
         self._feed = _find_feed(self, self.p.feed)
         self.traded = self.datas[self._feed]
+        adopt_zone(self.traded)
+        self._own_sizer = self.getsizer()
         self.side = 0
         self.decision_log: list[Decided] = []
         # As an indicator, so that Backtrader keeps the bar before the current one in every memory mode.
@@ -81,6 +96,7 @@ class AccountStrategy(bt.Strategy):
         self._order: Any = None
         self._ordered_side = 0
         self._purchases = self._unfilled = 0
+        self._checked = self._outside = 0
 
     def qbuffer(self, savemem: int = 0, replaying: bool = False) -> None:
         """Keep more than one date where Backtrader saves memory: a pause of a live feed takes the newest one away."""
@@ -92,14 +108,44 @@ class AccountStrategy(bt.Strategy):
         raise NotImplementedError(f"{type(self).__name__} must define decide()")
 
     def start(self) -> None:
-        """Read the commission."""
+        """Read the commission, and refuse a sizer and, of preloaded bars, those that orders cannot be filled on."""
         self._cost = cost_rate(self.broker, self.traded)
         self._fills_at_close = isinstance(self.broker, CloseFillBroker)
+        name, sizer = type(self).__name__, self.getsizer()
+        if sizer is not self._own_sizer:
+            raise LlmguideError(
+                f"{name} puts all its cash into every order and cannot follow {type(sizer).__name__}; leave the sizer "
+                "out, or give it to other strategies only: cerebro.addsizer_byidx(cerebro.addstrategy(...), ...)"
+            )
+        lines = self.traded.lines
+        if self.traded.buflen() and not len(self.traded):  # preloaded
+            for line in self._needed():
+                check_values(self.traded, line, getattr(lines, line).array, first=0, needed_by=name, positive=True)
+            if not self._fills_at_close:
+                low, high, close = (np.array(line.array) for line in (lines.low, lines.high, lines.close))
+                refuse_two_scales(closes_outside(low, high, close), len(close), name_of(self.traded))
+
+    def _needed(self) -> tuple[str, ...]:
+        """Prices that every bar must have: the close, by which orders are sized, and what the broker fills them by."""
+        return ("close",) if self._fills_at_close else ("close", "open", "high", "low")
+
+    def _check_bar(self) -> None:
+        """Refuse the current bar where it lacks a price, or shows that the feed's prices are on two scales."""
+        check_now(self.traded, self._needed(), needed_by=type(self).__name__)
+        if self._fills_at_close or len(self.traded) == self._checked:
+            return
+        self._checked = len(self.traded)
+        lines = self.traded.lines
+        outside = closes_outside(lines.low[0], lines.high[0], lines.close[0])
+        self._outside += outside
+        if outside:
+            refuse_two_scales(self._outside, self._checked, name_of(self.traded))
 
     def next(self) -> None:
         """Decide and trade, if the traded feed has a new bar."""
         bars = len(self.traded)
         if bars:
+            self._check_bar()
             self.last_date = self.traded.datetime.date(0)
             self.first_date = self.first_date or self.last_date
         ready = bars > self.p.start and bars >= self._minperiods[self._feed]

@@ -5,6 +5,7 @@ They hold plain numbers and dates only, so that `cerebro.optstrategy` can send t
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar, NamedTuple
 
 import backtrader as bt
@@ -12,6 +13,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from llmguide.backtest.feed_checks import adopt_zone, bar_of, check_now
+from llmguide.errors import DataError
 from llmguide.metrics import max_drawdown, sharpe_ratio
 from llmguide.periods import periods_of
 from llmguide.trading.simulate import returns_of
@@ -22,7 +25,7 @@ __all__ = ["OrderLog", "SharpeDrawdown", "TradeLog"]
 class _Bar(NamedTuple):
     date: float  # Backtrader's number
     side: int
-    shares: int
+    shares: float
     cash: float
     value: float
 
@@ -31,9 +34,9 @@ class SharpeDrawdown(bt.Analyzer):
     """Sharpe ratio and maximum drawdown of the account, and the account itself at every bar, after the bar's trade.
 
     Bars are those of the data that the strategy trades (`strategy.traded`, else the first), the idle ones at the
-    beginning included. `periods` is the number of bars in a year; None reads it from
-    the bars' dates (see `llmguide.periods`). The first bar's return is against the account's
-    value before it, and the drawdown counts from there.
+    beginning included. `periods` is the number of bars in a year; None reads it from the bars' dates (see
+    `llmguide.periods`). The first bar's return is against the account's value before it, and the drawdown counts from
+    there. A bar on which a feed has no price, so that the account has no value, is a DataError.
 
     `get_analysis()`: sharpe, max_drawdown (positive fraction), bars, periods (bars per year), start_value
     (before the first bar), end_value.
@@ -47,6 +50,8 @@ class SharpeDrawdown(bt.Analyzer):
         self._bars: list[_Bar] = []
         self._length = 0
         self._before = float(self.strategy.broker.getvalue())
+        for data in self.datas:
+            adopt_zone(data)
 
     def next(self) -> None:
         """Record the bar; once more where it changes (a replayed bar, or another feed's turn)."""
@@ -59,7 +64,14 @@ class SharpeDrawdown(bt.Analyzer):
         self._length = len(traded)
         shares = strategy.getposition(traded).size
         side = getattr(strategy, "side", (shares > 0) - (shares < 0))
-        self._bars.append(_Bar(traded.datetime[0], side, shares, strategy.broker.getcash(), strategy.broker.getvalue()))
+        value = strategy.broker.getvalue()
+        if not math.isfinite(value):
+            for data in self.datas:
+                if len(data):
+                    check_now(data, ("close",), needed_by="the account's value", positive=False)
+            raise DataError(f"the account's value is {value} on {bar_of(traded, len(traded) - 1)}; look at its orders")
+        date = bt.date2num(traded.datetime.datetime(0))
+        self._bars.append(_Bar(date, side, shares, strategy.broker.getcash(), value))
 
     def stop(self) -> None:
         """Work out the two measures."""
@@ -80,7 +92,7 @@ class SharpeDrawdown(bt.Analyzer):
         return pd.DataFrame(
             {
                 "side": frame["side"].to_numpy(np.int8),
-                "shares": np.abs(frame["shares"].to_numpy(np.int64)),
+                "shares": _whole(np.abs(frame["shares"].to_numpy(np.float64))),
                 "cash": cash,
                 "holdings": value - cash,
                 "value": value,
@@ -121,13 +133,13 @@ class OrderLog(bt.Analyzer):
         """Keep the order as it stands now."""
         done = order.executed
         self._orders[order.ref] = (
-            order.created.dt,
+            _wall(order.data, order.created.dt),
             "buy" if order.isbuy() else "sell",
             order.getordername(),
             abs(order.created.size),
             order.getstatusname(),
             abs(done.size),
-            done.exbits[-1].dt if done.size else float("nan"),
+            _wall(order.data, done.exbits[-1].dt) if done.size else float("nan"),
             done.price if done.size else float("nan"),
             done.comm,
         )
@@ -162,7 +174,7 @@ class TradeLog(bt.Analyzer):
     def notify_order(self, order: Any) -> None:
         """Remember when a data was last traded: a trade itself only knows when its strategy was told."""
         if order.executed.size:
-            self._filled[id(order.data)] = order.executed.exbits[-1].dt
+            self._filled[id(order.data)] = _wall(order.data, order.executed.exbits[-1].dt)
 
     def notify_trade(self, trade: Any) -> None:
         """Keep the trade as it stands now."""
@@ -189,6 +201,16 @@ class TradeLog(bt.Analyzer):
         rows = [(number, *trade) for number, trade in enumerate(self._trades.values(), start=1)]
         frame = pd.DataFrame(rows, columns=list(self.COLUMNS))
         return frame.assign(opened=_dates(frame["opened"]), closed=_dates(frame["closed"]))
+
+
+def _whole(shares: NDArray[np.float64]) -> NDArray[Any]:
+    """Return whole shares as int64, as `llmguide.simulate` has them; fractions stay as they are."""
+    return shares.astype(np.int64) if (shares == np.floor(shares)).all() and (shares < 2.0**63).all() else shares
+
+
+def _wall(data: Any, number: float) -> float:
+    """Return Backtrader's number of a time as that of the feed's wall clock."""
+    return number if data._tz is None else float(bt.date2num(data.num2date(number)))
 
 
 def _dates(numbers: pd.Series) -> pd.DatetimeIndex:

@@ -19,6 +19,7 @@ class BarsData(bt.feed.DataBase):
     """A frame of bars as `llmguide.read_bars` returns it: ``BarsData(dataname=bars)``.
 
     `bt.feeds.PandasData` takes the same frame; this one reads each column once instead of every cell by itself.
+    Of an index with a time zone the wall time is kept: dates are those of the exchange.
     """
 
     def __init__(self) -> None:
@@ -34,7 +35,7 @@ class BarsData(bt.feed.DataBase):
         """Go to the first bar."""
         super().start()
         bars = self.p.dataname
-        dates = [bt.date2num(date) for date in bars.index.to_pydatetime()]
+        dates = [bt.date2num(date) for date in bars.index.tz_localize(None).to_pydatetime()]
         self._rows = iter(
             zip(dates, *(np.asarray(bars[name], dtype=np.float64).tolist() for name in COLUMNS), strict=True)
         )

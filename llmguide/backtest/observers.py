@@ -6,6 +6,8 @@ from typing import Any, ClassVar
 
 import backtrader as bt
 
+from llmguide.backtest.feed_checks import check_now
+
 __all__ = ["GuidanceAction"]
 
 
@@ -38,5 +40,8 @@ class GuidanceAction(bt.Observer):
         if lines is not None and len(lines):
             self.lines.tau[0] = lines.tau[0]
             self.lines.direction[0] = lines.direction[0]
-        size = strategy.getposition(getattr(strategy, "traded", self.data)).size
+        traded: Any = getattr(strategy, "traded", self.data)
+        if len(traded):
+            check_now(traded, ("close",), needed_by="GuidanceAction", positive=False)
+        size = strategy.getposition(traded).size
         self.lines.side[0] = getattr(strategy, "side", (size > 0) - (size < 0))

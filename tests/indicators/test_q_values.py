@@ -134,5 +134,5 @@ def test_guidance_and_agent_must_fit(bars, guidance, make_agent):
 def test_a_hole_in_the_bars_is_an_error_and_not_a_short(bars, make_agent, mode):
     holed = bars.copy()
     holed.iloc[50, holed.columns.get_loc("low")] = np.nan
-    with pytest.raises(DataError, match="cannot observe missing or zero"):
+    with pytest.raises(DataError, match=r"has no low \(nan\) on bar 50, 2018-03-12, which the agent needs"):
         run(holed, mode=mode, model=make_agent(guided=False))

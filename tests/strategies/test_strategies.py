@@ -108,7 +108,7 @@ def test_a_hole_in_what_the_agent_observes_is_refused(make_bars, make_agent):
     agent = make_agent(bars)
     holed = bars.copy()
     holed.iloc[40, holed.columns.get_loc("volume")] = np.nan
-    with pytest.raises(DataError, match="cannot observe missing"):
+    with pytest.raises(DataError, match=r"has no volume \(nan\) on bar 40, 2018-02-26, which the agent needs"):
         run_backtest(holed, DQN, model=agent)
 
 
