@@ -13,8 +13,8 @@ import numpy as np
 from numba import prange
 from numpy.typing import NDArray
 
-from llmguide.periods import DEFAULT
 from llmguide.compiling import njit
+from llmguide.periods import DEFAULT
 from llmguide.trading.account import LONG, SHORT, step, value
 from llmguide.trading.moving_averages import choose, write_means
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 import pandas as pd
 
 from llmguide.backtest import run_backtest
+from llmguide.backtest.feed_checks import closes_outside, refuse_two_scales
 from llmguide.errors import DataError, DataWarning
 from llmguide.experiments.arms import ARMS
 from llmguide.experiments.measure import NO_SEED
@@ -87,8 +88,9 @@ def sensitivity(
         One row per condition, arm and seed: columns `COLUMNS` (see `Condition`); ``sr`` and ``mdd`` as in
         `ComparisonResult.runs`.
 
-    Raises DataError for a level outside [0, 1). What the runs of one condition warn of, such as purchases that were not
-    filled at the next open, is one DataWarning.
+    Raises DataError for a level outside [0, 1). Where only the closes of the test bars are adjusted, fills at the next
+    open are left out, and a DataWarning says so. What the runs of one condition warn of, such as purchases that were
+    not filled at the next open, is one DataWarning.
     """
     config = DQNConfig.from_dict(comparison.settings["agent"])
     known: dict[tuple[Any, ...], tuple[float, float]] = {
@@ -103,7 +105,11 @@ def sensitivity(
         for name, arm in ((name, ARMS[name]) for name in comparison.arms)
     }
     rows, said = [], set[str]()
+    on_two_scales = _on_two_scales(comparison.test)
     for condition in conditions(config.cost, costs=costs, slippages=slippages):
+        if condition.fill == "next_open" and on_two_scales:
+            warnings.warn(f"{condition.words} are left out: {on_two_scales}", DataWarning, stacklevel=2)
+            continue
         heard: list[str] = []
         for name, runs in params.items():
             for seed, own in runs:
@@ -131,6 +137,16 @@ def sensitivity(
             more = f" (and {len(new) - 1} more of this kind)" if len(new) > 1 else ""
             warnings.warn(f"run again with {condition.words}: {new[0]}{more}", DataWarning, stacklevel=2)
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _on_two_scales(bars: pd.DataFrame) -> str:
+    """Return why orders cannot wait for the next open of these bars; empty where they can."""
+    outside = closes_outside(bars["low"], bars["high"], bars["close"])
+    try:
+        refuse_two_scales(outside, len(bars), "the test bars")
+    except DataError as error:
+        return str(error).partition(";")[0]
+    return ""
 
 
 @contextmanager

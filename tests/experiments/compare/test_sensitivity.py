@@ -113,14 +113,33 @@ def test_percent_in_place_of_fractions_is_refused():
         conditions(0.001, costs=(5,))
 
 
-def test_what_the_runs_of_one_condition_warn_of_is_one_warning(comparison):
-    """Where only closes are adjusted, opens lie far above them, and no purchase at the next open is filled."""
+def test_where_only_closes_are_adjusted_fills_at_the_next_open_are_left_out_and_that_is_said(comparison):
     above = {name: TEST[name] * 1.5 for name in ("open", "high", "low")}
     raised = dataclasses.replace(comparison, test=TEST.assign(**above))
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
-        sensitivity(raised, costs=(), slippages=(), seeds=2)
+        found = sensitivity(raised, costs=(), slippages=(), seeds=2)
     (one,) = said
     assert issubclass(one.category, DataWarning)
-    assert re.match(r"run again with fills at the next open: \d+ of \d+ purchases of", str(one.message))
-    assert re.search(r"\(and \d more of this kind\)$", str(one.message))
+    assert re.match(r"fills at the next open are left out: the closes of the test bars lie outside", str(one.message))
+    assert set(found.loc[found["what"] == "fill", "level"]) == {0.0}
+
+
+def test_what_the_runs_of_one_condition_warn_of_is_one_warning(comparison):
+    """Each open lies far above the close before it: no purchase at the next open is filled."""
+    jumping = TEST.copy()
+    jumping["close"] = TEST["close"] * np.where(np.arange(len(TEST)) % 2, 1.0, 0.8)
+    jumping["open"] = jumping[["close"]].shift(1).bfill()["close"] * 1.1
+    jumping["high"] = jumping[["open", "close"]].max(axis=1)
+    jumping["low"] = jumping["open"].where(jumping["open"] < jumping["close"], jumping["close"])
+    jumping["low"] = np.maximum(jumping["low"], jumping["close"].shift(1).bfill() * 1.05).where(
+        jumping["close"] > jumping["close"].shift(1).bfill() * 1.05, jumping["close"]
+    )
+    raised = dataclasses.replace(comparison, test=jumping)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        sensitivity(raised, costs=(), slippages=(), seeds=2)
+    texts = [str(one.message) for one in said if issubclass(one.category, DataWarning)]
+    assert len(texts) == 1
+    for text in texts:
+        assert re.match(r"run again with fills at the next open: \d+ of \d+ purchases of", text)
