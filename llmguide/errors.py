@@ -76,15 +76,16 @@ class LanguageModelError(LlmguideError):
 class EndpointError(LanguageModelError):
     """No answer came: the endpoint was not reached, did not allow it, or does not know the model.
 
-    `status` is the HTTP status that it gave, None where there was no answer at all.
+    `status` is the HTTP status that it gave, None where there was no answer at all; `parameter` is what it refused, ""
+    where it named nothing.
     """
 
-    def __init__(self, message: str, *, status: int | None = None) -> None:
+    def __init__(self, message: str, *, status: int | None = None, parameter: str = "") -> None:
         super().__init__(message)
-        self.status = status
+        self.status, self.parameter = status, parameter
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return partial(type(self), status=self.status), (str(self),)
+        return partial(type(self), status=self.status, parameter=self.parameter), (str(self),)
 
 
 class MissingAnswers(LanguageModelError):

@@ -194,7 +194,7 @@ class Asker:
             messages=tuple(messages) if can.reply_format == "json_schema" else _with_schema(messages, schema),
             schema_name=name,
             schema_json=schema,
-            sampling=self.sampling if can.logprobs else replace(self.sampling, top_logprobs=None),
+            sampling=can.sampling(self.sampling),
             reply_format=can.reply_format,
         )
 

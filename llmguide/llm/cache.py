@@ -30,11 +30,12 @@ from llmguide.errors import LanguageModelError, did_you_mean
 from llmguide.files import atomic_path
 from llmguide.llm.probe import Capabilities
 from llmguide.llm.protocol import RawReply, ReplyFormat, Request
+from llmguide.llm.refusals import DISPENSABLE
 
 __all__ = ["Cache", "Imported"]
 
 _APPLICATION = 0x6C6C6D67  # "llmg", in SQLite's header
-_VERSION = 1
+_VERSION = 2
 _TABLES = """
 CREATE TABLE replies (
     request_key TEXT NOT NULL, endpoint TEXT NOT NULL, model TEXT NOT NULL, request TEXT NOT NULL,
@@ -45,6 +46,7 @@ CREATE INDEX replies_by_model ON replies (model);
 CREATE TABLE capabilities (
     endpoint TEXT NOT NULL, model TEXT NOT NULL, logprobs_wanted INTEGER NOT NULL,
     reply_format TEXT NOT NULL, logprobs INTEGER NOT NULL, note TEXT NOT NULL,
+    refused TEXT NOT NULL DEFAULT '',
     PRIMARY KEY (endpoint, model, logprobs_wanted)
 );
 CREATE TABLE uses (
@@ -146,22 +148,26 @@ class Cache:
         endpoint's will do; LanguageModelError where they differ.
         """
         found = self.rows(
-            "SELECT reply_format, logprobs, note, endpoint FROM capabilities "
+            "SELECT reply_format, logprobs, refused, note, endpoint FROM capabilities "
             "WHERE model = ? AND logprobs_wanted = ? AND (? IS NULL OR endpoint = ?) ORDER BY endpoint",
             (model, logprobs, endpoint, endpoint),
         )
-        if len({row[:2] for row in found}) > 1:
-            endpoints = ", ".join(str(row[3]) for row in found)
+        if len({row[:3] for row in found}) > 1:
+            endpoints = ", ".join(str(row[4]) for row in found)
             raise LanguageModelError(
                 f"{self.path} holds replies of {model} from endpoints that can do different things ({endpoints}); "
                 f"say which endpoint is meant"
             )
-        return Capabilities(found[0][0], bool(found[0][1]), found[0][2]) if found else None
+        if not found:
+            return None
+        reply_format, told, refused, note, _ = found[0]
+        return Capabilities(reply_format, bool(told), note, tuple(refused.split()))
 
     def set_capabilities(self, endpoint: str, model: str, found: Capabilities, *, logprobs: bool = True) -> None:
         """Keep what `model` at `endpoint` was found to do, in place of what was found before."""
         self.execute(
-            "INSERT OR REPLACE INTO capabilities VALUES (?, ?, ?, ?, ?, ?)", (endpoint, model, logprobs, *found)
+            "INSERT OR REPLACE INTO capabilities VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (endpoint, model, logprobs, *found[:3], " ".join(found.refused)),
         )
 
     def models(self) -> dict[str, int]:
@@ -225,8 +231,14 @@ class Cache:
                         f"nothing was imported"
                     ) from None
                 if isinstance(entry, _Probed):
-                    values = (entry.endpoint, entry.model, entry.wanted, *entry.found)
-                    self.execute("INSERT OR IGNORE INTO capabilities VALUES (?, ?, ?, ?, ?, ?)", values)
+                    values = (
+                        entry.endpoint,
+                        entry.model,
+                        entry.wanted,
+                        *entry.found[:3],
+                        " ".join(entry.found.refused),
+                    )
+                    self.execute("INSERT OR IGNORE INTO capabilities VALUES (?, ?, ?, ?, ?, ?, ?)", values)
                     continue
                 kept = self.get(entry.request, endpoint=entry.endpoint)
                 if kept is None:
@@ -301,7 +313,7 @@ class Cache:
         self._check(connection)
         _switch_to_wal(connection, self._patience)
         connection.execute("PRAGMA synchronous = FULL")
-        if _pragma(connection, "user_version") == 0:
+        if _pragma(connection, "user_version") < _VERSION:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 self._make_tables(connection)
@@ -316,6 +328,9 @@ class Cache:
             for statement in _TABLES.split(";"):
                 connection.execute(statement)
             connection.execute(f"PRAGMA application_id = {_APPLICATION}")
+            connection.execute(f"PRAGMA user_version = {_VERSION}")
+        elif _pragma(connection, "user_version") == 1:
+            connection.execute("ALTER TABLE capabilities ADD COLUMN refused TEXT NOT NULL DEFAULT ''")
             connection.execute(f"PRAGMA user_version = {_VERSION}")
 
     def _check(self, connection: sqlite3.Connection) -> None:
@@ -349,7 +364,7 @@ _TOLD = (
     ("locked", "another process is writing to it for long; wait for it, then start again"),
     ("malformed", "it is damaged; export what can be read with `sqlite3 FILE .recover`, or name a new one"),
 )
-_CAPABILITIES = ("endpoint", "model", "logprobs_wanted", "reply_format", "logprobs", "note")
+_CAPABILITIES = ("endpoint", "model", "logprobs_wanted", "reply_format", "logprobs", "note", "refused")
 
 
 @dataclass(frozen=True)
@@ -373,7 +388,10 @@ def _read_line(line: str) -> _Kept | _Probed:
     if fields["kind"] == "capabilities":
         if fields["reply_format"] not in get_args(ReplyFormat):
             raise ValueError(f"reply_format {fields['reply_format']!r}")
-        found = Capabilities(fields["reply_format"], bool(fields["logprobs"]), _text(fields, "note"))
+        refused = tuple(_text(fields, "refused").split()) if "refused" in fields else ()  # not in older exports
+        if unknown := set(refused) - set(DISPENSABLE):
+            raise ValueError(f"refused {sorted(unknown)}")
+        found = Capabilities(fields["reply_format"], bool(fields["logprobs"]), _text(fields, "note"), refused)
         return _Probed(_text(fields, "endpoint"), _text(fields, "model"), bool(fields["logprobs_wanted"]), found)
     if fields["kind"] != "reply":
         raise ValueError(f"kind {fields['kind']!r}")

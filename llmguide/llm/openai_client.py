@@ -20,6 +20,7 @@ from pydantic import SecretStr
 
 from llmguide.errors import EndpointError
 from llmguide.llm.protocol import RawReply, Request
+from llmguide.llm.refusals import is_filtered, refused_parameter
 from llmguide.llm.replies import read_body
 
 if TYPE_CHECKING:
@@ -75,6 +76,8 @@ class OpenAIClient:
         self._local = _is_loopback(url.hostname)
         self._key = SecretStr(key)
         self._timeout, self._max_retries = timeout, max_retries
+        # OpenAI's reasoning models refuse max_tokens, and other servers may know nothing else.
+        self._limit = "max_completion_tokens" if self._openai else "max_tokens"
         self._open: tuple[asyncio.AbstractEventLoop, openai.AsyncOpenAI] | None = None
 
     @property
@@ -91,13 +94,23 @@ class OpenAIClient:
     async def send(self, request: Request) -> RawReply:
         """Return the body of a successful reply as it came, without the API key should it repeat it.
 
+        The error body of a content filter that stopped the prompt is returned too: it is this question's answer, and is
+        the same each time. Where `max_tokens` is refused the limit is told as `max_completion_tokens` from then on.
+
         `seconds` is the wall time, pauses and retries included. Raises EndpointError.
         """
         start = time.perf_counter()
         settings = self._settings(request)
         retries = min(_CUT_RETRIES, self._max_retries)
         while True:
-            body = self._redact(await self._post(request.model, settings))
+            try:
+                body = self._redact(await self._post(request.model, settings))
+            except EndpointError as error:
+                if error.parameter != "max_tokens" or "max_tokens" not in settings:
+                    raise
+                self._limit = "max_completion_tokens"
+                settings = self._settings(request)
+                continue
             problem = _problem(body)
             if problem is None:
                 return RawReply(body, time.perf_counter() - start)
@@ -122,8 +135,12 @@ class OpenAIClient:
             return str(reply.text)
         except openai.OpenAIError as error:
             came, status = self._explain(error), getattr(error, "status_code", None)
+            body = getattr(error, "body", None)
+            if status in (400, 403) and is_filtered(body):
+                return json.dumps({"error": body})
+            parameter = refused_parameter(body) if status in (400, 422) else ""
         # Outside the handler, so that the SDK's error, which holds the request and its key, is no part of this one.
-        raise self._error(model, came, status)
+        raise self._error(model, came, status, parameter)
 
     def _client(self) -> openai.AsyncOpenAI:
         """Return the SDK's client of the running event loop: its connections belong to that loop."""
@@ -145,8 +162,6 @@ class OpenAIClient:
 
     def _settings(self, request: Request) -> dict[str, Any]:
         sampling = request.sampling
-        # OpenAI's reasoning models refuse max_tokens, and other servers may know nothing else.
-        limit = "max_completion_tokens" if self._openai else "max_tokens"
         settings: dict[str, Any] = {
             "model": request.model,
             "messages": [message._asdict() for message in request.messages],
@@ -154,7 +169,7 @@ class OpenAIClient:
             "seed": sampling.seed,
             "frequency_penalty": sampling.frequency_penalty,
             "presence_penalty": sampling.presence_penalty,
-            limit: sampling.max_tokens,
+            self._limit: sampling.max_tokens,
         }
         if sampling.top_logprobs is not None:
             settings |= {"logprobs": True, "top_logprobs": sampling.top_logprobs}
@@ -192,8 +207,10 @@ class OpenAIClient:
             return f"{came}; still so{after}: try again later"
         return f"{came}; the endpoint does not accept the request"
 
-    def _error(self, model: str, came: str, status: int | None) -> EndpointError:
-        return EndpointError(self._redact(f"{self.endpoint}, model {model!r}: {came}"), status=status)
+    def _error(self, model: str, came: str, status: int | None, parameter: str = "") -> EndpointError:
+        return EndpointError(
+            self._redact(f"{self.endpoint}, model {model!r}: {came}"), status=status, parameter=parameter
+        )
 
     def _redact(self, text: str) -> str:
         key = self._key.get_secret_value()
@@ -219,7 +236,7 @@ def _problem(body: str) -> _Problem | None:
             return _Problem(f"it answered 200 with JSON that ends early: {_short(body)}; try again later", 200, True)
         return _Problem(f"it answered 200 with what is no JSON: {_short(body)}; is the base URL right?", 200, False)
     error = fields.get("error") if isinstance(fields, dict) and not fields.get("choices") else None
-    if not error:
+    if not error or is_filtered(fields):
         return None
     code = error.get("code") if isinstance(error, dict) else None
     status = code if isinstance(code, int) else 200

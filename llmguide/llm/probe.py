@@ -14,7 +14,8 @@ order, the most useful first, and the first that works is kept:
 
 What an answer has shown is not tried again: after a reply without log-probabilities none are asked for, and after a
 reply that does not fit the next format comes. A reply that falls short is asked for a second time, in other words, as
-once may be chance. So an endpoint that does all costs one question, one that drops log-probabilities two.
+once may be chance. A setting of the sampling that is refused by name (temperature, seed, a penalty) is left out from
+then on, and noted. So an endpoint that does all costs one question, one that drops log-probabilities two.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from llmguide.errors import EndpointError, ReplyError
 from llmguide.llm.protocol import Message, RawReply, ReplyFormat, Request, Sampling
+from llmguide.llm.refusals import DISPENSABLE
 from llmguide.llm.replies import read_completion, read_object, schema_in_words, schema_of
 
 __all__ = ["Capabilities", "probe"]
@@ -47,6 +49,12 @@ class Capabilities(NamedTuple):
     reply_format: ReplyFormat
     logprobs: bool
     note: str  # how it was found; "" where everything works
+    refused: tuple[str, ...] = ()  # settings of `Sampling` that it does not take, and that are not sent
+
+    def sampling(self, wanted: Sampling) -> Sampling:
+        """Return what of the sampling that is wanted the endpoint takes."""
+        left_out = (*self.refused, *(() if self.logprobs else ("top_logprobs",)))
+        return replace(wanted, **dict.fromkeys(left_out))  # type: ignore[arg-type]
 
     def describe(self) -> str:
         """Return one line for the user."""
@@ -76,12 +84,25 @@ async def probe(send: Callable[[Request], Awaitable[RawReply]], model: str, *, s
     wanted = sampling.top_logprobs is not None
     open_choices = [True, False] if wanted else [False]  # of asking for log-probabilities, as far as is known
     notes: list[str] = []
+    refused: list[str] = []
     refusal: EndpointError | None = None
     answered = False
+
+    async def takes(request: Request) -> RawReply:
+        while True:
+            try:
+                return await send(replace(request, sampling=replace(request.sampling, **dict.fromkeys(refused))))  # type: ignore[arg-type]
+            except EndpointError as error:
+                name = error.parameter
+                if name not in DISPENSABLE or name in refused or getattr(request.sampling, name) is None:
+                    raise
+                refused.append(name)
+                notes.append(f"{name} {getattr(request.sampling, name):g} is refused and not sent")
+
     for reply_format in FORMATS:
         for logprobs in list(open_choices):
             try:
-                shown = await _ask(send, model, sampling, reply_format, logprobs=logprobs)
+                shown = await _ask(takes, model, sampling, reply_format, logprobs=logprobs)
             except EndpointError as error:
                 if error.status not in _REFUSALS:
                     raise
@@ -93,14 +114,14 @@ async def probe(send: Callable[[Request], Awaitable[RawReply]], model: str, *, s
                 if not shown.logprobs:
                     notes.append("log-probabilities are left out" if logprobs else "log-probabilities are refused")
             if shown.fits:
-                return Capabilities(reply_format, shown.logprobs, "; ".join(notes))
+                return Capabilities(reply_format, shown.logprobs, "; ".join(notes), tuple(refused))
             notes.append(f"{reply_format} is ignored" if reply_format != "text" else "no reply to the probe was JSON")
             break
         else:
             notes.append(f"{reply_format} is refused")
     if refusal is not None and not answered:
         raise refusal
-    return Capabilities("text", wanted and open_choices == [True], "; ".join(notes))
+    return Capabilities("text", wanted and open_choices == [True], "; ".join(notes), tuple(refused))
 
 
 async def _ask(

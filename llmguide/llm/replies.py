@@ -25,6 +25,7 @@ from llmguide.errors import (
     TruncatedError,
 )
 from llmguide.llm.protocol import Completion, TokenLogprob, Usage
+from llmguide.llm.refusals import is_filtered
 
 __all__ = [
     "THINKING",
@@ -91,12 +92,14 @@ def read_completion(body: str) -> Completion:
     """Return the completion that a chat completion's JSON body holds.
 
     `tokens` are those of the text; a refusal's own are not read. Raises InvalidReplyError where the body is no chat
-    completion, EmptyReplyError where it has no choices.
+    completion, EmptyReplyError where it has no choices, FilteredError where it says that the prompt was filtered.
     """
     try:
         fields = read_body(body)
     except (ValueError, RecursionError):
         fields = None
+    if isinstance(fields, dict) and not fields.get("choices") and is_filtered(fields):
+        raise FilteredError("a content filter stopped the prompt", reply=body)
     if not isinstance(fields, dict) or not isinstance(fields.get("choices"), list):
         raise InvalidReplyError(f"expected the JSON of a chat completion, got {_short(body)}", reply=body)
     if not fields["choices"]:

@@ -1,0 +1,51 @@
+"""What the error body of an endpoint refuses: a prompt that its content filter stopped, or one parameter of a request.
+
+Only clear codes and wordings count: an error that merely mentions a filter or a parameter stays an error.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+__all__ = ["DISPENSABLE", "is_filtered", "refused_parameter"]
+
+DISPENSABLE = ("temperature", "seed", "frequency_penalty", "presence_penalty")
+"""What a question may be asked without, once an endpoint has refused it."""
+
+_FILTERED = {"content_filter", "content_policy_violation", "responsibleaipolicyviolation"}
+_UNSUPPORTED = {"unsupported_parameter", "unsupported_value", "unknown_parameter"}
+_WORDS = re.compile(
+    r"unsupported (?:parameter|value)|not supported|does not support|unrecognized|unknown (?:parameter|field|argument)"
+    r"|extra (?:fields|inputs) (?:are )?not permitted",
+    re.IGNORECASE,
+)
+
+
+def is_filtered(body: object) -> bool:
+    """Return whether the JSON of an error says, by its code, that a content filter stopped the prompt."""
+    error = _error(body)
+    inner = error.get("innererror")
+    codes = [error.get("code"), error.get("type"), inner.get("code") if isinstance(inner, dict) else None]
+    return any(isinstance(code, str) and code.lower() in _FILTERED for code in codes)
+
+
+def refused_parameter(body: object) -> str:
+    """Return the parameter that the JSON of an error of status 400 or 422 does not take; "" where it names none."""
+    names = (*DISPENSABLE, "max_tokens")
+    error = _error(body)
+    text = json.dumps(body, default=str)
+    if error.get("code") not in _UNSUPPORTED and not _WORDS.search(text):
+        return ""
+    if isinstance(error.get("param"), str):
+        return error["param"] if error["param"] in names else ""
+    found = [(place.start(), name) for name in names if (place := re.search(rf"\b{name}\b", text))]
+    return min(found)[1] if found else ""
+
+
+def _error(body: object) -> dict[str, Any]:
+    if not isinstance(body, dict):
+        return {}
+    error = body.get("error", body)
+    return error if isinstance(error, dict) else {}
