@@ -142,6 +142,12 @@ def read_object(completion: Completion, kind: type[T], *, strict: bool = True) -
     if completion.finish_reason == "content_filter":
         raise FilteredError("a content filter stopped the reply", reply=raw)
     if completion.finish_reason == "length":
+        if not text.strip():
+            thought = f" ({completion.usage.reasoning} of them for thinking)" if completion.usage.reasoning else ""
+            raise TruncatedError(
+                f"the limit of tokens was spent{thought} before the reply began; raise max_tokens in [sampling]",
+                reply=raw,
+            )
         raise TruncatedError(f"the reply ended at the limit of tokens, after {len(text)} characters", reply=raw)
     if not text.strip():
         raise EmptyReplyError("expected a JSON object, got no text", reply=raw)

@@ -8,13 +8,13 @@ import sqlite3
 import pytest
 from openai_server import OpenAIServer, _Handler
 
-from llmguide.errors import FilteredError
+from llmguide.errors import FilteredError, TruncatedError
 from llmguide.guidance.language_model import LanguageModel
 from llmguide.llm.cache import Cache
-from llmguide.llm.probe import Capabilities
+from llmguide.llm.probe import Capabilities, Readiness
 from llmguide.llm.protocol import Sampling
 from llmguide.llm.refusals import is_filtered, refused_parameter
-from llmguide.llm.replies import read_completion
+from llmguide.llm.replies import read_completion, read_object
 from llmguide.sources.synthetic import sample_bars
 
 AZURE = {
@@ -148,3 +148,10 @@ def test_a_cache_of_the_first_format_keeps_what_it_knows(tmp_path):
 def test_what_is_refused_is_not_sampled():
     can = Capabilities("json_schema", False, "", ("temperature",))
     assert can.sampling(Sampling()) == Sampling(temperature=None, top_logprobs=None)
+
+
+def test_a_limit_that_was_spent_on_thinking_tells_to_raise_it():
+    choice = {"finish_reason": "length", "message": {"role": "assistant", "content": ""}}
+    usage = {"completion_tokens": 2000, "completion_tokens_details": {"reasoning_tokens": 2000}}
+    with pytest.raises(TruncatedError, match=r"spent \(2000 of them for thinking\).*raise max_tokens"):
+        read_object(read_completion(json.dumps({"choices": [choice], "usage": usage})), Readiness)
