@@ -21,20 +21,29 @@ class GuidedStrategy(AccountStrategy):
         provider: asked while the backtest runs, instead of a table: "llm", "replay", "rules", a
             `llmguide.LanguageModel`, or a function of the known bars and the date.
         history: bars before the first one of the feed, for the provider, which is asked about their months too.
+        any_bars: use a table on other bars than those that it remembers; without it they are refused.
     """
 
-    params: ClassVar[Any] = (("guidance", None), ("provider", None), ("history", None))
+    params: ClassVar[Any] = (("guidance", None), ("provider", None), ("history", None), ("any_bars", False))
 
     def __init__(self) -> None:
         super().__init__()
         table = self.p.guidance
         if self.p.provider is None:
             table = as_guidance(table, needed_by=type(self).__name__)
-        self.guidance = LLMGuidance(self.traded, guidance=table, provider=self.p.provider, history=self.p.history)
+        self.guidance = LLMGuidance(
+            self.traded,
+            guidance=table,
+            provider=self.p.provider,
+            history=self.p.history,
+            any_bars=self.p.any_bars,
+        )
 
     def stop(self) -> None:
         """Warn where the guidance and the bars are of different times: nothing else would show it."""
         super().stop()
+        if self.p.provider is None:
+            self.guidance.check_bars()
         rows = self.guidance.table.rows
         if self.first_date is None or self.last_date is None:
             return

@@ -13,6 +13,7 @@ from llmguide.cli.app import app
 from llmguide.cli.options import (
     PROVIDERS,
     STRATEGIES,
+    AnyBars,
     Cash,
     Cost,
     Device,
@@ -80,6 +81,7 @@ def demo(
 def train(
     file: Annotated[Path, typer.Argument(metavar="BARS", help="Training bars.")],
     guidance: GuidanceFile = None,
+    any_bars: AnyBars = False,
     provider: Annotated[str | None, typer.Option(help=f"Make the guidance here: {PROVIDERS}.")] = None,
     test: Annotated[Path | None, typer.Option(help="Test bars for the training curves; they select nothing.")] = None,
     seeds: Seeds = "25",
@@ -110,7 +112,7 @@ def train(
     frame = reading.bars(file)
     test_frame = None if test is None else reading.bars(test)
     history = frame if test is None else reading.history([file, test], said=True)
-    table = find_guidance(history, guidance, provider) if guidance or provider else None
+    table = find_guidance(history, guidance, provider, any_bars=any_bars) if guidance or provider else None
     arm = ARMS["hybrid" if table is not None else "rl"]
     config = DQNConfig(cash=cash, cost=cost)
     plan = Plan(frame, test_frame, table, tuple(as_seeds(parse_seeds(seeds))), episodes, config, device)
@@ -143,6 +145,7 @@ def backtest(
     strategy: Annotated[str, typer.Option(help=", ".join(STRATEGIES))] = "LLMGuidedDQN",
     model: Annotated[Path | None, typer.Option(help="Checkpoint of LLMGuidedDQN and DQN.")] = None,
     guidance: GuidanceFile = None,
+    any_bars: AnyBars = False,
     provider: Annotated[str | None, typer.Option(help=f"Make the guidance here: {PROVIDERS}.")] = None,
     short: Annotated[
         int | None, typer.Option(help="Short window of TrendFollowing and MeanReversion, in bars.")
@@ -183,7 +186,7 @@ def backtest(
     if model is not None:
         params["model"] = str(model)
     if guidance or provider:
-        params["guidance"] = find_guidance(frame, guidance, provider)
+        params["guidance"] = find_guidance(frame, guidance, provider, any_bars=any_bars)
     result = run_backtest(frame, kind, cash=cash, cost=cost, fill=cast("Fill", fill), periods=periods, **params)
     summary: dict[str, Any] = {
         "strategy": strategy,
@@ -229,6 +232,7 @@ def compare(
     train: Annotated[Path, typer.Option(help="Training bars.")],
     test: Annotated[Path, typer.Option(help="Test bars, after the training bars.")],
     guidance: GuidanceFile = None,
+    any_bars: AnyBars = False,
     provider: Annotated[
         str | None, typer.Option(help=f"Make the guidance here, on all bars: {PROVIDERS}; rules by default.")
     ] = None,
@@ -253,7 +257,10 @@ def compare(
     writable(out, folder=True)
     frames = reading.bars(train), reading.bars(test)
     table = find_guidance(
-        reading.history([train, test], said=True), guidance, None if guidance else provider or "rules"
+        reading.history([train, test], said=True),
+        guidance,
+        None if guidance else provider or "rules",
+        any_bars=any_bars,
     )
     names = [name.strip() for name in arms.split(",")]
     _compare(*frames, table, seeds, episodes, names, cash, cost, device, ray, periods, out, resume, as_json)
@@ -267,6 +274,7 @@ def replicate(
     ],
     symbols: Annotated[str | None, typer.Option(help="Instruments, separated by commas; all by default.")] = None,
     guidance: Annotated[Path | None, typer.Option(help="Folder of guidance tables, SYMBOL.parquet or .csv.")] = None,
+    any_bars: AnyBars = False,
     provider: Annotated[str | None, typer.Option(help=f"Make the guidance here, on all bars: {PROVIDERS}.")] = None,
     arms: Annotated[
         str | None, typer.Option(help="Arms, separated by commas; rl, and with guidance hybrid,rl,llm by default.")
@@ -310,6 +318,7 @@ def replicate(
             seeds=parse_seeds(seeds),
             episodes=episodes,
             guidance=guidance if provider is None else partial(make, provider=provider),
+            any_bars=any_bars,
             config=DQNConfig(cash=cash, cost=cost),
             device=device,
             split=split,

@@ -310,6 +310,11 @@ def _guide_without_model(
     _show_table(table, provider, out, as_json, {})
 
 
+def _bars_of(study: Any, symbol: str) -> Any:
+    (bars,) = (subject.bars for subject in study.subjects if subject.symbol == symbol)
+    return bars
+
+
 def _write_guidance(study: Any, advice: Any, costs: Any, provider: str, out: Path, folder: bool, as_json: bool) -> None:
     """Write the tables of a study, and show what there is to see."""
     from llmguide.cli.asking import print_costs, print_without_factors, without_factors
@@ -318,7 +323,7 @@ def _write_guidance(study: Any, advice: Any, costs: Any, provider: str, out: Pat
 
     if not folder:
         ((symbol, version),) = _paths(study, out)
-        table = guidance_of(advice, symbol=symbol, prompt=version)
+        table = guidance_of(advice, symbol=symbol, prompt=version, bars=_bars_of(study, symbol))
         table.save(out)
         more = {"without_entropy": _without_entropy(table), "tokens_misfit": _misfits(advice)}
         more |= {"without_factors": without_factors(advice)}
@@ -330,7 +335,7 @@ def _write_guidance(study: Any, advice: Any, costs: Any, provider: str, out: Pat
         return
     written = []
     for (symbol, version), path in _paths(study, out).items():
-        table = guidance_of(advice, symbol=symbol, prompt=version)
+        table = guidance_of(advice, symbol=symbol, prompt=version, bars=_bars_of(study, symbol))
         table.save(path)
         written.append((symbol, version, path, table))
     _write_costs(costs, out)

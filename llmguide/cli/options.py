@@ -41,6 +41,9 @@ Adjust = Annotated[
 StrictBars = Annotated[
     bool, typer.Option("--strict", help="Refuse bars in which prices, moves or gaps look wrong, instead of noting it.")
 ]
+AnyBars = Annotated[
+    bool, typer.Option("--any-bars", help="Use a guidance table on other bars than those that it was made from.")
+]
 PROVIDERS = "rules, oracle, shuffled, inverted or constant"
 STRATEGIES = ("LLMGuidedDQN", "DQN", "LLMOnly", "BuyAndHold", "SellAndHold", "TrendFollowing", "MeanReversion")
 

@@ -104,14 +104,18 @@ def reads_bars(command: Callable[..., None]) -> Callable[..., None]:
     return reading_command
 
 
-def find_guidance(bars: pd.DataFrame, file: Path | None, provider: str | None) -> Guidance:
-    """Return the table of a file, or make one."""
+def find_guidance(bars: pd.DataFrame, file: Path | None, provider: str | None, *, any_bars: bool = False) -> Guidance:
+    """Return the table of a file, or make one; a table of other bars is refused, unless `any_bars`."""
+    from llmguide.guidance import Guidance
     from llmguide.guidance import guide as make
 
     if file is not None and provider is not None:
         raise GuidanceError("give either --guidance FILE or --provider NAME, not both")
     refuse_models(provider)
-    return make(bars, "file", source=file) if file is not None else make(bars, provider or "rules")
+    if file is None:
+        return make(bars, provider or "rules")
+    table = Guidance.read(file)
+    return make(bars, "file", source=table.of_any_bars() if any_bars else table)
 
 
 def refuse_models(provider: str | None) -> None:

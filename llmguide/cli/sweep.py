@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from llmguide.cli.app import app
-from llmguide.cli.options import PROVIDERS, Cash, Json, Periods
+from llmguide.cli.options import PROVIDERS, AnyBars, Cash, Json, Periods
 from llmguide.cli.outputs import writable
 from llmguide.cli.reading import AS_IT_IS, Reading, day, find_guidance, reads_bars
 from llmguide.errors import GuidanceError, LlmguideError, ModelError, did_you_mean
@@ -54,6 +54,7 @@ def sweep(
         list[Path] | None,
         typer.Option(help="Guidance table (.parquet or .csv) for the rules guidance and blend; several are compared."),
     ] = None,
+    any_bars: AnyBars = False,
     provider: Annotated[str | None, typer.Option(help=f"Make the guidance here: {PROVIDERS}.")] = None,
     model: Annotated[Path | None, typer.Option(help="Checkpoint of an agent, for the rule blend.")] = None,
     by: Annotated[str, typer.Option(help=f"Measure that says which is best: {', '.join(SHOWN)}.")] = "sharpe",
@@ -106,7 +107,7 @@ def sweep(
     tables = None
     if guidance or provider:
         history = reading.history([file] if validate is None else [file, validate], said=True)
-        tables = _tables(history, guidance, provider)
+        tables = _tables(history, guidance, provider, any_bars)
     found = run(
         bars,
         rule,
@@ -213,11 +214,13 @@ def _axes(text: str) -> list[str]:
     return [name.strip() for name in text.split(",")]
 
 
-def _tables(bars: pd.DataFrame, files: list[Path] | None, provider: str | None) -> Guidance | dict[str, Guidance]:
+def _tables(
+    bars: pd.DataFrame, files: list[Path] | None, provider: str | None, any_bars: bool
+) -> Guidance | dict[str, Guidance]:
     """Return the one table, or several by the names of their files."""
     if not files or len(files) == 1:
-        return find_guidance(bars, files[0] if files else None, provider)
-    tables = {path.stem: find_guidance(bars, path, None) for path in files}
+        return find_guidance(bars, files[0] if files else None, provider, any_bars=any_bars)
+    tables = {path.stem: find_guidance(bars, path, None, any_bars=any_bars) for path in files}
     if len(tables) < len(files):
         raise GuidanceError(
             "tables of guidance are told apart by the names of their files; rename those that are alike"

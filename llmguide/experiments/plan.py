@@ -36,6 +36,11 @@ class Plan:
     curves: bool = True
     periods: float | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse guidance that was made from other bars."""
+        if self.guidance is not None:
+            self.guidance.check_bars(self.train if self.test is None else pd.concat([self.train, self.test]))
+
     @property
     def year(self) -> float:
         """Bars per year: `periods`, or as the dates of the bars that are traded have it."""

@@ -53,7 +53,9 @@ class LanguageModel(Access):
         """
         study = Study((self.subject(bars),), (self.prompt,), self.brief)
         advice = run_study(study, self.asker(study=self._name(study.prompts)))
-        return guidance_of(advice, symbol=self.symbol, prompt=prompt_version(self.prompt))
+        return guidance_of(advice, symbol=self.symbol, prompt=prompt_version(self.prompt)).made_from(
+            bars, symbol=self.known_symbol
+        )
 
     def follow(self) -> Callable[[pd.DataFrame, datetime], GuidanceRow]:
         """Return a function of the bars known and the date of issue, which remembers what it said: for a live run.
@@ -69,6 +71,11 @@ class LanguageModel(Access):
             return advice.row
 
         return ask
+
+    @property
+    def known_symbol(self) -> str:
+        """The symbol, empty where none was given."""
+        return "" if self.symbol == type(self).symbol else self.symbol
 
     def subject(self, bars: pd.DataFrame) -> Subject:
         """Return the instrument with its tables and names read."""

@@ -11,7 +11,7 @@ import pandas as pd
 
 from llmguide.errors import GuidanceError, did_you_mean
 from llmguide.guidance import controls
-from llmguide.guidance.schedule import bar_dates
+from llmguide.guidance.schedule import bar_dates, daily_bars
 from llmguide.guidance.table import Guidance
 
 if TYPE_CHECKING:
@@ -50,9 +50,15 @@ def guide(
     | constant | control: always the same | direction, confidence (1..3), every, first |
 
     `source` is a `Guidance` or the path of one. An option left at None takes the provider's default. A function gets
-    the bars and nothing else; a `LanguageModel` is one. Guidance that no bar can see, or that ends before the first
-    bar, is refused. Raises GuidanceError for an unknown provider, for an option that it does not take, and for a table
-    that does not fit the bars; DataError for bars that cannot be used; for llm and replay also what `run_study` raises.
+    the bars and nothing else; a `LanguageModel` is one.
+
+    Guidance counts in trading days: of bars within a day the named providers see the days (see `daily_bars`), and bars
+    longer than days are refused, since a table of daily bars serves them.
+
+    Guidance that no bar can see, or that ends before the first bar, is refused. Raises GuidanceError for an unknown
+    provider, for an option that it does not take, and for a table that does not fit the bars or was made from others
+    (see `Guidance.check_bars`); DataError for bars that cannot be used; for llm and replay also what `run_study`
+    raises.
     """
     options = {
         "every": every,
@@ -71,10 +77,17 @@ def guide(
         if option not in taken:
             takes = ", ".join(taken) or "no option"
             raise GuidanceError(f"expected {takes} for the provider {name}, got {option!r}, which it would ignore")
+    if source is None and not callable(provider):
+        bars = daily_bars(bars)
     guidance = make(bars, **given)
     if not isinstance(guidance, Guidance):
         raise GuidanceError(f"expected a Guidance from the provider {name}, got {type(guidance).__name__}")
     _check_overlap(guidance, days, name)
+    if "close" not in bars:
+        return guidance
+    if source is None:
+        return guidance.made_from(bars)
+    guidance.check_bars(bars)
     return guidance
 
 

@@ -42,6 +42,9 @@ class GuidanceRow(NamedTuple):
     prompt_hash: str  # SHA-256 of the prompt's template and the reply's schema
     fingerprint: str  # of the system that answered, as its endpoint gives it
     uses_future: bool  # True only for controls made from later bars or later guidance
+    symbol: str = ""  # the instrument, where known
+    seen_until: datetime | None = None  # the last daily bar before issued_at (see `llmguide.guidance.origin`)
+    seen_return: float | None = None  # change of the close over 20 daily bars up to it, a fraction
 
 
 _REQUIRED = ("issued_at", "direction", "confidence")
@@ -99,6 +102,9 @@ def parse_row(number: int, row: Mapping[str, Any] | GuidanceRow) -> GuidanceRow:
         prompt_hash=cell.text("prompt_hash"),
         fingerprint=cell.text("fingerprint"),
         uses_future=cell.flag("uses_future"),
+        symbol=cell.text("symbol"),
+        seen_until=cell.stamp("seen_until"),
+        seen_return=cell.number("seen_return", -1.0, math.inf, "a change of price above -1, or missing", ""),
     )
 
 
@@ -186,6 +192,14 @@ class _Cells:
         except UnicodeEncodeError:
             raise self._refuse(column, "a text that UTF-8 can hold", "; it has a lone surrogate") from None
         return str(value)
+
+    def stamp(self, column: str) -> datetime | None:
+        value = self.row.get(column)
+        if value is None or value is pd.NaT or value is pd.NA or value == "":
+            return None
+        if isinstance(value, float) and math.isnan(value):
+            return None
+        return parse_stamp(value, where=f"{self.where}, column {column!r}")
 
     def flag(self, column: str) -> bool:
         value = self.row.get(column, False)

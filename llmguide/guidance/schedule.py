@@ -7,10 +7,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from llmguide.errors import DataError, GuidanceError
+from llmguide.periods import calendar_of
 
-__all__ = ["EVERY", "FIRST", "bar_dates", "close_prices", "issue_positions"]
+__all__ = ["EVERY", "FIRST", "bar_dates", "close_prices", "daily_bars", "issue_positions"]
 
 EVERY = 20  # bars; "monthly" in arXiv 2508.02366v3
+_FEWEST = 8  # bars that tell days from weeks
 FIRST = 30  # the first decision of arXiv 2004.06627's environment, which observes 30 bars
 
 
@@ -41,6 +43,26 @@ def bar_dates(bars: pd.DataFrame | pd.DatetimeIndex) -> pd.DatetimeIndex:
     if index.empty or index.hasnans or not (index.is_monotonic_increasing and index.is_unique):
         raise DataError(f"expected bars with unique, increasing dates, got {len(index)} that are not; use read_bars")
     return index
+
+
+def daily_bars(bars: pd.DataFrame) -> pd.DataFrame:
+    """Return the bars by day: open of the first, highest high, lowest low, close of the last, volume of all.
+
+    Daily bars are returned as they are. Guidance counts in trading days, and each is seen from midnight on, so that a
+    day's bars tell nothing of the day itself. Raises DataError for bars longer than days, as `bar_dates` does too.
+    """
+    index = bar_dates(bars)
+    calendar = calendar_of(index)
+    if calendar.unit == "day" or len(index) < _FEWEST:
+        return bars
+    if calendar.unit != "intraday":
+        raise DataError(
+            f"guidance is made from daily bars, and these have {calendar}; make it from daily bars of the instrument: "
+            "the table then serves bars of any length"
+        )
+    how = {"open": "first", "high": "max", "low": "min", "close": "last", "volume": "sum"}
+    days: pd.DataFrame = bars.groupby(index.normalize()).agg({name: rule for name, rule in how.items() if name in bars})
+    return days.set_axis(pd.DatetimeIndex(days.index, name=index.name))
 
 
 def close_prices(bars: pd.DataFrame) -> NDArray[np.float64]:

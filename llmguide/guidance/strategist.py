@@ -24,7 +24,7 @@ from llmguide.guidance.advice import Advice, Factor, StrategistReply
 from llmguide.guidance.analyst import CONTEXT_CHARS, LEAST_CONTEXT, NewsBrief, condense
 from llmguide.guidance.anonymise import Names
 from llmguide.guidance.memory import recall
-from llmguide.guidance.schedule import EVERY, FIRST
+from llmguide.guidance.schedule import EVERY, FIRST, daily_bars
 from llmguide.llm.asking import Asked, Asker
 from llmguide.llm.ledger import Purpose, Spending
 from llmguide.llm.protocol import Message
@@ -57,6 +57,11 @@ class Subject:
     tables: Tables = field(default_factory=Tables)
     names: Names | None = None
     since: date | None = None
+
+    def __post_init__(self) -> None:
+        """See days, whatever the bars are (`daily_bars`): prompts and schedules count in trading days."""
+        if isinstance(self.bars.index, pd.DatetimeIndex):  # the schedule refuses others
+            object.__setattr__(self, "bars", daily_bars(self.bars))
 
     @cached_property
     def hidden(self) -> Names:

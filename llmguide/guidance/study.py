@@ -99,9 +99,10 @@ class Study:
             yield prepare(subject, subject.bars.index[i], subject.bars.iloc[:i], every=self.brief.every)
 
 
-def guidance_of(advice: Sequence[Advice], *, symbol: str, prompt: str) -> Guidance:
-    """Return the guidance table of one instrument and prompt version."""
-    return Guidance(tuple(one.row for one in advice if (one.symbol, one.prompt) == (symbol, prompt)))
+def guidance_of(advice: Sequence[Advice], *, symbol: str, prompt: str, bars: pd.DataFrame | None = None) -> Guidance:
+    """Return the guidance table of one instrument and prompt version; with `bars` it remembers what it saw of them."""
+    table = Guidance(tuple(one.row for one in advice if (one.symbol, one.prompt) == (symbol, prompt)))
+    return table if bars is None else table.made_from(bars, symbol=symbol)
 
 
 def run_study(

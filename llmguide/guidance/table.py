@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import warnings
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -17,8 +18,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from llmguide.errors import GuidanceError
+from llmguide.errors import DataWarning, GuidanceError
 from llmguide.files import atomic_path
+from llmguide.guidance.origin import daily_closes, judge, seen_by
 from llmguide.guidance.row import GuidanceRow, check_columns, parse_row, parse_stamp
 
 __all__ = ["Guidance", "GuidanceRow"]
@@ -40,8 +42,12 @@ _DTYPES = {
     "prompt_hash": "str",
     "fingerprint": "str",
     "uses_future": "bool",
+    "symbol": "str",
+    "seen_until": "datetime64[us]",
+    "seen_return": "float64",
 }
 _SUFFIXES = (".parquet", ".csv")
+_ANY_BARS = "make guidance for these bars, or use it all the same: guidance.of_any_bars(), --any-bars"
 _ALIGNED = ("direction", "confidence", "entropy", "strength", "tau")
 
 
@@ -134,7 +140,7 @@ class Guidance:
     @property
     def hash(self) -> str:
         """SHA-256 of the content, in hexadecimal; the same on every machine."""
-        content = [[row.issued_at.isoformat(), *row[1:]] for row in self.rows]
+        content = [[value.isoformat() if isinstance(value, datetime) else value for value in row] for row in self.rows]
         return hashlib.sha256(json.dumps([GuidanceRow._fields, content], allow_nan=False).encode()).hexdigest()
 
     def between(self, start: date | str | None = None, end: date | str | None = None) -> Guidance:
@@ -171,6 +177,59 @@ class Guidance:
         """
         seen = bisect_right(self._issued, datetime(day.year, day.month, day.day))
         return self.rows[seen - 1] if seen else None
+
+    def made_from(self, bars: pd.DataFrame, *, symbol: str = "") -> Guidance:
+        """Return the table with what each row saw of the bars that it was made from, and the instrument.
+
+        A row's memory is of bars before the date of its issue only; what a row remembers already stays.
+        """
+        closes = daily_closes(pd.DatetimeIndex(bars.index), bars["close"].to_numpy(dtype=np.float64))
+        rows = []
+        for row in self.rows:
+            until, change = (row.seen_until, row.seen_return)
+            if until is None:
+                until, change = seen_by(row.issued_at, closes)
+            rows.append(row._replace(symbol=row.symbol or symbol, seen_until=until, seen_return=change))
+        return Guidance(tuple(rows))
+
+    def of_any_bars(self) -> Guidance:
+        """Return the table without its memory of bars and instrument: it can be used with any."""
+        return Guidance(tuple(row._replace(symbol="", seen_until=None, seen_return=None) for row in self.rows))
+
+    def check_bars(self, bars: pd.DataFrame, *, symbol: str = "") -> None:
+        """Refuse bars other than those that the table was made from.
+
+        Rows that saw bars which these do not hold cannot be compared, nor can tables without a memory; weekly and
+        longer bars never. Raises GuidanceError where most rows that can be compared differ, or the instrument does;
+        warns (DataWarning) where some differ, as where one of two files is adjusted for dividends. `of_any_bars` gives
+        a table that is not compared.
+        """
+        own = {row.symbol for row in self.rows if row.symbol}
+        if symbol and own and symbol.upper() not in {name.upper() for name in own}:
+            raise GuidanceError(
+                f"this guidance is of {', '.join(sorted(own))}, and the bars are of {symbol}; {_ANY_BARS}"
+            )
+        self.refuse_others(
+            daily_closes(pd.DatetimeIndex(bars.index), np.asarray(bars["close"], dtype=np.float64)), rows=self.rows
+        )
+
+    def refuse_others(self, closes: pd.Series, *, rows: Iterable[GuidanceRow]) -> None:
+        """Raise and warn as `check_bars` does, for some of the rows and closes by date."""
+        found = judge(rows, closes)
+        if found.other:
+            own = ", ".join(sorted({row.symbol for row in self.rows if row.symbol}))
+            made = f", of {own}," if own else ""
+            raise GuidanceError(
+                f"this guidance{made} was made from other bars: {found.differ} of the {found.compared} rows that can "
+                f"be compared differ; {found.example}; {_ANY_BARS}"
+            )
+        if found.differ:
+            warnings.warn(
+                f"{found.differ} of {found.compared} rows of the guidance saw other prices than these bars have: "
+                f"{found.example}; two files that are adjusted differently do that",
+                DataWarning,
+                stacklevel=3,
+            )
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -27,7 +27,7 @@ from llmguide.rl.parallel import train_jobs
 from llmguide.rl.progress import TrainingBar
 from llmguide.rl.runs import EpisodeEnd, Event, Job, Point, planned_steps
 from llmguide.rl.state import STATE_SUFFIX, remove_state
-from llmguide.trading.observation import GuidanceLine, Scaler
+from llmguide.trading.observation import GuidanceLine, Scaler, check_origin
 from llmguide.trading.simulate import closes
 
 __all__ = [
@@ -108,6 +108,7 @@ class Lesson:
         settings = config or DQNConfig()
         closes(bars)
         scaler = Scaler.fit(bars, smoothing=settings.smoothing)
+        check_origin(guidance, bars)
         tau = None if guidance is None else guidance.tau(pd.DatetimeIndex(bars.index))
         if tau is not None and not tau.any():
             raise ModelError(

@@ -76,6 +76,7 @@ def check_guidance(market: Market) -> None:
     """Refuse guidance of another time than the tradable bars, and warn where it ends long before they do."""
     if market.guidance is None:
         return
+    market.guidance.check_bars(market.bars, symbol=market.labels.get("symbol", ""))
     rows = [row.issued_at for row in market.guidance.rows]
     first, last = (market.dates[place].date() for place in (market.start, -1))
     where = " ".join(["guidance", *market.labels.values()])

@@ -17,6 +17,7 @@ from llmguide.trading.observation import (
     GuidanceLine,
     MarketArrays,
     Scaler,
+    check_origin,
     market_features,
     observation_size,
     observe,
@@ -76,6 +77,7 @@ class TradingEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         self._features = market_features(MarketArrays.of(bars), self.scaler, lookback=lookback, smoothing=smoothing)
         self._prices = np.ascontiguousarray(smooth(prices, smoothing)) if training else prices
         self._dates = pd.DatetimeIndex(bars.index)
+        check_origin(guidance, bars)
         tau = None if guidance is None else guidance.tau(self._dates)
         self._tau = None if tau is None else np.append(tau, tau[-1])  # after the last bar nothing is decided any more
         self._cash, self._cost, self._lookback, self._training = float(cash), float(cost), lookback, training

@@ -28,6 +28,7 @@ __all__ = [
     "GuidanceLine",
     "MarketArrays",
     "Scaler",
+    "check_origin",
     "market_features",
     "observation_size",
     "observe",
@@ -44,6 +45,13 @@ class GuidanceLine(Protocol):
 
     def tau(self, index: pd.DatetimeIndex) -> NDArray[np.float64]:
         """Return tau in force at every bar."""
+
+
+def check_origin(guidance: GuidanceLine | None, bars: pd.DataFrame) -> None:
+    """Let guidance that knows the bars it was made from refuse others (see `llmguide.Guidance.check_bars`)."""
+    check = getattr(guidance, "check_bars", None)
+    if check is not None:
+        check(bars)
 
 
 class MarketArrays(NamedTuple):

@@ -34,7 +34,8 @@ def feed(live, bars):
 def table_of(bars, every=20, first=30):
     from llmguide.guidance import Guidance
 
-    return Guidance(tuple(says(bars.iloc[:i], bars.index[i]) for i in range(first, len(bars), every)))
+    rows = tuple(says(bars.iloc[:i], bars.index[i]) for i in range(first, len(bars), every))
+    return Guidance(rows).made_from(bars)
 
 
 @settings(max_examples=25)

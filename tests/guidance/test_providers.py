@@ -26,25 +26,25 @@ def saved(bars, tmp_path):
 
 
 def test_the_default_is_rules(bars):
-    assert guide(bars) == guide(bars, "rules") == rules(bars)
+    assert guide(bars) == guide(bars, "rules") == rules(bars).made_from(bars)
     assert llmguide.guide is guide
 
 
 def test_every_provider_is_reached_by_its_name_with_its_options(bars, saved):
     table = Guidance.read(saved)
-    assert guide(bars, "rules", every=7, first=60) == rules(bars, every=7, first=60)
+    assert guide(bars, "rules", every=7, first=60) == rules(bars, every=7, first=60).made_from(bars)
     assert guide(bars, "file", source=saved) == guide(bars, "file", source=str(saved)) == table
     assert guide(bars, "file", source=table) == table
     assert guide(bars, "oracle", accuracy=0.7, seed=3, confidence="varying", every=9, first=40) == controls.oracle(
         bars, accuracy=0.7, seed=3, confidence="varying", every=9, first=40
-    )
+    ).made_from(bars)
     assert guide(bars, "constant", direction=0, confidence=1, every=9) == controls.constant(
         bars, direction=0, confidence=1, every=9
-    )
-    assert guide(bars, "shuffled", seed=4) == controls.shuffled(rules(bars), seed=4)
-    assert guide(bars, "shuffled", seed=4, every=9) == controls.shuffled(rules(bars, every=9), seed=4)
+    ).made_from(bars)
+    assert guide(bars, "shuffled", seed=4) == controls.shuffled(rules(bars), seed=4).made_from(bars)
+    assert guide(bars, "shuffled", seed=4, every=9) == controls.shuffled(rules(bars, every=9), seed=4).made_from(bars)
     assert guide(bars, "shuffled", source=saved) == controls.shuffled(table, seed=0)
-    assert guide(bars, "inverted") == controls.inverted(rules(bars))
+    assert guide(bars, "inverted") == controls.inverted(rules(bars)).made_from(bars)
     assert guide(bars, "inverted", source=table) == controls.inverted(table)
 
 

@@ -20,7 +20,7 @@ from openai_server import OpenAIServer
 import llmguide.btrun
 from llmguide import guide, read_bars, sample_bars
 from llmguide.backtest import BarsData, CloseFillBroker, SharpeDrawdown, run_backtest
-from llmguide.errors import BudgetError, EndpointError, GuidanceError, LlmguideError, MissingAnswers
+from llmguide.errors import BudgetError, DataError, EndpointError, GuidanceError, LlmguideError, MissingAnswers
 from llmguide.guidance import Guidance
 from llmguide.guidance.language_model import LanguageModel
 from llmguide.indicators import LLMGuidance
@@ -240,14 +240,20 @@ def weekly(bars):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_resampled_feed_is_asked_about_as_weeks_made_before_are(make_bars, mode):
+def test_a_feed_of_weeks_follows_a_table_of_days_and_is_not_asked_about(make_bars, mode):
     days = make_bars(5 * 100, 5)
-    weeks = weekly(days)
-    resampled = run(
-        None, Only, mode=mode, provider="rules",
-        prepare=lambda cerebro: cerebro.resampledata(BarsData(dataname=days), timeframe=bt.TimeFrame.Weeks),
-    )  # fmt: skip
-    assert_same(resampled, run(BarsData(dataname=weeks), Only, guidance=guide(weeks, "rules")))
+
+    def resampled(**options):
+        return run(
+            None, Only, mode=mode,
+            prepare=lambda cerebro: cerebro.resampledata(BarsData(dataname=days), timeframe=bt.TimeFrame.Weeks),
+            **options,
+        )  # fmt: skip
+
+    table = guide(days, "rules")
+    assert_same(resampled(guidance=table), run(BarsData(dataname=weekly(days)), Only, guidance=table))
+    with pytest.raises(DataError, match="52 weekly bars a year; make it from daily bars"):
+        resampled(provider="rules")
 
 
 @pytest.mark.parametrize("mode", [{}, {"exactbars": 1}, {"exactbars": -2}])
@@ -268,9 +274,9 @@ def test_a_replayed_feed_is_asked_about_once_a_month_from_complete_bars(make_bar
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_bars_of_half_an_hour_are_stamped_with_their_time_and_seen_the_day_after(make_bars, mode):
-    bars = make_bars(13 * 20, 3)
-    days = pd.bdate_range("2018-01-01", periods=20)
+def test_of_bars_of_half_an_hour_the_days_are_seen_at_the_cadence_of_days(make_bars, mode):
+    bars = make_bars(13 * 60, 3)
+    days = pd.bdate_range("2018-01-01", periods=60)
     bars.index = pd.DatetimeIndex(
         [day + pd.Timedelta(hours=9, minutes=30 * n + 30) for day in days for n in range(13)], name="date"
     )
@@ -279,6 +285,7 @@ def test_bars_of_half_an_hour_are_stamped_with_their_time_and_seen_the_day_after
     asked = run(feed, Only, mode=mode, provider="rules")
     assert_same(asked, run(BarsData(dataname=bars), Only, guidance=table))
     assert asked[3].guidance.table == table
+    assert [row.issued_at for row in table.rows] == [days[30], days[50]]
 
 
 def test_bars_within_a_day_that_are_taken_for_days_are_refused(make_bars):

@@ -50,7 +50,7 @@ def judge_prompts(
         became = outcomes(market, (advice.issued_at for advice in asked))
         for prompt in sorted({advice.prompt for advice in asked}):
             chosen = sorted((advice for advice in asked if advice.prompt == prompt), key=lambda a: a.issued_at)
-            table = _table(symbol, prompt, chosen, became)
+            table = _table(symbol, prompt, chosen, became).made_from(market.bars, symbol=symbol)
             found = measure(ARMS["llm"], None, train=market.train, test=market.test, guidance=table, config=config)
             row = {name: found.row[name] for name in ("sr", "mdd", "final_value", "trades")}
             runs.append({"symbol": symbol, "prompt": prompt, **row})

@@ -36,6 +36,7 @@ def replicate(
     seeds: int | Sequence[int] = 25,
     episodes: int = 50,
     guidance: GuidanceSource | None = None,
+    any_bars: bool = False,
     config: DQNConfig | None = None,
     device: str = "auto",
     split: Bound = SPLIT,
@@ -60,6 +61,7 @@ def replicate(
         episodes: episodes of training per run.
         guidance: tables by symbol; or a folder with SYMBOL.parquet or SYMBOL.csv; or a function of an instrument's
             bars, training and test together.
+        any_bars: use tables on other bars or instruments than those that they were made from, instead of refusing.
         config: the agent's settings, capital and cost included; the published ones where None.
         device: "cpu", "cuda" or "auto".
         split: first test day of instruments that have a single file.
@@ -93,7 +95,15 @@ def replicate(
     settings = config or DQNConfig()
     plans = {
         symbol: Plan(
-            market.train, market.test, _table(market, guidance), seeds, episodes, settings, device, curves, periods
+            market.train,
+            market.test,
+            _table(market, guidance, any_bars),
+            seeds,
+            episodes,
+            settings,
+            device,
+            curves,
+            periods,
         )
         for symbol, market in markets.items()
     }
@@ -127,18 +137,18 @@ def _check_guidance(arms: Sequence[Arm], guidance: GuidanceSource | None) -> Non
         raise GuidanceError(f"the arms {needy} need guidance; pass a table per symbol, or leave them out of arms")
 
 
-def _table(market: Market, source: GuidanceSource | None) -> Guidance | None:
+def _table(market: Market, source: GuidanceSource | None, any_bars: bool) -> Guidance | None:
     """Return the guidance of one instrument, checked against its bars."""
     symbol = market.symbol
     if source is None:
         return None
     try:
         if callable(source):
-            return guide(market.bars, source)
+            return guide(market.bars, source).made_from(market.bars, symbol=symbol)
         if isinstance(source, Mapping):
             if symbol not in source:
                 raise GuidanceError("there is no table for it; add one, or leave it out of symbols")
-            return guide(market.bars, "file", source=source[symbol])
+            return _checked(source[symbol], market, any_bars)
         if not isinstance(source, Path | str):
             raise GuidanceError(
                 f"expected tables by symbol, a folder of them, or a function of the bars, got {type(source).__name__}"
@@ -147,9 +157,17 @@ def _table(market: Market, source: GuidanceSource | None) -> Guidance | None:
         if len(paths) != 1:
             found = "both" if paths else "neither"
             raise GuidanceError(f"expected {symbol}.parquet or {symbol}.csv in {source}, found {found}")
-        return guide(market.bars, "file", source=paths[0])
+        return _checked(Guidance.read(paths[0]), market, any_bars)
     except GuidanceError as error:
         raise GuidanceError(f"guidance of {symbol}: {error}") from None
+
+
+def _checked(table: Guidance, market: Market, any_bars: bool) -> Guidance:
+    """Return a table that was made for the instrument's bars."""
+    if any_bars:
+        return guide(market.bars, "file", source=table.of_any_bars())
+    table.check_bars(market.bars, symbol=market.symbol)
+    return guide(market.bars, "file", source=table)
 
 
 def _open(
