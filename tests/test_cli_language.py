@@ -322,7 +322,7 @@ def test_bad_input_is_one_clear_line_and_nothing_is_asked(llmguide, server, file
         (("guide", "--data", "none", "--provider", "llm"), "none"),
         (("guide", "--data", "data", "--provider", "llm", "--symbol", "ACME"), "--symbol and --names are for files"),
         (("guide", "--data", "data", "--provider", "llm", "--symbols", "ACMEE"), "did you mean 'ACME'"),
-        (("prompt", *BOTH, "--date", "1999-01-01"), "no guidance is in force on 1999-01-01"),
+        (("prompt", *BOTH, "--date", "1999-01-01"), "there is no guidance yet on 1999-01-01"),
         (("prompt", *BOTH, "--date", "soon"), "expected a date such as 2018-02-14"),
         (("prompt", *BOTH, "--date", "2012-03-01", "--role", "analist"), "did you mean 'analyst'"),
         (("prompt", *BOTH, "--date", "2012-03-01", "--prompt", "P9"), "'P9' does not exist"),

@@ -143,9 +143,9 @@ def prompt(
     files: Annotated[
         list[Path], typer.Argument(metavar="BARS...", help="Files of bars, oldest first: training, then test.")
     ],
-    date: Annotated[str, typer.Option(help="A day, as in 2018-02-14: the prompt behind the guidance in force on it.")],
+    date: Annotated[str, typer.Option(help="Show the prompt behind the guidance of this day, as in 2018-02-14.")],
     following: Annotated[
-        bool, typer.Option("--next", help="The prompt of the first decision after that day instead.")
+        bool, typer.Option("--next", help="Show the prompt of the first decision after that day instead.")
     ] = False,
     prompt: Annotated[str, typer.Option(help="P0 to P4, or a template file.")] = "P4",
     role: Annotated[str, typer.Option(help="strategist or analyst.")] = "strategist",

@@ -10,10 +10,10 @@ import typer
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output instead of tables.")]
 Seeds = Annotated[str, typer.Option(help="How many runs (0, 1, ...), or which seeds, as in 0,3,7.")]
 Episodes = Annotated[int, typer.Option(min=1, help="Walks through the training bars per run.")]
-Out = Annotated[Path, typer.Option(help="Run folder; an interrupted run goes on from what is there.")]
+Out = Annotated[Path, typer.Option(help="Run folder; an interrupted run resumes from it.")]
 Resume = Annotated[
     bool,
-    typer.Option("--resume/--no-resume", help="Go on from what the run folder holds, or remove it and begin anew."),
+    typer.Option("--resume/--no-resume", help="Resume from the run folder, or remove what it holds and start over."),
 ]
 Device = Annotated[str, typer.Option(help="cpu, cuda or auto.")]
 Ray = Annotated[str | None, typer.Option("--ray", help="Train on a Ray cluster: its HOST:PORT, or auto.")]

@@ -30,7 +30,7 @@ class Terminated(KeyboardInterrupt):
 
 
 class Interrupted(Exception):
-    """Ctrl-C or SIGTERM during something that can be gone on with; carries what to tell the user, and the exit code."""
+    """Ctrl-C or SIGTERM during something that can be resumed; carries what to tell the user, and the exit code."""
 
     def __init__(self, message: str, code: int) -> None:
         super().__init__(message)

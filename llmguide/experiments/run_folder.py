@@ -77,7 +77,7 @@ class RunFolder:
                 more = f", and {len(pairs) - SHOWN} more" if len(pairs) > SHOWN else ""
                 raise LlmguideError(
                     f"{path} holds a run with other settings: {'; '.join(pairs[:SHOWN])}{more}; choose another folder, "
-                    "or begin anew with resume=False (--no-resume), which removes its agents"
+                    "or start over with resume=False (--no-resume), which removes its agents"
                 )
         write_json(config, dict(settings))
         return cls(path, lock)
@@ -96,7 +96,7 @@ class RunFolder:
         try:
             return {seed: load_agent(path) for seed, path in paths.items() if path.exists()}
         except ModelError as error:
-            raise ModelError(f"cannot go on with this run: {error}") from error
+            raise ModelError(f"cannot resume this run: {error}") from error
 
     def save_agent(self, arm: str, agent: Agent) -> None:
         """Store an agent."""

@@ -60,7 +60,7 @@ class Settings(NamedTuple):
 def read_settings(path: Path | str | None) -> Settings:
     """Return the settings in a file; the defaults where it is None.
 
-    A setting of `sampling` but max_tokens that is the text "none" is not sent at all: for endpoints that refuse it.
+    A setting of `sampling` that is the text "none" is not sent at all: for endpoints that refuse it.
     Raises GuidanceError, naming file, table and setting, for what is not known or out of range.
     """
     if path is None:
@@ -91,7 +91,7 @@ def _checked(
         if name not in defaults:
             hint = did_you_mean(name, known)
             raise GuidanceError(f"{where}: unknown setting{hint or '; known: ' + ', '.join(known)}")
-        if table == "sampling" and value == "none" and name != "max_tokens":
+        if table == "sampling" and value == "none":
             values[name] = None
             continue
         _check(where, name, value, defaults[name])
@@ -100,6 +100,10 @@ def _checked(
 
 
 def _check(where: str, name: str, value: Any, default: Any) -> None:
+    if name == "reasoning_effort":
+        if not isinstance(value, str) or not value:
+            raise GuidanceError(f'{where}: expected a text such as "low", or "none" not to send it, got {value!r}')
+        return
     if isinstance(default, str | bool):
         if type(value) is not type(default) or value == "":
             kind = "a text" if isinstance(default, str) else "true or false"

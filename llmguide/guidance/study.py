@@ -6,7 +6,7 @@ the news two months ahead of them. The time needed is then that of the longest c
 chain waits for is asked at a pace that ends with the chains, in places in flight that they leave free.
 
 Nothing that was paid for is lost: every reply is stored before it is read. A question that fails, the end of the
-budget, or Ctrl-C lets those under way be answered and stored; the same study then goes on from there.
+budget, or Ctrl-C lets those under way be answered and stored; the same study then resumes from there.
 """
 
 from __future__ import annotations

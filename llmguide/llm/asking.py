@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from llmguide.errors import (
     EmptyReplyError,
+    EndpointError,
     InvalidReplyError,
     LanguageModelError,
     MissingAnswers,
@@ -22,6 +23,7 @@ from llmguide.errors import (
 )
 from llmguide.llm.budget import Budget
 from llmguide.llm.cache import Cache
+from llmguide.llm.cutting import sent_bytes, was_cut
 from llmguide.llm.ledger import Ledger, Purpose, Spending
 from llmguide.llm.prices import Prices, estimate_tokens
 from llmguide.llm.probe import Capabilities, probe
@@ -305,22 +307,33 @@ class Asker:
             reading = _read(request, reply, errand.kind)
             usage, outcome = reading.usage, "ok" if reading.failure is None else type(reading.failure).__name__
         finally:  # whatever is wrong with it, it was paid for
+            cut = was_cut(request, usage)
             with self.cache.transaction():
                 self.ledger.record(
                     errand.purpose,
                     request,
                     endpoint=endpoint,
                     seconds=reply.seconds,
-                    outcome=outcome,
+                    outcome="prompt cut" if cut else outcome,
                     usage=usage,
                     note=errand.note,
                 )
-                kept = self.cache.put(request, reply, endpoint)
-                self.cache.used(self.study, request, endpoint)
+                if not cut:
+                    kept = self.cache.put(request, reply, endpoint)
+                    self.cache.used(self.study, request, endpoint)
+        if cut:
+            raise EndpointError(
+                f"{endpoint}, model {request.model!r}: it read only a part of the prompt: it counted {usage.prompt} "
+                f"tokens where {sent_bytes(request):,} bytes were sent, about {estimate_tokens(_all_text(request)):,} "
+                "tokens; raise the server's context (Ollama: num_ctx; llama.cpp: -c; LM Studio: context length), or "
+                "choose a shorter prompt"
+            )
         return _Fetched(kept, reading if kept == reply else None, errand.kind, fresh=True)
 
     def _kept(self, request: Request) -> RawReply | None:
         reply = self.cache.get(request, endpoint=self.endpoint)
+        if reply is not None and was_cut(request, _read(request, reply, None).usage):
+            return None  # kept by an earlier version: no answer to this question
         if reply is not None and self._client is not None:
             self.cache.used(self.study, request, self._client.endpoint)
         return reply
@@ -398,7 +411,8 @@ def _repeated(request: Request, reading: _Reading[T]) -> Request:
     """Return the question once more, with what was wrong with the reply; the reply itself only where it was whole."""
     failure, completion = reading.failure, reading.completion
     if isinstance(failure, TruncatedError):
-        wrong = f"Your reply was cut off at the limit of {request.sampling.max_tokens} tokens; be brief. {_AGAIN}"
+        limit = "" if request.sampling.max_tokens is None else f" of {request.sampling.max_tokens} tokens"
+        wrong = f"Your reply was cut off at the limit{limit}; be brief. {_AGAIN}"
         return replace(request, messages=(*request.messages, Message("user", wrong)))
     if completion is None or not completion.text.strip():
         return replace(request, messages=(*request.messages, Message("user", f"Your reply was empty. {_AGAIN}")))

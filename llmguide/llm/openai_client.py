@@ -14,7 +14,7 @@ import os
 import re
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import SplitResult, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit, urlunsplit
 
 from pydantic import SecretStr
 
@@ -42,7 +42,9 @@ class OpenAIClient:
     """A `Client` of one endpoint. It may be pickled, with its key, and used in one event loop after another.
 
     `base_url` None is OPENAI_BASE_URL or else OpenAI's own; `api_key` None is OPENAI_API_KEY. `timeout` is in seconds,
-    for the connection to say something; `max_retries` is the SDK's. No key, or a placeholder, is in order for servers
+    for the connection to say something; `max_retries` is the SDK's. A base URL with ``?api-version=`` is Azure's, and
+    so are AZURE_OPENAI_ENDPOINT, OPENAI_API_VERSION and AZURE_OPENAI_API_KEY; the model is then the deployment's name.
+    No key, or a placeholder, is in order for servers
     that want none; without one, OpenAI's own raises EndpointError here.
     """
 
@@ -54,16 +56,28 @@ class OpenAIClient:
         timeout: float = 60.0,
         max_retries: int = 5,
     ) -> None:
-        url = urlsplit((base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI).strip())
+        azure = (os.environ.get("AZURE_OPENAI_ENDPOINT") or "").strip().rstrip("/")
+        given = base_url or os.environ.get("OPENAI_BASE_URL") or (f"{azure}/openai" if azure else OPENAI)
+        url = urlsplit(given.strip())
+        query = parse_qs(url.query)
+        version = query.pop("api-version", [""])[0]
+        if not version and azure and given.startswith(azure) and not url.path.rstrip("/").endswith("/v1"):
+            version = (os.environ.get("OPENAI_API_VERSION") or "").strip()
+            if not version:
+                raise EndpointError(
+                    f"{url.hostname} needs an API version; set OPENAI_API_VERSION, or use a base URL that ends in "
+                    "?api-version=VERSION"
+                )
         if url.scheme not in ("http", "https") or not url.hostname or " " in url.netloc or not _has_port(url):
             raise EndpointError(f"expected a base URL such as {OPENAI}, got {_bare(url)!r}")
-        if "@" in url.netloc or url.query:
+        if "@" in url.netloc or query:
             # httpx logs every URL that it asks for, as it is.
             raise EndpointError(
-                f"expected a base URL without user, password and query, got {_bare(url)!r} with one of them; "
-                "an API key belongs into the environment variable OPENAI_API_KEY"
+                f"expected a base URL without user, password and query (but api-version), got {_bare(url)!r} with one "
+                "of them; an API key belongs into the environment variable OPENAI_API_KEY"
             )
-        key = (api_key or os.environ.get("OPENAI_API_KEY") or "").strip()
+        own = os.environ.get("AZURE_OPENAI_API_KEY") if version or azure else None
+        key = (api_key or own or os.environ.get("OPENAI_API_KEY") or "").strip()
         if not (key.isascii() and key.isprintable()) or " " in key:
             raise EndpointError("the API key has a space or a character that no key has; was it copied as a whole?")
         self._openai = url.hostname == "api.openai.com" or url.hostname.endswith(".api.openai.com")
@@ -73,6 +87,7 @@ class OpenAIClient:
                 "OPENAI_BASE_URL to a server that needs no key"
             )
         self._url = _bare(url)
+        self._version = version  # of Azure's API; "" elsewhere
         self._local = _is_loopback(url.hostname)
         self._key = SecretStr(key)
         self._timeout, self._max_retries = timeout, max_retries
@@ -95,7 +110,7 @@ class OpenAIClient:
         """Return the body of a successful reply as it came, without the API key should it repeat it.
 
         The error body of a content filter that stopped the prompt is returned too: it is this question's answer, and is
-        the same each time. Where `max_tokens` is refused the limit is told as `max_completion_tokens` from then on.
+        the same each time. Where `max_tokens` is refused the limit is sent as `max_completion_tokens` from then on.
 
         `seconds` is the wall time, pauses and retries included. Raises EndpointError.
         """
@@ -149,14 +164,19 @@ class OpenAIClient:
             import openai
 
             timeout = openai.Timeout(self._timeout, connect=min(self._timeout, _CONNECT_SECONDS))
-            client = openai.AsyncOpenAI(
-                base_url=self._url,
-                api_key=self._key.get_secret_value() or _PLACEHOLDER,
-                timeout=timeout,
-                max_retries=self._max_retries,
+            options: dict[str, Any] = {
+                "base_url": self._url,
+                "api_key": self._key.get_secret_value() or _PLACEHOLDER,
+                "timeout": timeout,
+                "max_retries": self._max_retries,
                 # A proxy that the environment names does not lead to this machine.
-                http_client=openai.DefaultAsyncHttpxClient(timeout=timeout, trust_env=not self._local),
-            )
+                "http_client": openai.DefaultAsyncHttpxClient(timeout=timeout, trust_env=not self._local),
+            }
+            client: openai.AsyncOpenAI
+            if self._version:  # the key in Azure's header, the model as its deployment's name in the path
+                client = openai.AsyncAzureOpenAI(api_version=self._version, **options)
+            else:
+                client = openai.AsyncOpenAI(**options)
             self._open = loop, client
         return self._open[1]
 
@@ -170,6 +190,7 @@ class OpenAIClient:
             "frequency_penalty": sampling.frequency_penalty,
             "presence_penalty": sampling.presence_penalty,
             self._limit: sampling.max_tokens,
+            "reasoning_effort": sampling.reasoning_effort,
         }
         if sampling.top_logprobs is not None:
             settings |= {"logprobs": True, "top_logprobs": sampling.top_logprobs}

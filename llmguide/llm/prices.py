@@ -80,6 +80,10 @@ class Prices:
         return self.dollars(request.model, most_tokens(request))
 
 
+MOST_COMPLETION = 128_000
+"""Tokens that a reply without a limit of its own is taken to have at most."""
+
+
 def most_tokens(request: Request) -> Usage:
     """Return the most tokens that `request` can use: nothing cached, and a reply of the allowed length.
 
@@ -91,7 +95,7 @@ def most_tokens(request: Request) -> Usage:
     return Usage(
         prompt=prompt + _TOKENS_PER_MESSAGE * len(request.messages) + _TOKENS_PER_REQUEST,
         cached=0,
-        completion=request.sampling.max_tokens,
+        completion=MOST_COMPLETION if request.sampling.max_tokens is None else request.sampling.max_tokens,
         reasoning=None,
     )
 

@@ -54,7 +54,7 @@ class Capabilities(NamedTuple):
     def sampling(self, wanted: Sampling) -> Sampling:
         """Return what of the sampling that is wanted the endpoint takes."""
         left_out = (*self.refused, *(() if self.logprobs else ("top_logprobs",)))
-        return replace(wanted, **dict.fromkeys(left_out))  # type: ignore[arg-type]
+        return replace(wanted, **dict.fromkeys(left_out))
 
     def describe(self) -> str:
         """Return one line for the user."""
@@ -91,13 +91,15 @@ async def probe(send: Callable[[Request], Awaitable[RawReply]], model: str, *, s
     async def takes(request: Request) -> RawReply:
         while True:
             try:
-                return await send(replace(request, sampling=replace(request.sampling, **dict.fromkeys(refused))))  # type: ignore[arg-type]
+                return await send(replace(request, sampling=replace(request.sampling, **dict.fromkeys(refused))))
             except EndpointError as error:
                 name = error.parameter
                 if name not in DISPENSABLE or name in refused or getattr(request.sampling, name) is None:
                     raise
                 refused.append(name)
-                notes.append(f"{name} {getattr(request.sampling, name):g} is refused and not sent")
+                value = getattr(request.sampling, name)
+                shown = f"{value:g}" if isinstance(value, float) else value
+                notes.append(f"{name} {shown} is refused and not sent")
 
     for reply_format in FORMATS:
         for logprobs in list(open_choices):

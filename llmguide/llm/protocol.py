@@ -44,7 +44,8 @@ class Sampling:
     frequency_penalty: float | None = None
     presence_penalty: float | None = None
     top_logprobs: int | None = 5  # None: no log-probabilities
-    max_tokens: int = 2000
+    max_tokens: int | None = 2000
+    reasoning_effort: str | None = None  # "low", "medium", "high": as the endpoint's reasoning models know it
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,10 @@ class Request:
 
     def to_json(self) -> str:
         """Return the request as canonical JSON: sorted keys, no spaces."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        fields = asdict(self)
+        if fields["sampling"]["reasoning_effort"] is None:  # so that answers kept before there was this setting count
+            del fields["sampling"]["reasoning_effort"]
+        return json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str) -> Request:

@@ -11,7 +11,7 @@ from typing import Any
 
 __all__ = ["DISPENSABLE", "is_filtered", "refused_parameter"]
 
-DISPENSABLE = ("temperature", "seed", "frequency_penalty", "presence_penalty")
+DISPENSABLE = ("temperature", "seed", "frequency_penalty", "presence_penalty", "reasoning_effort")
 """What a question may be asked without, once an endpoint has refused it."""
 
 _FILTERED = {"content_filter", "content_policy_violation", "responsibleaipolicyviolation"}

@@ -55,7 +55,7 @@ def train_on_cluster(
         address: HOST:PORT of a cluster that this machine belongs to; or "auto": the one that RAY_ADDRESS or an earlier
             `ray start` names, else a local Ray on the cores of this machine, which is shut down at the end.
         device: "cpu"; "cuda" for all seeds of a lesson as one batch on one GPU; or "auto": GPUs where there are any.
-        progress: show a bar on a terminal; or one to go on with.
+        progress: show a bar on a terminal; or an existing one to continue.
         title: what stands in front of the bar.
         announce: called with one line on which cluster it is, and on every worker that was lost.
 
@@ -233,7 +233,7 @@ def _loss(block: _Block, error: Exception) -> str:
             f"{block.losses} workers were lost over {named}, the last by {kind}: {reason(error)}; see Ray's logs"
         ) from error
     episode = min(state.episode if state else 0 for state in map(load_state, block.jobs.values()))
-    return f"a worker was lost ({kind}); {named} goes on from episode {episode}"
+    return f"a worker was lost ({kind}); {named} resumes from episode {episode}"
 
 
 def _cause(error: Any) -> Exception:

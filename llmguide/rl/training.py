@@ -177,9 +177,9 @@ def train_dqn(
         curves: record the Sharpe ratio after every episode, for plots.
         test: test bars for the curves; they are never learned from and select nothing.
         states: a folder in which unfinished training is kept, every few episodes and when it is interrupted; the same
-            call goes on from there and gives the same agents, bit by bit. None keeps nothing.
+            call resumes from there and gives the same agents, bit by bit. None keeps nothing.
         finished: called with each agent as soon as its seed has finished.
-        progress: show a bar on a terminal; or one to go on with.
+        progress: show a bar on a terminal; or an existing one to continue.
         title: what stands in front of the bar.
 
     Raises:

@@ -93,7 +93,7 @@ def check_guidance(market: Market) -> None:
     if (first - ended).days > lasts:
         raise GuidanceError(
             f"{where} ends on {ended}, {(first - ended).days} days before the first tradable bar of {first}; give a "
-            "table that goes on to these bars"
+            "table that extends to these bars"
         )
     if ended < market.dates[0].date():
         fault = f"all bars from {market.dates[0].date()} to {last} see the same row, the last one"

@@ -202,7 +202,7 @@ def test_the_sampling_is_the_one_that_was_set(acme, access):
 @pytest.mark.parametrize(
     ("day", "role", "says"),
     [
-        ("2000-01-01", "strategist", r"no guidance is in force on 2000-01-01: the first decision .* is on 2\d{3}"),
+        ("2000-01-01", "strategist", r"there is no guidance yet on 2000-01-01: the first decision .* is on 2\d{3}"),
         ("someday", "strategist", "expected a date such as 2018-02-14, got 'someday'"),
         ("", "strategist", "expected a date"),
         ("2018-02-14T10:00Z", "strategist", "expected a date"),

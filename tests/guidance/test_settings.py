@@ -22,6 +22,7 @@ frequency_penalty = 1.0
 presence_penalty = 0.25
 top_logprobs = 3
 max_tokens = 900
+reasoning_effort = "low"
 
 [brief]
 every = 10
@@ -48,7 +49,7 @@ def written(tmp_path):
 
 def test_every_setting_is_read(written):
     assert read_settings(written(FULL)) == Settings(
-        sampling=Sampling(0.7, 7, 1.0, 0.25, 3, 900),
+        sampling=Sampling(0.7, 7, 1.0, 0.25, 3, 900, "low"),
         brief=Brief(
             every=10,
             first=60,
@@ -73,7 +74,9 @@ def test_what_is_left_out_keeps_its_default(written):
     assert read_settings(written("[brief]\nmemory = 0\n")) == Settings(brief=Brief(memory=0))
 
 
-@pytest.mark.parametrize("name", ["temperature", "seed", "frequency_penalty", "presence_penalty", "top_logprobs"])
+@pytest.mark.parametrize(
+    "name", ["temperature", "seed", "frequency_penalty", "presence_penalty", "top_logprobs", "max_tokens"]
+)
 def test_a_setting_that_is_none_is_not_sent(written, name):
     sampling = read_settings(written(f'[sampling]\n{name} = "none"\n')).sampling
     assert getattr(sampling, name) is None
@@ -102,7 +105,6 @@ def test_a_setting_that_is_none_is_not_sent(written, name):
         ("[sampling]\ntop_logprobs = 21", "top_logprobs: expected a whole number, 1 to 20, got 21"),
         ("[sampling]\ntop_logprobs = 0", "top_logprobs: expected a whole number, 1 to 20, got 0"),
         ("[sampling]\nmax_tokens = 0", "max_tokens: expected a whole number, 1 to 1000000, got 0"),
-        ("[sampling]\nmax_tokens = 'none'", "max_tokens: expected a whole number, 1 to 1000000, got 'none'"),
         ("[brief]\nmemory = -1", "memory: expected a whole number of at least 0, got -1"),
         ("[brief]\ncontext_chars = 7999", "context_chars: expected a whole number, 8000 to 10000000, got 7999"),
         ("[brief]\nevery = 0", "every: expected a whole number of at least 1, got 0"),

@@ -94,6 +94,7 @@ def test_a_month_whose_prompt_was_filtered_abstains_and_is_not_asked_again(monke
     bars = sample_bars().iloc[:100]
     with OpenAIServer() as server:
         settings = {"model": "scripted", "prompt": "P0", "base_url": server.url, "cache": tmp_path / "c.sqlite"}
+        settings |= {"in_flight": 1}  # `refusing` looks at the request that came last
         table = LanguageModel(**settings)(bars)
         assert sum(row.direction is None for row in table.rows) == 1
         asked = len(server.requests)

@@ -147,7 +147,7 @@ def test_killed_workers_are_replaced_and_no_bit_changes_and_no_step_counts_twice
     assert trained.keys() == {"0-0", "0-1"}
     assert_same(trained, whole)
     losses = [line for line in said if "a worker was lost (WorkerCrashedError)" in line]
-    assert any("goes on from episode 0" not in line for line in losses)
+    assert any("resumes from episode 0" not in line for line in losses)
     assert capfd.readouterr().out == "", "standard output belongs to the results"
     assert watch.steps() == planned_steps(wanted)
     assert all(watch.episodes(name) == list(range(1, EPISODES + 1)) for name in trained)
@@ -158,7 +158,7 @@ def test_without_files_a_lost_job_begins_again_and_losing_it_too_often_is_an_err
     said, watch, wanted = [], Watch(at_episode(5), kill_all_in_training), some(jobs(), 1)
     trained = by_name(train_on_cluster(wanted, progress=watch, announce=said.append))
     assert_same(trained, whole)
-    assert said[1:] == ["a worker was lost (WorkerCrashedError); 0-0 goes on from episode 0"]
+    assert said[1:] == ["a worker was lost (WorkerCrashedError); 0-0 resumes from episode 0"]
 
     monkeypatch.setattr(cluster, "RETRIES", 0)
     watch = Watch(at_episode(5), kill_all_in_training)
@@ -265,4 +265,4 @@ def test_a_block_is_one_job_or_all_jobs_of_a_course():
 
 def test_the_loss_of_a_block_names_its_first_job_and_where_it_goes_on(tmp_path):
     block = next(cluster._blocks(Store(), list(jobs(tmp_path)), together=True))
-    assert cluster._loss(block, OSError()) == "a worker was lost (OSError); 0-0 and 1 more goes on from episode 0"
+    assert cluster._loss(block, OSError()) == "a worker was lost (OSError); 0-0 and 1 more resumes from episode 0"

@@ -70,7 +70,7 @@ def replicate(
         periods: bars per year, by which Sharpe ratios are annual; None reads it from the dates of each instrument's
             test bars. The published ratios have 252.
         out: folder. Every instrument has a run folder in it, in which every agent is stored as soon as it is trained
-            and every row as soon as it is measured; a second call with the same settings goes on from what is there.
+            and every row as soon as it is measured; a second call with the same settings resumes from it.
             `Replication.write` writes the tables.
         resume: False begins anew: agents and states that `out` holds for these instruments are removed.
         ray: train on this Ray cluster, HOST:PORT or "auto" (see `llmguide.rl.cluster`; needs llmguide[cluster]);
