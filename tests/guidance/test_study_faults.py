@@ -117,7 +117,7 @@ def wait_until(reached, process, *, seconds=60):
 
 def tables_in(folder, prompts=PROMPTS):
     return {
-        (symbol, prompt): Guidance.read(folder / prompt / f"{symbol}.parquet")
+        (symbol, prompt): Guidance.read(folder / prompt / f"{symbol}.parquet").of_any_bars()
         for prompt in prompts
         for symbol in SYMBOLS
     }
