@@ -13,7 +13,7 @@ OPTIONS = {"seed": "--seed", "arm": "--arm", "start": "--start", "as_json": "--j
         ("choose one with arm=", "choose one with --arm"),
         ("arm= and seed= choose within a run folder", "--arm and --seed choose within a run folder"),
         ("pass start=60, or longest=29", "pass --start 60, or longest=29"),
-        ("start over with resume=False.", "begin anew with --no-resume."),
+        ("start over with resume=False.", "start over with --no-resume."),
         ("cut them with read_bars(start=, end=)", "cut them with read_bars(start=, end=)"),
         ("x.seed=3 and reseed=4 stay", "x.seed=3 and reseed=4 stay"),
         ("a column 'seed' = 3", "a column 'seed' = 3"),
