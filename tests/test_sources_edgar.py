@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 from recorded_http import Answer, Asked, RecordedHttp
@@ -521,3 +521,229 @@ def test_years_to_date_of_two_tags_are_not_subtracted():
     continuing = "NetCashProvidedByUsedInOperatingActivitiesContinuingOperations"
     company.file("k2", "2020-02-03", "10-K", {continuing: {FY: 500.0}})
     assert np.isnan(rows(fundamentals(company), "2019-12-31")["free_cash_flow"].iloc[-1])
+
+
+MAY, AUGUST, FEBRUARY = "2019-05-01", "2019-08-01", "2020-02-20"
+INCOME, OPERATING, EQUITY = "NetIncomeLoss", "OperatingIncomeLoss", "StockholdersEquity"
+
+
+def told_of_the_first_quarter(**figures: float) -> pd.Series:
+    """The row of one 10-Q; the quarter's amounts and the balances of its end, by tag."""
+    balances = ("Assets", "Liabilit", "Stockholders", "Inventory", "Temporary")
+    spans = {tag: {Q1.split("/")[1] if tag.startswith(balances) else Q1: value} for tag, value in figures.items()}
+    table = pd.DataFrame(edgar._rows(edgar._filings(Company().file("a", MAY, "10-Q", spans).facts)))
+    assert len(table) == 1
+    return table.iloc[0]
+
+
+def test_a_quarter_under_one_tag_and_the_year_to_date_under_another_that_nothing_connects_is_absent():
+    company = Company().file("a", MAY, "10-Q", {TOTAL: {Q1: 2000.0}, INCOME: {Q1: 100.0}})
+    company.file("b", AUGUST, "10-Q", {"Revenues": {Q2: 740.0}, TOTAL: {H1: 4100.0}, INCOME: {Q2: 100.0, H1: 200.0}})
+    second = rows(fundamentals(company), "2019-06-30").iloc[0]
+    assert np.isnan(second["revenue"])
+    assert second["net_income"] == 100.0
+
+
+@pytest.mark.parametrize("other", [{"CostOfRevenue": 1200.0, OPERATING: 400.0}, {"GrossProfit": 900.0}])
+def test_a_lone_revenue_that_the_statement_contradicts_is_no_revenue(other: dict[str, float]):
+    row = told_of_the_first_quarter(Revenues=740.0, NetIncomeLoss=300.0, **other)
+    assert np.isnan(row[["revenue", "gross_margin", "net_margin"]].astype(float)).all()
+    assert row["net_income"] == 300.0
+
+
+def test_a_gross_loss_is_no_contradiction():
+    row = told_of_the_first_quarter(Revenues=100.0, CostOfRevenue=130.0, GrossProfit=-30.0, OperatingIncomeLoss=-80.0)
+    assert [row["revenue"], row["gross_margin"], row["operating_margin"]] == [100.0, -0.3, -0.8]
+
+
+def test_all_costs_and_operating_income_tell_a_total_that_losses_have_made_the_smaller():
+    row = told_of_the_first_quarter(**{TOTAL: 2000.0, "Revenues": 1500.0, "CostsAndExpenses": 1300.0, OPERATING: 200.0})
+    assert row["revenue"] == 1500.0
+
+
+def test_two_ways_to_tell_a_total_that_contradict_each_other_tell_nothing():
+    ways = {"CostsAndExpenses": 1300.0, OPERATING: 200.0, "GrossProfit": 800.0, "CostOfRevenue": 1200.0}
+    row = told_of_the_first_quarter(**{TOTAL: 2000.0, "Revenues": 1500.0, INCOME: 100.0}, **ways)
+    assert np.isnan(row["revenue"])
+
+
+@pytest.mark.parametrize("scale", [1e3, 1e6])
+def test_units_beside_thousands_are_two_scales_and_no_part_and_total(scale: float):
+    row = told_of_the_first_quarter(**{TOTAL: 2000.0, "Revenues": 2000.0 * scale, INCOME: 300.0})
+    assert np.isnan(row["revenue"])
+
+
+def test_a_fact_that_stands_twice_with_two_values_is_none_and_rounding_is_no_second_value():
+    company = Company().file("a", MAY, "10-Q", {TOTAL: {Q1: 70.0}, INCOME: {Q1: 10.0}})
+    company.file("a", MAY, "10-Q", {TOTAL: {Q1: 2000.0}, INCOME: {Q1: 10.04}})
+    row = fundamentals(company).iloc[0]
+    assert "revenue" not in row
+    assert row["net_income"] == 10.0
+
+
+def test_a_new_tag_without_comparatives_has_to_be_of_the_size_of_the_quarter_before():
+    def second(amount: float) -> float:
+        company = Company().file("a", MAY, "10-Q", {TOTAL: {Q1: 2000.0}, INCOME: {Q1: 100.0}})
+        company.file("b", AUGUST, "10-Q", {"Revenues": {Q2: amount}, INCOME: {Q2: 100.0}})
+        return float(rows(fundamentals(company), "2019-06-30")["revenue"].iloc[0])
+
+    assert np.isnan(second(70.0))
+    assert second(1700.0) == 1700.0
+
+
+def test_tags_that_said_the_same_are_one_line_and_years_to_date_of_it_are_subtracted():
+    both = {tag: {Q3: 100.0, M9: 300.0} for tag in (TOTAL, "Revenues")}
+    company = Company().file("a", "2019-11-01", "10-Q", both | {INCOME: {Q3: 1.0, M9: 3.0}})
+    company.file("k", FEBRUARY, "10-K", {TOTAL: {FY: 420.0}, INCOME: {FY: 4.0}})
+    assert rows(fundamentals(company), "2019-12-31")["revenue"].to_list() == [120.0]
+
+
+@pytest.mark.parametrize("year", [200.0, 330.0, 340.0])
+def test_a_year_without_a_business_that_was_sold_less_nine_months_with_it_is_no_quarter(year: float):
+    company = Company().file("a", "2019-11-01", "10-Q", {TOTAL: {Q3: 100.0, M9: 330.0}, INCOME: {Q3: 1.0, M9: 3.0}})
+    company.file("k", FEBRUARY, "10-K", {TOTAL: {FY: year}, INCOME: {FY: 4.0}})
+    fourth = rows(fundamentals(company), "2019-12-31").iloc[0]
+    assert np.isnan(fourth["revenue"])
+    assert fourth["net_income"] == 1.0
+
+
+def test_parts_that_exceed_their_totals_make_no_ratio():
+    row = told_of_the_first_quarter(
+        NetIncomeLoss=1.0, Assets=100.0, AssetsCurrent=500.0, LiabilitiesCurrent=50.0, InventoryNet=10.0
+    )
+    assert np.isnan([row["current_ratio"], row["quick_ratio"]]).all()
+    row = told_of_the_first_quarter(NetIncomeLoss=1.0, AssetsCurrent=100.0, LiabilitiesCurrent=50.0, InventoryNet=900.0)
+    assert row["current_ratio"] == 2.0
+    assert np.isnan(row["quick_ratio"])
+
+
+def test_liabilities_that_do_not_balance_are_a_part():
+    row = told_of_the_first_quarter(NetIncomeLoss=1.0, Assets=1000.0, Liabilities=60.0, StockholdersEquity=400.0)
+    assert np.isnan(row["debt_to_equity"])
+    between = {"TemporaryEquityCarryingAmountAttributableToParent": 540.0}
+    row = told_of_the_first_quarter(
+        NetIncomeLoss=1.0, Assets=1000.0, Liabilities=60.0, StockholdersEquity=400.0, **between
+    )
+    assert row["debt_to_equity"] == pytest.approx(0.15)
+
+
+def test_basic_shares_beside_diluted_ones_are_no_split():
+    basic = {"WeightedAverageNumberOfSharesOutstandingBasic": {FY: 7.5, Q3: 7.5}}
+    assert_frame_equal(fundamentals(a_year().file("k2", "2020-03-01", "10-K/A", basic)), fundamentals(a_year()))
+
+
+def test_a_lone_quarter_that_ends_between_the_companys_own_makes_no_row():
+    company = Company().file(
+        "a",
+        MAY,
+        "10-Q",
+        {
+            "Revenues": {Q1: 2000.0, "2018-11-01/2019-01-31": 60.0, "2018-01-01/2018-03-31": 1900.0},
+            INCOME: {Q1: 100.0, "2018-01-01/2018-03-31": 90.0},
+        },
+    )
+    ends = fundamentals(company)["period_end"].dt.strftime("%Y-%m-%d").to_list()
+    assert ends == ["2018-03-31", "2019-03-31"]
+
+
+def test_neither_an_event_after_the_year_nor_more_comparatives_than_figures_move_its_end():
+    late = "2020-01-01/2020-01-31"
+    event = {"Revenues": {late: 3.0}, INCOME: {late: 1.0}, "Assets": {"2019-12-31": 9.0}, EQUITY: {"2019-12-31": 5.0}}
+    event["Revenues"][FY], event[INCOME][FY] = 400.0, 40.0
+    row = fundamentals(Company().file("k", FEBRUARY, "10-K", event)).iloc[0]
+    assert row["period_end"] == pd.Timestamp("2019-12-31")
+    assert row["debt_to_equity"] == pytest.approx(0.8)
+    before = "2018-01-01/2018-12-31"
+    amended = a_year().file("k2", FEBRUARY, "10-K/A", {INCOME: {FY: 97.0, before: 50.0}, OPERATING: {before: 60.0}})
+    assert rows(fundamentals(amended), "2019-12-31")["net_income"].to_list() == [30.0, 31.0]
+
+
+def test_what_an_amendment_says_under_another_tag_replaces_no_figure():
+    amended = a_year().file("k2", "2020-03-10", "10-K/A", {"ProfitLoss": {FY: 100.0}, TOTAL: {FY: 50.0}})
+    assert_frame_equal(fundamentals(amended), fundamentals(a_year()))
+
+
+def three_years() -> tuple[list[float], Company]:
+    """A company as most are: years to date, comparatives, contracts as a part of revenue, minorities, all balances."""
+    amounts = [1000.0, 1040.0, 980.0, 1300.0, 1090.0, 1100.0, 1050.0, 1420.0, 1170.0, 1200.0, 1130.0, 1500.0]
+    starts = ("01-01", "04-01", "07-01", "10-01")
+    ends, filed = ("03-31", "06-30", "09-30", "12-31"), ("05-01", "08-01", "11-01", "02-20")
+    flows = {"Revenues": 1.0, TOTAL: 0.94, "CostOfRevenue": 0.6, "CostsAndExpenses": 0.85, OPERATING: 0.15}
+    flows |= {INCOME: 0.1, "ProfitLoss": 0.105, CASH: 0.2, CAPEX: 0.05, "PaymentsToAcquireProductiveAssets": 0.05}
+    company = Company()
+    for year in range(3):
+        for n in range(4):
+            figures: dict[str, dict[str, float]] = {tag: {} for tag in flows}
+            for past in (year, year - 1):
+                if past < 0:
+                    continue
+                quarter, to_date = amounts[4 * past + n], sum(amounts[4 * past : 4 * past + n + 1])
+                for tag, share in flows.items():
+                    figures[tag][f"{2017 + past}-01-01/{2017 + past}-{ends[n]}"] = share * to_date
+                    if n < 3 and tag not in (CASH, CAPEX, "PaymentsToAcquireProductiveAssets"):
+                        figures[tag][f"{2017 + past}-{starts[n]}/{2017 + past}-{ends[n]}"] = share * quarter
+            end = f"{2017 + year}-{ends[n]}"
+            figures |= {"Assets": {end: 900.0}, "Liabilities": {end: 500.0}, EQUITY: {end: 380.0}}
+            figures |= {"AssetsCurrent": {end: 300.0}, "LiabilitiesCurrent": {end: 200.0}, "InventoryNet": {end: 40.0}}
+            figures["StockholdersEquityIncludingPortionAttributableToNoncontrollingInterest"] = {end: 400.0}
+            published = f"{2017 + year + (n == 3)}-{filed[n]}"
+            company.file(f"{year}{n}", published, "10-K" if n == 3 else "10-Q", figures)
+    return amounts, company
+
+
+def test_of_an_ordinary_company_no_quarter_and_no_column_is_lost():
+    amounts, company = three_years()
+    table = fundamentals(company)
+    assert table["revenue"].to_list() == pytest.approx(amounts)
+    assert table["net_income"].to_list() == pytest.approx([0.1 * amount for amount in amounts])
+    assert table["free_cash_flow"].to_list() == pytest.approx([0.15 * amount for amount in amounts])
+    for column, value in {"gross_margin": 0.4, "operating_margin": 0.15, "net_margin": 0.1}.items():
+        assert table[column].to_list() == pytest.approx([value] * 12)
+    for column, value in {"current_ratio": 1.5, "quick_ratio": 1.3, "debt_to_equity": 500 / 380}.items():
+        assert table[column].to_list() == pytest.approx([value] * 12)
+
+
+@st.composite
+def disturbed(draw: st.DrawFn) -> tuple[list[float], Company]:
+    """Three ordinary years in which filings lack the total, and have parts, late facts and doubled ones."""
+    amounts, company = three_years()
+    filings = sorted({(fact["filed"], fact["accn"]) for fact in company.gaap[INCOME]["units"]["USD"]})
+    facts = company.gaap["Revenues"]["units"]["USD"]
+    for filed, accession in filings:
+        fault = draw(st.sampled_from(("none", "none", "part", "lacking", "late", "doubled")))
+        own = [dict(fact) for fact in facts if fact["accn"] == accession]
+        share = draw(st.floats(0.01, 0.3))
+        if fault in ("part", "lacking"):  # a note's part, under a tag that the company has for nothing else
+            spans = {f"{fact['start']}/{fact['end']}": share * fact["val"] for fact in own}
+            company.file(accession, filed, own[0]["form"], {"SalesRevenueNet": spans})
+        if fault == "lacking":  # the total has a tag of the company's own
+            for tag in ("Revenues", TOTAL):
+                kept = company.gaap[tag]["units"]["USD"]
+                kept[:] = [fact for fact in kept if fact["accn"] != accession]
+        if fault == "late":
+            company.file(accession, filed, own[0]["form"], {"Revenues": {f"{own[0]['end']}/{filed[:8]}01": 3.0}})
+        if fault == "doubled":
+            facts += [fact | {"val": share * fact["val"]} for fact in own]
+    return amounts, company
+
+
+@settings(max_examples=30)  # three years of filings in each
+@given(disturbed())
+def test_a_disturbed_company_has_true_totals_or_none_and_no_jump_that_did_not_happen(made):
+    amounts, company = made
+    table = pd.DataFrame(edgar._rows(edgar._filings(company.facts)))
+    ends = pd.date_range("2017-03-31", periods=12, freq="QE")
+    true = dict(zip(ends, amounts, strict=True))
+    assert set(table["period_end"]) == set(ends)
+    for end, revenue, income in zip(table["period_end"], table["revenue"], table["net_income"], strict=True):
+        assert np.isnan(revenue) or revenue == pytest.approx(true[end])
+        assert income == pytest.approx(0.1 * true[end])
+
+
+@settings(max_examples=30)  # three years of filings in each
+@given(disturbed(), st.integers(1, 12))
+def test_of_a_disturbed_company_what_is_filed_later_changes_no_row_of_before(made, filings):
+    _, company = made
+    table = pd.DataFrame(edgar._rows(edgar._filings(company.facts)))
+    cut = pd.DataFrame(edgar._rows(edgar._filings(company.facts)[:filings]))
+    assert_frame_equal(table[: len(cut)], cut)

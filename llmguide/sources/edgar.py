@@ -25,6 +25,7 @@ minus three quarters' would be wrong after a split: then eps is net income over 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -34,8 +35,19 @@ import pandas as pd
 from llmguide._version import __version__
 from llmguide.errors import DataError, did_you_mean
 from llmguide.sources._http import JsonService, credential
-from llmguide.sources.edgar_statement import QUARTER, TAGS, YEAR, Span, choose_lines, follows, period_of
-from llmguide.sources.kinds import FUNDAMENTALS
+from llmguide.sources.edgar_quarter import quarter
+from llmguide.sources.edgar_statement import (
+    QUARTER,
+    SAME,
+    TAGS,
+    Known,
+    Line,
+    Span,
+    agree,
+    choose_lines,
+    follows,
+    period_of,
+)
 from llmguide.sources.tables import read_table
 
 __all__ = ["download_fundamentals"]
@@ -55,14 +67,8 @@ SPLIT = (1.2, 100.0)
 class Filing(NamedTuple):
     filed: pd.Timestamp
     accession: str
+    annual: bool
     figures: dict[str, dict[str, dict[Span, float]]]  # by item and tag
-
-
-class Known(NamedTuple):
-    """A figure, and the tag of the line that it stands in."""
-
-    value: float
-    tag: str
 
 
 def download_fundamentals(
@@ -143,10 +149,13 @@ def _add(filings: dict[str, Filing], item: str, tag: str, fact: dict[str, Any]) 
     if str(fact["form"]).removesuffix("/A") not in FORMS:
         return
     filed, start = pd.Timestamp(fact["filed"]), pd.Timestamp(fact["start"]) if "start" in fact else None
-    filing = filings.setdefault(fact["accn"], Filing(filed, fact["accn"], {}))
-    span = Span(start, pd.Timestamp(fact["end"]))
+    annual = str(fact["form"]).startswith("10-K") and not str(fact["form"]).startswith("10-KT")
+    filing = filings.setdefault(fact["accn"], Filing(filed, fact["accn"], annual, {}))
+    span, value = Span(start, pd.Timestamp(fact["end"])), float(fact["val"])
     if span.end < filed:
-        filing.figures.setdefault(item, {}).setdefault(tag, {}).setdefault(span, float(fact["val"]))
+        values = filing.figures.setdefault(item, {}).setdefault(tag, {})
+        # Rounded here and there a fact may stand twice; two that are not the same are no fact.
+        values[span] = values.get(span, value) if agree((values.get(span, value), value), SAME) else np.nan
 
 
 def _rows(filings: Iterable[Filing]) -> list[dict[str, Any]]:
@@ -155,26 +164,19 @@ def _rows(filings: Iterable[Filing]) -> list[dict[str, Any]]:
     told: dict[pd.Timestamp, dict[str, float]] = {}  # the last row of each period
     rows: dict[tuple[pd.Timestamp, pd.Timestamp], dict[str, Any]] = {}
     for filing in filings:
-        own = period_of(filing.figures)
+        own = period_of(filing.figures, annual=filing.annual)
         if own is None:
             continue
         lines = choose_lines(filing.figures, own)
-        shares = lines["shares"].values if "shares" in lines else {}
-        factor = _split({span: figure.value for span, figure in known["shares"].items()}, shares)
+        factor = _split(known["shares"], lines["shares"].values if "shares" in lines else {})
         for item, power in (("shares", factor), ("eps", 1 / factor)):
-            known[item] = {span: Known(value * power, tag) for span, (value, tag) in known[item].items()}
-        for item, (tag, values) in lines.items():
-            if not follows(lines[item], known[item]):
-                continue
-            known[item].update({span: Known(value, tag) for span, value in values.items() if span.end <= own})
-        restated = {
-            span.end
-            for item in ("revenue", "net_income", "eps")
-            for span in (lines[item].values if item in lines else ())
-            if span.lasts(QUARTER) and span.end <= own
-        }
+            known[item] = {span: Known(value * power, tags) for span, (value, tags) in known[item].items()}
+        for item, line in lines.items():
+            if follows(item, line, known[item], own):
+                _learn(known[item], line, own)
+        restated = _restated(lines, own, told)
         for end in sorted({own, *restated}):
-            row = _quarter(known, end)
+            row = quarter(known, end)
             if not all(np.isnan(value) for value in row.values()):
                 _tell(rows, told, filing.filed, end, row)
         if factor != 1:
@@ -182,6 +184,34 @@ def _rows(filings: Iterable[Filing]) -> list[dict[str, Any]]:
                 if end != own and end not in restated:
                     _tell(rows, told, filing.filed, end, {**row, "eps": row["eps"] / factor})
     return list(rows.values())
+
+
+def _learn(known: dict[Span, Known], line: Line, own: pd.Timestamp) -> None:
+    """Add a line's figures. What an amendment says of its own period under another tag replaces nothing."""
+    for span, now in line.values.items():
+        before = known.get(span)
+        same = before is not None and agree((before.value, now.value), SAME)
+        if before is None or same or span.end < own or before.tags & now.tags:
+            known[span] = Known(now.value, now.tags | before.tags) if before is not None and same else now
+
+
+def _restated(lines: Mapping[str, Line], own: pd.Timestamp, told: Iterable[pd.Timestamp]) -> set[pd.Timestamp]:
+    """Return the ends of the earlier quarters that a filing tells of.
+
+    Those told before, or some years before its own, or that two items have: a lone quarter between is not the
+    company's.
+    """
+    ends = Counter(
+        end
+        for item in ("revenue", "net_income", "eps")
+        if item in lines
+        for end in {span.end for span in lines[item].values if span.lasts(QUARTER)}
+    )
+    return {
+        end
+        for end, items in ends.items()
+        if items > 1 or end in told or abs((own - end).days - 365.25 * round((own - end).days / 365.25)) <= 10
+    }
 
 
 def _tell(
@@ -198,62 +228,12 @@ def _tell(
         rows[filed, end] = {"published_at": filed, "period_end": end, **row}
 
 
-def _quarter(known: Mapping[str, Mapping[Span, Known]], end: pd.Timestamp) -> dict[str, float]:
-    """Return the columns of the quarter that ends on `end`, NaN where they are not known."""
-    flow = {item: _flow(known[item], end) for item in ("revenue", "cost", "gross_profit", "operating_income")}
-    flow |= {item: _flow(known[item], end) for item in ("net_income", "operating_cash", "capital_spending")}
-    nothing = Known(np.nan, "")
-    stock = {item: figures.get(Span(None, end), nothing).value for item, figures in known.items()}
-    gross = flow["gross_profit"] if not np.isnan(flow["gross_profit"]) else flow["revenue"] - flow["cost"]
-    inventory = 0.0 if np.isnan(stock["inventory"]) else stock["inventory"]
-    liabilities = stock["liabilities"]
-    if np.isnan(liabilities):
-        liabilities = stock["assets"] - stock["all_equity"]
-    gross_margin = _ratio(gross, flow["revenue"])
-    row = {
-        "current_ratio": _ratio(stock["current_assets"], stock["current_liabilities"]),
-        "quick_ratio": _ratio(stock["current_assets"] - inventory, stock["current_liabilities"]),
-        "debt_to_equity": _ratio(liabilities, stock["equity"]),
-        "gross_margin": gross_margin if gross_margin <= 1 else np.nan,
-        "operating_margin": _ratio(flow["operating_income"], flow["revenue"]),
-        "net_margin": _ratio(flow["net_income"], flow["revenue"]),
-        "eps": _earnings_per_share(known, end, flow["net_income"]),
-        "revenue": flow["revenue"],
-        "net_income": flow["net_income"],
-        "free_cash_flow": flow["operating_cash"] - flow["capital_spending"],
-    }
-    return {name: row[name] for name in FUNDAMENTALS if name in row}
-
-
-def _direct(figures: Mapping[Span, Known], end: pd.Timestamp, days: tuple[int, int]) -> float:
-    return next((value for span, (value, _) in figures.items() if span.end == end and span.lasts(days)), np.nan)
-
-
-def _flow(figures: Mapping[Span, Known], end: pd.Timestamp) -> float:
-    """An amount of the quarter that ends on `end`: as reported, or the difference of two years to date of one tag."""
-    value = _direct(figures, end, QUARTER)
-    if not np.isnan(value):
-        return value
-    for long, total in figures.items():
-        if long.end != end or long.start is None:
-            continue
-        for short, part in figures.items():
-            if short.start == long.start and Span(short.end, end).lasts(QUARTER) and part.tag == total.tag:
-                return total.value - part.value
-    return np.nan
-
-
-def _earnings_per_share(known: Mapping[str, Mapping[Span, Known]], end: pd.Timestamp, net_income: float) -> float:
-    value = _direct(known["eps"], end, QUARTER)
-    return value if not np.isnan(value) else _ratio(net_income, _direct(known["shares"], end, YEAR))
-
-
-def _ratio(numerator: float, denominator: float) -> float:
-    return numerator / denominator if denominator > 0 else np.nan
-
-
-def _split(before: Mapping[Span, float], now: Mapping[Span, float]) -> float:
-    """By how much the counts of shares of the same times grew between filings, 1 where nothing was split."""
-    factors = [count / before[span] for span, count in now.items() if count > 0 and before.get(span, 0) > 0]
+def _split(before: Mapping[Span, Known], now: Mapping[Span, Known]) -> float:
+    """By how much counts of shares of the same times and tags grew between filings, 1 where nothing was split."""
+    factors = [
+        count / before[span].value
+        for span, (count, tags) in now.items()
+        if span in before and count > 0 and before[span].value > 0 and tags & before[span].tags
+    ]
     factor = float(np.median(factors)) if factors else 1.0
     return factor if SPLIT[0] < max(factor, 1 / factor) < SPLIT[1] else 1.0
