@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from llmguide.backtest.feed_checks import adopt_zone, check_now, feed_of
-from llmguide.errors import DataWarning, GuidanceError
+from llmguide.errors import GuidanceError
 from llmguide.guidance import Guidance
 from llmguide.guidance.live import COLUMNS, LiveGuidance, open_live
 from llmguide.guidance.origin import daily_closes
@@ -99,11 +98,11 @@ class LLMGuidance(bt.Indicator):
         lines.strength[0] = row.strength if row else 0.0
         lines.tau[0] = row.tau if row else 0.0
 
-    def check_bars(self) -> None:
+    def check_bars(self, *, warn: bool = True) -> None:
         """Refuse, as `Guidance.check_bars` does, where the bars so far are not those that the table was made from."""
         dates = pd.DatetimeIndex(list(self._closes))
         closes = daily_closes(dates, np.array(list(self._closes.values()), dtype=np.float64))
-        self._table.refuse_others(closes, rows=self._in_force)
+        self._table.refuse_others(closes, rows=self._in_force, warn=warn)
 
     def _remember(self, row: GuidanceRow | None) -> None:
         """Keep the bar's close, and compare what the table saw with the bars each time that a row comes into force."""
@@ -115,9 +114,7 @@ class LLMGuidance(bt.Indicator):
         if not self._in_force or self._in_force[-1] is not row:
             self._in_force.append(row)
             if len(self._in_force) >= _ENOUGH:
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore", DataWarning)  # it is said once, at the end
-                    self.check_bars()
+                self.check_bars(warn=False)  # that is for the end
         self._closes[self.data.datetime.date(0)] = float(close[0])
 
     def _stamp(self) -> datetime:

@@ -123,9 +123,9 @@ def print_comparison(comparison: Comparison) -> None:
         ]
         for arm, row in comparison.table.iterrows()
     ]
-    print_table(
-        "Test bars: mean (std) over seeds", ["arm", "Sharpe", "max drawdown", "trades", "exposure", "seeds"], rows
-    )
+    year = f"{comparison.settings['periods']:g} bars a year"
+    columns = ["arm", "Sharpe", "max drawdown", "trades", "exposure", "seeds"]
+    print_table(f"Test bars, {year}: mean (std) over seeds", columns, rows)
     tests = comparison.tests
     if len(tests):
         names = {"sr": "Sharpe", "mdd": "MDD"}

@@ -508,7 +508,7 @@ def test_ctrl_c_and_sigterm_keep_the_answers_and_the_same_command_goes_on(files,
     process.send_signal(sent)
     _, err = process.communicate(timeout=60)
     assert process.returncode == code, err
-    assert "llm.sqlite keeps all answers so far; run the same command again to go on from there" in err
+    assert "llm.sqlite keeps all answers so far; run the same command again to resume" in err
     assert "Traceback" not in err
     assert len(server.requests) < 7
     server.delay = 0.0

@@ -83,8 +83,8 @@ def refuse_two_scales(outside: int, bars: int, name: str) -> None:
     if outside >= FEWEST and outside > SHARE * bars:
         raise DataError(
             f"the closes of {name} lie outside [low, high] on {outside} of {bars} bars: only they are adjusted, and "
-            "the next open is a price of another scale; read the bars with llmguide.read_bars(path, adjust=True), or "
-            "fill at the close: llmguide.backtest.use_close_fills(cerebro), --fill close"
+            "the next open is a price of another scale; read the bars with llmguide.read_bars(path, adjust=True) "
+            "(--adjust), or fill at the close: llmguide.backtest.use_close_fills(cerebro) (--fill close)"
         )
 
 

@@ -393,6 +393,7 @@ def _compare(
             {
                 "report": str(report),
                 "uses_future": guidance.uses_future,
+                "periods": comparison.settings["periods"],
                 "table": records(comparison.table.rename_axis("arm").reset_index()),
                 "tests": records(comparison.tests),
                 "intervals": records(comparison.intervals),

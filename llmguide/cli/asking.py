@@ -81,8 +81,11 @@ class Asking(NamedTuple):
 
         return plan_study(study, self.access())
 
-    def ask(self, study: Study, *, quiet: bool) -> tuple[tuple[Advice, ...], pd.DataFrame]:
-        """Return the advice of the whole study, and what it has cost; Ctrl-C says what is kept."""
+    def ask(self, study: Study, *, quiet: bool) -> tuple[tuple[Advice, ...], pd.DataFrame, list[str]]:
+        """Return the advice of the whole study, what it has cost, and the settings that the endpoint does not take.
+
+        Ctrl-C says what is kept.
+        """
         from llmguide.cli.stopping import Interrupted, exit_code
         from llmguide.cli.study_bar import StudyBar
         from llmguide.console import err
@@ -109,11 +112,12 @@ class Asking(NamedTuple):
                 )
             except KeyboardInterrupt as stop:
                 raise Interrupted(
-                    f"interrupted; {self.cache} keeps all answers so far; run the same command again to go on from "
-                    "there",
+                    f"interrupted; {self.cache} keeps all answers so far; run the same command again to resume",
                     exit_code(stop),
                 ) from None
-        return advice, asker.ledger.summary(asker.prices, asker.study)
+        can = asker.capabilities
+        left_out = [*can.refused, *([] if can.logprobs or access.sampling.top_logprobs is None else ["top_logprobs"])]
+        return advice, asker.ledger.summary(asker.prices, asker.study), left_out
 
 
 def subject_of(symbol: str, bars: pd.DataFrame, tables: Path | None, names: Path | None) -> Subject:

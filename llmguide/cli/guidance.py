@@ -133,8 +133,8 @@ def guide(
     writable(place, folder=data is not None)
     for path in _paths(study, place).values() if data is not None else ():
         writable(path)
-    advice, costs = asking.ask(study, quiet=as_json)
-    _write_guidance(study, advice, costs, provider, place, data is not None, as_json)
+    advice, costs, left_out = asking.ask(study, quiet=as_json)
+    _write_guidance(study, advice, costs, left_out, provider, place, data is not None, as_json)
 
 
 @app.command()
@@ -242,7 +242,7 @@ def prompts(
         print_plan(asking.plan(study), as_json=as_json)
         return
     writable(out, folder=True)
-    advice, costs = asking.ask(study, quiet=as_json)
+    advice, costs, left_out = asking.ask(study, quiet=as_json)
     judged = judge_prompts(advice, markets, cash=cash, cost=cost)
     page = judged.write(out)
     _write_costs(costs, out)
@@ -254,6 +254,7 @@ def prompts(
                 "tests": records(judged.tests),
                 "without_entropy": judged.without_entropy,
                 "tokens_misfit": _misfits(advice),
+                "left_out": left_out,
                 "without_factors": without_factors(advice),
                 "costs": records(costs),
             }
@@ -315,7 +316,16 @@ def _bars_of(study: Any, symbol: str) -> Any:
     return bars
 
 
-def _write_guidance(study: Any, advice: Any, costs: Any, provider: str, out: Path, folder: bool, as_json: bool) -> None:
+def _write_guidance(
+    study: Any,
+    advice: Any,
+    costs: Any,
+    left_out: list[str],
+    provider: str,
+    out: Path,
+    folder: bool,
+    as_json: bool,
+) -> None:
     """Write the tables of a study, and show what there is to see."""
     from llmguide.cli.asking import print_costs, print_without_factors, without_factors
     from llmguide.console import print_json, print_table, records
@@ -325,8 +335,8 @@ def _write_guidance(study: Any, advice: Any, costs: Any, provider: str, out: Pat
         ((symbol, version),) = _paths(study, out)
         table = guidance_of(advice, symbol=symbol, prompt=version, bars=_bars_of(study, symbol))
         table.save(out)
-        more = {"without_entropy": _without_entropy(table), "tokens_misfit": _misfits(advice)}
-        more |= {"without_factors": without_factors(advice)}
+        more: dict[str, Any] = {"without_entropy": _without_entropy(table), "tokens_misfit": _misfits(advice)}
+        more |= {"without_factors": without_factors(advice), "left_out": left_out}
         _show_table(table, provider, out, as_json, more | {"costs": records(costs)})
         if not as_json:
             _print_misfits(advice)
@@ -354,7 +364,7 @@ def _write_guidance(study: Any, advice: Any, costs: Any, provider: str, out: Pat
             }
             for symbol, version, path, table in written
         ]
-        print_json({"tables": tables, "costs": records(costs)})
+        print_json({"tables": tables, "left_out": left_out, "costs": records(costs)})
         return
     rows = [
         [

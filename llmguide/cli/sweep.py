@@ -135,6 +135,7 @@ def sweep(
         print_json(
             {
                 "combinations": len(found),
+                "periods": found.plan.markets[0].periods,
                 "uses_future": uses_future,
                 "parameters": found.parameters(best),
                 "best": best.to_dict(),
@@ -287,8 +288,11 @@ def _print_best(found: Sweep, rows: list[pd.Series[Any]], by: str, title: str) -
             for name in measures
         ]
         lines.append([*(_value(setting[name]) for name in varied), *shown])
+    year = f"{found.plan.markets[0].periods:g} bars a year"
     print_table(
-        f"{title}: best of {len(found):,} by {SHOWN[by]}", [*varied, *(SHOWN[name] for name in measures)], lines
+        f"{title}: best of {len(found):,} by {SHOWN[by]}, {year}",
+        [*varied, *(SHOWN[name] for name in measures)],
+        lines,
     )
 
 

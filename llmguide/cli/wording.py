@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-__all__ = ["in_options", "options_of"]
+__all__ = ["command_options", "in_options", "options_of"]
 
 
 def options_of(command: object) -> dict[str, str]:

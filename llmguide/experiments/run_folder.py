@@ -77,7 +77,7 @@ class RunFolder:
                 more = f", and {len(pairs) - SHOWN} more" if len(pairs) > SHOWN else ""
                 raise LlmguideError(
                     f"{path} holds a run with other settings: {'; '.join(pairs[:SHOWN])}{more}; choose another folder, "
-                    "or start over with resume=False (--no-resume), which removes its agents"
+                    "or start over with resume=False, which removes its agents"
                 )
         write_json(config, dict(settings))
         return cls(path, lock)

@@ -213,8 +213,8 @@ class Guidance:
             daily_closes(pd.DatetimeIndex(bars.index), np.asarray(bars["close"], dtype=np.float64)), rows=self.rows
         )
 
-    def refuse_others(self, closes: pd.Series, *, rows: Iterable[GuidanceRow]) -> None:
-        """Raise and warn as `check_bars` does, for some of the rows and closes by date."""
+    def refuse_others(self, closes: pd.Series, *, rows: Iterable[GuidanceRow], warn: bool = True) -> None:
+        """Raise, and warn, as `check_bars` does, for some of the rows and closes by date."""
         found = judge(rows, closes)
         if found.other:
             own = ", ".join(sorted({row.symbol for row in self.rows if row.symbol}))
@@ -223,7 +223,8 @@ class Guidance:
                 f"this guidance{made} was made from other bars: {found.differ} of the {found.compared} rows that can "
                 f"be compared differ; {found.example}; {_ANY_BARS}"
             )
-        if found.differ:
+        if warn and found.differ and found.example not in self._said:
+            self._said.add(found.example)  # a study shows one table to many doors and runs
             warnings.warn(
                 f"{found.differ} of {found.compared} rows of the guidance saw other prices than these bars have: "
                 f"{found.example}; two files that are adjusted differently do that",
@@ -253,6 +254,11 @@ class Guidance:
             )
         days = index.normalize().to_numpy().astype("datetime64[us]")
         return np.searchsorted(self._stamps, days, side="right")
+
+    @cached_property
+    def _said(self) -> set[str]:
+        """What was warned of already."""
+        return set()
 
     @cached_property
     def _issued(self) -> list[datetime]:

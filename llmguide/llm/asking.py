@@ -28,6 +28,7 @@ from llmguide.llm.ledger import Ledger, Purpose, Spending
 from llmguide.llm.prices import Prices, estimate_tokens
 from llmguide.llm.probe import Capabilities, probe
 from llmguide.llm.protocol import Client, Completion, Message, RawReply, Request, Sampling, Usage
+from llmguide.llm.refusals import LIMIT
 from llmguide.llm.replies import read_completion, read_object, schema_in_words, schema_of
 from llmguide.llm.slots import Slots
 
@@ -145,7 +146,11 @@ class Asker:
                 self._opening = asyncio.create_task(probe(self._probe, self.model, sampling=self.sampling))
                 self._opening.add_done_callback(_look_at)
             found = await asyncio.shield(self._opening)
+            if getattr(self._client, "renames_limit", False) and LIMIT not in found.refused:
+                found = found._replace(refused=(*found.refused, LIMIT))
             self.cache.set_capabilities(self._client.endpoint, self.model, found, logprobs=wanted)
+        if found is not None and LIMIT in found.refused and self._client is not None:
+            setattr(self._client, "renames_limit", True)  # noqa: B010  # of those clients that know two names for it
         self.capabilities, self._opened = found or self.capabilities, True
         return self.capabilities
 

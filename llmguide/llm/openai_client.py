@@ -96,6 +96,15 @@ class OpenAIClient:
         self._open: tuple[asyncio.AbstractEventLoop, openai.AsyncOpenAI] | None = None
 
     @property
+    def renames_limit(self) -> bool:
+        """Whether the limit of the reply is sent as max_completion_tokens; set where that is known from before."""
+        return self._limit == "max_completion_tokens"
+
+    @renames_limit.setter
+    def renames_limit(self, renames: bool) -> None:
+        self._limit = "max_completion_tokens" if renames or self._openai else "max_tokens"
+
+    @property
     def endpoint(self) -> str:
         """The base URL, without a slash at its end."""
         return self._url

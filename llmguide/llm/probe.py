@@ -28,7 +28,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from llmguide.errors import EndpointError, ReplyError
 from llmguide.llm.protocol import Message, RawReply, ReplyFormat, Request, Sampling
-from llmguide.llm.refusals import DISPENSABLE
+from llmguide.llm.refusals import DISPENSABLE, LIMIT
 from llmguide.llm.replies import read_completion, read_object, schema_in_words, schema_of
 
 __all__ = ["Capabilities", "probe"]
@@ -49,11 +49,11 @@ class Capabilities(NamedTuple):
     reply_format: ReplyFormat
     logprobs: bool
     note: str  # how it was found; "" where everything works
-    refused: tuple[str, ...] = ()  # settings of `Sampling` that it does not take, and that are not sent
+    refused: tuple[str, ...] = ()  # settings of `Sampling` that it does not take; not sent, but for `LIMIT`, renamed
 
     def sampling(self, wanted: Sampling) -> Sampling:
         """Return what of the sampling that is wanted the endpoint takes."""
-        left_out = (*self.refused, *(() if self.logprobs else ("top_logprobs",)))
+        left_out = [name for name in self.refused if name != LIMIT] + ([] if self.logprobs else ["top_logprobs"])
         return replace(wanted, **dict.fromkeys(left_out))
 
     def describe(self) -> str:

@@ -9,10 +9,13 @@ import json
 import re
 from typing import Any
 
-__all__ = ["DISPENSABLE", "is_filtered", "refused_parameter"]
+__all__ = ["DISPENSABLE", "LIMIT", "is_filtered", "refused_parameter"]
 
 DISPENSABLE = ("temperature", "seed", "frequency_penalty", "presence_penalty", "reasoning_effort")
 """What a question may be asked without, once an endpoint has refused it."""
+
+LIMIT = "max_tokens"
+"""Where it is refused, the limit of the reply is sent as max_completion_tokens."""
 
 _FILTERED = {"content_filter", "content_policy_violation", "responsibleaipolicyviolation"}
 _UNSUPPORTED = {"unsupported_parameter", "unsupported_value", "unknown_parameter"}
@@ -33,7 +36,7 @@ def is_filtered(body: object) -> bool:
 
 def refused_parameter(body: object) -> str:
     """Return the parameter that the JSON of an error of status 400 or 422 does not take; "" where it names none."""
-    names = (*DISPENSABLE, "max_tokens")
+    names = (*DISPENSABLE, LIMIT)
     error = _error(body)
     text = json.dumps(body, default=str)
     if error.get("code") not in _UNSUPPORTED and not _WORDS.search(text):

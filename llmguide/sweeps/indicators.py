@@ -47,6 +47,8 @@ def _guidance(
 ) -> tuple[Column, ...]:
     """Return the outputs of `GuidanceIndicator`, shape ``(bars, columns)`` each: alike for all columns of `close`."""
     aligned = guidance.align(pd.DatetimeIndex(close.index))
+    for name in close:
+        guidance.check_bars(close[[name]].set_axis(["close"], axis=1))
     bars = pd.DataFrame({"close": close.iloc[:, 0]})
     market = Market({}, bars, np.ones(len(bars)), guidance, None, 0)
     settings = {"threshold": threshold, "hold": hold, "max_entropy": max_entropy, "min_confidence": min_confidence}
@@ -94,9 +96,9 @@ GuidanceIndicator = vectorbt.IndicatorFactory(
     class_name="GuidanceIndicator",
     class_docstring="""What a guidance table says at each bar, and what follows from it.
 
-    Input: close, for its dates. Params: guidance (a `llmguide.Guidance`), threshold, hold, max_entropy, min_confidence,
-    as the rule "guidance" of `llmguide.sweep` has them. Outputs: direction, confidence, entropy, strength, tau, as
-    `Guidance.align` has them; decision: 1 long, 0 short, -1 flat.""",
+    Input: close; a table that was made from other bars is refused. Params: guidance (a `llmguide.Guidance`), threshold,
+    hold, max_entropy, min_confidence, as the rule "guidance" of `llmguide.sweep` has them. Outputs: direction,
+    confidence, entropy, strength, tau, as `Guidance.align` has them; decision: 1 long, 0 short, -1 flat.""",
     module_name=__name__,
     short_name="guidance",
     input_names=["close"],

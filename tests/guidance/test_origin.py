@@ -1,5 +1,7 @@
 """A table knows the bars that it was made from, and is refused on others."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -101,6 +103,27 @@ def test_files_that_are_adjusted_differently_are_said_and_not_refused():
     dividends[500:] *= 1.02
     with pytest.warns(DataWarning, match=r"2 of \d+ rows of the guidance saw other prices"):
         TABLE.check_bars(BARS.mul(dividends, axis=0))
+
+
+def test_what_differs_is_said_once_for_a_table_however_many_runs_it_goes_through():
+    bars = BARS.copy()
+    bars.iloc[200:] *= 1.02
+    table = guide(BARS, "rules")
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        for _ in range(3):
+            run_backtest(bars, LLMOnly, guidance=table)
+            table.check_bars(bars)
+    assert len([one for one in said if "saw other prices" in str(one.message)]) == 1
+
+
+def test_the_indicator_for_vectorbt_refuses_it_for_every_column():
+    from llmguide.sweeps.indicators import GuidanceIndicator
+
+    both = pd.DataFrame({"own": BARS["close"], "other": OTHER["close"]})
+    GuidanceIndicator.run(both[["own"]], TABLE)
+    with pytest.raises(GuidanceError, match="made from other bars"):
+        GuidanceIndicator.run(both, TABLE)
 
 
 def test_of_hourly_bars_guidance_is_that_of_their_days_and_of_longer_ones_it_is_refused():

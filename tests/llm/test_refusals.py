@@ -125,9 +125,14 @@ def test_what_an_endpoint_refuses_is_left_out_remembered_and_replayed_elsewhere(
         with Cache(tmp_path / "c.sqlite") as cache:
             found = cache.capabilities(server.url, "scripted")
             assert found is not None
-            assert found.refused == ("temperature", "seed")
+            assert found.refused == ("temperature", "seed", "max_tokens")
             assert "temperature 0 is refused and not sent" in found.describe()
+            assert found.sampling(Sampling()).max_tokens == 2000  # sent under its other name
             cache.export_jsonl(tmp_path / "answers.jsonl")
+        asked = len(server.requests)
+        LanguageModel(**settings, cache=tmp_path / "c.sqlite")(sample_bars().iloc[:90])  # as a new process does
+        assert len(server.requests) == asked + 1
+        assert "max_tokens" not in server.requests[-1]
     with Cache(tmp_path / "other.sqlite") as other:
         other.import_jsonl(tmp_path / "answers.jsonl")
     assert LanguageModel(**settings, cache=tmp_path / "other.sqlite", replay=True)(bars).rows == table.rows
