@@ -34,7 +34,7 @@ from llmguide.llm.access import Access
 from llmguide.sources.tables import Tables
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
-from openai_server import OpenAIServer
+from openai_server import OpenAIServer, usage_of
 
 PROMPTS = ("P0", "P1", "P2", "P3", "P4")
 INSTRUMENTS = 2
@@ -45,12 +45,13 @@ class QuickServer(OpenAIServer):
     """Gives each schema one answer, made up once, so that the time for an answer is the delay and little else."""
 
     def completion(self, body: dict[str, Any], fault: str | None) -> dict[str, Any]:
-        """Return the first answer to a question of this kind."""
+        """Return the first answer to a question of this kind, with the tokens of this question."""
         kind = str(body["response_format"])
         self.known = getattr(self, "known", {})
         if kind not in self.known:
             self.known[kind] = super().completion(body, fault)
-        return dict(self.known[kind])
+        known = self.known[kind]
+        return known | {"usage": usage_of(body, known["choices"][0]["message"]["content"])}
 
 
 def serve(delay: float, pipe: Connection) -> None:

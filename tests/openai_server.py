@@ -32,7 +32,7 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal
 
-__all__ = ["KINDS", "REPLY_KINDS", "TRANSPORT_KINDS", "Answer", "Faults", "OpenAIServer", "body_hash"]
+__all__ = ["KINDS", "REPLY_KINDS", "TRANSPORT_KINDS", "Answer", "Faults", "OpenAIServer", "body_hash", "usage_of"]
 
 TRANSPORT_KINDS = ("429", "500", "timeout", "reset", "truncated")
 REPLY_KINDS = ("schema", "refusal", "no_logprobs", "length", "filter", "empty", "nan", "slow")
@@ -232,7 +232,7 @@ class OpenAIServer:
             "created": 1_500_000_000,
             "model": body.get("model", self.model),
             "choices": [] if fault == "empty" else [choice],
-            "usage": _usage(body, answer) if answer.usage is None else dict(answer.usage),
+            "usage": usage_of(body, answer.text) if answer.usage is None else dict(answer.usage),
             "system_fingerprint": "fp_scripted",
         }
 
@@ -428,9 +428,10 @@ def _spoil(answer: Answer, fault: str | None) -> Answer:
     return answer
 
 
-def _usage(body: Mapping[str, Any], answer: Answer) -> dict[str, Any]:
+def usage_of(body: Mapping[str, Any], text: str) -> dict[str, Any]:
+    """Return the tokens that the server counts for a question and the text of its answer: four characters each."""
     prompt = len(json.dumps(body["messages"])) // 4
-    completion = max(len(answer.text) // 4, 1)
+    completion = max(len(text) // 4, 1)
     return {
         "prompt_tokens": prompt,
         "completion_tokens": completion,

@@ -282,7 +282,7 @@ def test_ctrl_c_and_sigterm_keep_what_is_there_and_say_how_to_go_on(files, sent,
         {path.stem for path in (files / "run").glob(f"rl-*.{kind}")} for kind in ("safetensors", "training")
     )
     assert f"interrupted; run keeps {len(finished)} trained agent" in err
-    assert f"and {len(begun - finished)} in training; run the same command again to go on from there" in err
+    assert f"and {len(begun - finished)} in training; run the same command again to resume" in err
     assert begun - finished
     assert [path.name for path in (files / "run").glob(".*")] == [".lock"]  # no temporary file is left
 

@@ -86,7 +86,7 @@ def resumable(folder: Path) -> Iterator[None]:
         )
         raise Interrupted(
             f"interrupted; {folder} keeps {len(done)} trained agent{'' if len(done) == 1 else 's'} and "
-            f"{len(begun - done)} in training; run the same command again to go on from there",
+            f"{len(begun - done)} in training; run the same command again to resume",
             code,
         ) from None
 

@@ -49,7 +49,7 @@ class Budget:
                 raise BudgetError(
                     f"the budget of {self._dollars:.6g} $ has no room for the next call: {spent:.6g} $ are spent, and "
                     f"it may cost up to {most:.6g} $; every answer so far is kept in {self._ledger.cache.path}; "
-                    f"start again with a larger budget to go on from there"
+                    f"start again with a larger budget to resume"
                 )
             room: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiting.append(room)

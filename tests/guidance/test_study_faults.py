@@ -258,7 +258,7 @@ def test_ctrl_c_and_sigterm_keep_what_is_under_way_and_ask_nothing_twice(materia
         _, err = process.communicate(timeout=30)
         assert process.returncode == code
         assert "stopping: waiting for the answers under way" in err
-        assert "llm.sqlite keeps all answers so far; run the same command again to go on from there" in err
+        assert "llm.sqlite keeps all answers so far; run the same command again to resume" in err
         assert not (tmp_path / "out").exists()
         assert kept(tmp_path / "llm.sqlite") == len(server.requests) < 2 * MONTHS
         server.delay = 0.0
@@ -281,7 +281,7 @@ def test_the_second_ctrl_c_does_not_wait(material, tmp_path, sent, code):
         _, err = process.communicate(timeout=60)
         assert process.returncode == code
         assert time.monotonic() - begin < 3.0
-        assert "run the same command again to go on from there" in err
+        assert "run the same command again to resume" in err
         assert kept(tmp_path / "llm.sqlite") <= len(server.complete)
 
 

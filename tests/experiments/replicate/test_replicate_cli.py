@@ -78,7 +78,7 @@ def test_ctrl_c_says_how_to_go_on_and_the_same_command_does(llmguide, tmp_path, 
     code, out, err = llmguide(*QUICK, "--out", "run")
     assert (code, out) == (130, "")
     assert "interrupted; run keeps 1 trained agent and " in err
-    assert "in training; run the same command again to go on from there" in err
+    assert "in training; run the same command again to resume" in err
     monkeypatch.setattr(RunFolder, "save_agent", original)
     code, _, err = llmguide(*QUICK, "--out", "run")
     assert code == 0

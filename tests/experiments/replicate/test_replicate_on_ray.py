@@ -95,7 +95,7 @@ def test_interrupted_on_ray_it_keeps_what_there_is_leaves_no_process_behind_and_
     assert code == 130
     assert out == ""
     assert "CPUs" in err
-    assert "run the same command again to go on from there" in err
+    assert "run the same command again to resume" in err
     assert list((tmp_path / "run").rglob("*.training"))
     while any(map(is_alive, started)):
         assert time.monotonic() < deadline, "Ray was left behind"
