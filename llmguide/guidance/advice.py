@@ -103,6 +103,7 @@ class Advice:
     cost: Spending  # of the replies that it took, the Analyst's among them, as they were first measured
     news_failure: str = ""  # why there are no factors although there was news; "" otherwise
     news_cost: Spending = field(default_factory=Spending)  # the Analyst's part of the cost
+    p_long: float | None = None  # p(LONG) / (p(LONG) + p(SHORT)) at the direction's token
     tokens_misfit: bool = False  # tokens came, but do not fit the text: no entropy
 
     @property
@@ -119,6 +120,7 @@ class Advice:
                 "perplexity": self.perplexity,
                 "direction_entropy": self.direction_entropy,
                 "confidence_entropy": self.confidence_entropy,
+                "p_long": self.p_long,
                 "explanation": f"Abstained: {self.failure}" if reply is None else reply.explanation,
                 "provider": self.provider,
                 "model": self.model,

@@ -45,6 +45,7 @@ class GuidanceRow(NamedTuple):
     symbol: str = ""  # the instrument, where known
     seen_until: datetime | None = None  # the last daily bar before issued_at (see `llmguide.guidance.origin`)
     seen_return: float | None = None  # change of the close over 20 daily bars up to it, a fraction
+    p_long: float | None = None  # p(LONG) / (p(LONG) + p(SHORT)) at the direction's token; for information
 
 
 _REQUIRED = ("issued_at", "direction", "confidence")
@@ -105,6 +106,7 @@ def parse_row(number: int, row: Mapping[str, Any] | GuidanceRow) -> GuidanceRow:
         symbol=cell.text("symbol"),
         seen_until=cell.stamp("seen_until"),
         seen_return=cell.number("seen_return", -1.0, math.inf, "a change of price above -1, or missing", ""),
+        p_long=cell.number("p_long", 0.0, 1.0, "a probability, 0..1, or missing", ""),
     )
 
 

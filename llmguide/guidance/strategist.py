@@ -27,6 +27,7 @@ from llmguide.guidance.memory import recall
 from llmguide.guidance.schedule import EVERY, FIRST, daily_bars
 from llmguide.llm.asking import Asked, Asker
 from llmguide.llm.ledger import Purpose, Spending
+from llmguide.llm.odds import field_odds
 from llmguide.llm.protocol import Message
 from llmguide.llm.templates import PromptTemplate, prompt_hash, prompt_version, read_template, render, variables
 from llmguide.llm.uncertainty import Uncertainty, fits, measure_field, measure_object
@@ -197,10 +198,12 @@ async def advise(
     nothing = Uncertainty(None, None, 0, 0)
     answered = completion is not None and asked.value is not None and k > 0
     whole, direction, confidence = nothing, nothing, nothing
+    odds = None
     if completion is not None and answered:
         whole = measure_object(completion, k=k)
         direction = measure_field(completion, "direction", k=k)
         confidence = measure_field(completion, "confidence", k=k)
+        odds = field_odds(completion, "direction")
     return Advice(
         symbol=subject.symbol,
         prompt=version,
@@ -221,6 +224,7 @@ async def advise(
         cost=asked.cost if news is None else Spending.total([asked.cost, news.cost]),
         news_failure=news_failure,
         news_cost=Spending() if news is None else news.cost,
+        p_long=None if odds is None else odds.shares[0],
         tokens_misfit=answered and completion is not None and not fits(completion),
     )
 

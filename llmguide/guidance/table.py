@@ -45,6 +45,7 @@ _DTYPES = {
     "symbol": "str",
     "seen_until": "datetime64[us]",
     "seen_return": "float64",
+    "p_long": "float64",
 }
 _SUFFIXES = (".parquet", ".csv")
 _ANY_BARS = "make guidance for these bars, or use it all the same: guidance.of_any_bars(), --any-bars"

@@ -8,21 +8,17 @@ the same measures are offered over the tokens of one field, such as the directio
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
-from itertools import accumulate
 from typing import NamedTuple
 
+from llmguide.llm.laying import lay_on_object
 from llmguide.llm.protocol import Completion, TokenLogprob
-from llmguide.llm.replies import THINKING, UNKNOWN, field_span, object_span
+from llmguide.llm.replies import UNKNOWN, field_span
 
 __all__ = ["Uncertainty", "fits", "measure", "measure_field", "measure_object"]
 
 # Endpoints round: a log-probability may lie this far above 0 and still mean certainty.
 _ROUNDING = 1e-3
-
-# What may follow the text in the tokens: space, a fence that the server took away, <|im_end|>, </s>, [EOS].
-_END_OF_TURN = re.compile(r"(?:[\s`]|<[^<>\s]*>|\[[A-Z_/]+\])*")
 
 
 class Uncertainty(NamedTuple):
@@ -70,7 +66,7 @@ def measure_object(completion: Completion, *, k: int = 5) -> Uncertainty:
     Thinking, fences, prose and end-of-turn tokens do not count; a token that reaches across the object's border counts
     whole. All missing where the tokens cannot be laid onto the object.
     """
-    laid = _laid_on_object(completion)
+    laid = lay_on_object(completion)
     return MISSING if laid is None else measure(laid.within(0, laid.size), k=k)
 
 
@@ -79,7 +75,7 @@ def measure_field(completion: Completion, name: str, *, k: int = 5) -> Uncertain
 
     All missing where the object has no such field, or where the tokens cannot be laid onto it.
     """
-    span, laid = field_span(completion.text, name), _laid_on_object(completion)
+    span, laid = field_span(completion.text, name), lay_on_object(completion)
     if span is None or laid is None:
         return MISSING
     begin = laid.begin
@@ -89,81 +85,7 @@ def measure_field(completion: Completion, name: str, *, k: int = 5) -> Uncertain
 
 def fits(completion: Completion) -> bool:
     """Whether the tokens that came can be laid onto the object; True where none came."""
-    return completion.tokens is None or _laid_on_object(completion) is not None
-
-
-class _Laid(NamedTuple):
-    """Tokens laid onto an object of `size` bytes that begins at character `begin` of the text."""
-
-    tokens: tuple[TokenLogprob, ...]
-    ends: tuple[int, ...]  # in bytes, from the object's first; below 0 for tokens before it
-    lengths: tuple[int, ...]
-    begin: int
-    size: int
-
-    def within(self, start: int, end: int) -> list[TokenLogprob]:
-        """Return the tokens that overlap these bytes of the object."""
-        places = zip(self.tokens, self.ends, self.lengths, strict=True)
-        return [token for token, stop, length in places if length and stop > start and stop - length < end]
-
-
-def _laid_on_object(completion: Completion) -> _Laid | None:
-    """Lay the tokens onto the object, the text being the truth; None where they do not fit.
-
-    The object's last place among the tokens is the answer's: thinking aloud may hold a draft of the same object. It is
-    taken only where nothing but the rest of the text and the end of the turn follows, since the answer's own tokens
-    may be missing.
-    """
-    span = object_span(completion.text)
-    if span is None or completion.tokens is None:
-        return None
-    wanted, rest = completion.text[span[0] : span[1]].encode(), completion.text[span[1] :].strip().encode()
-    for written in _WRITINGS:
-        pieces = [written(token.token) for token in completion.tokens]
-        stream = b"".join(pieces)
-        at = stream.rfind(wanted)
-        if at < 0:
-            continue
-        behind = stream[at + len(wanted) :].lstrip()
-        if not behind.startswith(rest) or not _ends_turn(behind[len(rest) :]):
-            continue
-        lengths = tuple(map(len, pieces))
-        ends = tuple(end - at for end in accumulate(lengths))
-        return _Laid(completion.tokens, ends, lengths, span[0], len(wanted))
-    return None
-
-
-def _ends_turn(behind: bytes) -> bool:
-    text = behind.decode(errors="replace")
-    return THINKING.search(text) is None and _END_OF_TURN.fullmatch(text) is not None
-
-
-def _as_given(token: bytes) -> bytes:
-    return token
-
-
-def _without_sentencepiece(token: bytes) -> bytes:
-    return token.replace("\u2581".encode(), b" ")
-
-
-def _without_byte_pairs(token: bytes) -> bytes:
-    """Undo the letters by which GPT-2's vocabulary writes bytes; a token that is not written so stays."""
-    try:
-        return bytes(_BYTE_OF[letter] for letter in token.decode())
-    except (KeyError, UnicodeDecodeError):
-        return token
-
-
-def _byte_letters() -> dict[str, int]:
-    plain = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    others = [byte for byte in range(256) if byte not in plain]
-    return {chr(byte): byte for byte in plain} | {chr(0x100 + i): byte for i, byte in enumerate(others)}
-
-
-_BYTE_OF = _byte_letters()
-
-# Some servers send the vocabulary's own writing of a token instead of its text; what fits first is taken.
-_WRITINGS = (_as_given, _without_sentencepiece, _without_byte_pairs)
+    return completion.tokens is None or lay_on_object(completion) is not None
 
 
 def _token_entropy(token: TokenLogprob, k: int) -> float | None:
