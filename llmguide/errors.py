@@ -88,6 +88,10 @@ class EndpointError(LanguageModelError):
         return partial(type(self), status=self.status, parameter=self.parameter), (str(self),)
 
 
+class TimedOutError(EndpointError):
+    """No answer came in time."""
+
+
 class MissingAnswers(LanguageModelError):
     """The cache does not hold an answer that a replay needs."""
 

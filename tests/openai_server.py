@@ -103,6 +103,7 @@ class OpenAIServer:
         faults: Faults | Sequence[str | None] | None = None,
         logprobs: Literal[True, "drop", "refuse"] = True,
         response_format: Literal["json_schema", "json_object", "ignore", "refuse"] = "json_schema",
+        lengths: Literal[True, "ignore", "refuse", "refuse vaguely"] = True,  # bounds on lengths in a schema
         model: str = "scripted",
         models: Sequence[str] | None = None,
         key: str | None = None,
@@ -114,7 +115,7 @@ class OpenAIServer:
         if unknown := set(kinds) - set(KINDS):
             raise ValueError(f"unknown faults {sorted(unknown)}; known are {', '.join(KINDS)}")
         self.answer, self.delay, self.faults = answer, delay, faults
-        self.logprobs, self.response_format = logprobs, response_format
+        self.logprobs, self.response_format, self.lengths = logprobs, response_format, lengths
         self.model, self.models, self.key, self.hold, self.slow = model, models, key, hold, slow
         self.requests: list[dict[str, Any]] = []  # bodies, in the order of their arrival
         self.headers: list[dict[str, str]] = []  # of the same requests, in lower case, without the API key
@@ -202,6 +203,14 @@ class OpenAIServer:
             return 400, "Unknown parameter: 'response_format'."
         if wanted == "json_schema" and self.response_format == "json_object":
             return 400, "Invalid parameter: 'response_format' of type 'json_schema' is not supported with this model."
+        if wanted == "json_schema" and "maxLength" in json.dumps(body["response_format"]):
+            if self.lengths == "refuse":
+                return (
+                    400,
+                    "Invalid schema for response_format: In context=('properties',), 'maxLength' is not permitted.",
+                )
+            if self.lengths == "refuse vaguely":
+                return 400, "Bad request."
         return None
 
     def completion(self, body: dict[str, Any], fault: str | None) -> dict[str, Any]:
@@ -241,6 +250,8 @@ class OpenAIServer:
         enforced = None if self.response_format == "ignore" else asked.get("type")
         schema = asked.get("json_schema", {}).get("schema") if enforced == "json_schema" else None
         schema = schema or _schema_in(body)
+        if self.lengths == "ignore":
+            schema = json.loads(re.sub(r'"max(Length|Items)": \d+, ', "", json.dumps(schema)))
         if schema is None:
             return (
                 json.dumps({"answer": "long"}) if enforced else "I would rather buy than sell, but it is a close call."
@@ -360,7 +371,8 @@ def filled(schema: Mapping[str, Any], random_: random.Random, root: Mapping[str,
             return {name: filled(field, random_, root) for name, field in schema.get("properties", {}).items()}
         case "array":
             low = schema.get("minItems", 1)
-            return [filled(schema["items"], random_, root) for _ in range(random_.randint(low, max(low, 3)))]
+            high = min(max(low, 3), schema.get("maxItems", math.inf))
+            return [filled(schema["items"], random_, root) for _ in range(random_.randint(low, int(high)))]
         case "integer":
             low = schema.get("minimum", 0)
             return random_.randint(low, schema.get("maximum", low + 10))
@@ -372,7 +384,7 @@ def filled(schema: Mapping[str, Any], random_: random.Random, root: Mapping[str,
         case "null":
             return None
     words = (random_.choice(OPENINGS), random_.choice(VERBS), random_.choice(ENDINGS))
-    return " ".join(words) + "."
+    return (" ".join(words) + ".")[: schema.get("maxLength")]
 
 
 def scripted_tokens(text: str, body: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -23,9 +23,11 @@ __all__ = [
     "Asking",
     "print_costs",
     "print_plan",
+    "print_timed_out",
     "print_without_factors",
     "subject_of",
     "subjects_of",
+    "timed_out",
     "without_factors",
 ]
 
@@ -93,6 +95,13 @@ class Asking(NamedTuple):
         from llmguide.guidance.study import run_study
 
         access = self.access()
+        if access.sampling.frequency_penalty or access.sampling.presence_penalty:
+            err.print(
+                "frequency_penalty and presence_penalty punish the label that the features have used most, and can "
+                "turn a direction round; leave them out of [sampling] for guidance",
+                style="yellow",
+                soft_wrap=True,
+            )
         symbols = [subject.symbol for subject in study.subjects]
         asker = access.asker(study=study_name(access, symbols, study.prompts, study.brief))
         with StudyBar(study.advice_count, lambda: asker.spending, shown=not quiet) as bar:
@@ -193,6 +202,24 @@ def print_without_factors(advice: Iterable[Advice]) -> None:
     if count := without_factors(advice):
         months = "1 month" if count == 1 else f"{count} months"
         out.print(f"{months} without the Analyst's factors: it gave no usable answer", style="yellow")
+
+
+def timed_out(advice: Iterable[Advice]) -> int:
+    """Return how many months were not answered in time."""
+    return sum(one.timed_out for one in advice)
+
+
+def print_timed_out(advice: Iterable[Advice]) -> None:
+    """Say how many months were not answered in time; nothing where all were."""
+    from llmguide.console import out
+
+    if count := timed_out(advice):
+        months = (
+            "1 month was not answered in time: it abstains"
+            if count == 1
+            else (f"{count} months were not answered in time: they abstain")
+        )
+        out.print(f"{months}; the same command asks again. A longer timeout (--settings) may help.", style="yellow")
 
 
 def print_costs(costs: pd.DataFrame) -> None:

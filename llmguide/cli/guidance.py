@@ -226,8 +226,10 @@ def prompts(
         Asking,
         print_costs,
         print_plan,
+        print_timed_out,
         print_without_factors,
         subjects_of,
+        timed_out,
         without_factors,
     )
     from llmguide.console import print_json, print_prompts, records
@@ -254,6 +256,7 @@ def prompts(
                 "tests": records(judged.tests),
                 "without_entropy": judged.without_entropy,
                 "tokens_misfit": _misfits(advice),
+                "timed_out": timed_out(advice),
                 "left_out": left_out,
                 "without_factors": without_factors(advice),
                 "costs": records(costs),
@@ -261,6 +264,7 @@ def prompts(
         )
         return
     print_prompts(judged)
+    print_timed_out(advice)
     _print_misfits(advice)
     print_without_factors(advice)
     print_costs(costs)
@@ -327,7 +331,7 @@ def _write_guidance(
     as_json: bool,
 ) -> None:
     """Write the tables of a study, and show what there is to see."""
-    from llmguide.cli.asking import print_costs, print_without_factors, without_factors
+    from llmguide.cli.asking import print_costs, print_timed_out, print_without_factors, timed_out, without_factors
     from llmguide.console import print_json, print_table, records
     from llmguide.guidance.study import guidance_of
 
@@ -336,9 +340,10 @@ def _write_guidance(
         table = guidance_of(advice, symbol=symbol, prompt=version, bars=_bars_of(study, symbol))
         table.save(out)
         more: dict[str, Any] = {"without_entropy": _without_entropy(table), "tokens_misfit": _misfits(advice)}
-        more |= {"without_factors": without_factors(advice), "left_out": left_out}
+        more |= {"timed_out": timed_out(advice), "without_factors": without_factors(advice), "left_out": left_out}
         _show_table(table, provider, out, as_json, more | {"costs": records(costs)})
         if not as_json:
+            print_timed_out(advice)
             _print_misfits(advice)
             print_without_factors(advice)
             print_costs(costs)
@@ -364,7 +369,7 @@ def _write_guidance(
             }
             for symbol, version, path, table in written
         ]
-        print_json({"tables": tables, "left_out": left_out, "costs": records(costs)})
+        print_json({"tables": tables, "timed_out": timed_out(advice), "left_out": left_out, "costs": records(costs)})
         return
     rows = [
         [
@@ -380,6 +385,7 @@ def _write_guidance(
     ]
     columns = ["table", "rows", "long", "short", "abstains", "no entropy", "file"]
     print_table(f"Guidance by {provider}", columns, rows)
+    print_timed_out(advice)
     _print_without_entropy([table for *_, table in written])
     _print_misfits(advice)
     print_without_factors(advice)

@@ -79,7 +79,7 @@ Budget = Annotated[
     ),
 ]
 PricesFile = Annotated[Path | None, typer.Option("--prices", help="TOML file with prices of models.")]
-InFlight = Annotated[int, typer.Option(min=1, help="Questions asked at once.")]
+InFlight = Annotated[int, typer.Option(min=1, help="Most questions at once; fewer where the endpoint is too busy.")]
 Strict = Annotated[
     bool,
     typer.Option(

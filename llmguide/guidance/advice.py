@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -23,6 +23,13 @@ __all__ = [
 EXPLANATION_WORDS = 350
 FACTOR_WORDS = 70
 FACTORS = 3
+FEATURES = 12
+
+# What an endpoint that honours lengths cuts at, so that a reply ends. Only the words are checked here.
+_EXPLANATION: dict[str, Any] = {"maxLength": 8 * EXPLANATION_WORDS}
+_FACTOR: dict[str, Any] = {"maxLength": 8 * FACTOR_WORDS}
+_NAME: dict[str, Any] = {"maxLength": 80}
+_FEATURES: dict[str, Any] = {"maxItems": FEATURES}
 
 
 class _Reply(BaseModel):
@@ -32,7 +39,11 @@ class _Reply(BaseModel):
 class Factor(_Reply):
     """One factor of the month's news, as the Analyst sees it."""
 
-    text: str = Field(description=f"What happened and why it matters, in at most {FACTOR_WORDS} words.", min_length=1)
+    text: str = Field(
+        description=f"What happened and why it matters, in at most {FACTOR_WORDS} words.",
+        min_length=1,
+        json_schema_extra=_FACTOR,
+    )
     sentiment: Literal[-1, 0, 1] = Field(description="1 good for the price, 0 neutral, -1 bad.")
     impact: Literal[1, 2, 3] = Field(description="1 weak, 2 moderate, 3 strong.")
 
@@ -51,7 +62,7 @@ class AnalystReply(_Reply):
 class FeatureUse(_Reply):
     """One piece of the data that the Strategist used."""
 
-    name: str = Field(description="Name of the data, as it was given.", min_length=1)
+    name: str = Field(description="Name of the data, as it was given.", min_length=1, json_schema_extra=_NAME)
     direction: Literal["LONG", "SHORT", "NEUTRAL"]
     weight: Literal[1, 2, 3] = Field(description="1 weak, 2 moderate, 3 strong.")
 
@@ -63,8 +74,14 @@ class StrategistReply(_Reply):
     before it.
     """
 
-    explanation: str = Field(description=f"The reasons, in at most {EXPLANATION_WORDS} words.", min_length=1)
-    features: list[FeatureUse] = Field(description="The data that the decision rests on, the weightiest first.")
+    explanation: str = Field(
+        description=f"The reasons, in at most {EXPLANATION_WORDS} words.",
+        min_length=1,
+        json_schema_extra=_EXPLANATION,
+    )
+    features: list[FeatureUse] = Field(
+        description="The data that the decision rests on, the weightiest first.", json_schema_extra=_FEATURES
+    )
     direction: Literal["LONG", "SHORT"]
     confidence: Literal[1, 2, 3] = Field(description="1 low, 2 moderate, 3 high.")
 
@@ -104,6 +121,7 @@ class Advice:
     news_failure: str = ""  # why there are no factors although there was news; "" otherwise
     news_cost: Spending = field(default_factory=Spending)  # the Analyst's part of the cost
     p_long: float | None = None  # p(LONG) / (p(LONG) + p(SHORT)) at the direction's token
+    timed_out: bool = False  # no answer came in time; the next run asks again
     tokens_misfit: bool = False  # tokens came, but do not fit the text: no entropy
 
     @property

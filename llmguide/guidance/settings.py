@@ -4,8 +4,7 @@
 
     [sampling]
     temperature = 0.7
-    frequency_penalty = 1.0
-    presence_penalty = 0.25
+    max_tokens = 1000
 
     [brief]
     memory = 3

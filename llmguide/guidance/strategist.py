@@ -17,7 +17,7 @@ from typing import NamedTuple, TypeVar
 import pandas as pd
 from pydantic import BaseModel
 
-from llmguide.errors import GuidanceError
+from llmguide.errors import GuidanceError, TimedOutError
 from llmguide.features.facts import Facts, facts_at
 from llmguide.features.news import Headline, headlines
 from llmguide.guidance.advice import Advice, Factor, StrategistReply
@@ -225,6 +225,7 @@ async def advise(
         news_failure=news_failure,
         news_cost=Spending() if news is None else news.cost,
         p_long=None if odds is None else odds.shares[0],
+        timed_out=isinstance(asked.failure, TimedOutError),
         tokens_misfit=answered and completion is not None and not fits(completion),
     )
 

@@ -149,7 +149,10 @@ class _Run:
         news = [_News(self, subject) for subject in self.study.subjects]
         chains = [_Chain(self, prompt, one) for one in news for prompt in self.study.prompts]
         try:
-            can, _ = await asyncio.gather(self.asker.open(), self._prepare_first(news))
+            try:
+                can, _ = await asyncio.gather(self.asker.open(), self._prepare_first(news))
+            except Halted:
+                return ()  # stopped by a signal, which takes effect when all is closed
             self.on_ready(can)
             # The longest way first: chains that wait for the Analyst too, other chains, what stands for itself.
             begun = sorted(chains, key=lambda chain: (not chain.remembers, not chain.reads_news))

@@ -19,17 +19,20 @@ from llmguide.errors import (
     MissingAnswers,
     OutOfRangeError,
     ReplyError,
+    TimedOutError,
     TruncatedError,
 )
 from llmguide.llm.budget import Budget
 from llmguide.llm.cache import Cache
 from llmguide.llm.cutting import sent_bytes, was_cut
 from llmguide.llm.ledger import Ledger, Purpose, Spending
+from llmguide.llm.pace import Pace
 from llmguide.llm.prices import Prices, estimate_tokens
 from llmguide.llm.probe import Capabilities, probe
 from llmguide.llm.protocol import Client, Completion, Message, RawReply, Request, Sampling, Usage
 from llmguide.llm.refusals import LIMIT
-from llmguide.llm.replies import read_completion, read_object, schema_in_words, schema_of
+from llmguide.llm.replies import read_completion, read_object
+from llmguide.llm.schemas import TIGHT_ITEMS, TIGHT_LENGTH, schema_in_words, schema_of
 from llmguide.llm.slots import Slots
 
 __all__ = ["Asked", "Asker", "Halted", "Plan"]
@@ -40,6 +43,7 @@ T = TypeVar("T", bound=BaseModel)
 _WORTH_REPEATING = (InvalidReplyError, OutOfRangeError, EmptyReplyError, TruncatedError)
 _AGAIN = "Answer again: one JSON object that fits the schema, and nothing else."
 _GRACE_SECONDS = 10.0
+_SILENCES = 3  # time-outs, each of a question sent after the one before, with no answer between: nobody is there
 
 
 class Halted(LanguageModelError):
@@ -51,7 +55,7 @@ class Asked(NamedTuple, Generic[T]):
 
     value: T | None  # None: an abstention
     completion: Completion | None  # the last reply, where one could be read
-    failure: ReplyError | None  # why it abstained
+    failure: ReplyError | TimedOutError | None  # why it abstained
     requests: tuple[Request, ...]  # as sent: one, or two with the repeated question
     cost: Spending  # of the replies it took, cached or not, as they were first measured
     fresh: int  # replies that were paid for now
@@ -70,6 +74,9 @@ class Plan(NamedTuple):
 
 class Asker:
     """Asks a language model, at most `in_flight` questions at once, and keeps every reply before it reads it.
+
+    An endpoint that is too busy, or answers few at once, is asked fewer at once (`Pace`). A question that is not
+    answered in time becomes an abstention that is not kept, so that the next run asks it again.
 
     Without a client it replays: nothing is sent, every answer comes from the cache, from `endpoint` or else from any.
     `study` names the ledger's rows and is what `budget` (dollars, a hard cap, earlier runs included) is counted for.
@@ -104,10 +111,12 @@ class Asker:
         self._client = client
         self._unanswered: dict[str, Purpose] = {}  # by the request's key
         self.in_flight = in_flight
-        self._slots = Slots(in_flight)
+        self._pace, self._slots = Pace(in_flight), Slots(in_flight)
+        self._silences, self._silent_since = 0, float("-inf")
         self._budget = None if budget is None else Budget(self.ledger, self.prices, study=study, dollars=budget)
         self._flights: dict[str, _Flight] = {}
         self._opening: asyncio.Task[Capabilities] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._opened = False
         self._halted = False
 
@@ -141,14 +150,17 @@ class Asker:
             return self.capabilities
         wanted = self.sampling.top_logprobs is not None
         found = self.cache.capabilities(self.endpoint, self.model, logprobs=wanted)
-        if found is None and self._client is not None:
+        if self._client is not None:
             if self._opening is None or self._opening.done():
-                self._opening = asyncio.create_task(probe(self._probe, self.model, sampling=self.sampling))
+                self._loop = asyncio.get_running_loop()
+                self._opening = asyncio.create_task(self._find_out(self._client, found))
                 self._opening.add_done_callback(_look_at)
-            found = await asyncio.shield(self._opening)
-            if getattr(self._client, "renames_limit", False) and LIMIT not in found.refused:
-                found = found._replace(refused=(*found.refused, LIMIT))
-            self.cache.set_capabilities(self._client.endpoint, self.model, found, logprobs=wanted)
+            try:
+                found = await asyncio.shield(self._opening)
+            except asyncio.CancelledError:
+                if self._halted and self._opening.cancelled():
+                    raise Halted("nothing is asked: the study was stopped") from None
+                raise
         if found is not None and LIMIT in found.refused and self._client is not None:
             setattr(self._client, "renames_limit", True)  # noqa: B010  # of those clients that know two names for it
         self.capabilities, self._opened = found or self.capabilities, True
@@ -169,15 +181,16 @@ class Asker:
         filtered is not. `priority` orders the questions that wait for a slot, the highest first. `purpose` and `note`
         go into the ledger.
 
-        Raises EndpointError where no answer came, BudgetError where the budget has no room, MissingAnswers in a replay,
-        and with `strict` the ReplyError that says why the answer cannot be used.
+        Raises EndpointError where no answer came (after a time-out only with `strict`, or when several have followed
+        one another), BudgetError where the budget has no room, MissingAnswers in a replay, and with `strict` the
+        ReplyError that says why the answer cannot be used.
         """
         await self.open()
         errand = _Errand(kind, purpose._replace(study=self.study), priority, note)
         requests = [self.request(messages, kind)]
         readings = [await self._read(requests[0], kind, errand)]
         if isinstance(readings[0].failure, _WORTH_REPEATING):
-            requests.append(_repeated(requests[0], readings[0]))
+            requests.append(self._repeated(requests[0], kind, readings[0]))
             again = errand._replace(note=f"{note}; asked again" if note else "asked again")
             readings.append(await self._read(requests[1], kind, again))
         last = readings[-1]
@@ -194,8 +207,8 @@ class Asker:
 
     def request(self, messages: Sequence[Message], kind: type[BaseModel]) -> Request:
         """Return the request that asking would send, for what the endpoint can do."""
-        name, schema = schema_of(kind)
         can = self.capabilities
+        name, schema = schema_of(kind, can.bounds)
         return Request(
             model=self.model,
             messages=tuple(messages) if can.reply_format == "json_schema" else _with_schema(messages, schema),
@@ -226,8 +239,13 @@ class Asker:
         return self._missing(self.missing)
 
     def halt(self) -> None:
-        """Send nothing more: what is under way is still answered and kept, what waits for its turn raises Halted."""
+        """Send nothing more: what is under way is still answered and kept, what waits for its turn raises Halted.
+
+        Finding out what the endpoint can do ends at once. May be called from a signal's handler.
+        """
         self._halted = True
+        if self._loop is not None and self._opening is not None and not self._opening.done():
+            self._loop.call_soon_threadsafe(self._opening.cancel)
 
     async def close(self) -> None:
         """Wait some seconds for the replies that are already being paid for, keep them, and close the client."""
@@ -241,12 +259,32 @@ class Asker:
             await self._client.close()
         self.cache.close()  # it opens again when it is asked again
 
+    async def _find_out(self, client: Client, known: Capabilities | None) -> Capabilities:
+        """Return what the endpoint can do, `known` or found now, and ask no more at once than it says it answers."""
+        count_slots = getattr(client, "slots", None)
+        if count_slots is not None and (count := await count_slots()):
+            self._pace.lower(count)
+            self._slots.resize(self._pace.limit)
+        if known is not None:
+            return known
+        found = await probe(self._probe, self.model, sampling=self.sampling)
+        if getattr(client, "renames_limit", False) and LIMIT not in found.refused:
+            found = found._replace(refused=(*found.refused, LIMIT))
+        wanted = self.sampling.top_logprobs is not None
+        self.cache.set_capabilities(client.endpoint, self.model, found, logprobs=wanted)
+        return found
+
     async def _probe(self, request: Request) -> RawReply:
         fetched = await self._fetch(request, _Errand(None, Purpose(self.study, "probe"), 0.0, ""))
         return fetched.reply
 
     async def _read(self, request: Request, kind: type[T], errand: _Errand) -> _Reading[T]:
-        fetched = await self._fetch(request, errand)
+        try:
+            fetched = await self._fetch(request, errand)
+        except TimedOutError as late:
+            if self.strict or self._silences >= _SILENCES:
+                raise
+            return _Reading(None, None, late, 0.0)
         reading = fetched.reading
         if reading is None or fetched.kind is not kind:  # from the cache, or read for another question
             reading = _read(request, fetched.reply, kind)
@@ -271,7 +309,8 @@ class Asker:
             return fetched if first else fetched._replace(fresh=False)
         finally:
             flight.passengers -= 1
-            if not flight.passengers and not flight.sent:  # what was sent is paid for: it is kept, though nobody waits
+            # What was sent is paid for: it is kept, though nobody waits. A probe costs nothing that matters.
+            if not flight.passengers and (not flight.sent or errand.kind is None):
                 flight.task.cancel()
                 self._land(request.key, flight.task)
 
@@ -289,10 +328,12 @@ class Asker:
                 if self._halted:
                     raise Halted("nothing more is asked: another question failed, or the study was stopped")
                 flight.sent = True
-                started = time.perf_counter()
+                started, sent_at = time.perf_counter(), time.monotonic()
                 try:
                     reply = await client.send(request)
                 except BaseException as error:
+                    if isinstance(error, TimedOutError):
+                        self._note_silence(sent_at)
                     self.ledger.record(
                         errand.purpose,
                         request,
@@ -303,8 +344,18 @@ class Asker:
                         note=errand.note,
                     )
                     raise
+                self._silences = 0
+                self._pace.answered(sent_at, retries=reply.retries)
+                self._slots.resize(self._pace.limit)
                 # No await from here on: nothing can come between a reply and its being kept.
                 return self._keep(client.endpoint, request, reply, errand)
+
+    def _note_silence(self, sent_at: float) -> None:
+        """Take note of a time-out; those of questions that were under way together count as one."""
+        self._pace.pushed_back(sent_at)
+        self._slots.resize(self._pace.limit)
+        if sent_at >= self._silent_since:
+            self._silences, self._silent_since = self._silences + 1, time.monotonic()
 
     def _keep(self, endpoint: str, request: Request, reply: RawReply, errand: _Errand) -> _Fetched:
         reading, usage, outcome = None, Usage(), "unread"
@@ -342,6 +393,27 @@ class Asker:
         if reply is not None and self._client is not None:
             self.cache.used(self.study, request, self._client.endpoint)
         return reply
+
+    def _repeated(self, request: Request, kind: type[BaseModel], reading: _Reading[Any]) -> Request:
+        """Return the question once more, with what was wrong with the reply; the reply itself only where it was whole.
+
+        A reply that ran to the limit of tokens may have as few characters as it takes, so that it cannot do so again.
+        """
+        failure, completion = reading.failure, reading.completion
+        if isinstance(failure, TruncatedError):
+            limit = "" if request.sampling.max_tokens is None else f" of {request.sampling.max_tokens} tokens"
+            wrong = (
+                f"Your reply was cut off at the limit{limit}. Be brief: at most {TIGHT_LENGTH} characters in a text, "
+                f"and at most {TIGHT_ITEMS} items in a list. {_AGAIN}"
+            )
+            schema_json = request.schema_json
+            if self.capabilities.bounds == "set":
+                schema_json = schema_of(kind, "tight")[1]
+            return replace(request, messages=(*request.messages, Message("user", wrong)), schema_json=schema_json)
+        if completion is None or not completion.text.strip():
+            return replace(request, messages=(*request.messages, Message("user", f"Your reply was empty. {_AGAIN}")))
+        said, wrong = Message("assistant", completion.text), f"That reply cannot be used: {failure}. {_AGAIN}"
+        return replace(request, messages=(*request.messages, said, Message("user", wrong)))
 
     def _room(self, request: Request) -> AbstractAsyncContextManager[None]:
         return nullcontext() if self._budget is None else self._budget.reserved(request)
@@ -389,7 +461,7 @@ class _Flight:
 class _Reading(NamedTuple, Generic[T]):
     value: T | None
     completion: Completion | None
-    failure: ReplyError | None
+    failure: ReplyError | TimedOutError | None
     seconds: float
     fresh: bool = False
 
@@ -410,19 +482,6 @@ def _read(request: Request, reply: RawReply, kind: type[T] | None) -> _Reading[T
     except ReplyError as failure:
         return _Reading(None, completion, failure, reply.seconds)
     return _Reading(value, completion, None, reply.seconds)
-
-
-def _repeated(request: Request, reading: _Reading[T]) -> Request:
-    """Return the question once more, with what was wrong with the reply; the reply itself only where it was whole."""
-    failure, completion = reading.failure, reading.completion
-    if isinstance(failure, TruncatedError):
-        limit = "" if request.sampling.max_tokens is None else f" of {request.sampling.max_tokens} tokens"
-        wrong = f"Your reply was cut off at the limit{limit}; be brief. {_AGAIN}"
-        return replace(request, messages=(*request.messages, Message("user", wrong)))
-    if completion is None or not completion.text.strip():
-        return replace(request, messages=(*request.messages, Message("user", f"Your reply was empty. {_AGAIN}")))
-    said, wrong = Message("assistant", completion.text), f"That reply cannot be used: {failure}. {_AGAIN}"
-    return replace(request, messages=(*request.messages, said, Message("user", wrong)))
 
 
 def _with_schema(messages: Sequence[Message], schema: str) -> tuple[Message, ...]:

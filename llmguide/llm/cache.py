@@ -30,7 +30,7 @@ from llmguide.errors import LanguageModelError, did_you_mean
 from llmguide.files import atomic_path
 from llmguide.llm.probe import Capabilities
 from llmguide.llm.protocol import RawReply, ReplyFormat, Request
-from llmguide.llm.refusals import DISPENSABLE, LIMIT
+from llmguide.llm.refusals import BOUNDS, DISPENSABLE, LIMIT
 
 __all__ = ["Cache", "Imported"]
 
@@ -389,7 +389,7 @@ def _read_line(line: str) -> _Kept | _Probed:
         if fields["reply_format"] not in get_args(ReplyFormat):
             raise ValueError(f"reply_format {fields['reply_format']!r}")
         refused = tuple(_text(fields, "refused").split()) if "refused" in fields else ()  # not in older exports
-        if unknown := set(refused) - {*DISPENSABLE, LIMIT}:
+        if unknown := set(refused) - {*DISPENSABLE, LIMIT, BOUNDS}:
             raise ValueError(f"refused {sorted(unknown)}")
         found = Capabilities(fields["reply_format"], bool(fields["logprobs"]), _text(fields, "note"), refused)
         return _Probed(_text(fields, "endpoint"), _text(fields, "model"), bool(fields["logprobs_wanted"]), found)

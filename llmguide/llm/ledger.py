@@ -115,15 +115,18 @@ class Ledger:
         """Return the sums over a study's calls, of all its runs; over all calls where `study` is None."""
         sums = ", ".join(f"SUM({name}), SUM(answered AND {name} IS NULL)" for name in _TOKENS)
         rows = self.cache.rows(
-            f"SELECT model, SUM(answered), SUM(NOT answered), SUM(seconds), {sums} FROM calls "
+            "SELECT model, SUM(answered), SUM(NOT answered), SUM(seconds), SUM(answered * COALESCE(cached_tokens, 0)), "
+            f"{sums} FROM calls "
             f"WHERE ? IS NULL OR study = ? GROUP BY model",
             (study, study),
         )
         parts = []
-        for model, calls, failed, seconds, *counts in rows:
+        for model, calls, failed, seconds, cached, *counts in rows:
             known = zip(counts[::2], counts[1::2], strict=True)
             usage = Usage(*(None if unknown else count or 0 for count, unknown in known))
-            parts.append(Spending(calls, *usage, seconds, prices.dollars(model, usage) if calls else 0.0, failed))
+            # A call that does not say what was cached has paid for all of it; the others have not.
+            dollars = prices.dollars(model, usage._replace(cached=cached)) if calls else 0.0
+            parts.append(Spending(calls, *usage, seconds, dollars, failed))
         return Spending.total(parts)
 
     def charged(self, study: str, prices: Prices) -> float | None:

@@ -13,12 +13,14 @@ import json
 import os
 import re
 import time
+from http.client import HTTPException
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import SplitResult, parse_qs, urlsplit, urlunsplit
+from urllib.request import ProxyHandler, build_opener
 
 from pydantic import SecretStr
 
-from llmguide.errors import EndpointError
+from llmguide.errors import EndpointError, TimedOutError
 from llmguide.llm.protocol import RawReply, Request
 from llmguide.llm.refusals import is_filtered, refused_parameter
 from llmguide.llm.replies import read_body
@@ -36,6 +38,7 @@ _CUT_RETRIES = 2  # each of them is paid for again
 _CUT_PAUSE = 0.2  # seconds
 _PASSING = {408, 409, 429}
 _CONNECT_SECONDS = 10.0
+_PROPS_SECONDS = 2.0
 
 
 class OpenAIClient:
@@ -125,23 +128,41 @@ class OpenAIClient:
         """
         start = time.perf_counter()
         settings = self._settings(request)
-        retries = min(_CUT_RETRIES, self._max_retries)
+        retries, resent = min(_CUT_RETRIES, self._max_retries), 0
         while True:
             try:
-                body = self._redact(await self._post(request.model, settings))
+                reply, again = await self._post(request.model, settings)
             except EndpointError as error:
                 if error.parameter != "max_tokens" or "max_tokens" not in settings:
                     raise
                 self._limit = "max_completion_tokens"
                 settings = self._settings(request)
                 continue
+            body, resent = self._redact(reply), resent + again
             problem = _problem(body)
             if problem is None:
-                return RawReply(body, time.perf_counter() - start)
+                return RawReply(body, time.perf_counter() - start, resent)
             if not retries or not problem.passing:
                 raise self._error(request.model, problem.text, problem.status)
             await asyncio.sleep(_CUT_PAUSE)
-            retries -= 1
+            retries, resent = retries - 1, resent + 1
+
+    async def slots(self) -> int | None:
+        """Return how many questions a llama.cpp server on this machine answers at once; None for any other."""
+        if not self._local:
+            return None
+
+        def read() -> Any:
+            direct = build_opener(ProxyHandler({}))  # a proxy that the environment names does not lead to this machine
+            with direct.open(f"{self._url.removesuffix('/v1')}/props", timeout=_PROPS_SECONDS) as reply:
+                return json.load(reply)
+
+        try:
+            told = await asyncio.to_thread(read)
+        except (OSError, HTTPException, ValueError):  # of another make, or not there: the first question will say
+            return None
+        count = told.get("total_slots") if isinstance(told, dict) else None
+        return count if isinstance(count, int) and count > 0 else None
 
     async def close(self) -> None:
         """Close the connections; the client may be used again."""
@@ -151,20 +172,22 @@ class OpenAIClient:
             if loop is asyncio.get_running_loop():
                 await client.close()
 
-    async def _post(self, model: str, settings: dict[str, Any]) -> str:
+    async def _post(self, model: str, settings: dict[str, Any]) -> tuple[str, int]:
+        """Return the body of the reply, and how often the SDK has sent the request again."""
         import openai
 
         try:
             reply = await self._client().chat.completions.with_raw_response.create(**settings)
-            return str(reply.text)
+            return str(reply.text), reply.retries_taken
         except openai.OpenAIError as error:
             came, status = self._explain(error), getattr(error, "status_code", None)
             body = getattr(error, "body", None)
             if status in (400, 403) and is_filtered(body):
-                return json.dumps({"error": body})
+                return json.dumps({"error": body}), 0
             parameter = refused_parameter(body) if status in (400, 422) else ""
+            kind = TimedOutError if isinstance(error, openai.APITimeoutError) else EndpointError
         # Outside the handler, so that the SDK's error, which holds the request and its key, is no part of this one.
-        raise self._error(model, came, status, parameter)
+        raise self._error(model, came, status, parameter, kind)
 
     def _client(self) -> openai.AsyncOpenAI:
         """Return the SDK's client of the running event loop: its connections belong to that loop."""
@@ -237,10 +260,15 @@ class OpenAIClient:
             return f"{came}; still so{after}: try again later"
         return f"{came}; the endpoint does not accept the request"
 
-    def _error(self, model: str, came: str, status: int | None, parameter: str = "") -> EndpointError:
-        return EndpointError(
-            self._redact(f"{self.endpoint}, model {model!r}: {came}"), status=status, parameter=parameter
-        )
+    def _error(
+        self,
+        model: str,
+        came: str,
+        status: int | None,
+        parameter: str = "",
+        kind: type[EndpointError] = EndpointError,
+    ) -> EndpointError:
+        return kind(self._redact(f"{self.endpoint}, model {model!r}: {came}"), status=status, parameter=parameter)
 
     def _redact(self, text: str) -> str:
         key = self._key.get_secret_value()

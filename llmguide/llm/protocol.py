@@ -114,6 +114,7 @@ class RawReply(NamedTuple):
 
     body: str
     seconds: float
+    retries: int = 0  # how often the request had to be sent again
 
 
 class Client(Protocol):

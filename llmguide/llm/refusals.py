@@ -9,13 +9,16 @@ import json
 import re
 from typing import Any
 
-__all__ = ["DISPENSABLE", "LIMIT", "is_filtered", "refused_parameter"]
+__all__ = ["BOUNDS", "DISPENSABLE", "LIMIT", "about_bounds", "is_filtered", "refused_parameter"]
 
 DISPENSABLE = ("temperature", "seed", "frequency_penalty", "presence_penalty", "reasoning_effort")
 """What a question may be asked without, once an endpoint has refused it."""
 
 LIMIT = "max_tokens"
 """Where it is refused, the limit of the reply is sent as max_completion_tokens."""
+
+BOUNDS = "bounds"
+"""Stands for the schema's bounds on lengths, among what an endpoint does not take."""
 
 _FILTERED = {"content_filter", "content_policy_violation", "responsibleaipolicyviolation"}
 _UNSUPPORTED = {"unsupported_parameter", "unsupported_value", "unknown_parameter"}
@@ -24,6 +27,17 @@ _WORDS = re.compile(
     r"|extra (?:fields|inputs) (?:are )?not permitted",
     re.IGNORECASE,
 )
+
+
+_BOUNDS_WORDS = re.compile(r"max_?length|max_?items|keyword|invalid schema|unsupported schema", re.IGNORECASE)
+_SCHEMA_WORDS = re.compile(r"json_?schema|response_?format|structured output", re.IGNORECASE)
+
+
+def about_bounds(message: str) -> bool | None:
+    """Return whether a refusal is about lengths in a schema (True), about something else (False), or does not say."""
+    if _BOUNDS_WORDS.search(message):
+        return True
+    return False if _SCHEMA_WORDS.search(message) or "logprob" in message.lower() else None
 
 
 def is_filtered(body: object) -> bool:

@@ -10,7 +10,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any, NoReturn, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -35,8 +35,6 @@ __all__ = [
     "read_body",
     "read_completion",
     "read_object",
-    "schema_in_words",
-    "schema_of",
 ]
 
 THINKING = re.compile(r"<(/?)(?:think|thinking|reasoning)>|\[(/?)THINK\]")
@@ -57,28 +55,6 @@ _OUT_OF_RANGE = {
     "less_than",
     "less_than_equal",
     "multiple_of",
-}
-
-# The keywords that every endpoint with structured output understands. Bounds on lengths and numbers are left out of
-# the schema that is sent: Anthropic, Groq and OpenAI's fine-tuned models refuse them. Descriptions say them to the
-# model, and `read_object` checks them.
-_KEPT = {"type", "properties", "required", "additionalProperties", "items", "enum", "const", "anyOf", "description"}
-_DROPPED = {
-    "title",
-    "default",
-    "examples",
-    "format",
-    "minLength",
-    "maxLength",
-    "pattern",
-    "minItems",
-    "maxItems",
-    "uniqueItems",
-    "minimum",
-    "maximum",
-    "exclusiveMinimum",
-    "exclusiveMaximum",
-    "multipleOf",
 }
 
 
@@ -164,24 +140,6 @@ def read_object(completion: Completion, kind: type[T], *, strict: bool = True) -
     if _booleans(found) != _booleans(value.model_dump(mode="json")):  # pydantic takes true for a Literal[1]
         raise InvalidReplyError("the reply does not fit the schema: expected numbers, got true or false", reply=raw)
     return value
-
-
-@cache
-def schema_of(kind: type[BaseModel]) -> tuple[str, str]:
-    """Return the name and the canonical JSON schema of `kind`, as structured output takes it in strict mode.
-
-    References are written out, every property is required, no other is allowed. Keys are sorted, except properties:
-    they keep the order in which `kind` declares them, because a model writes them in that order and a reason that comes
-    after the decision is no reason. Raises TypeError for a `kind` that strict mode cannot express (a mapping, a
-    recursive or discriminated type).
-    """
-    schema = kind.model_json_schema()
-    return kind.__name__, json.dumps(_strict(schema, schema.get("$defs", {}), ()), separators=(",", ":"))
-
-
-def schema_in_words(schema_json: str) -> str:
-    """Return what to add to a prompt where the endpoint does not enforce a schema."""
-    return f"Answer with one JSON object and nothing else. It must fit this JSON schema:\n{schema_json}"
 
 
 def field_span(text: str, name: str) -> tuple[int, int] | None:
@@ -363,30 +321,6 @@ def _objects(text: str) -> list[tuple[int, int]]:
 def _skip_space(text: str, at: int) -> int:
     match = _SPACE.match(text, at)
     return match.end() if match else at
-
-
-def _strict(schema: Any, defs: Mapping[str, Any], path: tuple[str, ...]) -> Any:
-    if "$ref" in schema:
-        name = schema["$ref"].removeprefix("#/$defs/")
-        if name in path:
-            raise TypeError(f"{name} contains itself, which structured output cannot express")
-        rest = {key: value for key, value in schema.items() if key != "$ref"}
-        return _strict({**defs[name], **rest}, defs, (*path, name))
-    unknown = sorted(schema.keys() - _KEPT - _DROPPED - {"$defs"})
-    if unknown:
-        raise TypeError(f"structured output cannot express {', '.join(unknown)}; use plain models, lists and Literals")
-    kept = {key: schema[key] for key in sorted(schema.keys() & _KEPT)}
-    if kept.get("type") == "object":
-        if kept.get("additionalProperties") or "properties" not in kept:
-            raise TypeError("structured output cannot express a mapping; use a model with named fields")
-        kept["additionalProperties"] = False
-        kept["properties"] = {name: _strict(field, defs, path) for name, field in kept["properties"].items()}
-        kept["required"] = list(kept["properties"])
-    if "items" in kept:
-        kept["items"] = _strict(kept["items"], defs, path)
-    if "anyOf" in kept:
-        kept["anyOf"] = [_strict(one, defs, path) for one in kept["anyOf"]]
-    return dict(sorted(kept.items()))
 
 
 def _short(text: str, *, limit: int = 120) -> str:

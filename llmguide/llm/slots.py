@@ -18,15 +18,16 @@ class Slots:
     """
 
     def __init__(self, size: int) -> None:
-        self._free = size
+        self._size = size
+        self._held = 0
         self._arrivals = count()
         self._queue: list[tuple[float, int, asyncio.Future[None]]] = []
 
     @asynccontextmanager
     async def held(self, priority: float = 0.0) -> AsyncIterator[None]:
         """Wait for a slot and hold it until the block ends."""
-        if self._free:
-            self._free -= 1  # nobody is waiting: a slot that falls free goes to the next at once
+        if self._held < self._size:
+            self._held += 1  # nobody is waiting: a slot that falls free goes to the next at once
         else:
             turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             heapq.heappush(self._queue, (-priority, next(self._arrivals), turn))
@@ -41,10 +42,18 @@ class Slots:
         finally:
             self._pass_on()
 
+    def resize(self, size: int) -> None:
+        """Have `size` slots from now on; who holds one keeps it."""
+        self._size = size
+        self._let_in()
+
     def _pass_on(self) -> None:
-        while self._queue:
+        self._held -= 1
+        self._let_in()
+
+    def _let_in(self) -> None:
+        while self._queue and self._held < self._size:
             turn = heapq.heappop(self._queue)[2]
             if not turn.done():  # done: cancelled while it waited
+                self._held += 1
                 turn.set_result(None)
-                return
-        self._free += 1

@@ -285,6 +285,34 @@ def test_the_second_ctrl_c_does_not_wait(material, tmp_path, sent, code):
         assert kept(tmp_path / "llm.sqlite") <= len(server.complete)
 
 
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_probe_that_hangs_ends_at_the_first_signal(material, tmp_path, sent, code):
+    with Indiscreet(delay=60.0) as server:
+        process = start(command(material, server, prompts=("P1",)), tmp_path)
+        wait_until(lambda: len(server.requests) >= 1, process)
+        begin = time.monotonic()
+        process.send_signal(sent)
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == code
+        assert time.monotonic() - begin < 5.0
+        assert "Traceback" not in err
+
+
+def test_months_that_are_not_answered_in_time_abstain_and_the_same_command_asks_them_again(material, tmp_path, go_on):
+    settings = tmp_path / "settings.toml"
+    settings.write_text("timeout = 1\nmax_retries = 0\n")
+    with Indiscreet(faults=[None, "timeout", None, None], hold=3.0) as server:
+        words = command(material, server, prompts=("P0",), more=("--symbols", "ACME", "--settings", str(settings)))
+        code, printed = go_on(words, tmp_path)
+        assert code == 0
+        assert "1 month was not answered in time: it abstains" in printed
+        asked = len(server.requests)
+        code, printed = go_on(words, tmp_path)
+        assert code == 0
+        assert "not answered in time" not in printed
+        assert len(server.requests) == asked + 1
+
+
 def test_two_processes_at_once_share_one_cache_and_end_with_the_same_tables(material, tmp_path, undisturbed):
     prompts = ("P1", "P2")
     with Indiscreet(faults=FAULTS) as server:

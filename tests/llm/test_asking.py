@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from openai_server import Faults, OpenAIServer
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from scripted_client import ScriptedClient, body
 
 from llmguide.errors import (
@@ -29,9 +29,10 @@ from llmguide.errors import (
     MissingAnswers,
     OutOfRangeError,
     RefusedError,
+    TimedOutError,
     TruncatedError,
 )
-from llmguide.llm.asking import Asker
+from llmguide.llm.asking import Asker, Halted
 from llmguide.llm.cache import Cache
 from llmguide.llm.ledger import Ledger, Purpose, Spending
 from llmguide.llm.openai_client import OpenAIClient
@@ -560,3 +561,111 @@ def test_a_killed_run_goes_on_and_pays_again_at_most_for_what_was_on_its_way(tmp
     assert max(counts) <= 2
     assert sum(count - 1 for count in counts) <= in_flight
     assert sum(asked.fresh for asked in resumed) < questions
+
+
+def test_a_reply_that_ran_away_may_be_only_so_long_the_second_time(cache: Cache):
+    class Reasons(BaseModel):
+        why: str = Field(json_schema_extra={"maxLength": 2800})
+        used: list[str] = Field(json_schema_extra={"maxItems": 12})
+
+    client = in_turn(body('{"why": "up and up and', finish_reason="length"), body('{"why": "up", "used": []}'))
+    asked = asyncio.run(asker(cache, client).ask(question(), Reasons, purpose=APPLE))
+    assert asked.value == Reasons(why="up", used=[])
+    first, second = (json.loads(request.schema_json)["properties"] for request in client.sent)
+    assert (first["why"]["maxLength"], first["used"]["maxItems"]) == (2800, 12)
+    assert (second["why"]["maxLength"], second["used"]["maxItems"]) == (600, 4)
+    assert "at most 600 characters" in client.sent[1].messages[-1].content
+
+
+def test_lengths_are_not_sent_where_the_endpoint_does_not_take_them(cache: Cache):
+    client = in_turn(body('{"direction": "LO', finish_reason="length"), body(GOOD))
+    ask(asker(cache, client, can=Capabilities("json_schema", True, "", ("bounds",))))
+    assert not any("maxLength" in request.schema_json for request in client.sent)
+    assert "at most 600 characters" in client.sent[1].messages[-1].content
+
+
+def late(request: Request) -> str:
+    raise TimedOutError("no answer within 60 seconds")
+
+
+def test_a_question_that_is_not_answered_in_time_is_an_abstention_and_is_asked_again_by_the_next_run(cache: Cache):
+    asked = ask(asker(cache, ScriptedClient(late)))
+    assert (asked.value, asked.completion, asked.fresh) == (None, None, 0)
+    assert str(asked.failure) == "no answer within 60 seconds"
+    assert Ledger(cache).frame("study")["outcome"].tolist() == ["TimedOutError"]
+    client = always()
+    assert ask(asker(cache, client)).value is not None
+    assert len(client.sent) == 1
+
+
+def test_a_question_that_is_not_answered_in_time_is_an_error_where_that_is_wanted(cache: Cache):
+    with pytest.raises(TimedOutError):
+        ask(asker(cache, ScriptedClient(late), strict=True))
+
+
+def test_an_endpoint_that_is_silent_three_times_running_is_asked_no_more(cache: Cache):
+    one = asker(cache, ScriptedClient(late), in_flight=1)
+
+    async def main():
+        return [await one.ask(question(n), View, purpose=APPLE) for n in range(2)] + [
+            await asyncio.gather(one.ask(question(2), View, purpose=APPLE), return_exceptions=True)
+        ]
+
+    *first, (third,) = asyncio.run(main())
+    assert all(isinstance(asked.failure, TimedOutError) for asked in first)
+    assert isinstance(third, TimedOutError)
+
+
+def test_time_outs_of_questions_that_were_under_way_together_count_as_one(cache: Cache):
+    asked = ask_all(asker(cache, ScriptedClient(late, delay=0.02), in_flight=8), range(8))
+    assert all(isinstance(one.failure, TimedOutError) for one in asked)
+
+
+def test_an_answer_between_time_outs_shows_that_the_endpoint_is_there(cache: Cache):
+    client = ScriptedClient(lambda request: late(request) if "Month 3" not in str(request.messages) else body(GOOD))
+    one = asker(cache, client, in_flight=1)
+
+    async def main():
+        return [await one.ask(question(n), View, purpose=APPLE) for n in (0, 1, 3, 4, 5)]
+
+    assert sum(asked.value is None for asked in asyncio.run(main())) == 4
+
+
+def test_an_endpoint_that_answers_one_at_once_is_asked_one_at_once(cache: Cache):
+    client = always()
+    client.delay = 0.005
+
+    async def slots() -> int:
+        return 2
+
+    client.slots = slots
+    ask_all(asker(cache, client, in_flight=8), range(10))
+    assert client.most_at_work == 2
+
+
+def test_after_time_outs_fewer_are_asked_at_once(cache: Cache):
+    silent = [True] * 8
+    client = ScriptedClient(lambda request: late(request) if silent and silent.pop() else body(GOOD), delay=0.005)
+    one = asker(cache, client, in_flight=8)
+    ask_all(one, range(8))
+    client.most_at_work = 0
+    ask_all(one, range(8, 12))
+    assert client.most_at_work == 4
+
+
+def test_a_probe_that_hangs_ends_when_the_asker_is_halted(cache: Cache):
+    client = always()
+    client.delay = 60.0
+    one = Asker(cache, model="m", client=client, prices=PRICES, study="study")
+
+    async def main():
+        opening = asyncio.create_task(one.open())
+        await asyncio.sleep(0.02)
+        one.halt()
+        with pytest.raises(Halted):
+            await opening
+        await one.close()
+
+    begin = time.monotonic()
+    asyncio.run(main())
+    assert time.monotonic() - begin < 3.0

@@ -52,7 +52,7 @@ def test_a_study_ends_with_the_reason_and_asks_again_once_the_context_is_longer(
 
     def answer(body):
         ready = "ready" in json.dumps(body.get("response_format", {}))
-        text = '{"ready": "yes"}' if ready else ADVICE
+        text = '{"ready": "yes", "count": "one, two"}' if ready else ADVICE
         usage = {"prompt_tokens": counts[0], "completion_tokens": 9}
         return Answer(text, usage=usage)
 

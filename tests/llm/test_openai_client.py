@@ -181,7 +181,7 @@ def test_a_page_instead_of_an_answer_points_at_the_base_url(monkeypatch):
     client = OpenAIClient(base_url="http://127.0.0.1:1/v1")
 
     async def post(model, settings):
-        return "<html>Log in</html>"
+        return "<html>Log in</html>", 0
 
     monkeypatch.setattr(client, "_post", post)
     assert "is the base URL right?" in str(failure(client))
@@ -197,7 +197,7 @@ def test_an_error_under_status_200_is_an_error(monkeypatch, code, tries, status)
 
     async def post(model, settings):
         posts.append(settings)
-        return json.dumps({"error": {"message": "Provider returned error", "code": code}})
+        return json.dumps({"error": {"message": "Provider returned error", "code": code}}), 0
 
     monkeypatch.setattr(client, "_post", post)
     error = failure(client)

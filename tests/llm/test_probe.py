@@ -83,12 +83,14 @@ def test_an_endpoint_that_refuses_every_way_to_ask_is_an_error():
     asked = []
 
     async def refuse(request):
-        asked.append((request.reply_format, request.sampling.top_logprobs is not None))
+        bounded = "maxLength" in request.schema_json
+        asked.append((request.reply_format, bounded, request.sampling.top_logprobs is not None))
         raise EndpointError("no", status=422)
 
     with pytest.raises(EndpointError, match="no"):
         asyncio.run(probe(refuse, "m", sampling=Sampling()))
-    assert asked == [(kind, told) for kind in ("json_schema", "json_object", "text") for told in (True, False)]
+    ways = (("json_schema", True), ("json_schema", False), ("json_object", False), ("text", False))
+    assert asked == [(*way, told) for way in ways for told in (True, False)]
 
 
 def test_a_model_that_never_answers_in_json_is_asked_in_words_and_it_is_said():
@@ -112,3 +114,25 @@ def test_a_model_that_never_answers_in_json_is_asked_in_words_and_it_is_said():
 )
 def test_capabilities_are_told_in_one_line(capabilities, line):
     assert capabilities.describe() == line
+
+
+@pytest.mark.parametrize(
+    ("lengths", "logprobs", "questions", "note"),
+    [
+        (True, True, 1, ""),
+        ("ignore", True, 1, "lengths in a schema are ignored"),
+        ("refuse", True, 2, "lengths in a schema are refused"),
+        ("refuse", "refuse", 4, "log-probabilities are refused; lengths in a schema are refused"),
+        ("refuse vaguely", True, 3, "lengths in a schema are refused"),
+    ],
+)
+def test_lengths_in_a_schema_are_sent_only_where_they_hold(lengths, logprobs, questions, note):
+    with OpenAIServer(lengths=lengths, logprobs=logprobs) as server:
+        got = found(server)
+        assert got.reply_format == "json_schema"
+        assert (got.bounds, got.note) == ("set" if lengths is True else "none", note)
+        assert len(server.requests) == questions
+
+
+def test_lengths_are_no_matter_of_an_endpoint_without_schemas():
+    assert Capabilities("json_object", True, "").bounds == "none"

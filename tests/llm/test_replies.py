@@ -22,7 +22,8 @@ from llmguide.errors import (
 )
 from llmguide.guidance.advice import AnalystReply, StrategistReply
 from llmguide.llm.protocol import Completion, Usage
-from llmguide.llm.replies import UNKNOWN, field_span, read_completion, read_object, schema_of
+from llmguide.llm.replies import UNKNOWN, field_span, read_completion, read_object
+from llmguide.llm.schemas import schema_of
 from llmguide.llm.uncertainty import measure
 
 VIEW = {

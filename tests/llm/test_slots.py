@@ -97,3 +97,32 @@ def test_slots_serve_one_event_loop_after_another():
 
     for _ in range(3):
         asyncio.run(crowd())
+
+
+def test_slots_may_become_fewer_or_more_while_they_are_held():
+    at_work = []
+
+    async def work(slots: Slots, until: asyncio.Event) -> None:
+        async with slots.held():
+            at_work.append(1)
+            await until.wait()
+            at_work.pop()
+
+    async def main() -> None:
+        slots, first, rest = Slots(3), asyncio.Event(), asyncio.Event()
+        tasks = [asyncio.create_task(work(slots, first if i < 3 else rest)) for i in range(8)]
+        await asyncio.sleep(0)
+        assert len(at_work) == 3
+        slots.resize(1)
+        first.set()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert len(at_work) == 1
+        slots.resize(4)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert len(at_work) == 4
+        rest.set()
+        await asyncio.gather(*tasks)
+
+    asyncio.run(main())
