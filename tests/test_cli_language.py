@@ -297,7 +297,7 @@ def test_an_endpoint_that_can_less_is_told_on_standard_error(llmguide, monkeypat
         (("--accuracy", "0.5"), "--accuracy is not for --provider llm"),
         (("--data", "data"), "either files of BARS, or --data"),
         (("--provider", "lmm"), "did you mean 'llm'"),
-        (("--provider", "rules"), "--prompt is for --provider llm or replay, not for rules"),
+        (("--provider", "rules"), "--prompt is for --provider llm, local or replay, not for rules"),
         (("--model", "unknown", "--budget", "1"), "the price of unknown is unknown"),
     ],
 )
@@ -316,7 +316,7 @@ def test_bad_input_is_one_clear_line_and_nothing_is_asked(llmguide, server, file
     ("words", "says"),
     [
         (("guide", "--provider", "llm"), "either files of BARS, or --data"),
-        (("guide", "--data", "data"), "--data is for --provider llm or replay, not for rules"),
+        (("guide", "--data", "data"), "--data is for --provider llm, local or replay, not for rules"),
         (("guide", *BOTH, "--plan"), "--plan is for --provider llm"),
         (("guide", *BOTH, "--in-flight", "8"), "--in-flight is for --provider llm"),
         (("guide", "--data", "none", "--provider", "llm"), "none"),

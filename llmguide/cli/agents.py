@@ -14,17 +14,20 @@ from llmguide.cli.options import (
     PROVIDERS,
     STRATEGIES,
     AnyBars,
+    CacheFile,
     Cash,
     Cost,
     Device,
     Episodes,
     GuidanceFile,
     Json,
+    ModelFile,
     Out,
     Periods,
     Ray,
     Resume,
     Seeds,
+    SettingsFile,
 )
 from llmguide.cli.outputs import writable
 from llmguide.cli.reading import (
@@ -38,6 +41,8 @@ from llmguide.cli.reading import (
     split_names,
 )
 from llmguide.errors import DataError, GuidanceError, LlmguideError
+
+_DEMO_EVERY = 120  # trading days between two questions to a local model: 13 in all
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,26 +59,55 @@ def demo(
     out: Out = Path("runs/demo"),
     resume: Resume = True,
     device: Device = "auto",
+    provider: Annotated[str, typer.Option(help="Who guides: rules, or local with --model-file.")] = "rules",
+    model_file: ModelFile = None,
+    settings: SettingsFile = None,
+    cache: CacheFile = Path("llm.sqlite"),
     as_json: Json = False,
 ) -> None:
     """Run the main job on a synthetic market.
 
-    Its guidance comes from rules: no data, key or network is needed.
+    Its guidance comes from rules: no data, key or network is needed. With --provider local it comes from a language
+    model in a file, asked every 120 trading days with the shortest prompt.
     """
     from llmguide.bars import sample_bars
     from llmguide.console import err
+
+    if provider not in ("rules", "local") or (provider == "local") != (model_file is not None):
+        raise GuidanceError("expected --provider rules, or --provider local with --model-file MODEL.gguf")
 
     writable(out, folder=True)
     market = sample_bars(years=6, seed=seed)
     train, test = market.iloc[: 4 * 252], market.iloc[4 * 252 :]
     if not as_json:
+        guide = "rules (no language model)" if model_file is None else f"{model_file.name}, asked every half year"
         err.print(
-            "A synthetic market (4 years to train on, 2 to test on), guidance by rules (no language model), and far "
+            f"A synthetic market (4 years to train on, 2 to test on), guidance by {guide}, and far "
             "fewer episodes than the 50 of the paper: this shows that everything runs, not what guidance is worth.",
             highlight=False,
         )
-    table = find_guidance(market, None, "rules")
+    if model_file is None:
+        table = find_guidance(market, None, "rules")
+    else:
+        table = _ask_for_demo(market, model_file, settings, cache, quiet=as_json)
     _compare(train, test, table, seeds, episodes, None, 100_000.0, 0.001, device, None, None, out, resume, as_json)
+
+
+def _ask_for_demo(
+    market: pd.DataFrame, model_file: Path, settings: Path | None, cache: Path, *, quiet: bool
+) -> Guidance:
+    """Return the guidance of a local model for the synthetic market, few questions with the shortest prompt."""
+    from llmguide.cli.asking import Asking, print_costs, print_timed_out
+    from llmguide.guidance.strategist import Subject
+    from llmguide.guidance.study import guidance_of
+
+    asking = Asking("", cache, None, settings, None, None, 8, False, False, model_file)
+    study = asking.study([Subject("SAMPLE", market)], ["P0"], every=_DEMO_EVERY)
+    advice, costs, _ = asking.ask(study, quiet=quiet)
+    if not quiet:
+        print_timed_out(advice)
+        print_costs(costs)
+    return guidance_of(advice, symbol="SAMPLE", prompt="P0", bars=market)
 
 
 @app.command()

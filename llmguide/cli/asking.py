@@ -44,25 +44,36 @@ class Asking(NamedTuple):
     in_flight: int
     strict: bool
     replay: bool
+    model_file: Path | None = None
 
     def access(self) -> Access:
         """Return them as settings of the library."""
-        from llmguide.guidance.settings import read_settings
+        from llmguide.guidance.settings import Settings, read_settings
         from llmguide.llm.access import Access
 
-        read = read_settings(self.settings)
+        options: dict[str, Any] = {
+            "cache": self.cache,
+            "replay": self.replay,
+            "base_url": self.base_url,
+            "budget": self.budget,
+            "prices": self.prices,
+            "in_flight": self.in_flight,
+            "strict": self.strict,
+        }
+        if self.model_file is None:
+            read = read_settings(self.settings)
+            options["model"] = self.model
+        else:
+            own = Access.local(self.model_file)
+            defaults = Settings(timeout=own.timeout, max_retries=own.max_retries, terse=own.terse)
+            read = read_settings(self.settings, defaults)
+            options |= {"model": own.model, "model_file": self.model_file, "local_settings": read.local}
         return Access(
-            model=self.model,
-            cache=self.cache,
-            replay=self.replay,
-            base_url=self.base_url,
+            **options,
             sampling=read.sampling,
-            budget=self.budget,
-            prices=self.prices,
-            in_flight=self.in_flight,
-            strict=self.strict,
             timeout=read.timeout,
             max_retries=read.max_retries,
+            terse=read.terse,
         )
 
     def study(self, subjects: Sequence[Subject], prompts: Sequence[str], *, every: int | None = None) -> Study:

@@ -20,6 +20,7 @@ from llmguide.cli.options import (
     InFlight,
     Json,
     Model,
+    ModelFile,
     NamesFile,
     Out,
     PlanOnly,
@@ -38,10 +39,10 @@ from llmguide.errors import GuidanceError
 if TYPE_CHECKING:
     from llmguide.guidance import Guidance
 
-MODELS = ("llm", "replay")
+MODELS = ("llm", "local", "replay")
 FOR_MODELS = (
-    *("prompt", "symbol", "data", "symbols", "split", "tables", "names", "model", "cache", "base_url", "settings"),
-    *("budget", "prices", "in_flight", "plan"),
+    *("prompt", "symbol", "data", "symbols", "split", "tables", "names", "model", "model_file", "cache", "base_url"),
+    *("settings", "budget", "prices", "in_flight", "plan"),
 )
 FOR_OTHERS = ("accuracy", "confidence", "direction", "source", "seed")
 
@@ -54,7 +55,9 @@ def guide(
         list[Path] | None,
         typer.Argument(metavar="[BARS...]", help="Files of bars, oldest first: training, then test."),
     ] = None,
-    provider: Annotated[str, typer.Option(help=f"llm, replay (its answers so far), {PROVIDERS}, or file.")] = "rules",
+    provider: Annotated[
+        str, typer.Option(help=f"llm, local (--model-file), replay (answers so far), {PROVIDERS}, or file.")
+    ] = "rules",
     every: Annotated[int | None, typer.Option(help="Trading days between two rows; 20 by default.")] = None,
     accuracy: Annotated[float | None, typer.Option(help="oracle: share of right directions.")] = None,
     confidence: Annotated[str | None, typer.Option(help="oracle: constant or varying; constant: 1, 2 or 3.")] = None,
@@ -77,6 +80,7 @@ def guide(
     model: Model = "gpt-4o-mini",
     cache: CacheFile = Path("llm.sqlite"),
     base_url: BaseUrl = None,
+    model_file: ModelFile = None,
     settings: SettingsFile = None,
     budget: Budget = None,
     prices: PricesFile = None,
@@ -105,7 +109,7 @@ def guide(
         raise GuidanceError("give either files of BARS, or --data FOLDER")
     if provider not in MODELS:
         if provider in known_providers:
-            _refuse(context, FOR_MODELS, f"is for --provider llm or replay, not for {provider}; leave it out")
+            _refuse(context, FOR_MODELS, f"is for --provider llm, local or replay, not for {provider}; leave it out")
         options: dict[str, Any] = {
             "every": every,
             "accuracy": accuracy,
@@ -117,10 +121,15 @@ def guide(
         _guide_without_model(list(files or []), provider, options, out or Path("guidance.parquet"), as_json, reading)
         return
     _refuse(context, FOR_OTHERS, f"is not for --provider {provider}; its settings are in --settings FILE")
+    if provider == "local" and model_file is None:
+        raise GuidanceError("--provider local needs --model-file MODEL.gguf")
+    if provider == "llm" and model_file is not None:
+        raise GuidanceError("--model-file is for --provider local, which serves it; --provider llm asks an endpoint")
     if data is None and out is not None and out.suffix.lower() not in (".parquet", ".csv"):
         # Before anything is paid for, not when it is to be written.
         raise GuidanceError(f"expected --out to end in .parquet or .csv, got {str(out)!r}; rename it")
-    asking = Asking(model, cache, base_url, settings, budget, prices, in_flight, strict, replay=provider == "replay")
+    replay = provider == "replay"
+    asking = Asking(model, cache, base_url, settings, budget, prices, in_flight, strict, replay, model_file)
     prompts = split_names(prompt) or []
     subjects = _subjects(list(files or []), symbol, data, symbols, split, tables, names, reading)
     if data is None and len(prompts) > 1:
@@ -158,6 +167,7 @@ def prompt(
     model: Model = "gpt-4o-mini",
     cache: CacheFile = Path("llm.sqlite"),
     base_url: BaseUrl = None,
+    model_file: ModelFile = None,
     settings: SettingsFile = None,
     as_json: Json = False,
     reading: Reading = AS_IT_IS,
@@ -172,7 +182,7 @@ def prompt(
     from llmguide.console import out as screen
     from llmguide.guidance.preview import preview
 
-    asking = Asking(model, cache, base_url, settings, None, None, 8, False, replay=False)
+    asking = Asking(model, cache, base_url, settings, None, None, 8, False, False, model_file)
     (subject,) = _subjects(files, symbol, None, None, "", tables, names, reading)
     shown = preview(
         asking.study([subject], [prompt], every=every), asking.access(), day=date, following=following, role=role
@@ -204,6 +214,7 @@ def prompts(
     model: Model = "gpt-4o-mini",
     cache: CacheFile = Path("llm.sqlite"),
     base_url: BaseUrl = None,
+    model_file: ModelFile = None,
     settings: SettingsFile = None,
     budget: Budget = None,
     prices: PricesFile = None,
@@ -236,7 +247,7 @@ def prompts(
     from llmguide.experiments.markets import find_markets
     from llmguide.experiments.prompts import judge_prompts
 
-    asking = Asking(model, cache, base_url, settings, budget, prices, in_flight, strict, replay)
+    asking = Asking(model, cache, base_url, settings, budget, prices, in_flight, strict, replay, model_file)
     markets = find_markets(data, split_names(symbols), split=split, **reading.options)
     subjects = subjects_of(markets, tables, test_only=not all_months)
     study = asking.study(subjects, split_names(versions) or [])

@@ -60,6 +60,10 @@ CacheFile = Annotated[
 BaseUrl = Annotated[
     str | None, typer.Option("--base-url", help="OpenAI-compatible endpoint; OPENAI_BASE_URL, or OpenAI, by default.")
 ]
+ModelFile = Annotated[
+    Path | None,
+    typer.Option("--model-file", help="Model in GGUF format, served on this machine: needs 'llmguide[local]'."),
+]
 TablesFolder = Annotated[
     Path | None, typer.Option("--tables", help="Folder of external tables, as `llmguide tables` writes it.")
 ]

@@ -1,4 +1,4 @@
-"""The progress bar of a study: advice given, money spent, time left."""
+"""The progress bar of a study: advice given, money spent, tokens a second, time left."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ class StudyBar:
         self._task = self._progress.add_task("", total=total, spent="")
 
     def __enter__(self) -> StudyBar:
+        self._before = self._spending()  # of earlier runs of the study
         self._progress.start()
         return self
 
@@ -48,8 +49,10 @@ class StudyBar:
         spent = self._spending()
         task = self._progress.tasks[0]
         done = task.completed + 1
+        written = (spent.completion_tokens or 0) - (self._before.completion_tokens or 0)
+        pace = written / max(task.elapsed or 0.0, 1e-9)
         if spent.dollars is None:
             money = f"{spent.calls} calls, $ unknown"
         else:
             money = f"{spent.dollars:.4f} $ of about {spent.dollars / done * (task.total or done):.4f}"
-        self._progress.update(self._task, advance=1, spent=money)
+        self._progress.update(self._task, advance=1, spent=f"{money}, {pace:.0f} tokens/s")

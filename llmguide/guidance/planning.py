@@ -18,7 +18,6 @@ from llmguide.llm.access import Access
 from llmguide.llm.asking import Asked, Asker, Plan
 from llmguide.llm.cache import Cache
 from llmguide.llm.ledger import Purpose, Spending
-from llmguide.llm.openai_client import OpenAIClient
 from llmguide.llm.protocol import Message, Request
 
 __all__ = ["offline", "plan_study"]
@@ -55,14 +54,12 @@ def offline(access: Access) -> Iterator[Access]:
 
     Without replay that is what its own endpoint has said, and no other.
     """
-    url = access.base_url
-    if not access.replay:
-        url = OpenAIClient(base_url=url, api_key="not-needed").endpoint
     with TemporaryDirectory() as folder:
         cache = Path(access.cache)
         if not cache.exists():
             cache = Path(folder) / "empty.sqlite"
             Cache(cache).close()
+        url = access.base_url if access.replay or access.model_file is not None else access.endpoint
         yield replace(access, replay=True, base_url=url, cache=cache, budget=None, strict=False)
 
 

@@ -10,6 +10,9 @@
     memory = 3
     risk_profile = "cautious: avoids losses first"
 
+    [local]
+    context = 16384
+
 What is left out keeps its default.
 """
 
@@ -25,6 +28,7 @@ from typing import Any, NamedTuple
 from llmguide.errors import GuidanceError, did_you_mean
 from llmguide.guidance.analyst import LEAST_CONTEXT
 from llmguide.guidance.strategist import Brief
+from llmguide.llm.local import LocalSettings
 from llmguide.llm.protocol import Sampling
 
 __all__ = ["Settings", "read_settings"]
@@ -41,10 +45,19 @@ _LEAST = {
     "context_chars": LEAST_CONTEXT,
     "timeout": 1,
     "max_retries": 0,
+    "threads": 1,
+    "slots": 1,
+    "context": 512,
+    "gpu_layers": 0,
 }
-_WHOLE = ("seed", "top_logprobs", "max_tokens", "memory", "context_chars", "every", "first", "max_retries")
+_WHOLE = (
+    *("seed", "top_logprobs", "max_tokens", "memory", "context_chars", "every", "first", "max_retries"),
+    *("threads", "slots", "context", "gpu_layers"),
+)
+_PLAIN = ("timeout", "max_retries", "terse")
+_TABLES = ("sampling", "brief", "local")
 _MOST = {"top_logprobs": 20, "temperature": 2, "frequency_penalty": 2, "presence_penalty": 2, "timeout": 86_400}
-_MOST |= {"max_tokens": 1_000_000, "context_chars": 10_000_000}
+_MOST |= {"max_tokens": 1_000_000, "context_chars": 10_000_000, "threads": 1024, "slots": 256, "context": 10_000_000}
 
 
 class Settings(NamedTuple):
@@ -54,28 +67,33 @@ class Settings(NamedTuple):
     brief: Brief = Brief()
     timeout: float = 60.0
     max_retries: int = 5
+    terse: bool = False
+    local: LocalSettings = LocalSettings()
 
 
-def read_settings(path: Path | str | None) -> Settings:
-    """Return the settings in a file; the defaults where it is None.
+def read_settings(path: Path | str | None, base: Settings | None = None) -> Settings:
+    """Return the settings in a file; those of `base`, by default the library's, where it says nothing.
 
     A setting of `sampling` that is the text "none" is not sent at all: for endpoints that refuse it.
     Raises GuidanceError, naming file, table and setting, for what is not known or out of range.
     """
+    base = base or Settings()
     if path is None:
-        return Settings()
+        return base
     try:
         content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise GuidanceError(f"there is no settings file {path}; leave it out to use the defaults") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise GuidanceError(f"{path} cannot be read as TOML: {error}") from None
-    plain = {name: value for name, value in content.items() if name not in ("sampling", "brief")}
-    base = Settings()
-    top = _checked(path, "", plain, {"timeout": base.timeout, "max_retries": base.max_retries}, ("sampling", "brief"))
+    plain = {name: value for name, value in content.items() if name not in _TABLES}
+    top = _checked(
+        path, "", plain, {"timeout": base.timeout, "max_retries": base.max_retries, "terse": base.terse}, _TABLES
+    )
     sampling = _checked(path, "sampling", content.get("sampling", {}), asdict(base.sampling))
     brief = _checked(path, "brief", content.get("brief", {}), asdict(base.brief))
-    return Settings(Sampling(**sampling), Brief(**brief), **top)
+    local = _checked(path, "local", content.get("local", {}), asdict(base.local))
+    return Settings(Sampling(**sampling), Brief(**brief), **top, local=LocalSettings(**local))
 
 
 def _checked(
@@ -103,6 +121,8 @@ def _check(where: str, name: str, value: Any, default: Any) -> None:
         if not isinstance(value, str) or not value:
             raise GuidanceError(f'{where}: expected a text such as "low", or "none" not to send it, got {value!r}')
         return
+    if default is None and name in ("threads", "slots", "context", "gpu_layers"):
+        default = 0
     if isinstance(default, str | bool):
         if type(value) is not type(default) or value == "":
             kind = "a text" if isinstance(default, str) else "true or false"

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Self, TypeVar
 
+from llmguide.errors import LanguageModelError
 from llmguide.llm.asking import Asker
 from llmguide.llm.cache import Cache
+from llmguide.llm.gguf import read_model_file
+from llmguide.llm.local import LocalClient, LocalSettings
 from llmguide.llm.openai_client import OpenAIClient
-from llmguide.llm.prices import Prices
-from llmguide.llm.protocol import Sampling
+from llmguide.llm.prices import Price, Prices
+from llmguide.llm.protocol import Client, Sampling
 
 __all__ = ["Access"]
 
@@ -25,6 +28,8 @@ class Access:
         model: as the endpoint names it.
         cache: SQLite file of all replies and of what they have cost; made where there is none.
         replay: answer from the cache only; nothing is sent, and no key is needed.
+        model_file: a model in GGUF format, served on this machine instead of an endpoint; see `local`.
+        local_settings: threads, slots and context of its server.
         base_url: an OpenAI-compatible endpoint; OPENAI_BASE_URL, or OpenAI itself, where None. In a replay: whose
             answers, where the cache holds several endpoints'.
         api_key: OPENAI_API_KEY where None. Never shown, logged or stored.
@@ -33,6 +38,7 @@ class Access:
         prices: TOML file of prices, laid over the packaged ones.
         in_flight: questions asked at once.
         strict: an answer that cannot be used is an error, not an abstention.
+        terse: short replies, where lengths in a schema are honoured: 600 characters in a text, four items in a list.
         timeout: seconds to wait for an answer.
         max_retries: of a question that got none.
     """
@@ -40,6 +46,8 @@ class Access:
     model: str = "gpt-4o-mini"
     cache: Path | str = Path("llm.sqlite")
     replay: bool = False
+    model_file: Path | str | None = None
+    local_settings: LocalSettings = field(default_factory=LocalSettings)
     base_url: str | None = None
     api_key: str | None = field(default=None, repr=False)
     sampling: Sampling = field(default_factory=Sampling)
@@ -47,8 +55,47 @@ class Access:
     prices: Path | str | None = None
     in_flight: int = 8
     strict: bool = False
+    terse: bool = False
     timeout: float = 60.0
     max_retries: int = 5
+
+    def __post_init__(self) -> None:
+        """Refuse two endpoints at once."""
+        if self.model_file is not None and self.base_url is not None:
+            raise LanguageModelError("give either a model file or a base URL; a model file is served on this machine")
+
+    @classmethod
+    def local(cls, model_file: Path | str, **settings: Any) -> Self:
+        """Return access to a model in a GGUF file, served by llama.cpp on this machine while it is asked.
+
+        It is called by the file's name, is asked without a key and for terse replies, and costs nothing; an answer may
+        take 600 seconds.
+        Needs ``pip install 'llmguide[local]'``. Raises LanguageModelError for a file that is no model.
+        """
+        defaults: dict[str, Any] = {
+            "model": read_model_file(model_file).name,
+            "timeout": 600.0,
+            "max_retries": 0,
+            "terse": True,
+        }
+        return cls(model_file=model_file, **(defaults | settings))
+
+    @property
+    def endpoint(self) -> str | None:
+        """Whom answers are kept for; None for anyone, in a replay that names nobody. Needs no key."""
+        if self.model_file is not None:
+            return read_model_file(self.model_file).endpoint
+        if self.replay and self.base_url is None:
+            return None
+        return OpenAIClient(base_url=self.base_url, api_key="not-needed").endpoint
+
+    def client(self) -> Client:
+        """Return a client of the endpoint, or of the model in the file."""
+        if self.model_file is not None:
+            return LocalClient(self.model_file, self.local_settings, timeout=self.timeout, max_retries=self.max_retries)
+        return OpenAIClient(
+            base_url=self.base_url, api_key=self.api_key, timeout=self.timeout, max_retries=self.max_retries
+        )
 
     def asker(self, *, study: str = "") -> Asker:
         """Return an asker with these settings, its calls in the ledger under `study`; see `build` for errors."""
@@ -61,13 +108,9 @@ class Access:
         used.
         """
         prices = Prices.read(self.prices)  # before a cache is made: a wrong name leaves nothing behind
-        client, endpoint = None, None
-        if not self.replay:
-            client = OpenAIClient(
-                base_url=self.base_url, api_key=self.api_key, timeout=self.timeout, max_retries=self.max_retries
-            )
-        elif self.base_url is not None:
-            endpoint = OpenAIClient(base_url=self.base_url, api_key="not-needed").endpoint
+        if self.model_file is not None:
+            prices = Prices({self.model: Price(0.0, 0.0, 0.0), **prices.models}, prices.as_of)
+        client = None if self.replay else self.client()
         return kind(
             Cache(self.cache, create=not self.replay),
             model=self.model,
@@ -78,5 +121,6 @@ class Access:
             study=study,
             in_flight=self.in_flight,
             strict=self.strict,
-            endpoint=endpoint,
+            terse=self.terse,
+            endpoint=self.endpoint if self.replay else None,
         )

@@ -80,7 +80,8 @@ class Asker:
 
     Without a client it replays: nothing is sent, every answer comes from the cache, from `endpoint` or else from any.
     `study` names the ledger's rows and is what `budget` (dollars, a hard cap, earlier runs included) is counted for.
-    With `strict`, an answer that cannot be used is an error instead of an abstention.
+    With `strict`, an answer that cannot be used is an error instead of an abstention. With `terse`, replies are as
+    short as after one that ran away, where the endpoint honours lengths.
 
     An asker may be used from one event loop after another, not from two at once.
     """
@@ -98,11 +99,12 @@ class Asker:
         in_flight: int = 8,
         strict: bool = False,
         endpoint: str | None = None,
+        terse: bool = False,
     ) -> None:
         if in_flight < 1:
             raise LanguageModelError(f"expected at least 1 question in flight, got {in_flight}")
         self.cache, self.ledger = cache, Ledger(cache)
-        self.model, self.study, self.strict = model, study, strict
+        self.model, self.study, self.strict, self.terse = model, study, strict, terse
         self.endpoint = endpoint if client is None else client.endpoint
         self.sampling = Sampling() if sampling is None else sampling
         self.prices = Prices.read() if prices is None else prices
@@ -117,6 +119,8 @@ class Asker:
         self._flights: dict[str, _Flight] = {}
         self._opening: asyncio.Task[Capabilities] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._sizing: asyncio.Task[None] | None = None
+        self._sized = False
         self._opened = False
         self._halted = False
 
@@ -150,10 +154,10 @@ class Asker:
             return self.capabilities
         wanted = self.sampling.top_logprobs is not None
         found = self.cache.capabilities(self.endpoint, self.model, logprobs=wanted)
-        if self._client is not None:
+        if found is None and self._client is not None:
             if self._opening is None or self._opening.done():
                 self._loop = asyncio.get_running_loop()
-                self._opening = asyncio.create_task(self._find_out(self._client, found))
+                self._opening = asyncio.create_task(self._find_out(self._client))
                 self._opening.add_done_callback(_look_at)
             try:
                 found = await asyncio.shield(self._opening)
@@ -208,7 +212,7 @@ class Asker:
     def request(self, messages: Sequence[Message], kind: type[BaseModel]) -> Request:
         """Return the request that asking would send, for what the endpoint can do."""
         can = self.capabilities
-        name, schema = schema_of(kind, can.bounds)
+        name, schema = schema_of(kind, "tight" if self.terse and can.bounds == "set" else can.bounds)
         return Request(
             model=self.model,
             messages=tuple(messages) if can.reply_format == "json_schema" else _with_schema(messages, schema),
@@ -259,20 +263,30 @@ class Asker:
             await self._client.close()
         self.cache.close()  # it opens again when it is asked again
 
-    async def _find_out(self, client: Client, known: Capabilities | None) -> Capabilities:
-        """Return what the endpoint can do, `known` or found now, and ask no more at once than it says it answers."""
-        count_slots = getattr(client, "slots", None)
-        if count_slots is not None and (count := await count_slots()):
-            self._pace.lower(count)
-            self._slots.resize(self._pace.limit)
-        if known is not None:
-            return known
+    async def _find_out(self, client: Client) -> Capabilities:
+        """Return what the endpoint can do, and keep it."""
         found = await probe(self._probe, self.model, sampling=self.sampling)
         if getattr(client, "renames_limit", False) and LIMIT not in found.refused:
             found = found._replace(refused=(*found.refused, LIMIT))
         wanted = self.sampling.top_logprobs is not None
         self.cache.set_capabilities(client.endpoint, self.model, found, logprobs=wanted)
         return found
+
+    async def _learn_size(self, client: Client) -> None:
+        """Ask no more at once than the endpoint says it answers; asked once, before the first question."""
+
+        async def learn() -> None:
+            count_slots = getattr(client, "slots", None)
+            if count_slots is not None and (count := await count_slots()):
+                self._pace.lower(count)
+                self._slots.resize(self._pace.limit)
+            self._sized = True
+
+        if not self._sized:
+            if self._sizing is None or self._sizing.done():
+                self._sizing = asyncio.create_task(learn())
+                self._sizing.add_done_callback(_look_at)
+            await asyncio.shield(self._sizing)
 
     async def _probe(self, request: Request) -> RawReply:
         fetched = await self._fetch(request, _Errand(None, Purpose(self.study, "probe"), 0.0, ""))
@@ -321,6 +335,7 @@ class Asker:
             _look_at(task)
 
     async def _send(self, client: Client, flight: _Flight, request: Request, errand: _Errand) -> _Fetched:
+        await self._learn_size(client)
         async with self._slots.held(errand.priority):
             if (kept := self._kept(request)) is not None:  # another process has asked meanwhile
                 return _Fetched(kept)

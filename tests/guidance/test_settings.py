@@ -90,7 +90,7 @@ def test_a_setting_that_is_none_is_not_sent(written, name):
         ("[brief]\nmemroy = 1", r"\[brief\] memroy: unknown setting; did you mean 'memory'"),
         ("timout = 1", r"timout: unknown setting; did you mean 'timeout'"),
         ("[samplin]\nseed = 1", "samplin: unknown setting; did you mean 'sampling'"),
-        ("zzz = 1", "zzz: unknown setting; known: timeout, max_retries, sampling, brief"),
+        ("zzz = 1", "zzz: unknown setting; known: timeout, max_retries, terse, sampling, brief, local"),
         ("memory = 1", "memory: unknown setting.*brief"),
         ("temperature = 1", "temperature: unknown setting.*sampling"),
         ("sampling = 3", r"expected a table \[sampling\], got 3"),
