@@ -70,6 +70,14 @@ NamesFile = Annotated[
 SettingsFile = Annotated[
     Path | None, typer.Option("--settings", help="TOML file: sampling, memory, objective, risk profile, schedule.")
 ]
+Levels = Annotated[
+    str | None,
+    typer.Option(
+        "--levels",
+        help="How prompts tell prices, indices and volumes: relative to the days shown, so that they name no day "
+        "(default), or absolute.",
+    ),
+]
 Budget = Annotated[
     float | None,
     typer.Option(

@@ -172,10 +172,12 @@ def schema_of(kind: type[BaseModel]) -> tuple[str, str]:
 
     References are written out, every property is required, no other is allowed. Keys are sorted, except properties:
     they keep the order in which `kind` declares them, because a model writes them in that order and a reason that comes
-    after the decision is no reason. Raises TypeError for a `kind` that strict mode cannot express (a mapping, a
+    after the decision is no reason. Docstrings of classes, written for programmers, are left out; descriptions of
+    fields stay. Raises TypeError for a `kind` that strict mode cannot express (a mapping, a
     recursive or discriminated type).
     """
     schema = kind.model_json_schema()
+    schema.pop("description", None)
     return kind.__name__, json.dumps(_strict(schema, schema.get("$defs", {}), ()), separators=(",", ":"))
 
 
@@ -371,7 +373,8 @@ def _strict(schema: Any, defs: Mapping[str, Any], path: tuple[str, ...]) -> Any:
         if name in path:
             raise TypeError(f"{name} contains itself, which structured output cannot express")
         rest = {key: value for key, value in schema.items() if key != "$ref"}
-        return _strict({**defs[name], **rest}, defs, (*path, name))
+        model = {key: value for key, value in defs[name].items() if key != "description"}  # a class's docstring
+        return _strict({**model, **rest}, defs, (*path, name))
     unknown = sorted(schema.keys() - _KEPT - _DROPPED - {"$defs"})
     if unknown:
         raise TypeError(f"structured output cannot express {', '.join(unknown)}; use plain models, lists and Literals")
