@@ -68,7 +68,8 @@ NamesFile = Annotated[
     typer.Option("--names", help="What the model must not see (.csv or .toml); TABLES/SYMBOL/names.csv by default."),
 ]
 SettingsFile = Annotated[
-    Path | None, typer.Option("--settings", help="TOML file: sampling, memory, objective, risk profile, schedule.")
+    Path | None,
+    typer.Option("--settings", help="TOML file: sampling, memory, objective, risk profile, levels, schedule."),
 ]
 Levels = Annotated[
     str | None,

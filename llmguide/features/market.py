@@ -73,7 +73,10 @@ def market_meanings(levels: Levels) -> list[Meaning]:
             if relative
             else f"mean close over {PERIOD} days",
         ),
-        several("_slope", f"slope of the line through its last {PERIOD} closes, a day, in per cent of the close"),
+        several(
+            "_slope",
+            f"slope of the least-squares line through its last {PERIOD} closes, in per cent of the close per day",
+        ),
         several("_return_1w", f"change over the last {WEEK} days")
         if relative
         else Meaning("market.spx_return_1w", f"change over the last {WEEK} days", ("market.spx_return_1w",)),

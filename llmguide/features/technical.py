@@ -117,7 +117,8 @@ def technical_meanings(levels: Levels) -> list[Meaning]:
         one("vwap_20", f"{average} of 20 days, weighted by volume"),
         several(
             "*_slope",
-            f"slope of the line through its last {PERIOD} values, a day, in per cent of the close; of rsi_14 in points",
+            f"slope of the least-squares line through its last {PERIOD} values, in per cent of the close per day; of "
+            "rsi_14 in points per day",
             tuple(f"{name}_slope" for name in _NAMES),
         ),
         several(

@@ -15,6 +15,7 @@ from llmguide.errors import GuidanceError
 from llmguide.features.levels import LEVELS
 from llmguide.guidance.advice import EXPLANATION_WORDS, FACTOR_WORDS, FACTORS, Factor, FeatureUse, StrategistReply
 from llmguide.guidance.language_model import study_name
+from llmguide.guidance.preview import preview
 from llmguide.guidance.strategist import Brief, Subject, prepare, write_prompt
 from llmguide.guidance.study import Study, run_study
 from llmguide.llm.prices import estimate_tokens
@@ -194,6 +195,34 @@ def test_a_study_asks_with_the_levels_of_its_brief(full, access, server):
         assert advice.messages == prompt(short, 30, brief, "P1")
     sent = [body["messages"][-1]["content"] for body in server.requests if "StrategistReply" in str(body)]
     assert ["| 100.00 |" in text for text in sent] == [True, False]
+
+
+def test_a_template_of_a_user_s_own_may_use_the_legend_or_do_without(full, tmp_path):
+    own = tmp_path / "own.md"
+    own.write_text(
+        '{% extends "layout.md" %}{% block user %}{{ legend("stock.beta") }}\n{{ lines("stock.beta") }}\n'
+        "{% for bar in bars[-1:] %}\n{{ bar.high }} {{ bar.range }}\n{% endfor %}\n"
+        '{{ "failed" if news_failed else "fine" }}{% endblock %}',
+        encoding="utf-8",
+    )
+    month = month_at(full, 700)
+    (message,) = write_prompt(own, full, month, RELATIVE)
+    assert message.content.splitlines() == [
+        "stock.beta: slope of the daily returns on those of SPX, over a year",
+        f"stock.beta: {month.facts['stock.beta'].text}",
+        f"{month.facts.bars[-1].high} {month.facts.bars[-1].range}",
+        "fine",
+    ]
+
+
+def test_both_roles_are_told_the_horizon_of_the_schedule(full, access):
+    news = pd.DataFrame({"published_at": full.bars.index + pd.Timedelta(hours=9), "headline": "Orders rose"})
+    study = Study((replace(full, tables=Tables(news=news)),), ("P4",), Brief(every=60))
+    for role in ("strategist", "analyst"):
+        (request, *_) = preview(study, access, day="2000-01-01", following=True, role=role).requests
+        text = "\n".join(message["content"] for message in request["messages"])
+        assert "next 60 trading days" in text
+        assert "of the last 60 trading days" in text
 
 
 def test_levels_that_are_none_are_refused():
