@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from llmguide.errors import DataError
 from llmguide.features.fact import as_amount, as_number, as_percent, as_price
 from llmguide.features.levels import Levels
 
@@ -44,8 +43,6 @@ def bar_lines(recent: pd.DataFrame, levels: Levels) -> tuple[BarLine, ...]:
 
     Relative: prices on a scale on which the first close is 100, volumes as multiples of their mean. Where a close does
     not fit its bar (`closes_fit`), open, high and low of all of them are left out: they are on another scale.
-
-    Raises DataError for relative levels of a close that is not above 0.
     """
     rows = recent[COLUMNS].to_numpy(dtype=np.float64)  # (n, 5)
     ranges = [
@@ -55,8 +52,6 @@ def bar_lines(recent: pd.DataFrame, levels: Levels) -> tuple[BarLine, ...]:
         prices = [[as_price(price) for price in row[:4]] for row in rows.tolist()]
         volumes = [as_amount(volume) for volume in rows[:, 4].tolist()]
     else:
-        if not (rows[:, 3] > 0).all():
-            raise DataError('expected closes above 0 for relative levels; use levels="absolute"')
         told = [True, True, True, True] if closes_fit(recent) else [False, False, False, True]
         rebased = 100.0 * rows[:, :4] / rows[0, 3]
         prices = [

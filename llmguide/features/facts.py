@@ -10,7 +10,7 @@ from llmguide.errors import DataError
 from llmguide.features.bar_lines import COLUMNS, RECENT, BarLine, bar_lines, closes_fit
 from llmguide.features.fact import Fact, matcher
 from llmguide.features.fundamentals import fundamental_facts
-from llmguide.features.levels import Levels
+from llmguide.features.levels import Levels, check_levels
 from llmguide.features.macro import macro_facts
 from llmguide.features.market import market_facts
 from llmguide.features.moment import known_at
@@ -69,11 +69,18 @@ def facts_at(bars: pd.DataFrame, tables: Tables | None = None, *, levels: Levels
     not looked at. What would need more bars, or a table that is not there, is left out. Names are the same for both
     kinds of `levels`, values and texts differ (`llmguide.features.levels`).
 
-    Raises DataError for no bars, bars without naive increasing dates, or prices that are not finite.
+    Raises DataError for no bars, bars without naive increasing dates, prices that are not finite, or, relative, a close
+    that is not above 0; GuidanceError for unknown levels.
     """
+    check_levels(levels)
     moment = known_at(bars)
     if not (bars.index.is_monotonic_increasing and bars.index.is_unique):
         raise DataError("expected bars with unique, increasing dates; use read_bars")
+    if levels == "relative" and (bars["close"] <= 0).any():
+        raise DataError(
+            f"expected closes above 0, got {bars['close'].min():g}: nothing can be relative to it; "
+            'tell levels as they are, with levels = "absolute" in [brief] or --levels absolute'
+        )
     known = (tables or Tables()).until(moment)
     facts = [
         *stock_facts(bars, known, moment, levels),

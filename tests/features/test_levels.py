@@ -69,8 +69,13 @@ def test_what_cannot_be_compared_is_not_told():
     silent = THREE.assign(volume=0.0, low=[48.0, 50.0, 0.0])
     assert [bar.volume for bar in bar_lines(silent, "relative")] == ["-", "-", "-"]
     assert bar_lines(silent, "relative")[-1].range == "-"
-    with pytest.raises(DataError, match='closes above 0 for relative levels; use levels="absolute"'):
-        bar_lines(THREE.assign(close=[50.0, -1.0, 44.0]), "relative")
+
+
+def test_a_close_below_zero_is_refused_unless_levels_are_absolute():
+    oil = THREE.assign(close=[50.0, -37.63, 44.0])
+    with pytest.raises(DataError, match=r"closes above 0, got -37\.63: .* --levels absolute"):
+        facts_at(oil)
+    assert [bar.close for bar in facts_at(oil, levels="absolute").bars] == ["50.00", "-37.63", "44.00"]
 
 
 def test_the_close_and_the_volume_are_those_of_the_table_of_bars(bars):
@@ -140,3 +145,5 @@ def test_an_unknown_kind_of_levels_is_refused():
     assert [check_levels(levels) for levels in LEVELS] == ["relative", "absolute"]
     with pytest.raises(GuidanceError, match="levels relative or absolute, got 'absolut'; did you mean 'absolute'"):
         check_levels("absolut")
+    with pytest.raises(GuidanceError, match="got 'percent'"):
+        facts_at(THREE, levels="percent")

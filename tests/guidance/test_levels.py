@@ -14,7 +14,7 @@ from llmguide import sample_bars
 from llmguide.errors import GuidanceError
 from llmguide.features.levels import LEVELS
 from llmguide.guidance.advice import EXPLANATION_WORDS, FACTOR_WORDS, FACTORS, Factor, FeatureUse, StrategistReply
-from llmguide.guidance.language_model import study_name
+from llmguide.guidance.language_model import LanguageModel, study_name
 from llmguide.guidance.preview import preview
 from llmguide.guidance.strategist import Brief, Subject, prepare, write_prompt
 from llmguide.guidance.study import Study, run_study
@@ -88,7 +88,7 @@ def days_remembered(text: str, memory: dict[str, pd.Timestamp]) -> list[pd.Times
     return [memory[number] for number in re.findall(r"\d+\.\d{2}(?!\d)", text) if number in memory]
 
 
-@pytest.mark.parametrize("t", [300, 512, 700])
+@pytest.mark.parametrize("t", [31, 251, 252, 700])
 @pytest.mark.parametrize("index", ["SPX", "NDX"])
 def test_a_model_that_knows_every_close_by_heart_finds_the_day_from_absolute_levels_only(full, t, index):
     market = full.tables.market
@@ -193,8 +193,19 @@ def test_a_study_asks_with_the_levels_of_its_brief(full, access, server):
     for brief in (RELATIVE, ABSOLUTE):
         (advice,) = run_study(Study((short,), ("P1",), brief), access.asker())
         assert advice.messages == prompt(short, 30, brief, "P1")
+        assert [month.facts.levels for month in Study((short,), ("P1",), brief).months(short)] == [brief.levels]
     sent = [body["messages"][-1]["content"] for body in server.requests if "StrategistReply" in str(body)]
     assert ["| 100.00 |" in text for text in sent] == [True, False]
+
+
+@each_brief
+def test_a_live_run_asks_with_the_levels_of_its_brief(full, server, tmp_path, brief):
+    model = LanguageModel(
+        base_url=server.url, api_key="sk-test", cache=tmp_path / "live.sqlite", prompt="P1", brief=brief
+    )
+    model.follow()(full.bars.iloc[:30], full.bars.index[30])
+    (shown,) = [body["messages"][-1]["content"] for body in server.requests if "StrategistReply" in str(body)]
+    assert ("| 100.00 |" in shown) == (brief is RELATIVE)
 
 
 def test_a_template_of_a_user_s_own_may_use_the_legend_or_do_without(full, tmp_path):
