@@ -232,7 +232,7 @@ def test_months_whose_news_could_not_be_read_are_told_to_the_model_and_to_the_us
     code, out, _ = llmguide(*words)
     assert code == 0
     told = [str(body["messages"]) for body in asked(server) if "StrategistReply" in str(body["response_format"])]
-    unread = sum("The month's news could not be read." in text for text in told)
+    unread = sum("The news could not be read." in text for text in told)
     assert 0 < unread < 6
     assert f"{unread} months without the Analyst's factors: it gave no usable answer" in out
     assert json.loads(llmguide(*words, "--json")[1])["without_factors"] == unread
@@ -325,6 +325,8 @@ def test_bad_input_is_one_clear_line_and_nothing_is_asked(llmguide, server, file
         (("prompt", *BOTH, "--date", "1999-01-01"), "there is no guidance yet on 1999-01-01"),
         (("prompt", *BOTH, "--date", "soon"), "expected a date such as 2018-02-14"),
         (("prompt", *BOTH, "--date", "2012-03-01", "--role", "analist"), "did you mean 'analyst'"),
+        (("prompt", *BOTH, "--date", "2012-03-01", "--levels", "absolut"), "did you mean 'absolute'"),
+        (("guide", *BOTH, "--levels", "absolute"), "--levels is for --provider llm or replay, not for rules"),
         (("prompt", *BOTH, "--date", "2012-03-01", "--prompt", "P9"), "'P9' does not exist"),
         (("prompt", "ACME_test.csv", "ACME_train.csv", "--date", "2012-03-01"), "order them"),
         (("prompts", "--data", "data", "--split", "2012-05-01", "--prompts", "P1,P1"), "P1 twice"),
@@ -386,6 +388,31 @@ def test_prompt_shows_what_is_then_sent(llmguide, server):
         _, out, _ = llmguide("prompt", *BOTH, "--date", f"{day:%Y-%m-%d}", *words, "--role", "analyst", "--json")
         analyst = [body["messages"] for body in asked(server) if "AnalystReply" in str(body["response_format"])]
         assert json.loads(out)["requests"][0]["messages"] in analyst
+
+
+def test_levels_are_relative_unless_the_settings_or_the_option_say_otherwise(llmguide, server, files):
+    words = (*BOTH, "--date", "2012-03-01", "--prompt", "P0")
+    (files / "s.toml").write_text('[brief]\nlevels = "absolute"\n', encoding="utf-8")
+    shown = {
+        more: llmguide("prompt", *words, *more)[1]
+        for more in (
+            *((), ("--levels", "absolute"), ("--settings", "s.toml")),
+            ("--settings", "s.toml", "--levels", "relative"),
+        )
+    }
+    relative, option, settings, both = shown.values()
+    assert relative == both != option == settings
+    assert "| 100.00 |" in relative
+    assert "| 100.00 |" not in option
+    code, out, err = llmguide("guide", *BOTH, "--provider", "llm", "--prompt", "P0", "--levels", "absolute", "--json")
+    assert code == 0, err
+    sent = [body["messages"][-1]["content"] for body in asked(server)]
+    assert len(sent) == 6
+    assert not any("| 100.00 |" in text for text in sent)
+    _, out, _ = llmguide("prompts", *FOLDER, "--prompts", "P0", "--levels", "absolute", "--plan", "--json")
+    assert json.loads(out)["kept"] > 0  # of ACME; those of other levels are other questions
+    _, out, _ = llmguide("prompts", *FOLDER, "--prompts", "P0", "--plan", "--json")
+    assert json.loads(out)["kept"] == 0
 
 
 def test_prompt_prints_text_as_it_is(llmguide, files):

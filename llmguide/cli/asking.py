@@ -76,16 +76,26 @@ class Asking(NamedTuple):
             terse=read.terse,
         )
 
-    def study(self, subjects: Sequence[Subject], prompts: Sequence[str], *, every: int | None = None) -> Study:
-        """Return the study of these instruments and prompts."""
+    def study(
+        self,
+        subjects: Sequence[Subject],
+        prompts: Sequence[str],
+        *,
+        every: int | None = None,
+        levels: str | None = None,
+    ) -> Study:
+        """Return the study of these instruments and prompts; what is None is as the settings file has it."""
         from dataclasses import replace
 
+        from llmguide.features.levels import check_levels
         from llmguide.guidance.settings import read_settings
         from llmguide.guidance.study import Study
 
         brief = read_settings(self.settings).brief
         if every is not None:
             brief = replace(brief, every=every)
+        if levels is not None:
+            brief = replace(brief, levels=check_levels(levels))
         return Study(tuple(subjects), tuple(prompts), brief)
 
     def plan(self, study: Study) -> Plan:

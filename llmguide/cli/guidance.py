@@ -19,6 +19,7 @@ from llmguide.cli.options import (
     DataFolder,
     InFlight,
     Json,
+    Levels,
     Model,
     ModelFile,
     NamesFile,
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 MODELS = ("llm", "local", "replay")
 FOR_MODELS = (
     *("prompt", "symbol", "data", "symbols", "split", "tables", "names", "model", "model_file", "cache", "base_url"),
-    *("settings", "budget", "prices", "in_flight", "plan"),
+    *("settings", "levels", "budget", "prices", "in_flight", "plan"),
 )
 FOR_OTHERS = ("accuracy", "confidence", "direction", "source", "seed")
 
@@ -82,6 +83,7 @@ def guide(
     base_url: BaseUrl = None,
     model_file: ModelFile = None,
     settings: SettingsFile = None,
+    levels: Levels = None,
     budget: Budget = None,
     prices: PricesFile = None,
     in_flight: InFlight = 8,
@@ -134,7 +136,7 @@ def guide(
     subjects = _subjects(list(files or []), symbol, data, symbols, split, tables, names, reading)
     if data is None and len(prompts) > 1:
         raise GuidanceError("several prompts give several tables; use --data FOLDER --out FOLDER, or llmguide prompts")
-    study = asking.study(subjects, prompts, every=every)
+    study = asking.study(subjects, prompts, every=every, levels=levels)
     if plan:
         print_plan(asking.plan(study), as_json=as_json)
         return
@@ -169,13 +171,14 @@ def prompt(
     base_url: BaseUrl = None,
     model_file: ModelFile = None,
     settings: SettingsFile = None,
+    levels: Levels = None,
     as_json: Json = False,
     reading: Reading = AS_IT_IS,
 ) -> None:
     """Show exactly what would be sent to the language model for one month; nothing is sent.
 
     The messages are shown, with --json the schema of the reply and the sampling too. Earlier decisions and the
-    Analyst's factors are taken from the cache; what it does not hold is said, and left out.
+    Analyst's factors are taken from the cache; a text in brackets stands for what it does not hold.
     """
     from llmguide.cli.asking import Asking
     from llmguide.console import err, print_json
@@ -184,9 +187,8 @@ def prompt(
 
     asking = Asking(model, cache, base_url, settings, None, None, 8, False, False, model_file)
     (subject,) = _subjects(files, symbol, None, None, "", tables, names, reading)
-    shown = preview(
-        asking.study([subject], [prompt], every=every), asking.access(), day=date, following=following, role=role
-    )
+    study = asking.study([subject], [prompt], every=every, levels=levels)
+    shown = preview(study, asking.access(), day=date, following=following, role=role)
     if as_json:
         print_json({"issued_at": shown.issued_at, "missing": shown.missing, "requests": shown.requests})
         return
@@ -216,6 +218,7 @@ def prompts(
     base_url: BaseUrl = None,
     model_file: ModelFile = None,
     settings: SettingsFile = None,
+    levels: Levels = None,
     budget: Budget = None,
     prices: PricesFile = None,
     in_flight: InFlight = 8,
@@ -250,7 +253,7 @@ def prompts(
     asking = Asking(model, cache, base_url, settings, budget, prices, in_flight, strict, replay, model_file)
     markets = find_markets(data, split_names(symbols), split=split, **reading.options)
     subjects = subjects_of(markets, tables, test_only=not all_months)
-    study = asking.study(subjects, split_names(versions) or [])
+    study = asking.study(subjects, split_names(versions) or [], levels=levels)
     if plan:
         print_plan(asking.plan(study), as_json=as_json)
         return

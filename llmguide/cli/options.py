@@ -72,7 +72,16 @@ NamesFile = Annotated[
     typer.Option("--names", help="What the model must not see (.csv or .toml); TABLES/SYMBOL/names.csv by default."),
 ]
 SettingsFile = Annotated[
-    Path | None, typer.Option("--settings", help="TOML file: sampling, memory, objective, risk profile, schedule.")
+    Path | None,
+    typer.Option("--settings", help="TOML file: sampling, memory, objective, risk profile, levels, schedule."),
+]
+Levels = Annotated[
+    str | None,
+    typer.Option(
+        "--levels",
+        help="How prompts tell prices, indices and volumes: relative to the days shown, so that they name no day "
+        "(default), or absolute.",
+    ),
 ]
 Budget = Annotated[
     float | None,

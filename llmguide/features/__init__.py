@@ -4,6 +4,9 @@
 |---|---|
 | facts | `facts_at`: everything below, at the close of the last bar given |
 | fact | one fact, and how its value reads in a prompt |
+| levels | how levels are told: relative to what is shown, or absolute |
+| legend | what the names of facts mean |
+| bar_lines | the last bars as rows of a table |
 | moment | when a bar is complete |
 | stock, technical | from bars |
 | market, fundamentals, macro, options | from external tables (`llmguide.sources.tables`) |

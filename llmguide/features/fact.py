@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Iterable
 from typing import NamedTuple
 
-__all__ = ["Fact", "as_amount", "as_number", "as_percent", "as_points", "as_price", "is_known"]
+__all__ = [
+    "Fact",
+    "Meaning",
+    "as_amount",
+    "as_number",
+    "as_percent",
+    "as_points",
+    "as_price",
+    "is_known",
+    "matcher",
+]
 
 
 class Fact(NamedTuple):
     """A value and its name; fractions are fractions in `value` and percent in `text`."""
 
     name: str  # dotted, such as technical.rsi_14
-    label: str  # what it is, for a reader
     value: float | str
     text: str  # the value for a prompt
 
@@ -24,7 +35,21 @@ class Fact(NamedTuple):
     @property
     def line(self) -> str:
         """The fact as a line of a prompt."""
-        return f"{self.name}: {self.text} ({self.label})"
+        return f"{self.name}: {self.text}"
+
+
+class Meaning(NamedTuple):
+    """What facts mean: a line of the legend."""
+
+    shown: str  # their names, with a * for what differs
+    text: str
+    names: tuple[str, ...]  # of all of them
+
+
+def matcher(patterns: Iterable[str]) -> re.Pattern[str]:
+    """Return the pattern of whole names for `fullmatch`; a * stands for any text, and no pattern matches no name."""
+    found = [".*".join(re.escape(part) for part in pattern.split("*")) for pattern in patterns]
+    return re.compile("|".join(found) if found else r"\b\B")
 
 
 def is_known(value: float | None) -> bool:
@@ -48,9 +73,9 @@ def as_percent(fraction: float, *, decimals: int = 1, sign: bool = True) -> str:
     return f"{_rounded(100 * fraction, decimals, sign=sign)} %"
 
 
-def as_points(value: float) -> str:
+def as_points(value: float, *, decimals: int = 2) -> str:
     """A difference of two percentages, given in percent."""
-    return f"{_rounded(value, 2, sign=True)} percentage points"
+    return f"{_rounded(value, decimals, sign=True)} percentage points"
 
 
 def as_amount(value: float) -> str:

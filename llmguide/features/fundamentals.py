@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pandas as pd
 
-from llmguide.features.fact import Fact, as_percent, as_points
+from llmguide.features.fact import Fact, Meaning, as_percent, as_points
 from llmguide.features.vintages import last_figures
 from llmguide.sources.kinds import FUNDAMENTALS, MARGINS
 
-__all__ = ["fundamental_facts"]
+__all__ = ["fundamental_facts", "fundamental_meanings"]
 
 AGE = 400  # days since the period ended: an annual report is the last one until the next
 
-_SPANS = {"qoq": ("quarter", 3), "yoy": ("year", 12)}
+_MONTHS = {"qoq": 3, "yoy": 12}
 
 
 def fundamental_facts(fundamentals: pd.DataFrame | None, moment: pd.Timestamp) -> list[Fact]:
@@ -28,13 +28,21 @@ def fundamental_facts(fundamentals: pd.DataFrame | None, moment: pd.Timestamp) -
         figures = last_figures(fundamentals, column, per="period_end")
         if not figures.is_fresh(moment, days=AGE):
             continue
-        label = _LABELS.get(column, column.replace("_", " "))
-        for suffix, (span, months) in _SPANS.items():
+        for suffix, months in _MONTHS.items():
             change = figures.change(months=months, relative=column not in MARGINS)
             if change is not None:
                 text = as_points(100 * change) if column in MARGINS else as_percent(change)
-                facts.append(Fact(f"fundamentals.{column}_{suffix}", f"{label}, {span} on {span}", change, text))
+                facts.append(Fact(f"fundamentals.{column}_{suffix}", change, text))
     return facts
 
 
-_LABELS = {"pe": "price to earnings", "eps": "earnings per share", "debt_to_equity": "debt to equity"}
+def fundamental_meanings() -> list[Meaning]:
+    """Return what the names of these facts mean."""
+    spans = {
+        "qoq": "change from the quarter before (pe: price to earnings; eps: earnings per share)",
+        "yoy": "change from the same quarter a year before",
+    }
+    return [
+        Meaning(f"fundamentals.*_{suffix}", text, tuple(f"fundamentals.{column}_{suffix}" for column in FUNDAMENTALS))
+        for suffix, text in spans.items()
+    ]

@@ -1,5 +1,7 @@
 """The economy, as changes; levels only of what is a difference or a balance already (10Y-2Y spread, PMI).
 
+Relative levels round these two, to a tenth of a point and to a whole one: to the hundredth they belong to few days.
+
 Each fact comes from the last period of which a figure is known, and from the latest figure of each period: a revision
 counts from its own publication on.
 """
@@ -10,10 +12,11 @@ from typing import Literal, NamedTuple
 
 import pandas as pd
 
-from llmguide.features.fact import Fact, as_percent, as_points
+from llmguide.features.fact import Fact, Meaning, as_percent, as_points
+from llmguide.features.levels import Levels
 from llmguide.features.vintages import DAILY_AGE, last_figures
 
-__all__ = ["macro_facts"]
+__all__ = ["macro_facts", "macro_meanings"]
 
 
 class _Line(NamedTuple):
@@ -36,7 +39,7 @@ _LINES = (
 )
 
 
-def macro_facts(macro: pd.DataFrame | None, moment: pd.Timestamp) -> list[Fact]:
+def macro_facts(macro: pd.DataFrame | None, moment: pd.Timestamp, levels: Levels = "relative") -> list[Fact]:
     """Return what the table, cut at `moment`, says; yields and their differences are in percentage points."""
     if macro is None:
         return []
@@ -50,11 +53,24 @@ def macro_facts(macro: pd.DataFrame | None, moment: pd.Timestamp) -> list[Fact]:
         else:
             value = figures.change(months=line.months, relative=line.as_ == "relative")
         if value is not None:
-            facts.append(Fact(f"macro.{line.name}", line.label, value, _write(line, value)))
+            facts.append(Fact(f"macro.{line.name}", value, _write(line, value, levels)))
     return facts
 
 
-def _write(line: _Line, value: float) -> str:
+def macro_meanings(levels: Levels) -> list[Meaning]:
+    """Return what the names of these facts mean."""
+    rounded = ", rounded" if levels == "relative" else ""
+    return [
+        Meaning(name, f"{line.label}{rounded if line.as_ == 'level' else ''}", (name,))
+        for line in _LINES
+        for name in [f"macro.{line.name}"]
+    ]
+
+
+def _write(line: _Line, value: float, levels: Levels) -> str:
     if line.as_ == "relative":
         return as_percent(value)
-    return f"{value:.1f}" if line.series == "PMI" else as_points(value)
+    rounded = line.as_ == "level" and levels == "relative"
+    if line.series == "PMI":
+        return f"{value:.{0 if rounded else 1}f}"
+    return as_points(value, decimals=1 if rounded else 2)

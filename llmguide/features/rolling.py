@@ -31,15 +31,24 @@ def slope(values: Values, *, period: int = 20) -> Values:
     return _sums((windows - windows[:, -1:]) * weights, len(values))
 
 
-def zscore(values: Values, *, period: int = 20, scale: Values | None = None) -> Values:
+def zscore(values: Values, *, period: int = 20, scale: Values | None = None, weights: Values | None = None) -> Values:
     """Return how many standard deviations (of the population, as TA-Lib's) a value is above the mean of its window.
 
-    NaN where the window has no spread beyond rounding, measured by `scale`, (n,): by default the largest of the window.
+    With `weights`, (n,), such as volumes, mean and standard deviation are weighted. NaN where these are 0, and where
+    the window has no spread beyond rounding, measured by `scale`, (n,): by default the largest of the window.
     """
     windows = _windows(values, period)
     differences = windows - windows[:, -1:]  # (n - period + 1, period); exactly 0 for equal values
-    mean = differences.sum(axis=1) / period
-    deviation = np.sqrt(((differences - mean[:, None]) ** 2).sum(axis=1) / period)
+    if weights is None:
+        mean = differences.sum(axis=1) / period
+        variance = ((differences - mean[:, None]) ** 2).sum(axis=1) / period
+    else:
+        given = np.ascontiguousarray(_windows(weights, period))
+        totals = given.sum(axis=1)
+        totals[totals <= 0] = np.nan
+        mean = (given * differences).sum(axis=1) / totals
+        variance = (given * (differences - mean[:, None]) ** 2).sum(axis=1) / totals
+    deviation = np.sqrt(variance)
     size = np.abs(windows).max(axis=1, initial=0.0) if scale is None else np.abs(scale[period - 1 :])
     known = deviation > _ROUNDING * size
     scores = np.full(len(values), np.nan)

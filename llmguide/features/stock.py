@@ -5,45 +5,89 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from llmguide.features.fact import Fact, as_amount, as_percent, as_price, is_known
-from llmguide.features.rolling import historical_volatility, weekly_returns
+from llmguide.features.bar_lines import RECENT
+from llmguide.features.fact import Fact, Meaning, as_amount, as_number, as_percent, as_price, is_known
+from llmguide.features.levels import Levels
+from llmguide.features.rolling import WEEK, Values, historical_volatility, weekly_returns
 from llmguide.features.vintages import DAILY_AGE, last_figures
 from llmguide.sources.tables import Tables
 
-__all__ = ["beta_of", "classify", "stock_facts"]
+__all__ = ["beta_of", "classify", "stock_facts", "stock_meanings"]
 
+WEEKS = 4
 BETA_RETURNS = 252
 BETA_LEAST = 60
 _BETA_SPAN = pd.Timedelta(days=2 * BETA_RETURNS + DAILY_AGE)
 
 
-def stock_facts(bars: pd.DataFrame, tables: Tables, moment: pd.Timestamp) -> list[Fact]:
-    """Return what is known at the last bar; `tables` are cut at `moment`, its close."""
+def stock_facts(bars: pd.DataFrame, tables: Tables, moment: pd.Timestamp, levels: Levels = "relative") -> list[Fact]:
+    """Return what is known at the last bar; `tables` are cut at `moment`, its close.
+
+    Relative: the close where the first one of the last 20 bars is 100, as the table of bars has it, and the volume as a
+    multiple of the mean of these bars.
+    """
     close = np.array(bars["close"], dtype=np.float64)
-    volume = float(bars["volume"].iloc[-1])
-    facts = [Fact("stock.close", "last close", float(close[-1]), as_price(close[-1]))]
-    if volume > 0:
-        facts.append(Fact("stock.volume", "last volume", volume, as_amount(volume)))
-    for week, value in enumerate(weekly_returns(close)[-1].tolist(), start=1):
+    facts = [_close(close, levels), *_volume(np.array(bars["volume"], dtype=np.float64), levels)]
+    for week, value in enumerate(weekly_returns(close, weeks=WEEKS)[-1].tolist(), start=1):
         if is_known(value):
-            label = "return of the last 5 days" if week == 1 else f"return of the 5 days before return_{week - 1}w"
-            facts.append(Fact(f"stock.return_{week}w", label, value, as_percent(value)))
+            facts.append(Fact(f"stock.return_{week}w", value, as_percent(value)))
     volatility = float(historical_volatility(close)[-1])
     if is_known(volatility):
         text = f"{as_percent(volatility, sign=False)} a year"
-        facts.append(Fact("stock.historical_volatility", "volatility of the last 20 days", volatility, text))
+        facts.append(Fact("stock.historical_volatility", volatility, text))
     if tables.options is not None and "implied_volatility" in tables.options:
         implied = last_figures(tables.options, "implied_volatility", per="date")
         if implied.is_fresh(moment, days=DAILY_AGE):
             value = implied.last
             text = f"{as_percent(value, sign=False)} a year"
-            facts.append(Fact("stock.implied_volatility", "volatility that option prices imply", value, text))
+            facts.append(Fact("stock.implied_volatility", value, text))
     beta = beta_of(bars, tables.market)
     if beta is not None:
-        facts.append(Fact("stock.beta", "return for each 1 % of the index", beta, f"{beta:.2f}"))
+        facts.append(Fact("stock.beta", beta, f"{beta:.2f}"))
         kind = classify(beta)
-        facts.append(Fact("stock.classification", "by its beta", kind, kind))
+        facts.append(Fact("stock.classification", kind, kind))
     return facts
+
+
+def stock_meanings(levels: Levels) -> list[Meaning]:
+    """Return what the names of these facts mean."""
+    relative = levels == "relative"
+
+    def one(name: str, text: str) -> Meaning:
+        return Meaning(f"stock.{name}", text, (f"stock.{name}",))
+
+    return [
+        one("close", f"last close{', where the first one shown is 100' if relative else ''}"),
+        one("volume", f"last volume{f', as a multiple of its mean over {RECENT} days' if relative else ''}"),
+        Meaning(
+            "stock.return_*w",
+            f"returns of the last {WEEKS} weeks of {WEEK} days each, 1w the newest",
+            tuple(f"stock.return_{week}w" for week in range(1, WEEKS + 1)),
+        ),
+        one("historical_volatility", "standard deviation of the last 20 daily returns, annualised"),
+        one("implied_volatility", "volatility that option prices imply"),
+        one("beta", "slope of the daily returns on those of SPX, over a year"),
+        one("classification", "the beta in words"),
+    ]
+
+
+def _close(close: Values, levels: Levels) -> Fact:
+    last = float(close[-1])
+    if levels == "absolute":
+        return Fact("stock.close", last, as_price(last))
+    rebased = float(100.0 * close[-1] / close[-RECENT:][0])
+    return Fact("stock.close", rebased, as_number(rebased, sign=False))
+
+
+def _volume(volume: Values, levels: Levels) -> list[Fact]:
+    """Return the last volume; nothing where none was traded, or too few bars tell what is usual."""
+    last = float(volume[-1])
+    if last <= 0 or (levels == "relative" and len(volume) < RECENT):
+        return []
+    if levels == "absolute":
+        return [Fact("stock.volume", last, as_amount(last))]
+    multiple = float(last / volume[-RECENT:].mean())
+    return [Fact("stock.volume", multiple, as_number(multiple, sign=False))]
 
 
 def beta_of(bars: pd.DataFrame, market: pd.DataFrame | None) -> float | None:

@@ -19,6 +19,7 @@ from llmguide.errors import GuidanceError
 from llmguide.guidance.advice import FACTOR_WORDS, FACTORS, AnalystReply, Factor
 from llmguide.guidance.anonymise import KINDS, Names
 from llmguide.guidance.headlines import LONGEST, carries_instructions, clean
+from llmguide.guidance.schedule import EVERY
 from llmguide.llm.ledger import Spending
 from llmguide.llm.protocol import Message
 from llmguide.llm.templates import render
@@ -107,6 +108,7 @@ async def condense(
     at: datetime,
     anonymous: bool = True,
     context_chars: int = CONTEXT_CHARS,
+    horizon: int = EVERY,
 ) -> NewsBrief:
     """Return the top factors of the headlines that were public at the time `at`.
 
@@ -120,6 +122,7 @@ async def condense(
         ask: sends one question.
         at: when the decision is made, from which the age of each headline is counted back.
         context_chars: of headlines in one question.
+        horizon: trading days that the headlines are of, and that the decision is for.
 
     Raises GuidanceError for a headline published after `at`, and for less than `LEAST_CONTEXT` `context_chars`.
     """
@@ -132,7 +135,7 @@ async def condense(
     template, lines, note = "analyst", [f"({one.age}) {one.text}" for one in shown], brief.note
     while lines:
         parts = _split(lines, context_chars)
-        asked = await _ask_all(template, parts, ask, note=note, anonymous=anonymous)
+        asked = await _ask_all(template, parts, ask, note=note, anonymous=anonymous, horizon=horizon)
         brief = replace(brief, cost=Spending.total([brief.cost, *(one.cost for one in asked)]))
         failed = [one for one in asked if one.value is None]
         if failed:
@@ -223,12 +226,10 @@ def _split(lines: Sequence[str], most: int) -> list[list[str]]:
 
 
 async def _ask_all(
-    template: str, parts: Sequence[Sequence[str]], ask: Ask, *, note: str, anonymous: bool
+    template: str, parts: Sequence[Sequence[str]], ask: Ask, *, note: str, anonymous: bool, horizon: int
 ) -> list[Asked[AnalystReply]]:
-    questions = [
-        render(template, lines=part, anonymous=anonymous, factors=FACTORS, words=FACTOR_WORDS, quoted=QUOTED_WORDS)
-        for part in parts
-    ]
+    values = {"factors": FACTORS, "words": FACTOR_WORDS, "quoted": QUOTED_WORDS, "horizon": horizon}
+    questions = [render(template, lines=part, anonymous=anonymous, **values) for part in parts]
     if len(parts) == 1:
         return [await ask(questions[0], AnalystReply, note=note)]
     return await asyncio.gather(

@@ -92,7 +92,7 @@ class LanguageModel(Access):
     async def _advise(
         self, subject: Subject, known: pd.DataFrame, issued_at: pd.Timestamp, past: Sequence[Advice]
     ) -> Advice:
-        month = prepare(subject, issued_at, known, every=self.brief.every)
+        month = prepare(subject, issued_at, known, every=self.brief.every, levels=self.brief.levels)
         prompt = read_template(self.prompt)
         asker = self.asker(study=self._name([prompt]))
         try:

@@ -13,10 +13,17 @@ import pandas as pd
 from pydantic import BaseModel
 
 from llmguide.errors import GuidanceError, MissingAnswers, did_you_mean
-from llmguide.guidance.advice import Advice
+from llmguide.guidance.advice import Advice, StrategistReply
 from llmguide.guidance.analyst import NewsBrief
 from llmguide.guidance.planning import offline
-from llmguide.guidance.strategist import advise, condense_news, uses_memory, uses_news
+from llmguide.guidance.strategist import (
+    FIRST_DECISION,
+    advise,
+    condense_news,
+    uses_memory,
+    uses_news,
+    write_prompt,
+)
 from llmguide.guidance.study import Study
 from llmguide.llm.access import Access
 from llmguide.llm.asking import Asked, Asker
@@ -28,6 +35,8 @@ __all__ = ["Preview", "preview"]
 
 T = TypeVar("T", bound=BaseModel)
 ROLES = ("strategist", "analyst")
+NO_FACTORS_YET = "[the Analyst's factors: not in the cache yet]"
+NO_MEMORY_YET = "[your last decisions: not in the cache yet]"
 
 
 class Preview(NamedTuple):
@@ -35,14 +44,15 @@ class Preview(NamedTuple):
 
     issued_at: datetime
     requests: list[dict[str, Any]]  # as they would be sent: messages, schema, sampling
-    missing: list[str]  # what is left out, in words: mostly earlier answers that the cache does not hold
+    missing: list[str]  # what is not shown, in words: mostly earlier answers that the cache does not hold
 
 
 def preview(study: Study, access: Access, *, day: str, following: bool = False, role: str = "strategist") -> Preview:
     """Return the questions behind the guidance in force on `day`, of the study's one subject and prompt.
 
     They are those of the last decision on or before that day; with `following` those of the first one after it. Answers
-    that they build on are those that the cache has of the endpoint that would be asked. Raises GuidanceError for a day
+    that they build on are those that the cache has of the endpoint that would be asked; a text in brackets stands for
+    those that it lacks. Raises GuidanceError for a day
     before the first decision (with `following`: on or after the last), or an unknown role.
     """
     if role not in ROLES:
@@ -90,7 +100,7 @@ async def _listen(study: Study, asker: _Listener, number: int, role: str) -> Pre
         try:
             news = await condense_news(subject, month, brief, asker)
         except MissingAnswers:
-            missing.append("the Analyst has not been asked about this month: its factors are left out")
+            missing.append("the Analyst has not been asked about this month: its factors are not shown")
     questions = list(asker.heard)
     if role == "analyst" and not questions:
         missing.append("there are no headlines of this month that could be shown: the Analyst is not asked")
@@ -101,16 +111,26 @@ async def _listen(study: Study, asker: _Listener, number: int, role: str) -> Pre
             )
         past, gone = await _past(study, asker, number) if uses_memory(prompt) else ([], 0)
         if gone:
-            missing.append(f"{gone} of the last {min(brief.memory, number)} decisions are not in the cache: left out")
-        asker.heard.clear()
-        with suppress(MissingAnswers):  # that it has not been asked yet is no matter: the question is what is wanted
-            await advise(prompt, subject, month, brief, asker, past=past, news=news)
-        questions = asker.heard[:1]
+            missing.append(
+                f"{gone} of the last {min(brief.memory, number)} decisions are not in the cache: none is shown"
+            )
+        messages = write_prompt(
+            prompt,
+            subject,
+            month,
+            brief,
+            past=() if gone else past,
+            factors=news.factors if news else (),
+            news_failed=bool(news and news.failure),
+            no_factors=NO_FACTORS_YET if uses_news(prompt) and news is None else "",
+            no_memory=NO_MEMORY_YET if gone else FIRST_DECISION,
+        )
+        questions = [asker.request(messages, StrategistReply)]
     return Preview(month.issued_at.to_pydatetime(), [_as_sent(question) for question in questions], missing)
 
 
 async def _past(study: Study, asker: Asker, number: int) -> tuple[list[Advice], int]:
-    """Return the advice that the month before `number` remembers, and how many of them the cache does not hold."""
+    """Return the advice that month `number` remembers, and how many of its pieces the cache does not hold."""
     (subject,), (prompt,), brief = study.subjects, study.prompts, study.brief
     past: list[Advice] = []
     for n, month in zip(range(number), study.months(subject), strict=False):

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from llmguide.errors import GuidanceError, did_you_mean
+from llmguide.features.levels import check_levels
 from llmguide.guidance.analyst import LEAST_CONTEXT
 from llmguide.guidance.strategist import Brief
 from llmguide.llm.local import LocalSettings
@@ -120,6 +121,12 @@ def _check(where: str, name: str, value: Any, default: Any) -> None:
     if name == "reasoning_effort":
         if not isinstance(value, str) or not value:
             raise GuidanceError(f'{where}: expected a text such as "low", or "none" not to send it, got {value!r}')
+        return
+    if name == "levels" and isinstance(value, str):
+        try:
+            check_levels(value)
+        except GuidanceError as error:
+            raise GuidanceError(f"{where}: {error}") from None
         return
     if default is None and name in ("threads", "slots", "context", "gpu_layers"):
         default = 0

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -19,6 +19,8 @@ from pydantic import BaseModel
 
 from llmguide.errors import GuidanceError, TimedOutError
 from llmguide.features.facts import Facts, facts_at
+from llmguide.features.legend import legend
+from llmguide.features.levels import Levels, check_levels
 from llmguide.features.news import Headline, headlines
 from llmguide.guidance.advice import Advice, Factor, StrategistReply
 from llmguide.guidance.analyst import CONTEXT_CHARS, LEAST_CONTEXT, NewsBrief, condense
@@ -37,7 +39,10 @@ __all__ = ["Brief", "Month", "Subject", "advise", "condense_news", "prepare", "w
 
 T = TypeVar("T", bound=BaseModel)
 
-OBJECTIVE = "the highest return for the risk taken over the coming month, measured by the Sharpe ratio"
+OBJECTIVE = "the highest return for the risk taken until the next decision, measured by the Sharpe ratio"
+NO_NEWS = "No news is available."
+NEWS_FAILED = "The news could not be read."
+FIRST_DECISION = "None: this is the first."
 RISK_PROFILE = "moderate: accepts the swings of a single share, avoids large drawdowns"
 
 
@@ -80,6 +85,8 @@ class Brief:
         objective, risk_profile: texts for the prompt.
         anonymous: keep symbol and date from the model.
         context_chars: of headlines in one question to the Analyst; a longer month is read in parts.
+        levels: "relative" tells prices, indices and volumes by what they are compared with, so that they place no
+            instrument and no day; "absolute" as they are, which is the paper's form.
     """
 
     every: int = EVERY
@@ -89,12 +96,14 @@ class Brief:
     risk_profile: str = RISK_PROFILE
     anonymous: bool = True
     context_chars: int = CONTEXT_CHARS
+    levels: Levels = "relative"
 
     def __post_init__(self) -> None:
         if self.memory < 0:
             raise GuidanceError(f"expected memory >= 0 earlier decisions, got {self.memory}")
         if self.context_chars < LEAST_CONTEXT:
             raise GuidanceError(f"expected context_chars >= {LEAST_CONTEXT}, got {self.context_chars}")
+        check_levels(self.levels)
 
 
 class Month(NamedTuple):
@@ -106,12 +115,19 @@ class Month(NamedTuple):
     headlines: tuple[Headline, ...]
 
 
-def prepare(subject: Subject, issued_at: pd.Timestamp, known: pd.DataFrame, *, every: int = EVERY) -> Month:
+def prepare(
+    subject: Subject,
+    issued_at: pd.Timestamp,
+    known: pd.DataFrame,
+    *,
+    every: int = EVERY,
+    levels: Levels = "relative",
+) -> Month:
     """Return what may be used for a decision issued on the date of the bar after `known`.
 
     Only the bars given and the rows of the tables that were public at the last one's close are looked at.
     """
-    facts = facts_at(known, subject.tables)
+    facts = facts_at(known, subject.tables, levels=levels)
     return Month(issued_at, known, facts, headlines(known, subject.tables.news, every=every))
 
 
@@ -134,16 +150,22 @@ def write_prompt(
     past: Sequence[Advice] = (),
     factors: Sequence[Factor] = (),
     news_failed: bool = False,
+    no_factors: str = "",
+    no_memory: str = FIRST_DECISION,
 ) -> tuple[Message, ...]:
     """Return the messages of one month: `past` is the advice given before, oldest first.
 
-    `news_failed` says that there are no factors although there was news: the Analyst gave no usable answer.
+    `news_failed` says that there are no factors although there was news: the Analyst gave no usable answer. What stands
+    in the place of factors and of earlier decisions where there are none may be given as a text.
     """
     anonymise: Callable[[str], str] = subject.hidden.text if brief.anonymous else str
     return render(
         template,
         lines=month.facts.lines,
+        legend=partial(legend, levels=month.facts.levels),
+        levels=month.facts.levels,
         bars=month.facts.bars,
+        close_only=month.facts.close_only,
         identity="" if brief.anonymous else f"{subject.symbol}, before {month.issued_at:%Y-%m-%d}",
         horizon=brief.every,
         objective=brief.objective,
@@ -151,6 +173,8 @@ def write_prompt(
         memory=recall(past, month.known, last=brief.memory, anonymise=anonymise),
         factors=factors,
         news_failed=news_failed,
+        no_factors=no_factors or (NEWS_FAILED if news_failed else NO_NEWS),
+        no_memory=no_memory,
     )
 
 
@@ -170,6 +194,7 @@ async def condense_news(
         at=month.facts.known_at,
         anonymous=brief.anonymous,
         context_chars=brief.context_chars,
+        horizon=brief.every,
     )
 
 

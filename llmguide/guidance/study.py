@@ -96,7 +96,8 @@ class Study:
     def months(self, subject: Subject) -> Iterator[Month]:
         """Yield what may be used for each decision, oldest first."""
         for i in self.positions(subject):
-            yield prepare(subject, subject.bars.index[i], subject.bars.iloc[:i], every=self.brief.every)
+            known, brief = subject.bars.iloc[:i], self.brief
+            yield prepare(subject, subject.bars.index[i], known, every=brief.every, levels=brief.levels)
 
 
 def guidance_of(advice: Sequence[Advice], *, symbol: str, prompt: str, bars: pd.DataFrame | None = None) -> Guidance:
@@ -199,8 +200,8 @@ class _News:
     def month(self, number: int) -> Month:
         if number not in self._months:
             i, bars = self.positions[number], self.subject.bars
-            every = self.run.study.brief.every
-            self._months[number] = prepare(self.subject, bars.index[i], bars.iloc[:i], every=every)
+            every, levels = self.run.study.brief.every, self.run.study.brief.levels
+            self._months[number] = prepare(self.subject, bars.index[i], bars.iloc[:i], every=every, levels=levels)
         return self._months[number]
 
     def brief(self, number: int) -> asyncio.Task[NewsBrief]:

@@ -56,6 +56,7 @@ def schema_of(kind: type[BaseModel], bounds: Bounds = "none") -> tuple[str, str]
     Raises TypeError for a `kind` that strict mode cannot express (a mapping, a recursive or discriminated type).
     """
     schema = kind.model_json_schema()
+    schema.pop("description", None)
     return kind.__name__, json.dumps(_strict(schema, schema.get("$defs", {}), (), bounds), separators=(",", ":"))
 
 
@@ -70,7 +71,8 @@ def _strict(schema: Any, defs: Mapping[str, Any], path: tuple[str, ...], bounds:
         if name in path:
             raise TypeError(f"{name} contains itself, which structured output cannot express")
         rest = {key: value for key, value in schema.items() if key != "$ref"}
-        return _strict({**defs[name], **rest}, defs, (*path, name), bounds)
+        model = {key: value for key, value in defs[name].items() if key != "description"}  # a class's docstring
+        return _strict({**model, **rest}, defs, (*path, name), bounds)
     unknown = sorted(schema.keys() - _KEPT - _DROPPED - _LENGTHS.keys() - {"$defs"})
     if unknown:
         raise TypeError(f"structured output cannot express {', '.join(unknown)}; use plain models, lists and Literals")
@@ -82,7 +84,6 @@ def _strict(schema: Any, defs: Mapping[str, Any], path: tuple[str, ...], bounds:
     if kept.get("type") == "object":
         if kept.get("additionalProperties") or "properties" not in kept:
             raise TypeError("structured output cannot express a mapping; use a model with named fields")
-        kept.pop("description", None)
         kept["additionalProperties"] = False
         kept["properties"] = {name: _strict(field, defs, path, bounds) for name, field in kept["properties"].items()}
         kept["required"] = list(kept["properties"])

@@ -21,6 +21,7 @@ from pydantic import BaseModel
 
 from llmguide.errors import GuidanceError, did_you_mean
 from llmguide.llm.protocol import Message
+from llmguide.llm.schemas import schema_of
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -114,12 +115,12 @@ def variables(template: str | Path | PromptTemplate) -> frozenset[str]:
 
 
 def prompt_hash(template: str | Path | PromptTemplate, schema: type[BaseModel], *others: str) -> str:
-    """Return the SHA-256, in hexadecimal, of a template, of all that it extends, and of the schema of the reply.
+    """Return the SHA-256, in hexadecimal, of a template, of all that it extends, and of the reply's schema as sent.
 
     `others` are further templates that its question rests on.
     """
     texts = [text for name in (template, *others) for _, text in read_template(name).texts]
-    content = [*texts, _schema_json(schema)]
+    content = [*texts, schema_of(schema)[1]]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
@@ -211,11 +212,6 @@ def _environment(sources: dict[str, str]) -> SandboxedEnvironment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-
-
-@cache
-def _schema_json(schema: type[BaseModel]) -> str:
-    return json.dumps(schema.model_json_schema(), sort_keys=True)
 
 
 def _tidy(text: str) -> str:

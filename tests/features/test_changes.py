@@ -130,7 +130,13 @@ def test_yields_change_by_points_and_the_spread_is_a_level():
         ("2018-03-02", "DGS10", "2018-03-01", 2.81),
         ("2018-03-02", "T10Y2Y", "2018-03-01", 0.59),
     )
-    facts = {fact.name: fact for fact in macro_facts(Tables(macro=frame).macro, at("2018-03-05 16:00"))}
+    table, moment = Tables(macro=frame).macro, at("2018-03-05 16:00")
+    facts = {fact.name: fact for fact in macro_facts(table, moment, "absolute")}
     assert facts["macro.dgs10_yoy"].value == pytest.approx(0.35)
     assert facts["macro.dgs10_yoy"].text == "+0.35 percentage points"
     assert facts["macro.t10y2y"].text == "+0.59 percentage points"
+    relative = {fact.name: fact.text for fact in macro_facts(table, moment)}
+    assert relative == {
+        "macro.dgs10_yoy": "+0.35 percentage points",  # a change: told as it is
+        "macro.t10y2y": "+0.6 percentage points",
+    }

@@ -42,6 +42,15 @@ def test_the_zscore_is_pandas(close, period):
     np.testing.assert_allclose(zscore(close, period=period), expected, rtol=1e-7, atol=1e-7)
 
 
+def test_a_weighted_zscore_counts_a_value_as_often_as_its_weight_says():
+    values, weights = np.array([3.0, 1.0, 4.0, 2.0]), np.array([1.0, 2.0, 3.0, 2.0])
+    repeated = np.repeat(values, weights.astype(int))
+    expected = (values[-1] - repeated.mean()) / repeated.std()
+    assert zscore(values, period=4, weights=weights)[-1] == pytest.approx(expected)
+    np.testing.assert_allclose(zscore(values, period=3, weights=np.full(4, 7.0)), zscore(values, period=3))
+    assert np.isnan(zscore(values, period=4, weights=np.zeros(4))).all()
+
+
 def test_values_that_stand_still_have_no_zscore_however_they_are_rounded():
     assert np.isnan(zscore(np.full(40, 0.1), period=20)).all()
     noise = 1e-15 * np.random.default_rng(0).normal(size=40)

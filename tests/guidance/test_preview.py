@@ -96,22 +96,29 @@ def test_a_month_whose_news_could_not_be_read_is_shown_as_it_is_sent_and_says_so
     for number, i in enumerate(study.positions(acme)):
         shown = preview(study, access, day=f"{acme.bars.index[i]:%Y-%m-%d}")
         assert_as_sent(shown.requests[0], sent_for(server, "StrategistReply", number))
-        assert "The month's news could not be read." in shown.requests[0]["messages"][-1]["content"]
+        assert "The news could not be read." in shown.requests[0]["messages"][-1]["content"]
         assert re.fullmatch("the Analyst gave no usable answer about this month.*rather not.*", *shown.missing)
 
 
-def test_what_the_cache_lacks_is_said_and_left_out(acme, access):
+def test_what_the_cache_lacks_is_said_and_its_place_is_marked(acme, access):
     study = Study((acme,), ("P4",))
     day = f"{acme.bars.index[90]:%Y-%m-%d}"
     shown = preview(study, access, day=day)
     assert len(shown.missing) == 2
     assert "the Analyst has not been asked" in shown.missing[0]
     assert "3 of the last 3 decisions are not in the cache" in shown.missing[1]
+    text = shown.requests[0]["messages"][-1]["content"]
+    assert text.endswith("condensed\n[the Analyst's factors: not in the cache yet]")
+    assert "newest first\n[your last decisions: not in the cache yet]\n" in text
+    assert "No news is available." not in text
+    assert "None: this is the first." not in text
     earlier = Study((replace(acme, bars=acme.bars.iloc[:80]),), ("P4",))  # decisions at bars 30, 50 and 70
     run_study(earlier, access.asker())
     assert len(preview(study, access, day=day).missing) == 1  # the news of this month
     last = f"{acme.bars.index[110]:%Y-%m-%d}"
-    assert "1 of the last 3 decisions" in preview(study, access, day=last).missing[1]
+    later = preview(study, access, day=last)
+    assert "1 of the last 3 decisions" in later.missing[1]
+    assert "[your last decisions:" in later.requests[0]["messages"][-1]["content"]  # an older one is not the last one
 
 
 def test_another_endpoints_answers_are_not_shown_for_those_of_the_one_that_would_be_asked(acme, access, monkeypatch):
@@ -218,3 +225,12 @@ def test_what_cannot_be_shown_is_refused(acme, access, day, role, says):
 def test_a_url_that_is_none_is_refused(acme, access):
     with pytest.raises(EndpointError, match="expected a base URL"):
         preview(Study((acme,), ("P0",)), replace(access, base_url="localhost:8000"), day="2000-01-01", following=True)
+
+
+def test_a_month_without_headlines_is_shown_as_such_before_anything_was_asked(acme, access):
+    quiet = Study((replace(acme, tables=Tables()),), ("P4",))
+    shown = preview(quiet, access, day="2000-01-01", following=True)
+    assert shown.missing == []
+    text = shown.requests[0]["messages"][-1]["content"]
+    assert text.endswith("condensed\nNo news is available.")
+    assert "newest first\nNone: this is the first." in text

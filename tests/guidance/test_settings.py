@@ -32,6 +32,7 @@ objective = "the smallest loss"
 risk_profile = "cautious"
 anonymous = false
 context_chars = 9000
+levels = "absolute"
 """
 
 
@@ -58,6 +59,7 @@ def test_every_setting_is_read(written):
             risk_profile="cautious",
             anonymous=False,
             context_chars=9000,
+            levels="absolute",
         ),
         timeout=120,
         max_retries=2,
@@ -112,6 +114,11 @@ def test_a_setting_that_is_none_is_not_sent(written, name):
         ("[brief]\nobjective = 3", "objective: expected a text, got 3"),
         ("[brief]\nrisk_profile = ''", "risk_profile: expected a text, got ''"),
         ("[brief]\nanonymous = 'no'", "anonymous: expected true or false, got 'no'"),
+        (
+            "[brief]\nlevels = 'relativ'",
+            r"\[brief\] levels: expected levels relative or absolute, .*did you mean 'relative'",
+        ),
+        ("[brief]\nlevels = 1", "levels: expected a text, got 1"),
         ("[brief]\nanonymous = 0", "anonymous: expected true or false, got 0"),
         ("timeout = 0", "timeout: expected a number, 1 to 86400, got 0"),
         ("timeout = inf", "timeout: expected a number, 1 to 86400, got inf"),

@@ -11,6 +11,7 @@ import pytest
 from openai_server import Answer, OpenAIServer
 
 from llmguide.errors import GuidanceError
+from llmguide.features.levels import LEVELS
 from llmguide.guidance.advice import Factor, StrategistReply
 from llmguide.guidance.anonymise import Name, Names
 from llmguide.guidance.strategist import Brief, Subject, advise, prepare, uses_memory, uses_news, write_prompt
@@ -20,6 +21,9 @@ from llmguide.llm.waiting import wait_for
 from llmguide.sources.tables import Tables
 
 BRIEF = Brief()
+
+
+each_levels = pytest.mark.parametrize("brief", [BRIEF, replace(BRIEF, levels="absolute")], ids=LEVELS)
 
 
 def months_of(subject, brief=BRIEF):
@@ -39,7 +43,7 @@ def test_a_prompt_shows_each_group_that_is_known(subject):
 
 def test_what_a_user_does_not_have_is_absent(subject):
     bare = Subject("ACME", subject.bars)
-    text = question(bare, months_of(bare)[-1])
+    text = write_prompt("P4", bare, months_of(bare)[-1], BRIEF)[-1].content  # the legend before it is always the same
     assert "technical.rsi_14:" in text
     assert not re.search(r"(macro|fundamentals|options|market)\.", text)
     assert "nan" not in text.lower().split()
@@ -75,12 +79,14 @@ def test_news_that_the_analyst_could_not_read_is_not_taken_for_a_month_without_n
     few = replace(subject, bars=subject.bars.iloc[:60])
     advice = run_study(Study((few,), ("P4",)), access.asker())
     for one in advice:
-        assert one.messages[-1].content.endswith("# News of the month, condensed\nThe month's news could not be read.")
+        assert one.messages[-1].content.endswith(
+            "# News of the last 20 trading days, condensed\nThe news could not be read."
+        )
         assert "rather not" in one.news_failure
         assert (one.factors, one.news_cost.calls, one.cost.calls) == ((), 1, 2)
     without = replace(few, tables=replace(few.tables, news=None))
     for one in run_study(Study((without,), ("P4",)), access.asker()):
-        assert one.messages[-1].content.endswith("# News of the month, condensed\nNo news is available.")
+        assert one.messages[-1].content.endswith("# News of the last 20 trading days, condensed\nNo news is available.")
         assert (one.news_failure, one.news_cost.calls, one.cost.calls) == ("", 0, 1)
 
 
@@ -160,12 +166,13 @@ def changed_after(subject: Subject, t: int, how: str) -> Subject:
     return replace(subject, tables=Tables(**changed))
 
 
+@each_levels
 @pytest.mark.parametrize("how", ["bars", "values", "delayed", "removed"])
 @pytest.mark.parametrize("number", [2, 7])
-def test_nothing_after_t_changes_a_prompt_or_the_news_up_to_t(subject, how, number):
-    before = months_of(subject)
+def test_nothing_after_t_changes_a_prompt_or_the_news_up_to_t(subject, how, number, brief):
+    before = months_of(subject, brief)
     t = int(subject.bars.index.get_loc(before[number].issued_at))
-    after = months_of(changed_after(subject, t, how))
+    after = months_of(changed_after(subject, t, how), brief)
     for old, new in zip(before[: number + 1], after[: number + 1], strict=True):
         assert question(subject, old) == question(subject, new)
         assert old.headlines == new.headlines

@@ -255,6 +255,29 @@ def test_the_schema_is_strict_and_keeps_the_order_of_the_fields():
                 assert part["required"] == list(part["properties"])
 
 
+def test_the_schema_tells_the_fields_and_not_what_their_classes_say_to_programmers():
+    class Inner(BaseModel):
+        """For programmers."""
+
+        size: int = Field(description="In metres.")
+
+    class Outer(BaseModel):
+        """For programmers too."""
+
+        plain: Inner
+        told: Inner = Field(description="The larger one.")
+
+    schema = json.loads(schema_of(Outer)[1])
+    assert "programmers" not in json.dumps(schema)
+    assert schema["properties"]["told"]["description"] == "The larger one."
+    assert schema["properties"]["plain"]["properties"]["size"]["description"] == "In metres."
+    for kind in (StrategistReply, AnalystReply):
+        assert all(
+            "description" not in part or part.get("type") != "object"
+            for part in parts_of(json.loads(schema_of(kind)[1]))
+        )
+
+
 def parts_of(schema):
     """Return a schema and all those in it."""
     inner = [*schema.get("properties", {}).values(), *schema.get("anyOf", [])]

@@ -32,14 +32,19 @@ class News:
 
 VALUES = {
     "lines": lambda *names: "\n".join(f"{name}: 1" for name in names),
+    "legend": lambda *names: "\n".join(f"{name} is one" for name in names),
+    "levels": "relative",
     "bars": [],
+    "close_only": False,
     "identity": "",
     "horizon": 20,
     "objective": "the objective",
     "risk_profile": "the profile",
     "memory": [Past],
+    "no_memory": "None yet.",
     "factors": [News],
     "news_failed": False,
+    "no_factors": "No news.",
 }
 BEGIN = '{% extends "layout.md" %}{% block user %}'
 
@@ -74,6 +79,48 @@ def test_p3_takes_the_analysis_apart_into_six_groups_with_an_example_each():
     )
     assert [number for number, _ in groups] == list("123456")
     assert len(re.findall(r"^Example: ", system.content, re.M)) == 6
+
+
+def test_the_news_is_a_group_before_the_weights_are_added_up():
+    (system, _) = render("P4", **VALUES)
+    places = [
+        system.content.index(text) for text in ("(6) Reflection", "(7) News", "Then add up", "Answer with one JSON")
+    ]
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_there_is_one_rule_for_the_confidence(version):
+    (system, _) = render(version, **VALUES)
+    rules = re.findall(
+        r"^- confidence: .*3 \(high\) for .*, 2 \(moderate\) for .*, 1 \(low\) for", system.content, re.M
+    )
+    assert len(rules) == 1
+    told = [line for line in system.content.splitlines() if re.search(r"\bconfidence\b(?!, money)", line)]
+    assert len(told) == (2 if version in ("P3", "P4") else 1)  # the other one refers to it
+
+
+@pytest.mark.parametrize("version", ["P3", "P4"])
+def test_the_examples_point_long_as_often_and_as_strongly_as_short(version):
+    (system, _) = render(version, **VALUES)
+    examples = "\n".join(re.findall(r"^Example: .*$", system.content, re.M))
+    weights = {
+        side: [int(weight) for weight in re.findall(rf"\b{side}, weight (\d)", examples)] for side in ("LONG", "SHORT")
+    }
+    assert sorted(weights["LONG"]) == sorted(weights["SHORT"]) != []
+    assert len(re.findall(r"\bLONG\b", examples)) == len(re.findall(r"\bSHORT\b", examples))
+
+
+@pytest.mark.parametrize("version", [*VERSIONS, "analyst", "analyst-merge"])
+def test_the_horizon_is_told_in_trading_days_and_never_called_a_month(version):
+    more = {"anonymous": True, "words": 70, "quoted": 8}
+    factors = {"factors": 3, "lines": ["1."]} if version.startswith("analyst") else {}
+    messages = render(version, **VALUES | {"horizon": 60} | more | factors)
+    text = "\n".join(message.content for message in messages)
+    assert "next 60 trading days" in text
+    assert "20 trading days" not in text
+    # "up to three months old" is the age of reports, whatever the horizon is
+    assert not re.search(r"\bmonth(?!s old)", text.replace("a month's", "month's"))
 
 
 @pytest.mark.parametrize("absent", HEADINGS)
@@ -159,11 +206,10 @@ def test_a_faulty_template_is_refused_with_what_is_wrong(tmp_path, text, says):
 
 def test_news_that_could_not_be_read_is_said_and_nothing_else_changes():
     quiet = render("P4", **VALUES | {"factors": []})
-    failed = render("P4", **VALUES | {"factors": [], "news_failed": True})
+    failed = render("P4", **VALUES | {"factors": [], "no_factors": "It could not be read."})
     assert quiet[0] == failed[0]
-    assert quiet[1].content.endswith("# News of the month, condensed\nNo news is available.")
-    words = ("No news is available.", "The month's news could not be read.")
-    assert failed[1].content == quiet[1].content.replace(*words)
+    assert quiet[1].content.endswith("# News of the last 20 trading days, condensed\nNo news.")
+    assert failed[1].content == quiet[1].content.replace("No news.", "It could not be read.")
 
 
 def test_a_template_that_was_read_stays_what_it_was_and_its_path_is_read_anew(tmp_path):

@@ -327,7 +327,7 @@ def test_a_running_event_loop_as_in_jupyter_is_no_obstacle(case):
 
 
 def test_optstrategy_in_two_processes_gives_what_single_runs_give(case):
-    bars, providers = case.bars.iloc[:90], [case.model, "rules"]
+    bars, providers = case.bars.iloc[:130], [case.model, "rules"]
     cerebro = bt.Cerebro(maxcpus=2, stdstats=False)
     cerebro.broker = CloseFillBroker()
     cerebro.broker.setcash(100_000.0)
