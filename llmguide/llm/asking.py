@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -24,6 +24,7 @@ from llmguide.errors import (
 from llmguide.llm.budget import Budget
 from llmguide.llm.cache import Cache
 from llmguide.llm.cutting import sent_bytes, was_cut
+from llmguide.llm.leases import PAUSE, Leases
 from llmguide.llm.ledger import Ledger, Purpose, Spending
 from llmguide.llm.prices import Prices, estimate_tokens
 from llmguide.llm.probe import Capabilities, probe
@@ -75,6 +76,8 @@ class Asker:
     `study` names the ledger's rows and is what `budget` (dollars, a hard cap, earlier runs included) is counted for.
     With `strict`, an answer that cannot be used is an error instead of an abstention.
 
+    What another process that uses the same cache is asking is not asked here too: its answer is waited for.
+
     An asker may be used from one event loop after another, not from two at once.
     """
 
@@ -105,7 +108,10 @@ class Asker:
         self._unanswered: dict[str, Purpose] = {}  # by the request's key
         self.in_flight = in_flight
         self._slots = Slots(in_flight)
-        self._budget = None if budget is None else Budget(self.ledger, self.prices, study=study, dollars=budget)
+        self._leases = Leases(cache, study=study)
+        self._budget = (
+            None if budget is None else Budget(self.ledger, self.prices, self._leases, study=study, dollars=budget)
+        )
         self._flights: dict[str, _Flight] = {}
         self._opening: asyncio.Task[Capabilities] | None = None
         self._opened = False
@@ -282,12 +288,24 @@ class Asker:
             _look_at(task)
 
     async def _send(self, client: Client, flight: _Flight, request: Request, errand: _Errand) -> _Fetched:
+        while (fetched := await self._send_in_turn(client, flight, request, errand)) is None:
+            await asyncio.sleep(PAUSE)  # without a slot: another process asks, and its answer is waited for
+        return fetched
+
+    async def _send_in_turn(
+        self, client: Client, flight: _Flight, request: Request, errand: _Errand
+    ) -> _Fetched | None:
+        """Ask, or return another process's answer; None while that one asks."""
         async with self._slots.held(errand.priority):
             if (kept := self._kept(request)) is not None:  # another process has asked meanwhile
                 return _Fetched(kept)
-            async with self._room(request):
+            async with self._room(request, client.endpoint) as ours:
                 if self._halted:
                     raise Halted("nothing more is asked: another question failed, or the study was stopped")
+                if not ours:
+                    return None
+                if (kept := self._kept(request)) is not None:  # while there was no room
+                    return _Fetched(kept)
                 flight.sent = True
                 started = time.perf_counter()
                 try:
@@ -343,8 +361,9 @@ class Asker:
             self.cache.used(self.study, request, self._client.endpoint)
         return reply
 
-    def _room(self, request: Request) -> AbstractAsyncContextManager[None]:
-        return nullcontext() if self._budget is None else self._budget.reserved(request)
+    def _room(self, request: Request, endpoint: str) -> AbstractAsyncContextManager[bool]:
+        place = self._leases.held if self._budget is None else self._budget.reserved
+        return place(request, endpoint)
 
     def _missing(self, purposes: Sequence[Purpose]) -> MissingAnswers:
         named = ", ".join(str(purpose) for purpose in purposes[:5])
