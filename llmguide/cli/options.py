@@ -77,6 +77,14 @@ Budget = Annotated[
         help="Dollars that this study may cost at most, earlier runs and what other processes have under way included.",
     ),
 ]
+Batch = Annotated[
+    bool,
+    typer.Option(
+        "--batch",
+        help="Ask by OpenAI's Batch API: half the price, up to 24 hours. For prompts without memory (P0, P1). Ctrl-C "
+        "leaves the batch running; the same command fetches its answers.",
+    ),
+]
 PricesFile = Annotated[Path | None, typer.Option("--prices", help="TOML file with prices of models.")]
 InFlight = Annotated[int, typer.Option(min=1, help="Questions asked at once.")]
 Strict = Annotated[

@@ -227,6 +227,25 @@ class Asker:
             most_dollars=None if None in most else sum(dollars for dollars in most if dollars is not None),
         )
 
+    def keep(
+        self,
+        request: Request,
+        reply: RawReply,
+        kind: type[BaseModel] | None,
+        purpose: Purpose,
+        *,
+        note: str = "",
+        batched: bool = False,
+    ) -> None:
+        """Put a reply that came another way, as by a batch, into cache and ledger; EndpointError for a cut prompt."""
+        assert self._client is not None
+        self._keep(self._client.endpoint, request, reply, _Errand(kind, purpose, 0.0, note, batched))
+
+    def check_budget(self, requests: Sequence[Request]) -> None:
+        """Raise BudgetError where the budget has no room for a batch of these questions, at the most they can cost."""
+        if self._budget is not None:
+            self._budget.check_batch(requests)
+
     def missing_answers(self) -> MissingAnswers:
         """Return the error that says which questions a replay found no answer to, all of them in one."""
         return self._missing(self.missing)
@@ -340,6 +359,7 @@ class Asker:
                     outcome="prompt cut" if cut else outcome,
                     usage=usage,
                     note=errand.note,
+                    batched=errand.batched,
                 )
                 if not cut:
                     kept = self.cache.put(request, reply, endpoint)
@@ -384,6 +404,7 @@ class _Errand(NamedTuple):
     purpose: Purpose
     priority: float
     note: str
+    batched: bool = False
 
 
 class _Fetched(NamedTuple):

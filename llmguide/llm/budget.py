@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from llmguide.errors import BudgetError
@@ -58,15 +58,26 @@ class Budget:
         """
         aside = self._known(self._leases.set_aside(self._prices))
         spent = self._known(self._ledger.charged(self._study, self._prices))
+        spent += self._known(self._leases.in_batches(self._prices))  # for hours: nobody waits for their release
         if spent + aside + most <= self._dollars:
             return True
         if not aside:
             raise BudgetError(
-                f"the budget of {self._dollars:.6g} $ has no room for {what}: {spent:.6g} $ are spent, and "
-                f"it may cost up to {most:.6g} $; every answer so far is kept in {self._ledger.cache.path}; "
-                f"start again with a larger budget to resume"
+                f"the budget of {self._dollars:.6g} $ has no room for {what}: {spent:.6g} $ are spent or in "
+                f"batches, and it may cost up to {most:.6g} $; every answer so far is kept in "
+                f"{self._ledger.cache.path}; start again with a larger budget to resume"
             )
         return False
+
+    def check_batch(self, requests: Sequence[Request]) -> None:
+        """Raise BudgetError where there is no room for a batch of `requests`, or their price is unknown."""
+        most = [self._prices.most_dollars(request, batched=True) for request in requests]
+        dollars = math.fsum(self._known(one) for one in most)
+        if not self.check(dollars, "the batch"):
+            raise BudgetError(
+                f"the budget of {self._dollars:.6g} $ has no room for the batch, which may cost up to {dollars:.6g} $, "
+                f"beside what is under way; wait for it, or start again with a larger budget"
+            )
 
     def _take(self, request: Request, endpoint: str, most: float) -> bool | None:
         """Return whether it is this process's turn to ask; None where it must wait for room."""

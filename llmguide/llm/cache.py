@@ -2,9 +2,9 @@
 
 The file may be used by several processes and threads at once, on one machine; `llmguide.llm.leases` says which
 questions are under way, so that two that want the same answer pay for it once. It runs in WAL mode with
-`synchronous = FULL`: a commit is on the disk when it returns, so that neither a killed process nor a power cut loses a reply. That costs milliseconds
-for each, which is nothing beside the second that the reply took. Bodies are compressed (zlib): with log-probabilities
-they are large, and a tenth of it is left.
+`synchronous = FULL`: a commit is on the disk when it returns, so that neither a killed process nor a power cut loses a
+reply. That costs milliseconds for each, which is nothing beside the second that the reply took. Bodies are compressed
+(zlib): with log-probabilities they are large, and a tenth of it is left.
 
 The file holds requests, replies, endpoints and the ledger's rows; never a header or a key.
 """

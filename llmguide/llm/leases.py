@@ -5,8 +5,8 @@ Others that want the same answer wait for it, and count what it may cost. A leas
 process was killed, ends after `SECONDS`; then whoever waits asks by itself.
 
 The times are the machine's clock, so the processes must run on one machine; SQLite's WAL mode does not work on a
-network file system anyway. A process that was suspended for longer than a lease, or a clock that was set, may let a question be
-asked twice: the first reply is kept, and both are in the ledger.
+network file system anyway. A process that was suspended for longer than a lease, or a clock that was set, may let a
+question be asked twice: the first reply is kept, and both are in the ledger.
 """
 
 from __future__ import annotations
@@ -130,6 +130,19 @@ class Leases:
             (self._study, self.owner, self._clock(), self._seconds),
         )
         parts = own + [prices.dollars(model, Usage(prompt, 0, completion)) for model, prompt, completion in others]
+        known = [part for part in parts if part is not None]
+        return math.fsum(known) if len(known) == len(parts) else None
+
+    def in_batches(self, prices: Prices) -> float | None:
+        """Return the dollars that batches of the study whose answers have not been fetched may cost at most."""
+        rows = self._cache.rows(
+            "SELECT model, SUM(most_prompt_tokens), SUM(most_completion_tokens) FROM batch_requests WHERE study = ? "
+            "GROUP BY model",
+            (self._study,),
+        )
+        parts = [
+            prices.dollars(model, Usage(prompt, 0, completion), batched=True) for model, prompt, completion in rows
+        ]
         known = [part for part in parts if part is not None]
         return math.fsum(known) if len(known) == len(parts) else None
 

@@ -13,7 +13,8 @@ import json
 import os
 import re
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import SplitResult, parse_qs, urlsplit, urlunsplit
 
 from pydantic import SecretStr
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     import openai
 
 __all__ = ["OPENAI", "OpenAIClient"]
+
+T = TypeVar("T")
 
 OPENAI = "https://api.openai.com/v1"
 
@@ -142,6 +145,27 @@ class OpenAIClient:
                 raise self._error(request.model, problem.text, problem.status)
             await asyncio.sleep(_CUT_PAUSE)
             retries -= 1
+
+    def body(self, request: Request) -> dict[str, Any]:
+        """Return the JSON body that asks `request`, as it is sent."""
+        return self._settings(request)
+
+    async def call(
+        self, what: str, action: Callable[[openai.AsyncOpenAI], Awaitable[T]], *, missing: str | None = None
+    ) -> T:
+        """Return what `action` gets from the SDK's client; EndpointError says `what` failed, `missing` why on a 404."""
+        import openai
+
+        try:
+            return await action(self._client())
+        except openai.OpenAIError as error:
+            status = getattr(error, "status_code", None)
+            came = f"it answered 404: {missing}" if status == 404 and missing else self._explain(error)
+        raise EndpointError(self._redact(f"{self.endpoint}, {what}: {came}"), status=status)
+
+    def redact(self, text: str) -> str:
+        """Return `text` without the API key should it hold it."""
+        return self._redact(text)
 
     async def close(self) -> None:
         """Close the connections; the client may be used again."""
