@@ -300,8 +300,11 @@ def _problem(body: str) -> _Problem | None:
 
 def _message(body: object) -> str:
     """Return the message in the body of an error; "" where it has none."""
-    found = body.get("message") if isinstance(body, dict) else body
-    return found if isinstance(found, str) else ""
+    if isinstance(body, list):  # Gemini's [{"error": ...}], and the faults that FastAPI lists
+        return "; ".join(dict.fromkeys(filter(None, map(_message, body))))
+    if isinstance(body, dict):
+        return next(filter(None, (_message(body.get(name)) for name in ("message", "error", "detail", "msg"))), "")
+    return body if isinstance(body, str) else ""
 
 
 def _bare(url: SplitResult) -> str:
