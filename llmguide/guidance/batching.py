@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -16,9 +17,10 @@ from llmguide.guidance.study import Study, run_study
 from llmguide.llm.access import Access
 from llmguide.llm.asking import Asked, Asker
 from llmguide.llm.batch import Batches, Wanted
+from llmguide.llm.leases import Leases
 from llmguide.llm.ledger import Purpose
 from llmguide.llm.openai_client import OpenAIClient
-from llmguide.llm.protocol import Message
+from llmguide.llm.protocol import Message, Request
 from llmguide.llm.templates import prompt_version
 from llmguide.llm.waiting import wait_for
 
@@ -58,6 +60,7 @@ async def _all_rounds(study: Study, access: Access, name: str, on_state: Callabl
         base_url=access.base_url, api_key=access.api_key, timeout=access.timeout, max_retries=access.max_retries
     )
     batches = Batches(asker, client, kinds=(StrategistReply, AnalystReply), on_state=on_state)
+    leases, sending = Leases(asker.cache), Request("batch", (), name, "{}")  # one process at a time sends
     try:
         await asker.open()  # the questions depend on what the endpoint can do
         client.renames_limit = client.renames_limit or "max_tokens" in asker.capabilities.refused
@@ -69,10 +72,14 @@ async def _all_rounds(study: Study, access: Access, name: str, on_state: Callabl
                     f"answer ({'; '.join(found.reasons[:3])}); the other answers are kept; run the same "
                     f"command again to ask them again"
                 )
-            wanted = _still_wanted(study, access, name)
-            if not wanted:
-                return
-            await batches.send(wanted)
+            async with leases.held(sending, client.endpoint) as ours:
+                if not ours:  # another process is about to send the same
+                    await leases.change()
+                elif not batches.open:
+                    wanted = await asyncio.to_thread(_still_wanted, study, access, name)
+                    if not wanted:
+                        return
+                    await batches.send(wanted)
     finally:
         await client.close()
         await asker.close()

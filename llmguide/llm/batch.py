@@ -180,17 +180,17 @@ class Batches:
     def _keep(self, batch: Batch, text: str, reasons: Counter[str]) -> int:
         """Put what came of a batch into the cache and the ledger, all of it or nothing; return the answers kept."""
         place = (self._client.endpoint, batch.id)
-        rows = self._cache.rows(
-            "SELECT request_key, request, study, role, instrument, prompt, issued_at, note FROM batch_requests "
-            "WHERE endpoint = ? AND batch = ?",
-            place,
-        )
-        asked = {
-            key: Wanted(Request.from_json(zlib.decompress(packed).decode()), Purpose(*purpose), note)
-            for key, packed, *purpose, note in rows
-        }
         kept = 0
-        with self._cache.transaction():
+        with self._cache.transaction():  # of two processes that fetch the same, the second finds nothing to keep
+            rows = self._cache.rows(
+                "SELECT request_key, request, study, role, instrument, prompt, issued_at, note FROM batch_requests "
+                "WHERE endpoint = ? AND batch = ?",
+                place,
+            )
+            asked = {
+                key: Wanted(Request.from_json(zlib.decompress(packed).decode()), Purpose(*purpose), note)
+                for key, packed, *purpose, note in rows
+            }
             for line in text.splitlines():
                 result = _read(line)
                 wanted = asked.pop(result.key, None)

@@ -213,3 +213,18 @@ def test_a_stopped_command_leaves_the_batch_and_the_same_command_fetches_it(llmg
         assert len(server.batches) == 1
         assert len(server.batched) == MONTHS
         assert questions(server) == []
+
+
+@pytest.mark.slow
+def test_two_processes_with_the_same_command_send_one_batch(llmguide, tmp_path):
+    words = (*GUIDE, "--prompt", "P0", "--batch")
+    with BatchServer(key=KEY, looks=2, delay=0.2) as server:
+        settings = {"folder": tmp_path, "OPENAI_BASE_URL": server.url, "OPENAI_API_KEY": KEY}
+        both = [start(*words, "--out", f"{name}.csv", **settings) for name in "ab"]
+        for process in both:
+            _, err = process.communicate(timeout=60)
+            assert process.returncode == 0, err
+        assert [len(lines) for lines in server.uploads.values()] == [MONTHS]
+    assert Guidance.read(tmp_path / "a.csv") == Guidance.read(tmp_path / "b.csv")
+    with Cache(tmp_path / "llm.sqlite") as cache:
+        assert Ledger(cache).spent(None, Prices.read()).calls == MONTHS + 1

@@ -55,8 +55,8 @@ def _gemini(names: list[str]) -> Any:
 
 def _litellm(names: list[str]) -> Any:
     said = (
-        f"litellm.UnsupportedParamsError: ollama_chat does not support parameters: {names}, for model=m. To drop these, "
-        f"set `litellm.drop_params=True` or for proxy:\n\n`litellm_settings:\n drop_params: true`\n"
+        f"litellm.UnsupportedParamsError: ollama_chat does not support parameters: {names}, for model=m. To drop "
+        f"these, set `litellm.drop_params=True` or for proxy:\n\n`litellm_settings:\n drop_params: true`\n"
     )
     return {"error": {"message": said, "type": "None", "param": None, "code": "400"}}
 
