@@ -37,12 +37,7 @@ class Budget:
         Yields False, and sets nothing aside, where another process asks it. Waits for calls in flight where their
         release may make room. Raises BudgetError where there is none, or where a price is unknown.
         """
-        most = self._prices.most_dollars(request)
-        if most is None:
-            raise BudgetError(
-                f"the price of {request.model} is unknown, so a budget cannot be kept; name a table with its price "
-                f"(--prices, dollars per million tokens, 0 where it is free), or leave the budget out"
-            )
+        most = self._most(request)
         while (ours := self._take(request, endpoint, most)) is None:
             await self._leases.change()
         try:
@@ -71,8 +66,7 @@ class Budget:
 
     def check_batch(self, requests: Sequence[Request]) -> None:
         """Raise BudgetError where there is no room for a batch of `requests`, or their price is unknown."""
-        most = [self._prices.most_dollars(request, batched=True) for request in requests]
-        dollars = math.fsum(self._known(one) for one in most)
+        dollars = math.fsum(self._most(request, batched=True) for request in requests)
         if not self.check(dollars, "the batch"):
             raise BudgetError(
                 f"the budget of {self._dollars:.6g} $ has no room for the batch, which may cost up to {dollars:.6g} $, "
@@ -85,6 +79,15 @@ class Budget:
             if self._leases.taken(request, endpoint):
                 return False
             return self._leases.take(request, endpoint) if self.check(most, "the next call") else None
+
+    def _most(self, request: Request, *, batched: bool = False) -> float:
+        most = self._prices.most_dollars(request, batched=batched)
+        if most is None:
+            raise BudgetError(
+                f"the price of {request.model} is unknown, so a budget cannot be kept; name a table with its price "
+                f"(--prices, dollars per million tokens, 0 where it is free), or leave the budget out"
+            )
+        return most
 
     def _known(self, dollars: float | None) -> float:
         if dollars is None:

@@ -124,6 +124,9 @@ def test_a_budget_without_room_for_the_batch_sends_nothing(llmguide):
         assert code == 1
         assert "no room for the batch" in err
         assert server.uploads == {}
+        code, _, err = llmguide(*words, "--budget", 1.0, "--model", "unheard-of")
+        assert code == 1
+        assert "the price of unheard-of is unknown" in err
         assert llmguide(*words, "--budget", 1.2 * most)[0] == 0
 
 
@@ -191,6 +194,27 @@ def test_too_many_questions_for_one_batch_are_several(llmguide, monkeypatch):
     with BatchServer(key=KEY) as server:
         assert llmguide(*GUIDE, "--prompt", "P0", "--batch", "--out", "b.csv", server=server)[0] == 0
         assert [len(lines) for lines in server.uploads.values()] == [4, 2]
+
+
+def test_a_key_that_the_endpoint_repeats_is_in_no_cache_and_no_error(llmguide, tmp_path):
+    with BatchServer(key=KEY, lost=lambda number: "failed" if number == 0 else None) as server:
+        lines = server._finish
+
+        def finish(done):
+            lines(done)
+            for name, text in server.files.items():
+                told = text.replace("The server had", f"The key {KEY} had")
+                server.files[name] = told.replace("fp_scripted", f"fp_{KEY}")
+
+        server._finish = finish
+        code, _, err = llmguide(*GUIDE, "--prompt", "P0", "--batch", "--out", "b.csv", server=server)
+        assert code == 1
+        assert "The key [API key] had" in err
+    with Cache(tmp_path / "llm.sqlite") as cache:
+        assert cache.export_jsonl(tmp_path / "e.jsonl") == MONTHS
+    exported = (tmp_path / "e.jsonl").read_text()
+    assert "fp_[API key]" in exported
+    assert KEY not in exported
 
 
 @pytest.mark.slow
