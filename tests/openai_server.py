@@ -292,9 +292,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         owner = self.server.owner
-        body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))))
+        raw = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         if self.path != COMPLETIONS:
             return self._error(404, f"Invalid URL (POST {self.path})")
+        body = json.loads(raw)
         given = self.headers.get("Authorization", "").removeprefix("Bearer ")
         if owner.key is not None and given != owner.key:
             # OpenAI masks most of the key that it repeats; others do not.

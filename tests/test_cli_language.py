@@ -326,7 +326,7 @@ def test_bad_input_is_one_clear_line_and_nothing_is_asked(llmguide, server, file
         (("prompt", *BOTH, "--date", "soon"), "expected a date such as 2018-02-14"),
         (("prompt", *BOTH, "--date", "2012-03-01", "--role", "analist"), "did you mean 'analyst'"),
         (("prompt", *BOTH, "--date", "2012-03-01", "--levels", "absolut"), "did you mean 'absolute'"),
-        (("guide", *BOTH, "--levels", "absolute"), "--levels is for --provider llm or replay, not for rules"),
+        (("guide", *BOTH, "--levels", "absolute"), "--levels is for --provider llm, local or replay, not for rules"),
         (("prompt", *BOTH, "--date", "2012-03-01", "--prompt", "P9"), "'P9' does not exist"),
         (("prompt", "ACME_test.csv", "ACME_train.csv", "--date", "2012-03-01"), "order them"),
         (("prompts", "--data", "data", "--split", "2012-05-01", "--prompts", "P1,P1"), "P1 twice"),

@@ -45,6 +45,7 @@ class Asking(NamedTuple):
     strict: bool
     replay: bool
     model_file: Path | None = None
+    batch: bool = False
 
     def access(self) -> Access:
         """Return them as settings of the library."""
@@ -102,7 +103,16 @@ class Asking(NamedTuple):
         """Return what the study still needs."""
         from llmguide.guidance.planning import plan_study
 
-        return plan_study(study, self.access())
+        plan = plan_study(study, self.access())
+        if not self.batch:
+            return plan
+        from llmguide.guidance.batching import refuse_memory
+        from llmguide.llm.prices import Prices
+
+        refuse_memory(study)
+        part = Prices.read(self.prices).batch
+        half = [None if dollars is None else part * dollars for dollars in (plan.dollars, plan.most_dollars)]
+        return plan._replace(dollars=half[0], most_dollars=half[1])
 
     def ask(self, study: Study, *, quiet: bool) -> tuple[tuple[Advice, ...], pd.DataFrame, list[str]]:
         """Return the advice of the whole study, what it has cost, and the settings that the endpoint does not take.
@@ -124,7 +134,10 @@ class Asking(NamedTuple):
                 soft_wrap=True,
             )
         symbols = [subject.symbol for subject in study.subjects]
-        asker = access.asker(study=study_name(access, symbols, study.prompts, study.brief))
+        name = study_name(access, symbols, study.prompts, study.brief)
+        if self.batch:
+            self._ask_by_batch(study, access, name, quiet=quiet)
+        asker = access.asker(study=name)
         with StudyBar(study.advice_count, lambda: asker.spending, shown=not quiet) as bar:
             try:
                 advice = run_study(
@@ -148,6 +161,27 @@ class Asking(NamedTuple):
         can = asker.capabilities
         left_out = [*can.refused, *([] if can.logprobs or access.sampling.top_logprobs is None else ["top_logprobs"])]
         return advice, asker.ledger.summary(asker.prices, asker.study), left_out
+
+    def _ask_by_batch(self, study: Study, access: Access, name: str, *, quiet: bool) -> None:
+        from llmguide.cli.stopping import Interrupted, exit_code
+        from llmguide.console import err
+        from llmguide.guidance.batching import batch_study
+
+        if self.replay:
+            raise GuidanceError("--batch asks, and a replay asks nothing; leave one of them out")
+        try:
+            batch_study(
+                study,
+                access,
+                name=name,
+                on_state=lambda line: None if quiet else err.print(line, soft_wrap=True, highlight=False),
+            )
+        except KeyboardInterrupt as stop:
+            raise Interrupted(
+                "interrupted; a batch that was sent goes on at the endpoint; run the same command again to fetch its "
+                "answers",
+                exit_code(stop),
+            ) from None
 
 
 def subject_of(symbol: str, bars: pd.DataFrame, tables: Path | None, names: Path | None) -> Subject:

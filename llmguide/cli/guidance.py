@@ -12,6 +12,7 @@ from llmguide.cli.app import app
 from llmguide.cli.options import (
     PROVIDERS,
     BaseUrl,
+    Batch,
     Budget,
     CacheFile,
     Cash,
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 MODELS = ("llm", "local", "replay")
 FOR_MODELS = (
     *("prompt", "symbol", "data", "symbols", "split", "tables", "names", "model", "model_file", "cache", "base_url"),
-    *("settings", "levels", "budget", "prices", "in_flight", "plan"),
+    *("settings", "levels", "budget", "prices", "in_flight", "plan", "batch"),
 )
 FOR_OTHERS = ("accuracy", "confidence", "direction", "source", "seed")
 
@@ -88,6 +89,7 @@ def guide(
     prices: PricesFile = None,
     in_flight: InFlight = 8,
     strict: Strict = False,
+    batch: Batch = False,
     plan: PlanOnly = False,
     out: Annotated[
         Path | None,
@@ -131,7 +133,7 @@ def guide(
         # Before anything is paid for, not when it is to be written.
         raise GuidanceError(f"expected --out to end in .parquet or .csv, got {str(out)!r}; rename it")
     replay = provider == "replay"
-    asking = Asking(model, cache, base_url, settings, budget, prices, in_flight, strict, replay, model_file)
+    asking = Asking(model, cache, base_url, settings, budget, prices, in_flight, strict, replay, model_file, batch)
     prompts = split_names(prompt) or []
     subjects = _subjects(list(files or []), symbol, data, symbols, split, tables, names, reading)
     if data is None and len(prompts) > 1:
@@ -224,6 +226,7 @@ def prompts(
     in_flight: InFlight = 8,
     strict: Strict = False,
     replay: Replay = False,
+    batch: Batch = False,
     plan: PlanOnly = False,
     cash: Cash = 100_000.0,
     cost: Cost = 0.001,
@@ -250,7 +253,7 @@ def prompts(
     from llmguide.experiments.markets import find_markets
     from llmguide.experiments.prompts import judge_prompts
 
-    asking = Asking(model, cache, base_url, settings, budget, prices, in_flight, strict, replay, model_file)
+    asking = Asking(model, cache, base_url, settings, budget, prices, in_flight, strict, replay, model_file, batch)
     markets = find_markets(data, split_names(symbols), split=split, **reading.options)
     subjects = subjects_of(markets, tables, test_only=not all_months)
     study = asking.study(subjects, split_names(versions) or [], levels=levels)

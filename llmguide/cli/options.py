@@ -53,8 +53,8 @@ CacheFile = Annotated[
     Path,
     typer.Option(
         "--cache",
-        help="SQLite file of all answers. What is in it is not asked again; processes side by side may ask the same "
-        "question at the same moment.",
+        help="SQLite file of all answers. What is in it is not asked again; of processes side by side on one machine, "
+        "one asks and the others wait for its answer.",
     ),
 ]
 BaseUrl = Annotated[
@@ -87,8 +87,15 @@ Budget = Annotated[
     float | None,
     typer.Option(
         min=0.0,
-        help="Dollars that this study may cost at most, earlier runs included. Per process: those side by side do not "
-        "count what the others have under way.",
+        help="Dollars that this study may cost at most, earlier runs and what other processes have under way included.",
+    ),
+]
+Batch = Annotated[
+    bool,
+    typer.Option(
+        "--batch",
+        help="Ask by OpenAI's Batch API: half the price, up to 24 hours. For prompts without memory (P0, P1). Ctrl-C "
+        "leaves the batch running; the same command fetches its answers.",
     ),
 ]
 PricesFile = Annotated[Path | None, typer.Option("--prices", help="TOML file with prices of models.")]

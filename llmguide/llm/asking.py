@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -25,6 +25,7 @@ from llmguide.errors import (
 from llmguide.llm.budget import Budget
 from llmguide.llm.cache import Cache
 from llmguide.llm.cutting import sent_bytes, was_cut
+from llmguide.llm.leases import PAUSE, Leases
 from llmguide.llm.ledger import Ledger, Purpose, Spending
 from llmguide.llm.pace import Pace
 from llmguide.llm.prices import Prices, estimate_tokens
@@ -83,6 +84,8 @@ class Asker:
     With `strict`, an answer that cannot be used is an error instead of an abstention. With `terse`, replies are as
     short as after one that ran away, where the endpoint honours lengths.
 
+    What another process that uses the same cache is asking is not asked here too: its answer is waited for.
+
     An asker may be used from one event loop after another, not from two at once.
     """
 
@@ -115,7 +118,10 @@ class Asker:
         self.in_flight = in_flight
         self._pace, self._slots = Pace(in_flight), Slots(in_flight)
         self._silences, self._silent_since = 0, float("-inf")
-        self._budget = None if budget is None else Budget(self.ledger, self.prices, study=study, dollars=budget)
+        self._leases = Leases(cache, study=study)
+        self._budget = (
+            None if budget is None else Budget(self.ledger, self.prices, self._leases, study=study, dollars=budget)
+        )
         self._flights: dict[str, _Flight] = {}
         self._opening: asyncio.Task[Capabilities] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -238,6 +244,25 @@ class Asker:
             most_dollars=None if None in most else sum(dollars for dollars in most if dollars is not None),
         )
 
+    def keep(
+        self,
+        request: Request,
+        reply: RawReply,
+        kind: type[BaseModel] | None,
+        purpose: Purpose,
+        *,
+        note: str = "",
+        batched: bool = False,
+    ) -> None:
+        """Put a reply that came another way, as by a batch, into cache and ledger; EndpointError for a cut prompt."""
+        assert self._client is not None
+        self._keep(self._client.endpoint, request, reply, _Errand(kind, purpose, 0.0, note, batched))
+
+    def check_budget(self, requests: Sequence[Request]) -> None:
+        """Raise BudgetError where the budget has no room for a batch of these questions, at the most they can cost."""
+        if self._budget is not None:
+            self._budget.check_batch(requests)
+
     def missing_answers(self) -> MissingAnswers:
         """Return the error that says which questions a replay found no answer to, all of them in one."""
         return self._missing(self.missing)
@@ -336,12 +361,24 @@ class Asker:
 
     async def _send(self, client: Client, flight: _Flight, request: Request, errand: _Errand) -> _Fetched:
         await self._learn_size(client)
+        while (fetched := await self._send_in_turn(client, flight, request, errand)) is None:
+            await asyncio.sleep(PAUSE)  # without a slot: another process asks, and its answer is waited for
+        return fetched
+
+    async def _send_in_turn(
+        self, client: Client, flight: _Flight, request: Request, errand: _Errand
+    ) -> _Fetched | None:
+        """Ask, or return another process's answer; None while that one asks."""
         async with self._slots.held(errand.priority):
             if (kept := self._kept(request)) is not None:  # another process has asked meanwhile
                 return _Fetched(kept)
-            async with self._room(request):
+            async with self._room(request, client.endpoint) as ours:
                 if self._halted:
                     raise Halted("nothing more is asked: another question failed, or the study was stopped")
+                if not ours:
+                    return None
+                if (kept := self._kept(request)) is not None:  # while there was no room
+                    return _Fetched(kept)
                 flight.sent = True
                 started, sent_at = time.perf_counter(), time.monotonic()
                 try:
@@ -388,6 +425,7 @@ class Asker:
                     outcome="prompt cut" if cut else outcome,
                     usage=usage,
                     note=errand.note,
+                    batched=errand.batched,
                 )
                 if not cut:
                     kept = self.cache.put(request, reply, endpoint)
@@ -430,8 +468,9 @@ class Asker:
         said, wrong = Message("assistant", completion.text), f"That reply cannot be used: {failure}. {_AGAIN}"
         return replace(request, messages=(*request.messages, said, Message("user", wrong)))
 
-    def _room(self, request: Request) -> AbstractAsyncContextManager[None]:
-        return nullcontext() if self._budget is None else self._budget.reserved(request)
+    def _room(self, request: Request, endpoint: str) -> AbstractAsyncContextManager[bool]:
+        place = self._leases.held if self._budget is None else self._budget.reserved
+        return place(request, endpoint)
 
     def _missing(self, purposes: Sequence[Purpose]) -> MissingAnswers:
         named = ", ".join(str(purpose) for purpose in purposes[:5])
@@ -452,6 +491,7 @@ class _Errand(NamedTuple):
     purpose: Purpose
     priority: float
     note: str
+    batched: bool = False
 
 
 class _Fetched(NamedTuple):

@@ -1,10 +1,10 @@
 """Every request and its raw reply, in one SQLite file: what is in it is never paid for again.
 
-The file may be used by several processes and threads at once; two that ask the same question at the same moment both
-pay for it, and the first reply is kept. It runs in WAL mode with `synchronous = FULL`: a commit
-is on the disk when it returns, so that neither a killed process nor a power cut loses a reply. That costs milliseconds
-for each, which is nothing beside the second that the reply took. Bodies are compressed (zlib): with log-probabilities
-they are large, and a tenth of it is left.
+The file may be used by several processes and threads at once, on one machine; `llmguide.llm.leases` says which
+questions are under way, so that two that want the same answer pay for it once. It runs in WAL mode with
+`synchronous = FULL`: a commit is on the disk when it returns, so that neither a killed process nor a power cut loses a
+reply. That costs milliseconds for each, which is nothing beside the second that the reply took. Bodies are compressed
+(zlib): with log-probabilities they are large, and a tenth of it is left.
 
 The file holds requests, replies, endpoints and the ledger's rows; never a header or a key.
 """
@@ -35,7 +35,7 @@ from llmguide.llm.refusals import BOUNDS, DISPENSABLE, LIMIT
 __all__ = ["Cache", "Imported"]
 
 _APPLICATION = 0x6C6C6D67  # "llmg", in SQLite's header
-_VERSION = 2
+_VERSION = 3
 _TABLES = """
 CREATE TABLE replies (
     request_key TEXT NOT NULL, endpoint TEXT NOT NULL, model TEXT NOT NULL, request TEXT NOT NULL,
@@ -59,9 +59,27 @@ CREATE TABLE calls (
     request_key TEXT NOT NULL, endpoint TEXT NOT NULL, model TEXT NOT NULL, answered INTEGER NOT NULL,
     prompt_tokens INTEGER, cached_tokens INTEGER, completion_tokens INTEGER, reasoning_tokens INTEGER,
     most_prompt_tokens INTEGER NOT NULL, most_completion_tokens INTEGER NOT NULL,
-    seconds REAL NOT NULL, outcome TEXT NOT NULL, note TEXT NOT NULL
+    seconds REAL NOT NULL, outcome TEXT NOT NULL, note TEXT NOT NULL, batched INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX calls_by_study ON calls (study);
+"""
+_SINCE_3 = """
+CREATE TABLE under_way (
+    request_key TEXT NOT NULL, endpoint TEXT NOT NULL, study TEXT NOT NULL, model TEXT NOT NULL,
+    owner TEXT NOT NULL, renewed_at REAL NOT NULL,
+    most_prompt_tokens INTEGER NOT NULL, most_completion_tokens INTEGER NOT NULL,
+    PRIMARY KEY (request_key, endpoint)
+) WITHOUT ROWID;
+CREATE TABLE batches (
+    endpoint TEXT NOT NULL, id TEXT NOT NULL, study TEXT NOT NULL, created_at TEXT NOT NULL,
+    PRIMARY KEY (endpoint, id)
+) WITHOUT ROWID;
+CREATE TABLE batch_requests (
+    endpoint TEXT NOT NULL, batch TEXT NOT NULL, request_key TEXT NOT NULL, request BLOB NOT NULL, model TEXT NOT NULL,
+    study TEXT NOT NULL, role TEXT NOT NULL, instrument TEXT NOT NULL, prompt TEXT NOT NULL, issued_at TEXT NOT NULL,
+    note TEXT NOT NULL, most_prompt_tokens INTEGER NOT NULL, most_completion_tokens INTEGER NOT NULL,
+    PRIMARY KEY (endpoint, batch, request_key)
+);
 """
 
 
@@ -254,12 +272,16 @@ class Cache:
         return Imported(added, present)
 
     @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Make what is written inside one step: all of it is on the disk at the end, or none of it."""
+    def transaction(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
+        """Make what is written inside one step: all of it is on the disk at the end, or none of it.
+
+        What is not `durable` is seen by all processes at once, and may be lost in a power cut: that is much faster.
+        """
         with self._held() as connection:
             if connection.in_transaction:
                 yield connection
                 return
+            connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
@@ -312,7 +334,6 @@ class Cache:
     def _prepare(self, connection: sqlite3.Connection) -> None:
         self._check(connection)
         _switch_to_wal(connection, self._patience)
-        connection.execute("PRAGMA synchronous = FULL")
         if _pragma(connection, "user_version") < _VERSION:
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -325,12 +346,17 @@ class Cache:
 
     def _make_tables(self, connection: sqlite3.Connection) -> None:
         if _pragma(connection, "user_version") == 0:  # no other process was quicker
-            for statement in _TABLES.split(";"):
+            for statement in (_TABLES + _SINCE_3).split(";"):
                 connection.execute(statement)
             connection.execute(f"PRAGMA application_id = {_APPLICATION}")
             connection.execute(f"PRAGMA user_version = {_VERSION}")
-        elif _pragma(connection, "user_version") == 1:
+            return
+        if _pragma(connection, "user_version") == 1:
             connection.execute("ALTER TABLE capabilities ADD COLUMN refused TEXT NOT NULL DEFAULT ''")
+        if _pragma(connection, "user_version") <= 2:
+            connection.execute("ALTER TABLE calls ADD COLUMN batched INTEGER NOT NULL DEFAULT 0")
+            for statement in _SINCE_3.split(";"):
+                connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {_VERSION}")
 
     def _check(self, connection: sqlite3.Connection) -> None:

@@ -25,7 +25,7 @@ __all__ = ["Ledger", "Purpose", "Spending"]
 _TOKENS = ("prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens")
 _COLUMNS = (
     *("time", "study", "role", "instrument", "prompt", "issued_at", "request_key", "endpoint", "model", "answered"),
-    *(*_TOKENS, "seconds", "outcome", "note"),
+    *(*_TOKENS, "seconds", "outcome", "note", "batched"),
 )
 
 
@@ -94,11 +94,12 @@ class Ledger:
         outcome: str,
         usage: Usage | None,
         note: str = "",
+        batched: bool = False,
     ) -> None:
         """Write one call down.
 
         `outcome` is "ok" or an error's name. `usage` is None where no answer came, and Usage() where one came that does
-        not say what it took.
+        not say what it took. `batched` calls have the price of OpenAI's Batch API.
         """
         tokens = Usage() if usage is None else usage
         if tokens.cached is not None and tokens.prompt is not None:
@@ -107,7 +108,7 @@ class Ledger:
         row = (
             *(datetime.now(UTC).isoformat(timespec="milliseconds"), *purpose),
             *(request.key, endpoint, request.model, usage is not None, *tokens),
-            *(most.prompt, most.completion, seconds, outcome, note),
+            *(most.prompt, most.completion, seconds, outcome, note, batched),
         )
         self.cache.execute(f"INSERT INTO calls VALUES (NULL, {', '.join('?' * len(row))})", row)
 
@@ -115,17 +116,18 @@ class Ledger:
         """Return the sums over a study's calls, of all its runs; over all calls where `study` is None."""
         sums = ", ".join(f"SUM({name}), SUM(answered AND {name} IS NULL)" for name in _TOKENS)
         rows = self.cache.rows(
-            "SELECT model, SUM(answered), SUM(NOT answered), SUM(seconds), SUM(answered * COALESCE(cached_tokens, 0)), "
-            f"{sums} FROM calls "
-            f"WHERE ? IS NULL OR study = ? GROUP BY model",
+            "SELECT model, batched, SUM(answered), SUM(NOT answered), SUM(seconds), "
+            f"SUM(answered * COALESCE(cached_tokens, 0)), {sums} FROM calls "
+            "WHERE ? IS NULL OR study = ? GROUP BY model, batched",
             (study, study),
         )
         parts = []
-        for model, calls, failed, seconds, cached, *counts in rows:
+        for model, batched, calls, failed, seconds, cached, *counts in rows:
             known = zip(counts[::2], counts[1::2], strict=True)
             usage = Usage(*(None if unknown else count or 0 for count, unknown in known))
             # A call that does not say what was cached has paid for all of it; the others have not.
-            dollars = prices.dollars(model, usage._replace(cached=cached)) if calls else 0.0
+            priced = usage._replace(cached=cached)
+            dollars = prices.dollars(model, priced, batched=bool(batched)) if calls else 0.0
             parts.append(Spending(calls, *usage, seconds, dollars, failed))
         return Spending.total(parts)
 
@@ -135,12 +137,12 @@ class Ledger:
         None where a model's price is unknown.
         """
         rows = self.cache.rows(
-            "SELECT model, SUM(COALESCE(prompt_tokens, most_prompt_tokens)), SUM(COALESCE(cached_tokens, 0)), "
+            "SELECT model, batched, SUM(COALESCE(prompt_tokens, most_prompt_tokens)), SUM(COALESCE(cached_tokens, 0)), "
             "SUM(COALESCE(completion_tokens, most_completion_tokens)) FROM calls WHERE answered AND study = ? "
-            "GROUP BY model",
+            "GROUP BY model, batched",
             (study,),
         )
-        return _add(prices.dollars(model, Usage(*tokens)) for model, *tokens in rows)
+        return _add(prices.dollars(model, Usage(*tokens), batched=bool(batched)) for model, batched, *tokens in rows)
 
     def frame(self, study: str | None = None) -> pd.DataFrame:
         """Return the calls, oldest first: times in UTC, token counts as nullable integers."""
@@ -151,7 +153,8 @@ class Ledger:
         )
         frame = pd.DataFrame(rows, columns=list(_COLUMNS))
         frame["time"] = pd.to_datetime(frame["time"], utc=True, format="ISO8601")
-        return frame.astype({**dict.fromkeys(_TOKENS, "Int64"), "answered": bool, "seconds": float})
+        flags = {"answered": bool, "batched": bool}
+        return frame.astype({**dict.fromkeys(_TOKENS, "Int64"), **flags, "seconds": float})
 
     def summary(self, prices: Prices, study: str | None = None) -> pd.DataFrame:
         """Return the costs by instrument and prompt version, as Table VIII of arXiv 2508.02366v3 has them.
@@ -183,8 +186,12 @@ class Ledger:
                     "tokens_per_month": (tokens["prompt_tokens"] + tokens["completion_tokens"]) / months,
                     "seconds": group["seconds"].sum(),
                     "dollars": _add(
-                        prices.dollars(model, Usage(*(None if pd.isna(count) else int(count) for count in counts)))
-                        for model, *counts in answered[["model", *_TOKENS]].itertuples(index=False)
+                        prices.dollars(
+                            model,
+                            Usage(*(None if pd.isna(count) else int(count) for count in counts)),
+                            batched=batched,
+                        )
+                        for model, batched, *counts in answered[["model", "batched", *_TOKENS]].itertuples(index=False)
                     ),
                 }
             )

@@ -13,8 +13,9 @@ import json
 import os
 import re
 import time
+from collections.abc import Awaitable, Callable
 from http.client import HTTPException
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import SplitResult, parse_qs, urlsplit, urlunsplit
 from urllib.request import ProxyHandler, build_opener
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     import openai
 
 __all__ = ["OPENAI", "OpenAIClient"]
+
+T = TypeVar("T")
 
 OPENAI = "https://api.openai.com/v1"
 
@@ -163,6 +166,27 @@ class OpenAIClient:
             return None
         count = told.get("total_slots") if isinstance(told, dict) else None
         return count if isinstance(count, int) and count > 0 else None
+
+    def body(self, request: Request) -> dict[str, Any]:
+        """Return the JSON body that asks `request`, as it is sent."""
+        return self._settings(request)
+
+    async def call(
+        self, what: str, action: Callable[[openai.AsyncOpenAI], Awaitable[T]], *, missing: str | None = None
+    ) -> T:
+        """Return what `action` gets from the SDK's client; EndpointError says `what` failed, `missing` why on a 404."""
+        import openai
+
+        try:
+            return await action(self._client())
+        except openai.OpenAIError as error:
+            status = getattr(error, "status_code", None)
+            came = f"it answered 404: {missing}" if status == 404 and missing else self._explain(error)
+        raise EndpointError(self._redact(f"{self.endpoint}, {what}: {came}"), status=status)
+
+    def redact(self, text: str) -> str:
+        """Return `text` without the API key should it hold it."""
+        return self._redact(text)
 
     async def close(self) -> None:
         """Close the connections; the client may be used again."""
@@ -304,8 +328,11 @@ def _problem(body: str) -> _Problem | None:
 
 def _message(body: object) -> str:
     """Return the message in the body of an error; "" where it has none."""
-    found = body.get("message") if isinstance(body, dict) else body
-    return found if isinstance(found, str) else ""
+    if isinstance(body, list):  # Gemini's [{"error": ...}], and the faults that FastAPI lists
+        return "; ".join(dict.fromkeys(filter(None, map(_message, body))))
+    if isinstance(body, dict):
+        return next(filter(None, (_message(body.get(name)) for name in ("message", "error", "detail", "msg"))), "")
+    return body if isinstance(body, str) else ""
 
 
 def _bare(url: SplitResult) -> str:

@@ -35,11 +35,13 @@ class Prices:
     """Prices by the name of a model.
 
     A name that is not in the table but ends in a date, such as gpt-4o-mini-2024-07-18, has the price of the name
-    without it. Any other name that is not in the table has no price.
+    without it. Any other name that is not in the table has no price. `batch` is the part of a price that a question of
+    a batch costs.
     """
 
     models: Mapping[str, Price] = field(default_factory=dict)
     as_of: str = ""
+    batch: float = 0.5
 
     @classmethod
     def read(cls, path: Path | str | None = None) -> Prices:
@@ -56,28 +58,29 @@ class Prices:
             raise LanguageModelError(f"no table of prices at {path}; leave it out to use the packaged one") from None
         except (OSError, UnicodeDecodeError) as error:
             raise LanguageModelError(f"{path} cannot be read as a table of prices: {error}") from None
-        given = _parse(text, str(path))
-        return cls({**own.models, **given.models}, given.as_of or own.as_of)
+        given = _parse(text, str(path), batch=own.batch)
+        return cls({**own.models, **given.models}, given.as_of or own.as_of, given.batch)
 
     def price(self, model: str) -> Price | None:
         """Return the price of `model`; None where the table does not have it."""
         return self.models.get(model) or self.models.get(_DATE.sub("", model))
 
-    def dollars(self, model: str, usage: Usage) -> float | None:
+    def dollars(self, model: str, usage: Usage, *, batched: bool = False) -> float | None:
         """Return what a reply has cost; None, never 0, where the price or a count of tokens is unknown.
 
-        Where the endpoint does not say how much of the prompt was cached, none was.
+        Where the endpoint does not say how much of the prompt was cached, none was. `batched` is for the reply to a
+        question of a batch.
         """
         price = self.price(model)
         if price is None or usage.prompt is None or usage.completion is None:
             return None
         cached = min(usage.cached or 0, usage.prompt)
         tokens = (usage.prompt - cached) * price.prompt + cached * price.cached + usage.completion * price.completion
-        return tokens / _MILLION
+        return tokens / _MILLION * (self.batch if batched else 1.0)
 
-    def most_dollars(self, request: Request) -> float | None:
+    def most_dollars(self, request: Request, *, batched: bool = False) -> float | None:
         """Return what the reply to `request` can cost at most; None where the price is unknown."""
-        return self.dollars(request.model, most_tokens(request))
+        return self.dollars(request.model, most_tokens(request), batched=batched)
 
 
 MOST_COMPLETION = 128_000
@@ -108,17 +111,22 @@ def estimate_tokens(text: str) -> int:
     return -(-len(text.encode()) // 4)
 
 
-def _parse(text: str, where: str) -> Prices:
+def _parse(text: str, where: str, *, batch: float = 0.5) -> Prices:
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise LanguageModelError(f"{where}: expected TOML, got {error}") from None
-    _check_names(table, ("as_of", "models"), where)
+    _check_names(table, ("as_of", "batch", "models"), where)
+    batch = table.get("batch", batch)
+    if not isinstance(batch, int | float) or isinstance(batch, bool) or not 0 <= batch <= 1:
+        raise LanguageModelError(f"{where}: expected batch as the part of a price, from 0 to 1, got {batch!r}")
     models = table.get("models", {})
     if not isinstance(models, dict):
         raise LanguageModelError(f'{where}: expected tables such as [models."gpt-4o-mini"], got models = {models!r}')
     return Prices(
-        {name: _price(entry, f"{where}, model {name!r}") for name, entry in models.items()}, str(table.get("as_of", ""))
+        {name: _price(entry, f"{where}, model {name!r}") for name, entry in models.items()},
+        str(table.get("as_of", "")),
+        float(batch),
     )
 
 

@@ -24,7 +24,7 @@ _FILTERED = {"content_filter", "content_policy_violation", "responsibleaipolicyv
 _UNSUPPORTED = {"unsupported_parameter", "unsupported_value", "unknown_parameter"}
 _WORDS = re.compile(
     r"unsupported (?:parameter|value)|not supported|does not support|unrecognized|unknown (?:parameter|field|argument)"
-    r"|extra (?:fields|inputs) (?:are )?not permitted",
+    r"|extra (?:fields|inputs) (?:are )?not permitted|unknown name|deprecated for this model",
     re.IGNORECASE,
 )
 
@@ -62,6 +62,8 @@ def refused_parameter(body: object) -> str:
 
 
 def _error(body: object) -> dict[str, Any]:
+    if isinstance(body, list) and body:  # Gemini's
+        body = body[0]
     if not isinstance(body, dict):
         return {}
     error = body.get("error", body)

@@ -105,3 +105,17 @@ def test_the_bound_covers_every_byte_and_the_longest_reply(texts: list[str], mos
 
 def test_an_estimate_is_a_quarter_of_the_bytes_rounded_up():
     assert [estimate_tokens(text) for text in ("", "a", "abcd", "abcde", "ü" * 4)] == [0, 1, 1, 2, 2]
+
+
+def test_a_question_of_a_batch_costs_its_part_of_the_price(tmp_path):
+    path = tmp_path / "prices.toml"
+    path.write_text("batch = 0.4\n[models.m]\nprompt = 10\ncompletion = 20\n")
+    prices = Prices.read(path)
+    assert prices.dollars("m", Usage(1000, 0, 100)) == pytest.approx(0.012)
+    assert prices.dollars("m", Usage(1000, 0, 100), batched=True) == pytest.approx(0.0048)
+    path.write_text("[models.m]\nprompt = 10\ncompletion = 20\n")
+    assert Prices.read(path).batch == 0.5
+    for wrong in ("2", "true", '"half"', "nan"):
+        path.write_text(f"batch = {wrong}\n")
+        with pytest.raises(LanguageModelError, match="expected batch as the part of a price, from 0 to 1"):
+            Prices.read(path)

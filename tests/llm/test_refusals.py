@@ -144,6 +144,9 @@ def test_a_cache_of_the_first_format_keeps_what_it_knows(tmp_path):
         cache.set_capabilities("http://e/v1", "m", Capabilities("text", False, "prose"))
     old = sqlite3.connect(path)
     old.execute("ALTER TABLE capabilities DROP COLUMN refused")
+    old.execute("ALTER TABLE calls DROP COLUMN batched")
+    for table in ("under_way", "batches", "batch_requests"):
+        old.execute(f"DROP TABLE {table}")
     old.execute("PRAGMA user_version = 1")
     old.commit()
     old.close()
