@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test test-slow check bench clean
+.PHONY: help setup demo test test-slow check bench record clean
 
 help:
 	@echo "make demo       set up, then run the main job on a synthetic market"
@@ -12,6 +12,7 @@ help:
 	@echo "make test-slow  the ones marked slow: kills, clusters, browsers, benchmarks; CI runs these too"
 	@echo "make check      what CI checks beside the tests: ruff, mypy, import-linter"
 	@echo "make bench      measure the claims about speed"
+	@echo "make record     ask the tests' small language model anew for the recorded study"
 	@echo "make clean      remove the virtual environment and all caches"
 
 setup: $(READY)
@@ -39,6 +40,9 @@ check: $(READY)
 
 bench: $(READY)
 	$(BIN)/python benchmarks/all.py
+
+record: $(READY)
+	$(BIN)/python tests/recorded/record.py
 
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -6,7 +6,7 @@
 | schemas | the JSON schemas that are sent, with or without bounds on lengths |
 | replies | a raw reply read: `Completion`, then the object that a schema describes, or a typed error |
 | openai_client | the only door to the openai SDK |
-| local, llamacpp, gguf | a model in a file, served on this machine by llama.cpp; what its file says of it |
+| local, local_server, gguf | a model in a file, served on this machine by llama.cpp; what its file says of it |
 | probe | what an endpoint can do: log-probabilities, structured output |
 | laying | a reply's tokens laid onto its text |
 | odds | how likely the model held LONG and SHORT, at the token that tells them apart |

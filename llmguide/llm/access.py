@@ -9,8 +9,7 @@ from typing import Any, Self, TypeVar
 from llmguide.errors import LanguageModelError
 from llmguide.llm.asking import Asker
 from llmguide.llm.cache import Cache
-from llmguide.llm.gguf import read_model_file
-from llmguide.llm.local import LocalClient, LocalSettings
+from llmguide.llm.local import LocalClient, LocalSettings, model_endpoint, model_name
 from llmguide.llm.openai_client import OpenAIClient
 from llmguide.llm.prices import Price, Prices
 from llmguide.llm.protocol import Client, Sampling
@@ -72,8 +71,9 @@ class Access:
         take 600 seconds.
         Needs ``pip install 'llmguide[local]'``. Raises LanguageModelError for a file that is no model.
         """
+        model_endpoint(model_file)  # whether it is a model is said now, not at the first question
         defaults: dict[str, Any] = {
-            "model": read_model_file(model_file).name,
+            "model": model_name(model_file),
             "timeout": 600.0,
             "max_retries": 0,
             "terse": True,
@@ -84,7 +84,7 @@ class Access:
     def endpoint(self) -> str | None:
         """Whom answers are kept for; None for anyone, in a replay that names nobody. Needs no key."""
         if self.model_file is not None:
-            return read_model_file(self.model_file).endpoint
+            return model_endpoint(self.model_file)
         if self.replay and self.base_url is None:
             return None
         return OpenAIClient(base_url=self.base_url, api_key="not-needed").endpoint
@@ -92,7 +92,7 @@ class Access:
     def client(self) -> Client:
         """Return a client of the endpoint, or of the model in the file."""
         if self.model_file is not None:
-            return LocalClient(self.model_file, self.local_settings, timeout=self.timeout, max_retries=self.max_retries)
+            return LocalClient(self.model_file, self.local_settings, timeout=self.timeout)
         return OpenAIClient(
             base_url=self.base_url, api_key=self.api_key, timeout=self.timeout, max_retries=self.max_retries
         )

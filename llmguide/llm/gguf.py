@@ -1,11 +1,11 @@
-"""What the header of a GGUF file says of a model: enough to see that it is one, and how it is to be asked.
+"""The header of a GGUF file: what a local server has to know of a model before it is loaded.
 
-The format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md. Weights are not looked at; llama.cpp does that.
+Source: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md, versions 2 and 3, little-endian.
 """
 
 from __future__ import annotations
 
-import hashlib
+import math
 import struct
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -14,102 +14,167 @@ from llmguide.errors import LanguageModelError
 
 __all__ = ["ModelFile", "read_model_file"]
 
-_MAGIC = b"GGUF"
-_FORMATS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
+_SCALARS = dict(enumerate(("B", "b", "H", "h", "I", "i", "f", "?"))) | {10: "Q", 11: "q", 12: "d"}
 _STRING, _ARRAY = 8, 9
-_LONGEST = 2**27  # bytes of a text: a longer one is no text but a damaged length
-_END = 2**20  # bytes at either end that tell files apart
+_MOST_ENTRIES = 100_000  # of metadata, or tensors; real files have some hundreds
+_MOST_TEXT = 64 * 2**20  # bytes
+# Elements and bytes of a block, by tensor type; of other types only the place where the data begins is checked.
+_BLOCKS = {
+    0: (1, 4),
+    1: (1, 2),
+    2: (32, 18),
+    3: (32, 20),
+    6: (32, 22),
+    7: (32, 24),
+    8: (32, 34),
+    9: (32, 36),
+    10: (256, 84),
+    11: (256, 110),
+    12: (256, 144),
+    13: (256, 176),
+    14: (256, 210),
+    15: (256, 292),
+    30: (1, 2),
+}
 
 
 class ModelFile(NamedTuple):
-    """A model in a file."""
+    """What the header says; 0 where it does not say a number."""
 
-    path: Path
-    name: str  # the file's, without suffix
-    digest: str  # the first 12 digits of a SHA-256 of its size and of the first and last MiB
-    has_chat_template: bool
-    context: int | None  # tokens that it was trained with
-
-    @property
-    def endpoint(self) -> str:
-        """What answers of this model are kept under, on whatever port it is served."""
-        return f"local:{self.name}@{self.digest}"
+    architecture: str
+    size: int  # bytes of the file
+    context: int  # tokens that the model was trained with at once
+    has_template: bool  # how a chat is written as one text
+    cache_bytes: int  # of keys and values, per token of context, at 16 bits; an upper bound for sliding windows
 
 
 def read_model_file(path: Path | str) -> ModelFile:
-    """Return what a GGUF file says of itself; LanguageModelError where it is missing or none."""
+    """Return what the header of a GGUF file says.
+
+    Raises LanguageModelError, naming the file, where it is missing, is no GGUF, is cut short, is one part of a split
+    model, or holds no language model.
+    """
     path = Path(path)
     try:
+        size = path.stat().st_size
         with path.open("rb") as file:
-            fields = _read_header(file)
-            size = file.seek(0, 2)
-            file.seek(0)
-            digest = hashlib.sha256(str(size).encode() + file.read(_END))
-            file.seek(max(0, size - _END))
-            digest.update(file.read(_END))
+            return _read(path, file, size)
     except FileNotFoundError:
-        raise LanguageModelError(f"there is no model file {path}; download one in GGUF format") from None
+        raise LanguageModelError(f"there is no model file {path}; give the path of a GGUF file") from None
     except OSError as error:
-        raise LanguageModelError(f"the model file {path} cannot be read: {error}") from None
-    except (struct.error, ValueError, UnicodeDecodeError, MemoryError) as error:
+        raise LanguageModelError(f"{path} cannot be read as a model file: {error.strerror}") from None
+    except _CutShort:
+        raise _cut_short(path, size) from None
+    except (ValueError, UnicodeDecodeError) as error:
+        raise LanguageModelError(f"{path} has a damaged GGUF header ({error}); download it again") from None
+
+
+class _CutShort(Exception):
+    """The file ends before the header does."""
+
+
+def _cut_short(path: Path, size: int) -> LanguageModelError:
+    return LanguageModelError(f"{path} is cut short at {size:,} bytes; download it again")
+
+
+def _read(path: Path, file: BinaryIO, size: int) -> ModelFile:
+    magic = file.read(4)
+    if magic != b"GGUF":
+        raise LanguageModelError(f"expected a GGUF file, got {path}, which begins with {magic!r}")
+    version = _number(file, "I")
+    if version not in (2, 3):
+        raise LanguageModelError(f"expected a GGUF file of version 2 or 3, got {path} of version {version}")
+    tensors, entries = _number(file, "Q"), _number(file, "Q")
+    if max(tensors, entries) > _MOST_ENTRIES:
+        raise ValueError(f"{tensors:,} tensors and {entries:,} entries")
+    # Until tensors are listed what is read is bounded by the file: no array is kept but short ones.
+    known = {_text(file): _value(file, _number(file, "I"), size) for _ in range(entries)}
+    if (parts := known.get("split.count", 0)) > 1:
         raise LanguageModelError(
-            f"expected a model in GGUF format, got {path} ({error}); was it downloaded as a whole?"
-        ) from None
-    context = fields.get(f"{fields.get('general.architecture')}.context_length")
+            f"{path} is part {known.get('split.no', 0) + 1} of a model split in {parts}; join the parts into one file "
+            "with llama.cpp's llama-gguf-split --merge"
+        )
+    end = _data_end(file, tensors, known.get("general.alignment", 32))
+    if end > size:
+        raise _cut_short(path, size)
+    kind = known.get("general.architecture", "")
+    if not tensors or f"{kind}.block_count" not in known:
+        raise LanguageModelError(f"{path} holds no language model (architecture {kind!r}); give a text model's file")
     return ModelFile(
-        path=path,
-        name=path.stem,
-        digest=digest.hexdigest()[:12],
-        has_chat_template=bool(fields.get("tokenizer.chat_template")),
-        context=context if isinstance(context, int) and context > 0 else None,
+        architecture=kind,
+        size=size,
+        context=int(known.get(f"{kind}.context_length", 0)),
+        has_template=bool(known.get("tokenizer.chat_template")),
+        cache_bytes=_cache_bytes(kind, known),
     )
 
 
-def _read_header(file: BinaryIO) -> dict[str, Any]:
-    """Return the header's values but its arrays."""
-    magic = file.read(4)
-    if magic != _MAGIC:
-        raise ValueError(f"it begins with {magic!r} instead of {_MAGIC!r}")
-    (version,) = _unpack(file, "I")
-    if version not in (2, 3):
-        raise ValueError(f"version {version} of the format; 2 and 3 are read")
-    _, count = _unpack(file, "QQ")
-    fields = {}
-    for _ in range(count):
-        key = _read_text(file)
-        fields[key] = _read_value(file, *_unpack(file, "I"))
-    return fields
+def _cache_bytes(kind: str, known: dict[str, Any]) -> int:
+    """Return the bytes of keys and values per token; 0 where the header does not tell the sizes."""
+    heads = known.get(f"{kind}.attention.head_count", 0)
+    keys = known.get(f"{kind}.attention.head_count_kv", heads)
+    layers, width = known.get(f"{kind}.block_count", 0), known.get(f"{kind}.embedding_length", 0)
+    if not all(isinstance(number, int) and number for number in (heads, keys, layers, width)):
+        return 0  # a number for each layer
+    key = known.get(f"{kind}.attention.key_length", width // heads)
+    value = known.get(f"{kind}.attention.value_length", width // heads)
+    return int(2 * layers * keys * (key + value))
 
 
-def _read_value(file: BinaryIO, kind: int) -> Any:
+def _data_end(file: BinaryIO, tensors: int, alignment: int) -> int:
+    """Return the size that the file must have at least, by its list of tensors."""
+    end = 0
+    for _ in range(tensors):
+        _text(file)
+        dimensions = _number(file, "I")
+        if dimensions > 8:
+            raise ValueError(f"a tensor of {dimensions} dimensions")
+        elements = math.prod(_number(file, "Q") for _ in range(dimensions))
+        per_block, block = _BLOCKS.get(_number(file, "I"), (1, 0))
+        end = max(end, _number(file, "Q") + elements // per_block * block)
+    return -(-file.tell() // alignment) * alignment + end
+
+
+def _value(file: BinaryIO, kind: int, size: int) -> Any:
+    """Return one value; arrays are skipped, and None."""
     if kind == _STRING:
-        return _read_text(file)
-    if kind == _ARRAY:
-        inner, count = _unpack(file, "IQ")
-        if inner in _FORMATS:
-            file.seek(count * struct.calcsize(f"<{_FORMATS[inner]}"), 1)
-        else:
-            for _ in range(count):
-                _read_value(file, inner)
-        return None
-    if kind not in _FORMATS:
-        raise ValueError(f"a value of the unknown type {kind}")
-    return _unpack(file, _FORMATS[kind])[0]
+        return _text(file)
+    if kind != _ARRAY:
+        return _number(file, _scalar(kind))
+    inner, count = _number(file, "I"), _number(file, "Q")
+    if count > size:
+        raise _CutShort
+    if inner in (_STRING, _ARRAY):
+        for _ in range(count):
+            if inner == _ARRAY:
+                raise ValueError("an array of arrays")
+            file.seek(_number(file, "Q"), 1)
+    else:
+        file.seek(count * struct.calcsize(f"<{_scalar(inner)}"), 1)
+    if file.tell() > size:
+        raise _CutShort
+    return None
 
 
-def _read_text(file: BinaryIO) -> str:
-    (length,) = _unpack(file, "Q")
-    if length > _LONGEST:
-        raise ValueError(f"a text of {length} bytes")
-    text = file.read(length)
-    if len(text) < length:
-        raise ValueError("it ends within its header")
-    return text.decode(errors="replace")
+def _scalar(kind: int) -> str:
+    if kind not in _SCALARS:
+        raise ValueError(f"a value of type {kind}")
+    return _SCALARS[kind]
 
 
-def _unpack(file: BinaryIO, form: str) -> tuple[Any, ...]:
-    size = struct.calcsize(f"<{form}")
-    data = file.read(size)
-    if len(data) < size:
-        raise ValueError("it ends within its header")
-    return struct.unpack(f"<{form}", data)
+def _number(file: BinaryIO, code: str) -> Any:
+    raw = file.read(struct.calcsize(f"<{code}"))
+    try:
+        return struct.unpack(f"<{code}", raw)[0]
+    except struct.error:
+        raise _CutShort from None
+
+
+def _text(file: BinaryIO) -> str:
+    length = _number(file, "Q")
+    if length > _MOST_TEXT:
+        raise ValueError(f"a text of {length:,} bytes")
+    raw = file.read(length)
+    if len(raw) < length:
+        raise _CutShort
+    return raw.decode("utf-8", "replace")

@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 import os
 import signal
-import struct
 import subprocess
 import sys
 import textwrap
@@ -14,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+from made_gguf import write_gguf as gguf
 
 from llmguide import sample_bars
 from llmguide.errors import EndpointError, LanguageModelError, MissingExtra
@@ -21,9 +21,8 @@ from llmguide.guidance.advice import StrategistReply
 from llmguide.guidance.language_model import LanguageModel
 from llmguide.guidance.strategist import Brief
 from llmguide.llm.access import Access
-from llmguide.llm.gguf import read_model_file
 from llmguide.llm.ledger import Ledger, Purpose
-from llmguide.llm.local import LocalClient, LocalServer, LocalSettings
+from llmguide.llm.local import LocalSettings, model_endpoint
 from llmguide.llm.prices import Prices
 from llmguide.llm.protocol import Message, Sampling
 
@@ -65,26 +64,6 @@ class Server:
 """
 
 
-def text(value: str) -> bytes:
-    return struct.pack("<Q", len(value)) + value.encode()
-
-
-def gguf(
-    path: Path, *, version: int = 3, template: str | None = "chat", context: int = 4096, more: bytes = b""
-) -> Path:
-    """Write a file with the header of a model and nothing of its weights."""
-    entries = [
-        text("general.architecture") + struct.pack("<I", 8) + text("toy"),
-        text("toy.context_length") + struct.pack("<II", 4, context),
-        text("tokenizer.ggml.scores") + struct.pack("<IIQ3f", 9, 6, 3, 0.1, 0.2, 0.3),
-        text("tokenizer.ggml.tokens") + struct.pack("<IIQ", 9, 8, 2) + text("a") + text("bc"),
-    ]
-    if template is not None:
-        entries.append(text("tokenizer.chat_template") + struct.pack("<I", 8) + text(template))
-    path.write_bytes(b"GGUF" + struct.pack("<IQQ", 3, 0, len(entries)) + b"".join(entries) + more)
-    return path
-
-
 @pytest.fixture
 def fake(tmp_path: Path, monkeypatch) -> Path:
     """A folder in which server processes find a stand-in for the wheel."""
@@ -122,47 +101,31 @@ def ask(access: Access, question: str = "Up or down?"):
     return asyncio.run(main())
 
 
-def test_a_header_says_what_a_model_is(tmp_path: Path):
-    found = read_model_file(gguf(tmp_path / "Toy-1B.Q4.gguf"))
-    assert (found.name, found.has_chat_template, found.context) == ("Toy-1B.Q4", True, 4096)
-    assert not read_model_file(gguf(tmp_path / "base.gguf", template=None)).has_chat_template
-    assert found.endpoint == f"local:Toy-1B.Q4@{found.digest}"
+def test_files_of_one_name_are_told_apart_and_the_same_file_is_known_anywhere(tmp_path: Path):
+    one = model_endpoint(gguf(tmp_path / "toy.gguf"))
+    (tmp_path / "moved").mkdir()
+    assert model_endpoint(gguf(tmp_path / "moved" / "toy.gguf")) == one
+    assert one.startswith("local:toy@")
+    assert model_endpoint(gguf(tmp_path / "moved" / "toy.gguf", llama__context_length=2048)) != one
 
 
-def test_files_of_one_name_are_told_apart(tmp_path: Path):
-    digests = {read_model_file(gguf(tmp_path / "m.gguf", more=more)).digest for more in (b"", b"1", b"2", b"12")}
-    assert len(digests) == 4
-
-
-@pytest.mark.parametrize(
-    ("content", "error"),
-    [
-        (None, "there is no model file"),
-        (b"", "begins with b''"),
-        (b"PK\x03\x04 a zip", "begins with b'PK"),
-        (b"GGUF" + struct.pack("<I", 1), "version 1 of the format"),
-        (b"GGUF" + struct.pack("<IQQ", 3, 0, 5), "ends within its header"),
-        (b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + struct.pack("<Q", 2**60), "a text of"),
-        (b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + text("a") + struct.pack("<I", 99), "unknown type 99"),
-    ],
-)
-def test_what_is_no_model_is_one_clear_error(tmp_path: Path, content, error):
-    path = tmp_path / "m.gguf"
-    if content is not None:
-        path.write_bytes(content)
-    with pytest.raises(LanguageModelError, match=error):
-        LocalClient(path)
+def test_a_file_that_is_no_model_is_refused_at_once(tmp_path: Path):
+    (tmp_path / "m.gguf").write_bytes(b"PK a zip")
+    for path, error in ((tmp_path / "m.gguf", "expected a GGUF file"), (tmp_path / "none.gguf", "no model file")):
+        with pytest.raises(LanguageModelError, match=error):
+            Access.local(path)
 
 
 def test_the_server_starts_with_the_first_question_and_ends_with_the_client(fake, tmp_path: Path):
     access = Access.local(gguf(tmp_path / "toy.gguf"), cache=tmp_path / "llm.sqlite")
     client = access.client()
-    assert client._server is None
+    assert client.pid is None
     assert asyncio.run(client.slots()) == 1
-    pid = client._server._process.pid
+    pid = client.pid
     assert is_there(pid)
     asyncio.run(client.close())
     assert not is_there(pid)
+    assert client.pid is None
 
 
 def test_an_answer_costs_nothing_and_is_found_again_without_a_server(fake, tmp_path: Path, monkeypatch):
@@ -186,14 +149,14 @@ def test_answers_are_replayed_for_the_same_file_and_no_other(fake, tmp_path: Pat
     same = gguf(tmp_path / "moved" / "toy.gguf")
     assert ask(Access.local(same, cache=cache, replay=True)).value == first.value
     assert ask(Access(model="toy", cache=cache, replay=True, terse=True)).value == first.value
-    other = gguf(tmp_path / "moved" / "toy.gguf", context=2048)
+    other = gguf(tmp_path / "moved" / "toy.gguf", llama__context_length=2048)
     with pytest.raises(LanguageModelError, match="lacks 1 answer"):
         ask(Access.local(other, cache=cache, replay=True))
 
 
 def test_a_model_that_cannot_be_loaded_is_an_error_with_the_log_s_last_line(fake, tmp_path: Path):
     access = Access.local(gguf(tmp_path / "broken.gguf"), cache=tmp_path / "llm.sqlite")
-    with pytest.raises(LanguageModelError, match=r"could not serve .*broken\.gguf: .*not within the file bounds"):
+    with pytest.raises(LanguageModelError, match=r"the server of broken did not start .*not within the file bounds"):
         ask(access)
 
 
@@ -207,12 +170,14 @@ def test_a_server_that_is_killed_is_one_error_and_the_next_run_goes_on(fake, tmp
             await asker.ask([Message("user", "first")], StrategistReply, purpose=purpose)
             asking = asyncio.create_task(asker.ask([Message("user", "hang")], StrategistReply, purpose=purpose))
             await asyncio.sleep(0.3)
-            os.kill(asker._client._server._process.pid, signal.SIGKILL)
+            os.kill(asker._client.pid, signal.SIGKILL)
             await asking
         finally:
             await asker.close()
 
-    with pytest.raises(EndpointError, match=r"llama\.cpp's server, which served .*toy\.gguf, is gone"):
+    with pytest.raises(
+        EndpointError, match=r"the server of toy has ended \(killed by signal 9\).*run the same command again"
+    ):
         asyncio.run(main())
     asked = ask(access, "first")
     assert (asked.value is not None, asked.fresh) == (True, 0)
@@ -223,10 +188,13 @@ def test_the_server_ends_with_the_process_that_started_it(fake, tmp_path: Path, 
     gguf(tmp_path / "toy.gguf")
     script = f"""
         import time
+        from pathlib import Path
         from llmguide.llm.gguf import read_model_file
         from llmguide.llm.local import LocalServer, LocalSettings
-        server = LocalServer(read_model_file({str(tmp_path / "toy.gguf")!r}), LocalSettings())
-        print(server._process.pid, flush=True)
+        path = Path({str(tmp_path / "toy.gguf")!r})
+        server = LocalServer(path, read_model_file(path), LocalSettings())
+        server.wait()
+        print(server.process.pid, flush=True)
         time.sleep(60)
     """
     parent = subprocess.Popen([sys.executable, "-c", textwrap.dedent(script)], stdout=subprocess.PIPE, text=True)
@@ -241,7 +209,7 @@ def test_the_server_ends_with_the_process_that_started_it(fake, tmp_path: Path, 
 def test_without_the_wheel_it_says_how_to_install_it(tmp_path: Path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(MissingExtra, match=r"pip install 'llmguide\[local\]'"):
-        LocalServer(read_model_file(gguf(tmp_path / "toy.gguf")), LocalSettings())
+        asyncio.run(Access.local(gguf(tmp_path / "toy.gguf")).client().slots())
 
 
 def test_a_file_and_an_endpoint_are_not_both_meant(tmp_path: Path):
@@ -294,12 +262,12 @@ def test_a_real_server_killed_in_mid_answer_loses_nothing_that_was_said(gemma, t
             question = [Message("user", "Tell the whole story of a share that rose for a year.")]
             asking = asyncio.create_task(asker.ask(question, StrategistReply, purpose=Purpose("study", "strategist")))
             await asyncio.sleep(1.0)
-            os.kill(asker._client._server._process.pid, signal.SIGKILL)
+            os.kill(asker._client.pid, signal.SIGKILL)
             await asking
         finally:
             await asker.close()
 
-    with pytest.raises(EndpointError, match="is gone"):
+    with pytest.raises(EndpointError, match=r"has ended \(killed by signal 9\)"):
         asyncio.run(main())
     asker = access.asker(study="study")
     assert asker.cache.models() == {"gemma-3-270m-q4_k_m": 1}  # the probe
