@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from llmguide.errors import GuidanceError
 
 if TYPE_CHECKING:
+    from datetime import date
+
     import pandas as pd
 
     from llmguide.experiments.markets import Market
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from llmguide.guidance.anonymise import Names
     from llmguide.guidance.strategist import Subject
     from llmguide.guidance.study import Study
+    from llmguide.guidance.suppression import Suppression
     from llmguide.llm.access import Access
     from llmguide.llm.asking import Plan
 
@@ -24,6 +27,7 @@ __all__ = [
     "print_costs",
     "print_plan",
     "print_without_factors",
+    "read_cutoff",
     "subject_of",
     "subjects_of",
     "without_factors",
@@ -63,7 +67,14 @@ class Asking(NamedTuple):
             max_retries=read.max_retries,
         )
 
-    def study(self, subjects: Sequence[Subject], prompts: Sequence[str], *, every: int | None = None) -> Study:
+    def study(
+        self,
+        subjects: Sequence[Subject],
+        prompts: Sequence[str],
+        *,
+        every: int | None = None,
+        suppress: Suppression | None = None,
+    ) -> Study:
         """Return the study of these instruments and prompts."""
         from dataclasses import replace
 
@@ -73,6 +84,8 @@ class Asking(NamedTuple):
         brief = read_settings(self.settings).brief
         if every is not None:
             brief = replace(brief, every=every)
+        if suppress is not None:
+            brief = replace(brief, suppress=suppress)
         return Study(tuple(subjects), tuple(prompts), brief)
 
     def plan(self, study: Study) -> Plan:
@@ -118,6 +131,18 @@ class Asking(NamedTuple):
         can = asker.capabilities
         left_out = [*can.refused, *([] if can.logprobs or access.sampling.top_logprobs is None else ["top_logprobs"])]
         return advice, asker.ledger.summary(asker.prices, asker.study), left_out
+
+
+def read_cutoff(text: str | None) -> date | None:
+    """Return the day of --cutoff."""
+    from datetime import date
+
+    if text is None:
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise GuidanceError(f"expected --cutoff to be a day, got {text!r}; write it like 2024-06-30") from None
 
 
 def subject_of(symbol: str, bars: pd.DataFrame, tables: Path | None, names: Path | None) -> Subject:

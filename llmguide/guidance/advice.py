@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from llmguide.guidance.row import GuidanceRow, parse_row
+from llmguide.guidance.suppression import Suppressed
 from llmguide.llm.ledger import Spending
 from llmguide.llm.protocol import Message
 
@@ -105,23 +106,30 @@ class Advice:
     news_cost: Spending = field(default_factory=Spending)  # the Analyst's part of the cost
     p_long: float | None = None  # p(LONG) / (p(LONG) + p(SHORT)) at the direction's token
     tokens_misfit: bool = False  # tokens came, but do not fit the text: no entropy
+    suppressed: Suppressed | None = None  # what is left of the direction without memory; None: nothing was taken out
+    memory_unknown: bool = False  # memory was to be suppressed, but log-probabilities are missing: not adjusted
 
     @property
     def row(self) -> GuidanceRow:
-        """The advice as a row of a guidance table."""
-        reply = self.reply
+        """The advice as a row of a guidance table; adjusted, with the model's own words beside, where it was."""
+        reply, adjusted = self.reply, self.suppressed
+        said = {} if reply is None else {"direction": int(reply.direction == "LONG"), "confidence": reply.confidence}
+        meant = said if adjusted is None else {"direction": adjusted.direction, "confidence": adjusted.confidence}
+        note = "" if adjusted is None else f" [{adjusted.note}]"
         return parse_row(
             0,
             {
                 "issued_at": self.issued_at,
-                "direction": None if reply is None else int(reply.direction == "LONG"),
-                "confidence": None if reply is None else reply.confidence,
+                "direction": meant.get("direction"),
+                "confidence": meant.get("confidence"),
+                "said_direction": None if adjusted is None else said.get("direction"),
+                "said_confidence": None if adjusted is None else said.get("confidence"),
                 "entropy": self.entropy,
                 "perplexity": self.perplexity,
                 "direction_entropy": self.direction_entropy,
                 "confidence_entropy": self.confidence_entropy,
                 "p_long": self.p_long,
-                "explanation": f"Abstained: {self.failure}" if reply is None else reply.explanation,
+                "explanation": f"Abstained: {self.failure}" if reply is None else f"{reply.explanation}{note}",
                 "provider": self.provider,
                 "model": self.model,
                 "prompt_version": self.prompt,

@@ -75,8 +75,12 @@ def read_settings(path: Path | str | None) -> Settings:
     base = Settings()
     top = _checked(path, "", plain, {"timeout": base.timeout, "max_retries": base.max_retries}, ("sampling", "brief"))
     sampling = _checked(path, "sampling", content.get("sampling", {}), asdict(base.sampling))
-    brief = _checked(path, "brief", content.get("brief", {}), asdict(base.brief))
+    brief = _checked(path, "brief", content.get("brief", {}), _plain(base.brief))
     return Settings(Sampling(**sampling), Brief(**brief), **top)
+
+
+def _plain(brief: Brief) -> dict[str, Any]:
+    return {name: value for name, value in asdict(brief).items() if name != "suppress"}  # it has options of its own
 
 
 def _checked(
