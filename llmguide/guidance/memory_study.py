@@ -243,8 +243,8 @@ async def _everything(
 
 async def _answer(question: Question, version: str, asker: Asker) -> MemoryAnswer:
     day = "" if question.issued_at is None else f"{question.issued_at:%Y-%m-%d}"
-    prompt = "" if question.schema is RecallReply else version
-    purpose = Purpose(asker.study, "memory", question.symbol, prompt, day)
+    prompt = "memory" if question.schema is RecallReply else version
+    purpose = Purpose(asker.study, "memory", question.symbol or "anonymous", prompt, day)
     asked = await asker.ask(question.messages, question.schema, purpose=purpose, note=question.kind)
     model = asker.model if asked.completion is None else asked.completion.model
     if asked.value is None:

@@ -161,7 +161,7 @@ async def ask_memory(
         return None
 
     async def ask(day: pd.Timestamp) -> tuple[float | None, Spending]:
-        purpose = Purpose(asker.study, "memory", symbol, "", f"{day:%Y-%m-%d}")
+        purpose = Purpose(asker.study, "memory", symbol, "memory", f"{day:%Y-%m-%d}")
         messages = named_question(full_name(symbol, names), day, horizon=every)
         asked = await asker.ask(messages, RecallReply, purpose=purpose, priority=priority)
         odds = None if asked.completion is None or asked.value is None else field_odds(asked.completion, "direction")

@@ -19,6 +19,11 @@ from llmguide.report.html import document, figure, fold, items, number, paragrap
 __all__ = ["render_memory_page", "summary", "write_memory_page"]
 
 _TITLE = "What the model remembers"
+_STYLE = """
+body { max-width: 78rem; } figure { max-width: 60rem; }
+h3 { font-size: 1rem; margin: 1.4rem 0 .4rem; }
+summary { cursor: pointer; padding: .3rem 0; }
+"""
 _MEANT = {
     "recall, named": "without any data, the direction for a name and a date",
     "recall, anonymous": "the same for no name and no date: what always the same answer would have",
@@ -41,7 +46,7 @@ def render_memory_page(
     months: pd.DataFrame, nulls: pd.DataFrame, measures: pd.DataFrame, settings: Mapping[str, Any]
 ) -> str:
     """The page as HTML."""
-    return document(_TITLE, "\n".join(_parts(months, nulls, measures, settings)))
+    return document(_TITLE, "\n".join(_parts(months, nulls, measures, settings)), style=_STYLE)
 
 
 def summary(measures: pd.DataFrame) -> str:
@@ -146,8 +151,8 @@ def _table(rows: pd.DataFrame, second: str) -> str:
                 percent(row.share),
                 percent(row.chance),
                 percent(row.base_rate),
-                f"{percent(row.low)} to {percent(row.high)}",
-                f"{percent(row.cluster_low)} to {percent(row.cluster_high)}",
+                _between(row.low, row.high),
+                _between(row.cluster_low, row.cluster_high),
                 f"{row.left_out}",
             ]
         )
@@ -174,6 +179,10 @@ def _month_table(rows: pd.DataFrame) -> str:
     ]
     head = ["Issued", "Cut-off", "Price", "Recalled", "p(LONG)", "Recall", "Instrument said", "Month said"]
     return table([*head, "Named, with data", "Returns flipped", "Months swapped"], lines)
+
+
+def _between(low: float, high: float) -> str:
+    return "n/a" if math.isnan(low) else f"{percent(low)} to {percent(high)}"
 
 
 def _rows(frame: pd.DataFrame) -> Any:
