@@ -96,7 +96,7 @@ def suppress(p_data: float, p_memory: float, alpha: float, *, direction: int, co
     if taken == 0.0:
         return None
     adjusted = log_odds(p_data, 1.0 - p_data) - taken
-    p = 1.0 / (1.0 + math.exp(-adjusted))
+    p = 0.5 + 0.5 * math.tanh(adjusted / 2.0)  # the logistic function, for log-odds of any size
     chosen = direction if adjusted == 0.0 else int(adjusted > 0.0)
     third = min(int(6.0 * abs(p - 0.5)) + 1, 3)
     return Suppressed(chosen, min(third, confidence) if chosen == direction else third, p, p_data, p_memory, alpha)

@@ -42,6 +42,8 @@ def test_log_odds_are_subtracted_by_hand():
     assert (turned.direction, turned.confidence) == (0, 3)
     assert turned.p_long == pytest.approx(1 / 7, abs=1e-12)
     assert turned.note.endswith("alpha 1.00, adjusted 0.14.")
+    extreme = suppress(0.5, 1.0, 1e6, direction=1, confidence=1)
+    assert (extreme.direction, extreme.confidence, extreme.p_long) == (0, 3, 0.0)
 
 
 @given(PROBABILITIES, PROBABILITIES, st.floats(0, 1), st.integers(1, 3))
