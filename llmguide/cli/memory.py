@@ -178,24 +178,27 @@ def _ask(asking: Any, study: MemoryStudy, *, quiet: bool) -> tuple[tuple[MemoryA
 
 
 def _show(result: MemoryResult) -> None:
-    from llmguide.console import number, percent, print_table
     from llmguide.console import out as screen
+    from llmguide.console import percent, print_table
 
-    rows = [
-        [
-            f"{row.measure}",
-            f"{row.period}",
-            f"{row.hits} of {row.n}",
-            percent(row.share),
-            percent(row.chance),
-            percent(row.base_rate),
-            f"{number(row.low)} to {number(row.high)}",
-            f"{number(row.cluster_low)} to {number(row.cluster_high)}",
+    def between(low: float, high: float) -> str:
+        return "n/a" if low != low else f"{100 * low:.0f}-{100 * high:.0f} %"
+
+    pooled = result.measures[result.measures["symbol"] == "all"]
+    for period, of_period in pooled.groupby("period", sort=False):
+        lines: Any = of_period.itertuples(index=False)
+        rows = [
+            [
+                row.measure,
+                f"{row.hits}/{row.n}",
+                *(percent(value) for value in (row.share, row.chance, row.base_rate)),
+                between(row.low, row.high),
+                between(row.cluster_low, row.cluster_high),
+            ]
+            for row in lines
         ]
-        for row in result.measures[result.measures["symbol"] == "all"].itertuples(index=False)
-    ]
-    columns = ["measure", "cut-off", "months", "share", "chance", "base", "95 % Wilson", "95 % months"]
-    print_table("What the model remembers, all instruments", columns, rows)
+        columns = ["measure", "hits", "share", "chance", "base", "Wilson", "by month"]
+        print_table(f"What the model remembers, {period} the cut-off; 95 % intervals", columns, rows)
     if result.settings["failures"]:
         failed = f"{result.settings['failures']} of {result.settings['questions']} questions have no usable answer"
         screen.print(failed, style="yellow")
