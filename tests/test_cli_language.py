@@ -511,7 +511,17 @@ def test_costs_are_listed_by_study(llmguide, server):
 
 
 @pytest.mark.parametrize(
-    "words", [("guide",), ("prompt",), ("prompts",), ("tables",), ("cache",), ("cache", "export"), ("cache", "costs")]
+    "words",
+    [
+        ("guide",),
+        ("prompt",),
+        ("prompts",),
+        ("memory",),
+        ("tables",),
+        ("cache",),
+        ("cache", "export"),
+        ("cache", "costs"),
+    ],
 )
 def test_help_is_there_and_fits_the_screen(llmguide, monkeypatch, words):
     monkeypatch.setenv("COLUMNS", "80")

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from llmguide.errors import GuidanceError
 
 if TYPE_CHECKING:
+    from datetime import date
+
     import pandas as pd
 
     from llmguide.experiments.markets import Market
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from llmguide.guidance.anonymise import Names
     from llmguide.guidance.strategist import Subject
     from llmguide.guidance.study import Study
+    from llmguide.guidance.suppression import Suppression
     from llmguide.llm.access import Access
     from llmguide.llm.asking import Plan
 
@@ -25,6 +28,7 @@ __all__ = [
     "print_plan",
     "print_timed_out",
     "print_without_factors",
+    "read_cutoff",
     "subject_of",
     "subjects_of",
     "timed_out",
@@ -84,6 +88,7 @@ class Asking(NamedTuple):
         *,
         every: int | None = None,
         levels: str | None = None,
+        suppress: Suppression | None = None,
     ) -> Study:
         """Return the study of these instruments and prompts; what is None is as the settings file has it."""
         from dataclasses import replace
@@ -97,6 +102,8 @@ class Asking(NamedTuple):
             brief = replace(brief, every=every)
         if levels is not None:
             brief = replace(brief, levels=check_levels(levels))
+        if suppress is not None:
+            brief = replace(brief, suppress=suppress)
         return Study(tuple(subjects), tuple(prompts), brief)
 
     def plan(self, study: Study) -> Plan:
@@ -182,6 +189,18 @@ class Asking(NamedTuple):
                 "answers",
                 exit_code(stop),
             ) from None
+
+
+def read_cutoff(text: str | None) -> date | None:
+    """Return the day of --cutoff."""
+    from datetime import date
+
+    if text is None:
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise GuidanceError(f"expected --cutoff to be a day, got {text!r}; write it like 2024-06-30") from None
 
 
 def subject_of(symbol: str, bars: pd.DataFrame, tables: Path | None, names: Path | None) -> Subject:

@@ -17,6 +17,7 @@ from llmguide.cli.options import (
     CacheFile,
     Cash,
     Cost,
+    Cutoff,
     DataFolder,
     InFlight,
     Json,
@@ -40,11 +41,13 @@ from llmguide.errors import GuidanceError
 
 if TYPE_CHECKING:
     from llmguide.guidance import Guidance
+    from llmguide.guidance.suppression import Suppression
 
 MODELS = ("llm", "local", "replay")
 FOR_MODELS = (
     *("prompt", "symbol", "data", "symbols", "split", "tables", "names", "model", "model_file", "cache", "base_url"),
-    *("settings", "levels", "budget", "prices", "in_flight", "plan", "batch"),
+    *("settings", "levels", "budget", "prices", "in_flight", "plan", "batch", "suppress_memory"),
+    *("alpha", "cutoff"),
 )
 FOR_OTHERS = ("accuracy", "confidence", "direction", "source", "seed")
 
@@ -91,6 +94,18 @@ def guide(
     strict: Strict = False,
     batch: Batch = False,
     plan: PlanOnly = False,
+    suppress_memory: Annotated[
+        bool,
+        typer.Option(
+            "--suppress-memory",
+            help="llm, replay: take out of each direction what the model says from memory alone, by name and date.",
+        ),
+    ] = False,
+    alpha: Annotated[
+        float | None,
+        typer.Option(help="--suppress-memory: how much of it; by default as measured on the months known before."),
+    ] = None,
+    cutoff: Cutoff = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -138,7 +153,8 @@ def guide(
     subjects = _subjects(list(files or []), symbol, data, symbols, split, tables, names, reading)
     if data is None and len(prompts) > 1:
         raise GuidanceError("several prompts give several tables; use --data FOLDER --out FOLDER, or llmguide prompts")
-    study = asking.study(subjects, prompts, every=every, levels=levels)
+    suppress = _suppression(suppress_memory, alpha, cutoff)
+    study = asking.study(subjects, prompts, every=every, levels=levels, suppress=suppress)
     if plan:
         print_plan(asking.plan(study), as_json=as_json)
         return
@@ -296,6 +312,17 @@ def _refuse(context: typer.Context, options: tuple[str, ...], why: str) -> None:
             raise GuidanceError(f"--{option.replace('_', '-')} {why}")
 
 
+def _suppression(wanted: bool, alpha: float | None, cutoff: str | None) -> Suppression | None:
+    from llmguide.cli.asking import read_cutoff
+    from llmguide.guidance.suppression import Suppression
+
+    if not wanted:
+        if alpha is not None or cutoff is not None:
+            raise GuidanceError("--alpha and --cutoff are settings of --suppress-memory; add it, or leave them out")
+        return None
+    return Suppression(alpha, read_cutoff(cutoff))
+
+
 def _subjects(
     files: list[Path],
     symbol: str | None,
@@ -358,10 +385,12 @@ def _write_guidance(
         table.save(out)
         more: dict[str, Any] = {"without_entropy": _without_entropy(table), "tokens_misfit": _misfits(advice)}
         more |= {"timed_out": timed_out(advice), "without_factors": without_factors(advice), "left_out": left_out}
+        more |= _adjustments(advice)
         _show_table(table, provider, out, as_json, more | {"costs": records(costs)})
         if not as_json:
             print_timed_out(advice)
             _print_misfits(advice)
+            _print_adjustments(study, advice)
             print_without_factors(advice)
             print_costs(costs)
         return
@@ -386,7 +415,9 @@ def _write_guidance(
             }
             for symbol, version, path, table in written
         ]
-        print_json({"tables": tables, "timed_out": timed_out(advice), "left_out": left_out, "costs": records(costs)})
+        late = timed_out(advice)
+        more = {"timed_out": late, "left_out": left_out, **_adjustments(advice), "costs": records(costs)}
+        print_json({"tables": tables, **more})
         return
     rows = [
         [
@@ -405,6 +436,7 @@ def _write_guidance(
     print_timed_out(advice)
     _print_without_entropy([table for *_, table in written])
     _print_misfits(advice)
+    _print_adjustments(study, advice)
     print_without_factors(advice)
     print_costs(costs)
 
@@ -429,6 +461,32 @@ def _without_entropy(table: Guidance) -> int:
 def _misfits(advice: Any) -> int:
     """Return how many answers have no entropy since their tokens do not fit their text."""
     return sum(one.tokens_misfit for one in advice)
+
+
+def _adjustments(advice: Any) -> dict[str, int]:
+    """Return in how many months memory was suppressed, turned the direction, or could not be suppressed."""
+    adjusted = [one for one in advice if one.suppressed is not None]
+    return {
+        "memory_suppressed": len(adjusted),
+        "direction_turned": sum(one.row.direction != one.row.said_direction for one in adjusted),
+        "memory_unknown": sum(one.memory_unknown for one in advice),
+    }
+
+
+def _print_adjustments(study: Any, advice: Any) -> None:
+    from llmguide.console import out as screen
+
+    if study.brief.suppress is None:
+        return
+    count = _adjustments(advice)
+    screen.print(
+        f"memory suppressed in {count['memory_suppressed']} of {len(advice)} months, "
+        f"direction turned in {count['direction_turned']}"
+    )
+    if count["memory_unknown"]:
+        screen.print(
+            f"{count['memory_unknown']} months not adjusted: no log-probabilities of the direction", style="yellow"
+        )
 
 
 def _print_misfits(advice: Any) -> None:

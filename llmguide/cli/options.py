@@ -116,3 +116,7 @@ DataFolder = Annotated[
 ]
 Symbols = Annotated[str | None, typer.Option(help="Instruments, separated by commas; all by default.")]
 Split = Annotated[str, typer.Option(help="First test day of instruments that have one file.")]
+Cutoff = Annotated[
+    str | None,
+    typer.Option(metavar="DATE", help="Last day that the model can know of, as in 2024-06-30; unknown by default."),
+]

@@ -11,6 +11,8 @@
 | strategist, memory, advice | one month: what is known, the question, the answer and everything behind it |
 | analyst, headlines, anonymise, name_patterns | the month's news, cleaned, anonymised and condensed |
 | live | the same while bars come in |
+| memory_questions, memory_study, mirror | what a model remembers, asked |
+| suppression | a direction without what the model remembers |
 | planning | what a study would cost |
 """
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from llmguide.guidance.row import GuidanceRow, parse_row
+from llmguide.guidance.suppression import Suppressed
 from llmguide.llm.ledger import Spending
 from llmguide.llm.protocol import Message
 
@@ -27,7 +28,7 @@ FEATURES = 12
 
 # What an endpoint that honours lengths cuts at, so that a reply ends. Only the words are checked here.
 _EXPLANATION: dict[str, Any] = {"maxLength": 8 * EXPLANATION_WORDS}
-_FACTOR: dict[str, Any] = {"maxLength": 8 * FACTOR_WORDS}
+_FACTOR: dict[str, Any] = {"maxLength": 10 * FACTOR_WORDS}
 _NAME: dict[str, Any] = {"maxLength": 80}
 _FEATURES: dict[str, Any] = {"maxItems": FEATURES}
 
@@ -123,23 +124,30 @@ class Advice:
     p_long: float | None = None  # p(LONG) / (p(LONG) + p(SHORT)) at the direction's token
     timed_out: bool = False  # no answer came in time; the next run asks again
     tokens_misfit: bool = False  # tokens came, but do not fit the text: no entropy
+    suppressed: Suppressed | None = None  # what is left of the direction without memory; None: nothing was taken out
+    memory_unknown: bool = False  # memory was to be suppressed, but log-probabilities are missing: not adjusted
 
     @property
     def row(self) -> GuidanceRow:
-        """The advice as a row of a guidance table."""
-        reply = self.reply
+        """The advice as a row of a guidance table; adjusted, with the model's own words beside, where it was."""
+        reply, adjusted = self.reply, self.suppressed
+        said = {} if reply is None else {"direction": int(reply.direction == "LONG"), "confidence": reply.confidence}
+        meant = said if adjusted is None else {"direction": adjusted.direction, "confidence": adjusted.confidence}
+        note = "" if adjusted is None else f" [{adjusted.note}]"
         return parse_row(
             0,
             {
                 "issued_at": self.issued_at,
-                "direction": None if reply is None else int(reply.direction == "LONG"),
-                "confidence": None if reply is None else reply.confidence,
+                "direction": meant.get("direction"),
+                "confidence": meant.get("confidence"),
+                "said_direction": None if adjusted is None else said.get("direction"),
+                "said_confidence": None if adjusted is None else said.get("confidence"),
                 "entropy": self.entropy,
                 "perplexity": self.perplexity,
                 "direction_entropy": self.direction_entropy,
                 "confidence_entropy": self.confidence_entropy,
                 "p_long": self.p_long,
-                "explanation": f"Abstained: {self.failure}" if reply is None else reply.explanation,
+                "explanation": f"Abstained: {self.failure}" if reply is None else f"{reply.explanation}{note}",
                 "provider": self.provider,
                 "model": self.model,
                 "prompt_version": self.prompt,

@@ -90,6 +90,7 @@ def shuffled(guidance: Guidance, *, seed: int = 0) -> Guidance:
                 issued_at=dates[place],
                 seen_until=guidance.rows[place].seen_until,
                 seen_return=guidance.rows[place].seen_return,
+                recall=guidance.rows[place].recall,
                 explanation=f"Shuffled; issued {dates[source]}: {guidance.rows[source].explanation}",
                 provider=f"shuffled:{guidance.rows[source].provider}",
                 uses_future=True,

@@ -114,6 +114,6 @@ def study_name(
         asdict(access.sampling),
         sorted(symbols),
         sorted((prompt_version(prompt), prompt_hash(prompt, StrategistReply)) for prompt in prompts),
-        asdict(brief),
+        {name: value for name, value in asdict(brief).items() if value is not None},
     ]
-    return f"{access.model}-{hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:12]}"
+    return f"{access.model}-{hashlib.sha256(json.dumps(settings, default=str).encode()).hexdigest()[:12]}"

@@ -13,6 +13,8 @@ from pydantic import BaseModel
 
 from llmguide.errors import MissingAnswers
 from llmguide.guidance.advice import FACTORS, AnalystReply, Factor, FeatureUse, StrategistReply
+from llmguide.guidance.memory_questions import IdentityReply, RecallReply
+from llmguide.guidance.memory_study import MemoryStudy, run_memory
 from llmguide.guidance.study import Study, run_study
 from llmguide.llm.access import Access
 from llmguide.llm.asking import Asked, Asker, Plan
@@ -20,7 +22,7 @@ from llmguide.llm.cache import Cache
 from llmguide.llm.ledger import Purpose, Spending
 from llmguide.llm.protocol import Message, Request
 
-__all__ = ["offline", "plan_study"]
+__all__ = ["offline", "plan_memory", "plan_study"]
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -32,8 +34,13 @@ _TYPICAL: dict[type[BaseModel], BaseModel] = {
         direction="LONG",
         confidence=2,
     ),
+    RecallReply: RecallReply(direction="LONG"),
+    IdentityReply: IdentityReply(instrument=1, year=2000, month=1),
     AnalystReply: AnalystReply(factors=[Factor(text=_WORDS[:300], sentiment=1, impact=2)] * FACTORS),
 }
+
+_SHORT = (RecallReply.__name__, IdentityReply.__name__)
+_SHORT_TOKENS = 20
 
 
 def plan_study(study: Study, access: Access) -> Plan:
@@ -45,7 +52,15 @@ def plan_study(study: Study, access: Access) -> Plan:
     with offline(access) as settings:
         asker = settings.build(_Planner)
         run_study(study, asker)
-        return asker.plan(asker.needed)._replace(kept=asker.kept)
+        return asker.all_needed()
+
+
+def plan_memory(study: MemoryStudy, access: Access) -> Plan:
+    """Return the calls, tokens and dollars that measuring the memory still needs, without sending anything."""
+    with offline(access) as settings:
+        asker = settings.build(_Planner)
+        run_memory(study, asker)
+        return asker.all_needed()
 
 
 @contextmanager
@@ -71,6 +86,22 @@ class _Planner(Asker):
         self.needed: list[Request] = []
         self.kept = 0
 
+    def all_needed(self) -> Plan:
+        """Return the plan of all that is needed; replies of a few words are counted as such."""
+        short = [request for request in self.needed if request.schema_name in _SHORT]
+        long = [request for request in self.needed if request.schema_name not in _SHORT]
+        if not short:
+            return self.plan(long)._replace(kept=self.kept)
+        one, other = self.plan(long), self.plan(short, reply_tokens=_SHORT_TOKENS)
+        return Plan(
+            calls=one.calls + other.calls,
+            kept=self.kept,
+            prompt_tokens=one.prompt_tokens + other.prompt_tokens,
+            completion_tokens=one.completion_tokens + other.completion_tokens,
+            dollars=_both(one.dollars, other.dollars),
+            most_dollars=_both(one.most_dollars, other.most_dollars),
+        )
+
     async def ask(
         self, messages: Sequence[Message], kind: type[T], *, purpose: Purpose, priority: float = 0.0, note: str = ""
     ) -> Asked[T]:
@@ -83,3 +114,7 @@ class _Planner(Asker):
             return Asked(stand_in, None, None, (request,), Spending(), 0)
         self.kept += len(asked.requests)
         return asked
+
+
+def _both(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else one + other

@@ -92,9 +92,13 @@ def read_settings(path: Path | str | None, base: Settings | None = None) -> Sett
         path, "", plain, {"timeout": base.timeout, "max_retries": base.max_retries, "terse": base.terse}, _TABLES
     )
     sampling = _checked(path, "sampling", content.get("sampling", {}), asdict(base.sampling))
-    brief = _checked(path, "brief", content.get("brief", {}), asdict(base.brief))
+    brief = _checked(path, "brief", content.get("brief", {}), _plain(base.brief))
     local = _checked(path, "local", content.get("local", {}), asdict(base.local))
     return Settings(Sampling(**sampling), Brief(**brief), **top, local=LocalSettings(**local))
+
+
+def _plain(brief: Brief) -> dict[str, Any]:
+    return {name: value for name, value in asdict(brief).items() if name != "suppress"}  # it has options of its own
 
 
 def _checked(

@@ -27,6 +27,7 @@ from llmguide.guidance.analyst import CONTEXT_CHARS, LEAST_CONTEXT, NewsBrief, c
 from llmguide.guidance.anonymise import Names
 from llmguide.guidance.memory import recall
 from llmguide.guidance.schedule import EVERY, FIRST, daily_bars
+from llmguide.guidance.suppression import Suppression, ask_memory, require_logprobs, suppress
 from llmguide.llm.asking import Asked, Asker
 from llmguide.llm.ledger import Purpose, Spending
 from llmguide.llm.odds import field_odds
@@ -87,6 +88,7 @@ class Brief:
         context_chars: of headlines in one question to the Analyst; a longer month is read in parts.
         levels: "relative" tells prices, indices and volumes by what they are compared with, so that they place no
             instrument and no day; "absolute" as they are, which is the paper's form.
+        suppress: take what the model remembers out of its directions; None to leave them as they are.
     """
 
     every: int = EVERY
@@ -97,6 +99,7 @@ class Brief:
     anonymous: bool = True
     context_chars: int = CONTEXT_CHARS
     levels: Levels = "relative"
+    suppress: Suppression | None = None
 
     def __post_init__(self) -> None:
         if self.memory < 0:
@@ -213,6 +216,8 @@ async def advise(
 
     An answer that cannot be used becomes an abstention that says why, or ReplyError where the asker is strict.
     """
+    if brief.suppress is not None:
+        await require_logprobs(asker)
     template = read_template(template)  # once: the hash is of what is asked, though the file may change meanwhile
     version = prompt_version(template)
     factors, news_failure = ((), "") if news is None else (news.factors, news.failure)
@@ -220,6 +225,19 @@ async def advise(
     purpose = Purpose(asker.study, "strategist", subject.symbol, version, f"{month.issued_at:%Y-%m-%d}")
     asked = await asker.ask(messages, StrategistReply, purpose=purpose, priority=priority)
     completion, k = asked.completion, asker.sampling.top_logprobs or 0
+    memory = None
+    if brief.suppress is not None:
+        memory = await ask_memory(
+            brief.suppress,
+            subject.symbol,
+            subject.names,
+            month.issued_at,
+            month.known,
+            asker,
+            every=brief.every,
+            first=brief.first,
+            priority=priority,
+        )
     nothing = Uncertainty(None, None, 0, 0)
     answered = completion is not None and asked.value is not None and k > 0
     whole, direction, confidence = nothing, nothing, nothing
@@ -229,6 +247,13 @@ async def advise(
         direction = measure_field(completion, "direction", k=k)
         confidence = measure_field(completion, "confidence", k=k)
         odds = field_odds(completion, "direction")
+    suppressed = None
+    if odds is not None and asked.value is not None and memory is not None and memory.p_long is not None:
+        own = int(asked.value.direction == "LONG")
+        suppressed = suppress(
+            odds.shares[0], memory.p_long, memory.alpha, direction=own, confidence=asked.value.confidence
+        )
+    parts = [asked.cost, *([] if news is None else [news.cost]), *([] if memory is None else [memory.cost])]
     return Advice(
         symbol=subject.symbol,
         prompt=version,
@@ -246,12 +271,14 @@ async def advise(
         model=asker.model if completion is None else completion.model,
         fingerprint="" if completion is None else completion.fingerprint,
         prompt_hash=_hash(template),
-        cost=asked.cost if news is None else Spending.total([asked.cost, news.cost]),
+        cost=Spending.total(parts),
         news_failure=news_failure,
         news_cost=Spending() if news is None else news.cost,
         p_long=None if odds is None else odds.shares[0],
         timed_out=isinstance(asked.failure, TimedOutError),
         tokens_misfit=answered and completion is not None and not fits(completion),
+        suppressed=suppressed,
+        memory_unknown=memory is not None and asked.value is not None and (odds is None or memory.p_long is None),
     )
 
 

@@ -46,7 +46,7 @@ from llmguide.llm.slots import Slots
 from llmguide.llm.templates import PromptTemplate, prompt_version, read_template
 from llmguide.llm.waiting import wait_for
 
-__all__ = ["Study", "guidance_of", "run_study"]
+__all__ = ["Study", "guidance_of", "run_study", "stopping"]
 
 _APART = 0.02  # seconds between the beginnings of chains: answers that take equally long do not all come at once
 _LATER = 0.2  # seconds from a chain's question until the Analyst reads ahead for it, when the others' have left too
@@ -124,7 +124,7 @@ def run_study(
     end of the budget; EndpointError when the endpoint fails for good; ReplyError where the asker is strict.
     """
     run = _Run(study, asker, on_ready, on_advice)
-    with _stopping(asker, on_stopping), _old_objects_left_alone():
+    with stopping(asker, on_stopping), _old_objects_left_alone():
         return wait_for(run.everything())
 
 
@@ -323,7 +323,7 @@ def _old_objects_left_alone() -> Iterator[None]:
 
 
 @contextmanager
-def _stopping(asker: Asker, on_stopping: Callable[[], None]) -> Iterator[None]:
+def stopping(asker: Asker, on_stopping: Callable[[], None]) -> Iterator[None]:
     """Let the first Ctrl-C or SIGTERM halt an asker, and take effect when the block ends."""
     if threading.current_thread() is not threading.main_thread():
         yield

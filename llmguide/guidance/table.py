@@ -46,6 +46,9 @@ _DTYPES = {
     "seen_until": "datetime64[us]",
     "seen_return": "float64",
     "p_long": "float64",
+    "said_direction": "Int8",
+    "said_confidence": "Int8",
+    "recall": "float64",
 }
 _SUFFIXES = (".parquet", ".csv")
 _ANY_BARS = "make guidance for these bars, or use it all the same: guidance.of_any_bars(), --any-bars"
@@ -174,10 +177,14 @@ class Guidance:
     def at(self, day: date) -> GuidanceRow | None:
         """Return the row that a bar of calendar date `day` (a date or datetime) may see; None before the first.
 
-        Equal to `align`, in O(log n) without pandas: made for a strategy's `next()`.
+        Equal to `align`, in O(log n) without pandas: made for a strategy's `next()`. The row comes without its
+        `recall`, which was measured with the realised return.
         """
         seen = bisect_right(self._issued, datetime(day.year, day.month, day.day))
-        return self.rows[seen - 1] if seen else None
+        if not seen:
+            return None
+        row = self.rows[seen - 1]
+        return row if row.recall is None else row._replace(recall=None)
 
     def made_from(self, bars: pd.DataFrame, *, symbol: str = "") -> Guidance:
         """Return the table with what each row saw of the bars that it was made from, and the instrument.
@@ -192,6 +199,19 @@ class Guidance:
                 until, change = seen_by(row.issued_at, closes)
             rows.append(row._replace(symbol=row.symbol or symbol, seen_until=until, seen_return=change))
         return Guidance(tuple(rows))
+
+    def with_recall(self, scores: Mapping[datetime, float | None]) -> Guidance:
+        """Return the table with the recall score of each month, by the time of its issue; None where there is none.
+
+        **Uses the future**: a score says whether the model knew the realised return. It is kept for information only;
+        `align`, `tau` and `at` do not show it. Raises GuidanceError where no row is of one of these months.
+        """
+        if not any(row.issued_at in scores for row in self.rows):
+            raise GuidanceError(
+                f"expected recall scores of the table's months, got {len(scores)} of other months; measure them on the "
+                "same bars and schedule"
+            )
+        return Guidance(tuple(row._replace(recall=scores.get(row.issued_at)) for row in self.rows))
 
     def of_any_bars(self) -> Guidance:
         """Return the table without its memory of bars and instrument: it can be used with any."""

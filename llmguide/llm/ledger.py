@@ -33,9 +33,9 @@ class Purpose(NamedTuple):
     """What a question is for; "" where it does not apply."""
 
     study: str = ""
-    role: str = ""  # strategist, analyst or probe
+    role: str = ""  # strategist, analyst, memory or probe
     instrument: str = ""
-    prompt: str = ""  # version, such as P4; "" for what several versions share
+    prompt: str = ""  # version, such as P4; "memory" for what is asked without data; "" for what several versions share
     issued_at: str = ""
 
     def __str__(self) -> str:

@@ -3,6 +3,7 @@
 significance    two runs of numbers: paired and one-sample t tests, Wilcoxon's test, Holm's correction of many tests
 bootstrap       one or two series of returns: intervals of Sharpe ratio and maximum drawdown by the stationary bootstrap
 sharpe          one series of returns: probabilistic and deflated Sharpe ratio, minimum track record
+shares          a share of hits: Wilson's interval, and one by a bootstrap over clusters
 overfitting     all series of a search: the probability that its best setting was fitted to chance
 
 They answer different questions. Tests over seeds say whether another training would come out the same way, intervals
@@ -20,6 +21,7 @@ from llmguide.stats.bootstrap import (
     optimal_block,
 )
 from llmguide.stats.overfitting import Overfitting, pbo, pbo_of_sums
+from llmguide.stats.shares import clustered_interval, wilson_interval
 from llmguide.stats.sharpe import (
     DeflatedSharpe,
     ReturnMoments,
@@ -42,6 +44,7 @@ __all__ = [
     "block_length",
     "bootstrap_difference",
     "bootstrap_intervals",
+    "clustered_interval",
     "deflated_sharpe",
     "expected_best_sharpe",
     "holm",
@@ -55,4 +58,5 @@ __all__ = [
     "probabilistic_sharpe",
     "return_moments",
     "wilcoxon",
+    "wilson_interval",
 ]

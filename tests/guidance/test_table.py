@@ -277,6 +277,10 @@ def test_every_column_counts_in_the_hash():
         {"symbol": "x"},
         {"seen_until": "2017-12-29"},
         {"seen_return": 0.5},
+        {"p_long": 0.5},
+        {"said_direction": 0},
+        {"said_confidence": 3},
+        {"recall": 0.5},
     ]
     hashes = {Guidance.from_rows([ROW | change]).hash for change in [{}, *changes]}
     assert len(hashes) == len(changes) + 1
@@ -284,7 +288,7 @@ def test_every_column_counts_in_the_hash():
 
 def test_the_hash_is_the_same_on_every_machine():
     assert Guidance.from_rows([ROW | {"entropy": -0.0}]).hash == Guidance.from_rows([ROW | {"entropy": 0}]).hash
-    assert Guidance.from_rows([ROW]).hash == "cd1501c5d9229b8e4e2b03fe2864473e561fdf699c39ad022e444339e5c4ae83"
+    assert Guidance.from_rows([ROW]).hash == "024a69569519d1fd3ffe79ebef45e669016427e3441ba573cc9112469da034ad"
 
 
 def test_a_control_is_marked_wherever_it_is_shown():
@@ -374,3 +378,22 @@ def test_a_file_that_is_not_there_or_of_no_known_kind_is_refused(tmp_path):
     (tmp_path / "broken.parquet").write_bytes(b"not parquet")
     with pytest.raises(GuidanceError, match="not a readable parquet file"):
         Guidance.read(tmp_path / "broken.parquet")
+
+
+def test_what_the_model_recalls_never_reaches_a_bar():
+    """A recall score is measured with the realised return: no way to see a table from a bar may show it."""
+    plain = Guidance.from_rows([ROW, ROW | {"issued_at": "2018-02-01", "direction": 0}])
+    scored = plain.with_recall({datetime(2018, 1, 2): 0.95, datetime(2018, 2, 1): 0.05})
+    assert [row.recall for row in scored.rows] == [0.95, 0.05]
+    days = pd.date_range("2018-01-01", "2018-03-01")
+    pd.testing.assert_frame_equal(scored.align(days), plain.align(days))
+    np.testing.assert_array_equal(scored.tau(days), plain.tau(days))
+    assert [scored.at(day) for day in days] == [plain.at(day) for day in days]
+    assert Guidance.from_rows(scored.frame) == scored != plain
+
+
+def test_recall_of_other_months_is_refused():
+    with pytest.raises(GuidanceError, match="expected recall scores of the table's months, got 1 of other months"):
+        Guidance.from_rows([ROW]).with_recall({datetime(2019, 1, 2): 0.5})
+    with pytest.raises(GuidanceError, match=r"'recall': expected a probability, 0\.\.1, or missing, got 1\.5"):
+        Guidance.from_rows([ROW | {"recall": 1.5}])

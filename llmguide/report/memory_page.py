@@ -1,0 +1,215 @@
+"""The page of a study of memory: each measure against chance, and every month."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from llmguide._version import __version__
+from llmguide.files import write_text
+from llmguide.report.figures import house_style, new_figure, plain, svg
+from llmguide.report.html import document, figure, fold, items, number, paragraph, percent, section, table
+
+__all__ = ["render_memory_page", "summary", "write_memory_page"]
+
+_TITLE = "What the model remembers"
+_STYLE = """
+body { max-width: 78rem; } figure { max-width: 60rem; }
+h3 { font-size: 1rem; margin: 1.4rem 0 .4rem; }
+summary { cursor: pointer; padding: .3rem 0; }
+"""
+_MEANT = {
+    "recall, named": "without any data, the direction for a name and a date",
+    "recall, anonymous": "the same for no name and no date: what always the same answer would have",
+    "instrument": "the instrument that an anonymous prompt describes, from a list",
+    "month, exact": "the month of an anonymous prompt",
+    "month, within 3": "the same, at most three months off",
+    "follows flipped returns": "with name and date, the direction changes when the returns' signs are flipped",
+    "follows swapped months": "with name and date, the direction is that of the bars shown, not of the date told",
+}
+
+
+def write_memory_page(
+    months: pd.DataFrame, nulls: pd.DataFrame, measures: pd.DataFrame, settings: Mapping[str, Any], path: Path | str
+) -> Path:
+    """Write the page as one self-contained HTML file, atomically; return the path. The frames are `MemoryResult`'s."""
+    return write_text(path, render_memory_page(months, nulls, measures, settings))
+
+
+def render_memory_page(
+    months: pd.DataFrame, nulls: pd.DataFrame, measures: pd.DataFrame, settings: Mapping[str, Any]
+) -> str:
+    """The page as HTML."""
+    return document(_TITLE, "\n".join(_parts(months, nulls, measures, settings)), style=_STYLE)
+
+
+def summary(measures: pd.DataFrame) -> str:
+    """One sentence on recall, and one on changed facts where they were asked about."""
+    pooled = measures[(measures["symbol"] == "all") & (measures["period"] != "after")].set_index("measure")
+    texts = []
+    if "recall, named" in pooled.index and pooled.loc["recall, named", "n"]:
+        row: Any = pooled.loc["recall, named"]
+        low, high = _widest(row)
+        base = float(row["base_rate"])
+        verdict = (
+            "more than chance and the base rate explain"
+            if low > max(0.5, base)
+            else "not more than chance or the base rate explain"
+        )
+        texts.append(
+            f"Told only a name and a date, the model gives the realised direction in {percent(row['share'], 0)} of "
+            f"{row['n']} months (95 % interval {percent(low, 0)} to {percent(high, 0)}): {verdict}."
+        )
+    if "follows flipped returns" in pooled.index and pooled.loc["follows flipped returns", "n"]:
+        row = pooled.loc["follows flipped returns"]
+        texts.append(f"When the returns are flipped, its direction follows in {percent(row['share'], 0)} of months.")
+    return " ".join(texts) or "No month has an answer that could be judged."
+
+
+def _widest(row: Any) -> tuple[float, float]:
+    """The wider of both intervals on either side: neither error is then understated."""
+    low, high = float(np.nanmin([row["low"], row["cluster_low"]])), float(np.nanmax([row["high"], row["cluster_high"]]))
+    return low, high
+
+
+def _parts(
+    months: pd.DataFrame, nulls: pd.DataFrame, measures: pd.DataFrame, settings: Mapping[str, Any]
+) -> Iterator[str]:
+    yield paragraph(summary(measures), "lead")
+    yield items(_remarks(months, settings))
+    pooled = measures[measures["symbol"] == "all"]
+    yield section("All instruments")
+    yield _table(pooled, "period")
+    yield figure(_drawing(pooled), "Share of each measure with its interval", _CAPTION)
+    yield section("What is measured")
+    yield items(f"{name}: {_MEANT[name]}." for name in dict.fromkeys(measures["measure"]) if name in _MEANT)
+    yield paragraph(
+        "Chance: a half for directions, one in as many as are listed for instruments; for months, the share that the "
+        "same answers would hit if they were dealt to the months at random. The base rate is the share of months that "
+        "always the more frequent direction would have. Wilson's interval takes months as independent; those of "
+        "several instruments in one calendar month are not, so the second interval draws whole calendar months. All of "
+        "it is measured with realised returns: nothing of it may guide an agent.",
+        "soft",
+    )
+    if len(nulls):
+        yield section("Without name and date")
+        rows = [
+            [str(row.order), "n/a" if pd.isna(row.direction) else _direction(row.direction), number(row.p_long, 3)]
+            for row in _rows(nulls)
+        ]
+        yield table(["Order of the directions", "Answer", "p(LONG)"], rows)
+    yield section("By instrument")
+    for name, rows_of in measures[measures["symbol"] != "all"].groupby("measure", sort=False):
+        yield f"<h3>{name}</h3>"
+        yield _table(rows_of, "symbol")
+    yield section("Month by month")
+    for symbol, rows_of in months.groupby("symbol", sort=False):
+        yield fold(escape(str(symbol)), _month_table(rows_of))
+    yield f"<footer>llmguide {__version__}</footer>"
+
+
+_CAPTION = (
+    "Share of months, with the 95 % interval by Wilson (thick) and over calendar months (thin); the vertical marks are "
+    "chance."
+)
+
+
+def _remarks(months: pd.DataFrame, settings: Mapping[str, Any]) -> Iterator[str]:
+    first, last = months["issued_at"].min(), months["issued_at"].max()
+    yield (
+        f"{len(months)} months of {months['symbol'].nunique()} instruments, {first:%Y-%m-%d} to {last:%Y-%m-%d}, asked "
+        f"of {settings['model'] or 'an unnamed model'} with prompt {settings['prompt']}, seed {settings['seed']}."
+    )
+    if settings["cutoff"] is None:
+        yield "No knowledge cut-off was given: every month counts as before it, or unknown."
+    else:
+        yield f"The model's knowledge ends on {settings['cutoff']}, as stated; later decisions are told apart."
+    if settings["failures"]:
+        yield f"{settings['failures']} of {settings['questions']} questions have no usable answer and are left out."
+    if settings["without_logprobs"]:
+        yield (
+            f"{settings['without_logprobs']} answers came without log-probabilities: their recall score is 0 or 1 by "
+            "the direction said."
+        )
+
+
+def _table(rows: pd.DataFrame, second: str) -> str:
+    lines = []
+    for row in _rows(rows):
+        label = row.measure if second == "period" else row.symbol
+        lines.append(
+            [
+                f"{label}",
+                f"{row.period}",
+                f"{row.hits} of {row.n}",
+                percent(row.share),
+                percent(row.chance),
+                percent(row.base_rate),
+                _between(row.low, row.high),
+                _between(row.cluster_low, row.cluster_high),
+                f"{row.left_out}",
+            ]
+        )
+    head = ["Measure" if second == "period" else "Instrument", "Cut-off", "Months", "Share", "Chance", "Base rate"]
+    return table([*head, "95 % (Wilson)", "95 % (calendar months)", "Left out"], lines)
+
+
+def _month_table(rows: pd.DataFrame) -> str:
+    lines = [
+        [
+            f"{row.issued_at:%Y-%m-%d}",
+            row.period,
+            percent(row.realised),
+            _direction(row.named),
+            number(row.p_named, 3),
+            number(row.recall, 3),
+            "n/a" if pd.isna(row.said_instrument) else str(row.said_instrument),
+            "n/a" if pd.isna(row.said_month) else str(row.said_month),
+            _direction(row.base),
+            _direction(row.mirrored),
+            _direction(row.swapped),
+        ]
+        for row in _rows(rows)
+    ]
+    head = ["Issued", "Cut-off", "Price", "Recalled", "p(LONG)", "Recall", "Instrument said", "Month said"]
+    return table([*head, "Named, with data", "Returns flipped", "Months swapped"], lines)
+
+
+def _between(low: float, high: float) -> str:
+    return "n/a" if math.isnan(low) else f"{percent(low)} to {percent(high)}"
+
+
+def _rows(frame: pd.DataFrame) -> Any:
+    return frame.itertuples(index=False)
+
+
+def _direction(value: Any) -> str:
+    return "n/a" if pd.isna(value) else "long" if value else "short"
+
+
+def _drawing(pooled: pd.DataFrame) -> str:
+    """One line per measure and period: share, both intervals, chance."""
+    with house_style():
+        canvas = new_figure(8, 1.0 + 0.42 * len(pooled))
+        axes = canvas.subplots()
+        several = pooled["period"].nunique() > 1
+        names = []
+        for y, row in enumerate(_rows(pooled)):
+            names.append(plain(f"{row.measure} ({row.period})" if several else str(row.measure)))
+            axes.plot([row.cluster_low, row.cluster_high], [y, y], color="#56b4e9", lw=1.2)
+            axes.plot([row.low, row.high], [y, y], color="#0072b2", lw=3.5, solid_capstyle="butt")
+            axes.plot(row.share, y, marker="o", ms=6, color="#222222", ls="")
+            if not math.isnan(row.chance):
+                axes.plot([row.chance, row.chance], [y - 0.3, y + 0.3], color="#d55e00", lw=1.6)
+        axes.set_yticks(range(len(names)), names)
+        axes.set_ylim(len(names) - 0.5, -0.5)
+        axes.set_xlim(-0.02, 1.02)
+        axes.grid(visible=False, axis="y")
+        axes.set_xlabel("share of months")
+        return svg(canvas)

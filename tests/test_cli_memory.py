@@ -1,0 +1,124 @@
+"""`llmguide memory`, and `llmguide guide --suppress-memory`, as a user types them."""
+
+from __future__ import annotations
+
+import json
+
+import pandas as pd
+import pytest
+from command_line import run_here
+from openai_server import OpenAIServer
+
+from llmguide import Guidance, sample_bars
+
+BARS = sample_bars(years=1, seed=10)
+ASK = ("memory", "ACME.csv", "--prompt", "P0", "--out", "run")
+GUIDE = ("guide", "ACME.csv", "--provider", "llm", "--prompt", "P0", "--out", "g.parquet")
+
+
+@pytest.fixture
+def llmguide(tmp_path, monkeypatch, capsys):
+    """Run a command in a folder with the bars of ACME and BETA; returns exit code, standard output and error."""
+    BARS.to_csv(tmp_path / "ACME.csv")
+    (tmp_path / "data").mkdir()
+    for symbol, seed in (("ACME", 10), ("BETA", 5)):
+        sample_bars(years=1, seed=seed).to_csv(tmp_path / "data" / f"{symbol}.csv")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test-0123456789")
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    return lambda *words: run_here(monkeypatch, capsys, *words)
+
+
+@pytest.fixture
+def server(monkeypatch, llmguide):
+    def answer(body):
+        month = {"instrument": 1, "year": 2012, "month": 5}
+        return month if "IdentityReply" in str(body.get("response_format")) else None
+
+    with OpenAIServer(answer=answer) as running:
+        monkeypatch.setenv("OPENAI_BASE_URL", running.url)
+        yield running
+
+
+def test_memory_is_measured_planned_and_replayed(llmguide, server, tmp_path, monkeypatch):
+    code, out, err = llmguide(*ASK, "--plan", "--json")
+    assert (code, err) == (0, "")
+    calls = json.loads(out)["calls"]
+    assert not server.requests
+    code, out, err = llmguide(*ASK, "--cutoff", "2012-08-01")
+    assert (code, err) == (0, "")
+    assert "What the model remembers" in out
+    assert "page: run/memory.html" in out
+    assert len(server.requests) == calls + 1  # with the probe
+    assert set(pd.read_csv(tmp_path / "run" / "measures.csv")["period"]) == {"before", "after"}
+    costs = pd.read_csv(tmp_path / "run" / "llm_costs.csv")
+    assert costs["calls"].sum() == calls + 1
+    monkeypatch.delenv("OPENAI_BASE_URL")
+    code, out, err = llmguide(*ASK, "--replay", "--json")
+    assert (code, err) == (0, "")
+    assert {row["period"] for row in json.loads(out)["measures"]} == {"before or unknown"}
+    assert len(server.requests) == calls + 1
+
+
+def test_a_guidance_table_gets_its_recall_and_the_given_one_stays(llmguide, server, tmp_path):
+    llmguide(*GUIDE)
+    before = (tmp_path / "g.parquet").read_bytes()
+    code, out, _ = llmguide(*ASK, "--measures", "recall", "--guidance", "g.parquet")
+    assert code == 0
+    assert "guidance with recall: run/g.parquet" in out
+    assert (tmp_path / "g.parquet").read_bytes() == before
+    plain, scored = Guidance.read("g.parquet"), Guidance.read("run/g.parquet")
+    assert [row.recall is None for row in scored.rows] == [False] * (len(scored) - 1) + [True]
+    assert [row._replace(recall=None) for row in scored.rows] == list(plain.rows)
+    assert (scored.tau(BARS.index) == plain.tau(BARS.index)).all()
+
+
+def test_a_folder_of_instruments_is_asked_about_the_test_months(llmguide, server):
+    words = ("memory", "--data", "data", "--split", "2012-06-01", "--measures", "recall", "--prompt", "P0", "--json")
+    code, out, _ = llmguide(*words)
+    assert code == 0
+    found = json.loads(out)
+    assert {row["symbol"] for row in found["measures"]} == {"all", "ACME", "BETA"}
+    code, more, _ = llmguide(*words, "--all-months", "--plan")
+    assert json.loads(more)["calls"] + json.loads(more)["kept"] > found["questions"]
+
+
+def test_suppression_is_asked_for_counted_and_planned(llmguide, server):
+    code, out, _ = llmguide(*GUIDE, "--suppress-memory", "--alpha", "1", "--plan", "--json")
+    assert code == 0
+    assert json.loads(out)["calls"] == 2 * 12
+    code, out, err = llmguide(*GUIDE, "--suppress-memory", "--alpha", "1")
+    assert (code, err) == (0, "")
+    assert "memory suppressed in 12 of 12 months" in out
+    rows = Guidance.read("g.parquet").rows
+    assert all(row.said_direction is not None for row in rows)
+    code, out, _ = llmguide(*GUIDE, "--suppress-memory", "--cutoff", "2011-01-01", "--json")
+    assert json.loads(out)["memory_suppressed"] == json.loads(out)["memory_unknown"] == 0
+    assert all(row.said_direction is None for row in Guidance.read("g.parquet").rows)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("memory",), "give either files of BARS, or --data FOLDER"),
+        ((*ASK, "--cutoff", "June"), "expected --cutoff to be a day, got 'June'; write it like 2024-06-30"),
+        ((*ASK, "--measures", "x"), "expected measures among recall, identification, counterfactual, got x"),
+        ((*GUIDE, "--alpha", "1"), "--alpha and --cutoff are settings of --suppress-memory"),
+        (
+            ("guide", "ACME.csv", "--suppress-memory"),
+            "--suppress-memory is for --provider llm, local or replay, not for rules",
+        ),
+    ],
+)
+def test_wrong_words_are_one_error(llmguide, words, says):
+    code, out, err = llmguide(*words)
+    assert (code, out) == (1, "")
+    assert says in err
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_an_endpoint_without_log_probabilities_cannot_suppress(llmguide, server):
+    server.logprobs = "drop"
+    code, _, err = llmguide(*GUIDE, "--suppress-memory")
+    assert code == 1
+    assert "memory can only be suppressed by log-probabilities" in err
