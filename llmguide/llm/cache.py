@@ -355,7 +355,8 @@ class Cache:
             connection.execute("ALTER TABLE capabilities ADD COLUMN refused TEXT NOT NULL DEFAULT ''")
         if _pragma(connection, "user_version") <= 2:
             connection.execute("ALTER TABLE calls ADD COLUMN batched INTEGER NOT NULL DEFAULT 0")
-            connection.execute("DELETE FROM capabilities")  # lengths in a schema were not probed before
+            # Whether lengths in a schema hold was not asked before.
+            connection.execute("DELETE FROM capabilities WHERE reply_format = 'json_schema'")
             for statement in _SINCE_3.split(";"):
                 connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {_VERSION}")

