@@ -79,6 +79,7 @@ def _serve(wish: dict[str, Any]) -> Any:
         params.n_ubatch = 1
         params.no_extra_bufts = True
     params.cpuparams.poll = params.cpuparams_batch.poll = 0  # threads sleep while they wait: other work goes on
+    params.swa_full = True  # else a model of sliding windows reads the beginning of every prompt anew
     params.ui = False
     params.cache_ram_mib = 0  # each prompt is asked once
     return xllamacpp.Server(params)
