@@ -200,7 +200,7 @@ def _show(result: MemoryResult) -> None:
             for row in lines
         ]
         columns = ["measure", "hits", "share", "chance", "base", "Wilson", "by month"]
-        print_table(f"What the model remembers, {period} the cut-off; 95 % intervals", columns, rows)
+        print_table(f"What the model remembers, cut-off: {period}; 95 % intervals", columns, rows)
     if result.settings["failures"]:
         failed = f"{result.settings['failures']} of {result.settings['questions']} questions have no usable answer"
         screen.print(failed, style="yellow")
