@@ -93,7 +93,7 @@ def test_suppression_is_asked_for_counted_and_planned(llmguide, server):
     rows = Guidance.read("g.parquet").rows
     assert all(row.said_direction is not None for row in rows)
     code, out, _ = llmguide(*GUIDE, "--suppress-memory", "--cutoff", "2011-01-01", "--json")
-    assert json.loads(out)["memory_suppressed"] == json.loads(out)["memory_unknown"] == 0
+    assert json.loads(out)["revised"] == json.loads(out)["unrevised"] == 0
     assert all(row.said_direction is None for row in Guidance.read("g.parquet").rows)
 
 

@@ -22,6 +22,7 @@ REDUCED = {
     "compare_arms": ["--seeds", "2", "--episodes", "1", "--hidden", "16"],
     "guidance_controls": ["--controls", "shuffled", "--hidden", "16"],
     "guide_with_openai": [],
+    "made_up_news": ["AAPL", "KO"],
     "sb3_agent_in_cerebro": ["--steps", "300"],
     "sweep_guidance_threshold": [],
     "tearsheet_from_cerebro": [],

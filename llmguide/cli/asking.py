@@ -26,9 +26,11 @@ __all__ = [
     "Asking",
     "print_costs",
     "print_plan",
+    "print_revisions",
     "print_timed_out",
     "print_without_factors",
     "read_cutoff",
+    "revisions",
     "subject_of",
     "subjects_of",
     "timed_out",
@@ -89,6 +91,8 @@ class Asking(NamedTuple):
         every: int | None = None,
         levels: str | None = None,
         suppress: Suppression | None = None,
+        debias: bool = False,
+        samples: int | None = None,
     ) -> Study:
         """Return the study of these instruments and prompts; what is None is as the settings file has it."""
         from dataclasses import replace
@@ -102,8 +106,9 @@ class Asking(NamedTuple):
             brief = replace(brief, every=every)
         if levels is not None:
             brief = replace(brief, levels=check_levels(levels))
-        if suppress is not None:
-            brief = replace(brief, suppress=suppress)
+        if debias + (samples is not None) + (suppress is not None) > 1:
+            raise GuidanceError("give one of --debias, --samples and --suppress-memory: each makes its own direction")
+        brief = replace(brief, suppress=suppress, debias=debias, samples=samples or 0)
         return Study(tuple(subjects), tuple(prompts), brief)
 
     def plan(self, study: Study) -> Plan:
@@ -294,6 +299,33 @@ def print_timed_out(advice: Iterable[Advice]) -> None:
             else (f"{count} months were not answered in time: they abstain")
         )
         out.print(f"{months}; the same command asks again. A longer timeout (--settings) may help.", style="yellow")
+
+
+def revisions(advice: Iterable[Advice]) -> dict[str, int]:
+    """Return in how many months the direction was revised, turned by that, or could not be revised."""
+    advice = list(advice)
+    revised = [one for one in advice if one.revision is not None]
+    return {
+        "revised": len(revised),
+        "direction_turned": sum(one.row.direction != one.row.said_direction for one in revised),
+        "unrevised": sum(one.unrevised for one in advice),
+    }
+
+
+def print_revisions(study: Study, advice: Sequence[Advice]) -> None:
+    """Say how many months were revised, and how; nothing where none was to be."""
+    from llmguide.console import out
+
+    brief = study.brief
+    if brief.suppress is None and not brief.debias and not brief.samples:
+        return
+    what = "memory suppressed" if brief.suppress is not None else "debiased" if brief.debias else "decided by votes"
+    count, months = revisions(advice), "1 month" if len(advice) == 1 else f"{len(advice)} months"
+    out.print(f"{what} in {count['revised']} of {months}, direction turned in {count['direction_turned']}")
+    if missing := count["unrevised"]:
+        lacking = "log-probabilities of the direction" if brief.suppress is not None else "usable answers"
+        they = "1 month is" if missing == 1 else f"{missing} months are"
+        out.print(f"{they} as the model said: too few {lacking} came", style="yellow")
 
 
 def print_costs(costs: pd.DataFrame) -> None:

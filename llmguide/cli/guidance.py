@@ -19,6 +19,7 @@ from llmguide.cli.options import (
     Cost,
     Cutoff,
     DataFolder,
+    Debias,
     InFlight,
     Json,
     Levels,
@@ -29,6 +30,7 @@ from llmguide.cli.options import (
     PlanOnly,
     PricesFile,
     Replay,
+    Samples,
     SettingsFile,
     Split,
     Strict,
@@ -47,7 +49,7 @@ MODELS = ("llm", "local", "replay")
 FOR_MODELS = (
     *("prompt", "symbol", "data", "symbols", "split", "tables", "names", "model", "model_file", "cache", "base_url"),
     *("settings", "levels", "budget", "prices", "in_flight", "plan", "batch", "suppress_memory"),
-    *("alpha", "cutoff"),
+    *("alpha", "cutoff", "debias", "samples"),
 )
 FOR_OTHERS = ("accuracy", "confidence", "direction", "source", "seed")
 
@@ -106,6 +108,8 @@ def guide(
         typer.Option(help="--suppress-memory: how much of it; by default as measured on the months known before."),
     ] = None,
     cutoff: Cutoff = None,
+    debias: Debias = False,
+    samples: Samples = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -154,7 +158,9 @@ def guide(
     if data is None and len(prompts) > 1:
         raise GuidanceError("several prompts give several tables; use --data FOLDER --out FOLDER, or llmguide prompts")
     suppress = _suppression(suppress_memory, alpha, cutoff)
-    study = asking.study(subjects, prompts, every=every, levels=levels, suppress=suppress)
+    study = asking.study(
+        subjects, prompts, every=every, levels=levels, suppress=suppress, debias=debias, samples=samples
+    )
     if plan:
         print_plan(asking.plan(study), as_json=as_json)
         return
@@ -237,6 +243,8 @@ def prompts(
     model_file: ModelFile = None,
     settings: SettingsFile = None,
     levels: Levels = None,
+    debias: Debias = False,
+    samples: Samples = None,
     budget: Budget = None,
     prices: PricesFile = None,
     in_flight: InFlight = 8,
@@ -259,8 +267,10 @@ def prompts(
         Asking,
         print_costs,
         print_plan,
+        print_revisions,
         print_timed_out,
         print_without_factors,
+        revisions,
         subjects_of,
         timed_out,
         without_factors,
@@ -272,7 +282,7 @@ def prompts(
     asking = Asking(model, cache, base_url, settings, budget, prices, in_flight, strict, replay, model_file, batch)
     markets = find_markets(data, split_names(symbols), split=split, **reading.options)
     subjects = subjects_of(markets, tables, test_only=not all_months)
-    study = asking.study(subjects, split_names(versions) or [], levels=levels)
+    study = asking.study(subjects, split_names(versions) or [], levels=levels, debias=debias, samples=samples)
     if plan:
         print_plan(asking.plan(study), as_json=as_json)
         return
@@ -291,6 +301,7 @@ def prompts(
                 "tokens_misfit": _misfits(advice),
                 "timed_out": timed_out(advice),
                 "left_out": left_out,
+                **revisions(advice),
                 "without_factors": without_factors(advice),
                 "costs": records(costs),
             }
@@ -299,6 +310,7 @@ def prompts(
     print_prompts(judged)
     print_timed_out(advice)
     _print_misfits(advice)
+    print_revisions(study, advice)
     print_without_factors(advice)
     print_costs(costs)
     typer.echo(f"page: {page}")
@@ -375,7 +387,15 @@ def _write_guidance(
     as_json: bool,
 ) -> None:
     """Write the tables of a study, and show what there is to see."""
-    from llmguide.cli.asking import print_costs, print_timed_out, print_without_factors, timed_out, without_factors
+    from llmguide.cli.asking import (
+        print_costs,
+        print_revisions,
+        print_timed_out,
+        print_without_factors,
+        revisions,
+        timed_out,
+        without_factors,
+    )
     from llmguide.console import print_json, print_table, records
     from llmguide.guidance.study import guidance_of
 
@@ -385,12 +405,12 @@ def _write_guidance(
         table.save(out)
         more: dict[str, Any] = {"without_entropy": _without_entropy(table), "tokens_misfit": _misfits(advice)}
         more |= {"timed_out": timed_out(advice), "without_factors": without_factors(advice), "left_out": left_out}
-        more |= _adjustments(advice)
+        more |= revisions(advice)
         _show_table(table, provider, out, as_json, more | {"costs": records(costs)})
         if not as_json:
             print_timed_out(advice)
             _print_misfits(advice)
-            _print_adjustments(study, advice)
+            print_revisions(study, advice)
             print_without_factors(advice)
             print_costs(costs)
         return
@@ -416,7 +436,7 @@ def _write_guidance(
             for symbol, version, path, table in written
         ]
         late = timed_out(advice)
-        more = {"timed_out": late, "left_out": left_out, **_adjustments(advice), "costs": records(costs)}
+        more = {"timed_out": late, "left_out": left_out, **revisions(advice), "costs": records(costs)}
         print_json({"tables": tables, **more})
         return
     rows = [
@@ -436,7 +456,7 @@ def _write_guidance(
     print_timed_out(advice)
     _print_without_entropy([table for *_, table in written])
     _print_misfits(advice)
-    _print_adjustments(study, advice)
+    print_revisions(study, advice)
     print_without_factors(advice)
     print_costs(costs)
 
@@ -461,32 +481,6 @@ def _without_entropy(table: Guidance) -> int:
 def _misfits(advice: Any) -> int:
     """Return how many answers have no entropy since their tokens do not fit their text."""
     return sum(one.tokens_misfit for one in advice)
-
-
-def _adjustments(advice: Any) -> dict[str, int]:
-    """Return in how many months memory was suppressed, turned the direction, or could not be suppressed."""
-    adjusted = [one for one in advice if one.suppressed is not None]
-    return {
-        "memory_suppressed": len(adjusted),
-        "direction_turned": sum(one.row.direction != one.row.said_direction for one in adjusted),
-        "memory_unknown": sum(one.memory_unknown for one in advice),
-    }
-
-
-def _print_adjustments(study: Any, advice: Any) -> None:
-    from llmguide.console import out as screen
-
-    if study.brief.suppress is None:
-        return
-    count = _adjustments(advice)
-    screen.print(
-        f"memory suppressed in {count['memory_suppressed']} of {len(advice)} months, "
-        f"direction turned in {count['direction_turned']}"
-    )
-    if count["memory_unknown"]:
-        screen.print(
-            f"{count['memory_unknown']} months not adjusted: no log-probabilities of the direction", style="yellow"
-        )
 
 
 def _print_misfits(advice: Any) -> None:

@@ -83,6 +83,19 @@ Levels = Annotated[
         "(default), or absolute.",
     ),
 ]
+Debias = Annotated[
+    bool,
+    typer.Option(
+        "--debias",
+        help="Take leanings to a word or an order out of each direction: four more questions, under neutral labels.",
+    ),
+]
+Samples = Annotated[
+    int | None,
+    typer.Option(
+        "--samples", metavar="N", min=2, help="Take the direction of most of N more answers at temperature 0.7."
+    ),
+]
 Budget = Annotated[
     float | None,
     typer.Option(

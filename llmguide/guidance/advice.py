@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from llmguide.guidance.revision import Revision
 from llmguide.guidance.row import GuidanceRow, parse_row
-from llmguide.guidance.suppression import Suppressed
 from llmguide.llm.ledger import Spending
 from llmguide.llm.protocol import Message
 
@@ -124,29 +124,30 @@ class Advice:
     p_long: float | None = None  # p(LONG) / (p(LONG) + p(SHORT)) at the direction's token
     timed_out: bool = False  # no answer came in time; the next run asks again
     tokens_misfit: bool = False  # tokens came, but do not fit the text: no entropy
-    suppressed: Suppressed | None = None  # what is left of the direction without memory; None: nothing was taken out
-    memory_unknown: bool = False  # memory was to be suppressed, but log-probabilities are missing: not adjusted
+    revision: Revision | None = None  # of the direction: without memory, debiased or by votes; None: as the model said
+    unrevised: bool = False  # it was to be revised, but usable answers or log-probabilities are missing
 
     @property
     def row(self) -> GuidanceRow:
-        """The advice as a row of a guidance table; adjusted, with the model's own words beside, where it was."""
-        reply, adjusted = self.reply, self.suppressed
+        """The advice as a row of a guidance table; revised, with the model's own words beside, where it was."""
+        reply, revised = self.reply, self.revision
         said = {} if reply is None else {"direction": int(reply.direction == "LONG"), "confidence": reply.confidence}
-        meant = said if adjusted is None else {"direction": adjusted.direction, "confidence": adjusted.confidence}
-        note = "" if adjusted is None else f" [{adjusted.note}]"
+        meant = said if revised is None else {"direction": revised.direction, "confidence": revised.confidence}
+        note = "" if revised is None else f" [{revised.note}]"
         return parse_row(
             0,
             {
                 "issued_at": self.issued_at,
                 "direction": meant.get("direction"),
                 "confidence": meant.get("confidence"),
-                "said_direction": None if adjusted is None else said.get("direction"),
-                "said_confidence": None if adjusted is None else said.get("confidence"),
+                "said_direction": None if revised is None else said.get("direction"),
+                "said_confidence": None if revised is None else said.get("confidence"),
                 "entropy": self.entropy,
                 "perplexity": self.perplexity,
                 "direction_entropy": self.direction_entropy,
                 "confidence_entropy": self.confidence_entropy,
                 "p_long": self.p_long,
+                "p_revised": None if revised is None else revised.p_long,
                 "explanation": f"Abstained: {self.failure}" if reply is None else f"{reply.explanation}{note}",
                 "provider": self.provider,
                 "model": self.model,

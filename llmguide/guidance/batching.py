@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from llmguide.errors import EndpointError, GuidanceError, MissingAnswers
 from llmguide.guidance.advice import AnalystReply, StrategistReply
+from llmguide.guidance.coding import CodedReply
 from llmguide.guidance.planning import offline
 from llmguide.guidance.strategist import uses_memory
 from llmguide.guidance.study import Study, run_study
@@ -20,7 +21,7 @@ from llmguide.llm.batch import Batches, Wanted
 from llmguide.llm.leases import Leases
 from llmguide.llm.ledger import Purpose
 from llmguide.llm.openai_client import OpenAIClient
-from llmguide.llm.protocol import Message, Request
+from llmguide.llm.protocol import Draw, Message, Request
 from llmguide.llm.templates import prompt_version
 from llmguide.llm.waiting import wait_for
 
@@ -61,7 +62,7 @@ async def _all_rounds(study: Study, access: Access, name: str, on_state: Callabl
     client = OpenAIClient(
         base_url=access.base_url, api_key=access.api_key, timeout=access.timeout, max_retries=access.max_retries
     )
-    batches = Batches(asker, client, kinds=(StrategistReply, AnalystReply), on_state=on_state)
+    batches = Batches(asker, client, kinds=(StrategistReply, AnalystReply, CodedReply), on_state=on_state)
     leases, sending = Leases(asker.cache), Request("batch", (), name, "{}")  # one process at a time sends
     try:
         await asker.open()  # the questions depend on what the endpoint can do
@@ -104,12 +105,19 @@ class _Collector(Asker):
         self.wanted: dict[str, Wanted] = {}  # by the request's key
 
     async def ask(
-        self, messages: Sequence[Message], kind: type[T], *, purpose: Purpose, priority: float = 0.0, note: str = ""
+        self,
+        messages: Sequence[Message],
+        kind: type[T],
+        *,
+        purpose: Purpose,
+        priority: float = 0.0,
+        note: str = "",
+        draw: Draw | None = None,
     ) -> Asked[T]:
         try:
-            return await super().ask(messages, kind, purpose=purpose, priority=priority, note=note)
+            return await super().ask(messages, kind, purpose=purpose, priority=priority, note=note, draw=draw)
         except MissingAnswers:
-            request = self.request(messages, kind)
+            request = self.request(messages, kind, draw=draw)
             if self.cache.get(request, endpoint=self.endpoint) is None:  # else its reply was of no use
                 self.wanted.setdefault(request.key, Wanted(request, purpose, note))
             raise

@@ -24,6 +24,8 @@ from llmguide.sources.tables import Tables
 
 __all__ = ["LanguageModel", "study_name"]
 
+_LATER = ("debias", "samples")
+
 
 @dataclass(frozen=True, kw_only=True)
 class LanguageModel(Access):
@@ -114,6 +116,7 @@ def study_name(
         asdict(access.sampling),
         sorted(symbols),
         sorted((prompt_version(prompt), prompt_hash(prompt, StrategistReply)) for prompt in prompts),
-        {name: value for name, value in asdict(brief).items() if value is not None},
+        # What is not asked for has no part in the name: studies from before there was such an option keep theirs.
+        {name: value for name, value in asdict(brief).items() if value is not None and (value or name not in _LATER)},
     ]
     return f"{access.model}-{hashlib.sha256(json.dumps(settings, default=str).encode()).hexdigest()[:12]}"

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from llmguide.errors import MissingAnswers
 from llmguide.guidance.advice import FACTORS, AnalystReply, Factor, FeatureUse, StrategistReply
+from llmguide.guidance.coding import CodedFeature, CodedReply
 from llmguide.guidance.memory_questions import IdentityReply, RecallReply
 from llmguide.guidance.memory_study import MemoryStudy, run_memory
 from llmguide.guidance.study import Study, run_study
@@ -20,7 +21,7 @@ from llmguide.llm.access import Access
 from llmguide.llm.asking import Asked, Asker, Plan
 from llmguide.llm.cache import Cache
 from llmguide.llm.ledger import Purpose, Spending
-from llmguide.llm.protocol import Message, Request
+from llmguide.llm.protocol import Draw, Message, Request
 
 __all__ = ["offline", "plan_memory", "plan_study"]
 
@@ -32,6 +33,12 @@ _TYPICAL: dict[type[BaseModel], BaseModel] = {
         explanation=_WORDS,
         features=[FeatureUse(name="technical.sma_50_slope", direction="LONG", weight=2)] * 6,
         direction="LONG",
+        confidence=2,
+    ),
+    CodedReply: CodedReply(
+        explanation=_WORDS,
+        features=[CodedFeature(name="technical.sma_50_slope", direction="X", weight=2)] * 6,
+        direction="X",
         confidence=2,
     ),
     RecallReply: RecallReply(direction="LONG"),
@@ -103,12 +110,19 @@ class _Planner(Asker):
         )
 
     async def ask(
-        self, messages: Sequence[Message], kind: type[T], *, purpose: Purpose, priority: float = 0.0, note: str = ""
+        self,
+        messages: Sequence[Message],
+        kind: type[T],
+        *,
+        purpose: Purpose,
+        priority: float = 0.0,
+        note: str = "",
+        draw: Draw | None = None,
     ) -> Asked[T]:
         try:
-            asked = await super().ask(messages, kind, purpose=purpose, priority=priority, note=note)
+            asked = await super().ask(messages, kind, purpose=purpose, priority=priority, note=note, draw=draw)
         except MissingAnswers:
-            request = self.request(messages, kind)
+            request = self.request(messages, kind, draw=draw)
             self.needed.append(request)
             stand_in: Any = _TYPICAL[kind]
             return Asked(stand_in, None, None, (request,), Spending(), 0)

@@ -28,7 +28,7 @@ from llmguide.guidance.study import Study
 from llmguide.llm.access import Access
 from llmguide.llm.asking import Asked, Asker
 from llmguide.llm.ledger import Purpose
-from llmguide.llm.protocol import Message, Request
+from llmguide.llm.protocol import Draw, Message, Request
 from llmguide.llm.waiting import wait_for
 
 __all__ = ["Preview", "preview"]
@@ -158,7 +158,14 @@ class _Listener(Asker):
         self.heard: list[Request] = []
 
     async def ask(
-        self, messages: Sequence[Message], kind: type[T], *, purpose: Purpose, priority: float = 0.0, note: str = ""
+        self,
+        messages: Sequence[Message],
+        kind: type[T],
+        *,
+        purpose: Purpose,
+        priority: float = 0.0,
+        note: str = "",
+        draw: Draw | None = None,
     ) -> Asked[T]:
-        self.heard.append(self.request(messages, kind))
-        return await super().ask(messages, kind, purpose=purpose, priority=priority, note=note)
+        self.heard.append(self.request(messages, kind, draw=draw))
+        return await super().ask(messages, kind, purpose=purpose, priority=priority, note=note, draw=draw)

@@ -98,7 +98,8 @@ def read_settings(path: Path | str | None, base: Settings | None = None) -> Sett
 
 
 def _plain(brief: Brief) -> dict[str, Any]:
-    return {name: value for name, value in asdict(brief).items() if name != "suppress"}  # it has options of its own
+    """Return what a file may set: the rest has options of its own."""
+    return {name: value for name, value in asdict(brief).items() if name not in ("suppress", "debias", "samples")}
 
 
 def _checked(

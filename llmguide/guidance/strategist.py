@@ -25,9 +25,12 @@ from llmguide.features.news import Headline, headlines
 from llmguide.guidance.advice import Advice, Factor, StrategistReply
 from llmguide.guidance.analyst import CONTEXT_CHARS, LEAST_CONTEXT, NewsBrief, condense
 from llmguide.guidance.anonymise import Names
+from llmguide.guidance.debias import ask_in_all_forms, debias
 from llmguide.guidance.memory import recall
+from llmguide.guidance.revision import Revision
 from llmguide.guidance.schedule import EVERY, FIRST, daily_bars
 from llmguide.guidance.suppression import Suppression, ask_memory, require_logprobs, suppress
+from llmguide.guidance.votes import ask_votes, vote
 from llmguide.llm.asking import Asked, Asker
 from llmguide.llm.ledger import Purpose, Spending
 from llmguide.llm.odds import field_odds
@@ -89,6 +92,10 @@ class Brief:
         levels: "relative" tells prices, indices and volumes by what they are compared with, so that they place no
             instrument and no day; "absolute" as they are, which is the paper's form.
         suppress: take what the model remembers out of its directions; None to leave them as they are.
+        debias: ask four times more under neutral labels, and take the leanings to words and orders out.
+        samples: ask so many times more at temperature 0.7, and take the direction of most answers; 0 for none.
+
+    At most one of the last three: each makes a direction of its own.
     """
 
     every: int = EVERY
@@ -100,13 +107,22 @@ class Brief:
     context_chars: int = CONTEXT_CHARS
     levels: Levels = "relative"
     suppress: Suppression | None = None
+    debias: bool = False
+    samples: int = 0
 
     def __post_init__(self) -> None:
+        """Refuse what cannot be asked."""
         if self.memory < 0:
             raise GuidanceError(f"expected memory >= 0 earlier decisions, got {self.memory}")
         if self.context_chars < LEAST_CONTEXT:
             raise GuidanceError(f"expected context_chars >= {LEAST_CONTEXT}, got {self.context_chars}")
         check_levels(self.levels)
+        if self.samples == 1 or self.samples < 0:
+            raise GuidanceError(f"expected at least 2 samples, which then vote, or 0 for none; got {self.samples}")
+        if (self.suppress is not None) + self.debias + (self.samples > 0) > 1:
+            raise GuidanceError(
+                "expected one of suppress, debias and samples, got more: each makes a direction of its own; choose one"
+            )
 
 
 class Month(NamedTuple):
@@ -225,19 +241,6 @@ async def advise(
     purpose = Purpose(asker.study, "strategist", subject.symbol, version, f"{month.issued_at:%Y-%m-%d}")
     asked = await asker.ask(messages, StrategistReply, purpose=purpose, priority=priority)
     completion, k = asked.completion, asker.sampling.top_logprobs or 0
-    memory = None
-    if brief.suppress is not None:
-        memory = await ask_memory(
-            brief.suppress,
-            subject.symbol,
-            subject.names,
-            month.issued_at,
-            month.known,
-            asker,
-            every=brief.every,
-            first=brief.first,
-            priority=priority,
-        )
     nothing = Uncertainty(None, None, 0, 0)
     answered = completion is not None and asked.value is not None and k > 0
     whole, direction, confidence = nothing, nothing, nothing
@@ -247,13 +250,9 @@ async def advise(
         direction = measure_field(completion, "direction", k=k)
         confidence = measure_field(completion, "confidence", k=k)
         odds = field_odds(completion, "direction")
-    suppressed = None
-    if odds is not None and asked.value is not None and memory is not None and memory.p_long is not None:
-        own = int(asked.value.direction == "LONG")
-        suppressed = suppress(
-            odds.shares[0], memory.p_long, memory.alpha, direction=own, confidence=asked.value.confidence
-        )
-    parts = [asked.cost, *([] if news is None else [news.cost]), *([] if memory is None else [memory.cost])]
+    said = _Said(messages, asked.value, None if odds is None else odds.shares[0])
+    revised = await _revise(said, subject, month, brief, asker, purpose, priority)
+    parts = [asked.cost, revised.cost, *([] if news is None else [news.cost])]
     return Advice(
         symbol=subject.symbol,
         prompt=version,
@@ -274,12 +273,77 @@ async def advise(
         cost=Spending.total(parts),
         news_failure=news_failure,
         news_cost=Spending() if news is None else news.cost,
-        p_long=None if odds is None else odds.shares[0],
+        p_long=said.p_long,
         timed_out=isinstance(asked.failure, TimedOutError),
         tokens_misfit=answered and completion is not None and not fits(completion),
-        suppressed=suppressed,
-        memory_unknown=memory is not None and asked.value is not None and (odds is None or memory.p_long is None),
+        revision=revised.revision,
+        unrevised=revised.missing,
     )
+
+
+class _Said(NamedTuple):
+    """What the model was asked for a month, and what it said."""
+
+    messages: tuple[Message, ...]
+    reply: StrategistReply | None
+    p_long: float | None
+
+
+class _Revised(NamedTuple):
+    """What further questions made of it."""
+
+    revision: Revision | None = None
+    missing: bool = False  # answers or log-probabilities that it takes did not come
+    cost: Spending = Spending()
+
+
+async def _revise(
+    said: _Said, subject: Subject, month: Month, brief: Brief, asker: Asker, purpose: Purpose, priority: float
+) -> _Revised:
+    """Ask what the brief wants asked beside the Strategist's question, and revise the direction by it."""
+    if brief.suppress is not None:
+        return await _without_memory(said, subject, month, brief, brief.suppress, asker, priority)
+    if said.reply is None or not (brief.debias or brief.samples):
+        return _Revised()
+    own = {"direction": int(said.reply.direction == "LONG"), "confidence": said.reply.confidence}
+    if brief.debias:
+        purpose = purpose._replace(role="debias")
+        views = await ask_in_all_forms(said.messages, asker, purpose, priority=priority)
+        revision: Revision | None = debias(views, **own)
+        cost = Spending.total(view.cost for view in views)
+    else:
+        purpose = purpose._replace(role="vote")
+        votes, cost = await ask_votes(said.messages, brief.samples, asker, purpose, priority=priority)
+        revision = vote(votes, **own)
+    return _Revised(revision, revision is None, cost)
+
+
+async def _without_memory(
+    said: _Said,
+    subject: Subject,
+    month: Month,
+    brief: Brief,
+    suppression: Suppression,
+    asker: Asker,
+    priority: float,
+) -> _Revised:
+    memory = await ask_memory(
+        suppression,
+        subject.symbol,
+        subject.names,
+        month.issued_at,
+        month.known,
+        asker,
+        every=brief.every,
+        first=brief.first,
+        priority=priority,
+    )
+    if memory is None:
+        return _Revised()
+    if said.reply is None or said.p_long is None or memory.p_long is None:
+        return _Revised(missing=said.reply is not None, cost=memory.cost)
+    own = {"direction": int(said.reply.direction == "LONG"), "confidence": said.reply.confidence}
+    return _Revised(suppress(said.p_long, memory.p_long, memory.alpha, **own), cost=memory.cost)
 
 
 def _hash(template: PromptTemplate) -> str:

@@ -20,6 +20,7 @@ import pandas as pd
 from llmguide.errors import GuidanceError
 from llmguide.guidance.anonymise import Names
 from llmguide.guidance.memory_questions import RecallReply, full_name, named_question
+from llmguide.guidance.revision import Revision, decide
 from llmguide.llm.asking import Asker
 from llmguide.llm.ledger import Purpose, Spending
 from llmguide.llm.odds import field_odds, log_odds
@@ -66,12 +67,10 @@ class MemoryView(NamedTuple):
     cost: Spending = Spending()  # of this month's question
 
 
-class Suppressed(NamedTuple):
-    """A direction without the memory, and what it was made from."""
+@dataclass(frozen=True)
+class Suppressed(Revision):
+    """A direction without the memory; `p_long` is adjusted."""
 
-    direction: int  # 1 long, 0 short
-    confidence: int  # 1, 2 or 3
-    p_long: float  # adjusted
     p_data: float  # the model's own, given the data
     p_memory: float  # given name and date alone
     alpha: float
@@ -88,18 +87,14 @@ class Suppressed(NamedTuple):
 def suppress(p_data: float, p_memory: float, alpha: float, *, direction: int, confidence: int) -> Suppressed | None:
     """Return the direction without the memory; None where there is nothing to take out.
 
-    Formula: logit(p) = logit(p_data) - alpha logit(p_memory). The direction is the sign of it, and stays where it is
-    0. The confidence is 1, 2 or 3 by the thirds of 2 |p - 0.5|, and not more than the model's own where the direction
-    is the model's.
+    Formula: logit(p) = logit(p_data) - alpha logit(p_memory). See `decide` for what p then means.
     """
     taken = alpha * log_odds(p_memory, 1.0 - p_memory)
     if taken == 0.0:
         return None
     adjusted = log_odds(p_data, 1.0 - p_data) - taken
     p = 0.5 + 0.5 * math.tanh(adjusted / 2.0)  # the logistic function, for log-odds of any size
-    chosen = direction if adjusted == 0.0 else int(adjusted > 0.0)
-    third = min(int(6.0 * abs(p - 0.5)) + 1, 3)
-    return Suppressed(chosen, min(third, confidence) if chosen == direction else third, p, p_data, p_memory, alpha)
+    return Suppressed(*decide(p, direction=direction, confidence=confidence), p, p_data, p_memory, alpha)
 
 
 def recall_score(p_long: float, realised: float) -> float:

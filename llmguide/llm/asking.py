@@ -30,7 +30,7 @@ from llmguide.llm.ledger import Ledger, Purpose, Spending
 from llmguide.llm.pace import Pace
 from llmguide.llm.prices import Prices, estimate_tokens
 from llmguide.llm.probe import Capabilities, probe
-from llmguide.llm.protocol import Client, Completion, Message, RawReply, Request, Sampling, Usage
+from llmguide.llm.protocol import Client, Completion, Draw, Message, RawReply, Request, Sampling, Usage
 from llmguide.llm.refusals import LIMIT
 from llmguide.llm.replies import read_completion, read_object
 from llmguide.llm.schemas import TIGHT_ITEMS, TIGHT_LENGTH, schema_in_words, schema_of
@@ -184,12 +184,13 @@ class Asker:
         purpose: Purpose,
         priority: float = 0.0,
         note: str = "",
+        draw: Draw | None = None,
     ) -> Asked[T]:
         """Return the answer to `messages` as an object of the schema `kind`, or an abstention.
 
         A reply that is cut off, empty or does not fit is asked for once more with the reason; one that was refused or
         filtered is not. `priority` orders the questions that wait for a slot, the highest first. `purpose` and `note`
-        go into the ledger.
+        go into the ledger. `draw` asks for one of several answers to the same words.
 
         Raises EndpointError where no answer came (after a time-out only with `strict`, or when several have followed
         one another), BudgetError where the budget has no room, MissingAnswers in a replay, and with `strict` the
@@ -197,7 +198,7 @@ class Asker:
         """
         await self.open()
         errand = _Errand(kind, purpose._replace(study=self.study), priority, note)
-        requests = [self.request(messages, kind)]
+        requests = [self.request(messages, kind, draw=draw)]
         readings = [await self._read(requests[0], kind, errand)]
         if isinstance(readings[0].failure, _WORTH_REPEATING):
             requests.append(self._repeated(requests[0], kind, readings[0]))
@@ -215,7 +216,7 @@ class Asker:
             fresh=sum(reading.fresh for reading in readings),
         )
 
-    def request(self, messages: Sequence[Message], kind: type[BaseModel]) -> Request:
+    def request(self, messages: Sequence[Message], kind: type[BaseModel], *, draw: Draw | None = None) -> Request:
         """Return the request that asking would send, for what the endpoint can do."""
         can = self.capabilities
         name, schema = schema_of(kind, "tight" if self.terse and can.bounds == "set" else can.bounds)
@@ -224,8 +225,9 @@ class Asker:
             messages=tuple(messages) if can.reply_format == "json_schema" else _with_schema(messages, schema),
             schema_name=name,
             schema_json=schema,
-            sampling=can.sampling(self.sampling),
+            sampling=can.sampling(self.sampling if draw is None else draw.sampling(self.sampling)),
             reply_format=can.reply_format,
+            draw=0 if draw is None else draw.number,
         )
 
     def plan(self, requests: Iterable[Request], *, reply_tokens: int = 500) -> Plan:

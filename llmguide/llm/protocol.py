@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, NamedTuple, Protocol
 
 __all__ = [
     "Client",
     "Completion",
+    "Draw",
     "Message",
     "RawReply",
     "ReplyFormat",
@@ -48,6 +49,18 @@ class Sampling:
     reasoning_effort: str | None = None  # "low", "medium", "high": as the endpoint's reasoning models know it
 
 
+class Draw(NamedTuple):
+    """One of several answers to the same words, drawn at random instead of being the likeliest."""
+
+    number: int  # from 1 on
+    temperature: float
+
+    def sampling(self, settings: Sampling) -> Sampling:
+        """Return `settings` for this draw: a seed of its own, where there is one."""
+        seed = None if settings.seed is None else settings.seed + self.number
+        return replace(settings, temperature=self.temperature, seed=seed)
+
+
 @dataclass(frozen=True)
 class Request:
     """Everything that shapes an answer, and nothing else; equal requests have equal keys."""
@@ -58,6 +71,7 @@ class Request:
     schema_json: str  # its canonical JSON schema; its properties in the order in which they are to be written
     sampling: Sampling = Sampling()
     reply_format: ReplyFormat = "json_schema"
+    draw: int = 0  # which of several answers to the same words, 0 the first; not sent
 
     @cached_property
     def key(self) -> str:
@@ -69,6 +83,8 @@ class Request:
         fields = asdict(self)
         if fields["sampling"]["reasoning_effort"] is None:  # so that answers kept before there was this setting count
             del fields["sampling"]["reasoning_effort"]
+        if not self.draw:  # likewise
+            del fields["draw"]
         return json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
     @classmethod

@@ -79,10 +79,10 @@ def test_suppression_changes_the_model_that_remembers_and_not_the_one_that_does_
     remembers = advice_of(Remembering({"ACME": BARS}), tmp_path, name="a")
     forgets = advice_of(Remembering(), tmp_path, name="b")
     bare = advice_of(Remembering(), tmp_path, name="c", brief=Brief(levels="absolute"))
-    adjusted = [one for one in remembers if one.suppressed is not None]
+    adjusted = [one for one in remembers if one.revision is not None]
     assert len(adjusted) >= len(remembers) - 4  # the first have no earlier ones of both kinds, the last no outcome
     for one in adjusted:
-        assert one.suppressed.alpha == pytest.approx(0.9, abs=1e-9)
+        assert one.revision.alpha == pytest.approx(0.9, abs=1e-9)
         row, own = one.row, one.reply
         assert (row.said_direction, row.said_confidence) == (int(own.direction == "LONG"), own.confidence)
         assert row.explanation.startswith(own.explanation)
@@ -93,7 +93,7 @@ def test_suppression_changes_the_model_that_remembers_and_not_the_one_that_does_
     assert all(one.row.direction == seen[one.issued_at] for one in adjusted)
     assert any(one.row.direction != one.row.said_direction for one in adjusted)
     for one, other in zip(forgets, bare, strict=True):
-        assert one.suppressed is None
+        assert one.revision is None
         assert one.row == other.row
         assert abs(log_odds(one.p_long, 1 - one.p_long)) == pytest.approx(DATA, abs=1e-9)
         assert one.p_long == pytest.approx(other.p_long, abs=1e-9)
@@ -109,8 +109,8 @@ def test_a_fixed_alpha_asks_of_no_other_month_and_nothing_is_asked_after_the_cut
     before = [one for one in advice if one.issued_at.date() <= cutoff]
     assert list(memory["issued_at"]) == [f"{one.issued_at:%Y-%m-%d}" for one in before]
     assert len(before) == 5
-    assert all(one.suppressed.alpha == 1.0 for one in before)
-    assert all(one.suppressed is None and one.row.said_direction is None for one in advice if one not in before)
+    assert all(one.revision.alpha == 1.0 for one in before)
+    assert all(one.revision is None and one.row.said_direction is None for one in advice if one not in before)
     assert [one.cost.calls for one in advice] == [2] * 5 + [1] * (len(advice) - 5)
 
 
@@ -136,11 +136,11 @@ def test_no_bar_after_t_changes_what_is_taken_out_up_to_t(tmp_path, t):
     before = advice_of(model, tmp_path, name="a")
     after = advice_of(model, tmp_path, name="b", subject=Subject("ACME", changed))
     until = BARS.index[t]
-    early = [(one.messages, one.suppressed, one.row) for one in before if one.issued_at <= until]
-    assert early == [(one.messages, one.suppressed, one.row) for one in after if one.issued_at <= until]
+    early = [(one.messages, one.revision, one.row) for one in before if one.issued_at <= until]
+    assert early == [(one.messages, one.revision, one.row) for one in after if one.issued_at <= until]
     assert any(suppressed for _, suppressed, _ in early)
     # Worth nothing if the later months stayed the same too.
-    assert [one.suppressed for one in before] != [one.suppressed for one in after]
+    assert [one.revision for one in before] != [one.revision for one in after]
 
 
 def test_the_question_that_names_the_instrument_is_another_than_the_strategists(tmp_path):
@@ -168,11 +168,11 @@ def test_a_single_answer_without_log_probabilities_is_left_as_it_is_and_counted(
             return (bare if day in request.messages[-1].content else model)(request)
 
     advice = advice_of(Once(), tmp_path)
-    (unknown,) = [one for one in advice if one.memory_unknown]
+    (unknown,) = [one for one in advice if one.unrevised]
     assert unknown.issued_at == BARS.index[150]
-    assert unknown.suppressed is None
+    assert unknown.revision is None
     assert unknown.row.said_direction is None
-    assert advice[-2].suppressed is not None
+    assert advice[-2].revision is not None
 
 
 @pytest.mark.parametrize("alpha", [-0.1, math.nan, math.inf])

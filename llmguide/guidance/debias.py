@@ -1,0 +1,93 @@
+"""Take a model's leanings to a word, a place and an order out of a direction, by asking in four forms and averaging.
+
+The Strategist's question is asked as it is, and four times more under codes for LONG and SHORT (see
+`llmguide.guidance.coding`). The mean log-odds of the four are the direction; the answer to the question as it is keeps
+its reasons, its entropy and its place in the memory of later prompts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from llmguide.guidance.coding import CODES, FORMS, CodedReply, Form, coded, decoded
+from llmguide.guidance.revision import Revision, decide
+from llmguide.llm.asking import Asker
+from llmguide.llm.ledger import Purpose, Spending
+from llmguide.llm.odds import field_odds, log_odds
+from llmguide.llm.protocol import Message
+
+__all__ = ["Debiased", "View", "ask_in_all_forms", "ask_in_form", "debias"]
+
+
+class View(NamedTuple):
+    """What a model says of a month when it is asked in one form."""
+
+    form: Form
+    direction: int | None  # 1 long, 0 short; None: no usable answer
+    p_long: float | None  # at the direction's token; None without log-probabilities
+    cost: Spending = Spending()
+
+
+@dataclass(frozen=True)
+class Debiased(Revision):
+    """A direction that is free of words and orders."""
+
+    views: tuple[View, ...]  # of all forms, usable or not
+    by_votes: bool  # whether p_long is a share of directions, since log-probabilities are missing
+
+    @property
+    def note(self) -> str:
+        """One sentence for the explanation."""
+        said = ", ".join(
+            f"{view.p_long:.2f}" if view.p_long is not None else {1: "LONG", 0: "SHORT", None: "none"}[view.direction]
+            for view in self.views
+        )
+        what = "share of LONG" if self.by_votes else "p(LONG)"
+        return f"Debiased: {what} {self.p_long:.2f} over neutral labels both ways, groups in both orders ({said})."
+
+
+async def ask_in_all_forms(
+    messages: Sequence[Message], asker: Asker, purpose: Purpose, *, priority: float = 0.0
+) -> tuple[View, ...]:
+    """Ask the Strategist's `messages` in the four forms, side by side."""
+    asking = (ask_in_form(messages, form, asker, purpose, priority=priority) for form in FORMS)
+    return tuple(await asyncio.gather(*asking))
+
+
+async def ask_in_form(
+    messages: Sequence[Message], form: Form, asker: Asker, purpose: Purpose, *, priority: float = 0.0
+) -> View:
+    """Ask the Strategist's `messages` in one form."""
+    asked = await asker.ask(coded(messages, form), CodedReply, purpose=purpose, priority=priority, note=form.name)
+    if asked.value is None:
+        return View(form, None, None, asked.cost)
+    odds = None if asked.completion is None else field_odds(asked.completion, "direction", CODES)
+    p_long = None if odds is None else odds.shares[CODES.index(form.long)]
+    return View(form, decoded(asked.value, form), p_long, asked.cost)
+
+
+def debias(views: Iterable[View], *, direction: int, confidence: int) -> Debiased | None:
+    """Return the direction over all forms; `direction` and `confidence` are the model's own. None: too few answers.
+
+    Formula: logit(p) = mean of logit(p_long) over the forms. Only pairs count in which both ways to give out the codes
+    were answered: half a pair leans as the codes do. Where no pair has log-probabilities, p is the share of LONG among
+    the directions of whole pairs. See `decide` for what p then means.
+    """
+    views = tuple(views)
+    pairs = [[view for view in views if view.form.reversed is order] for order in (False, True)]
+    told = [p for pair in pairs if len(known := [v.p_long for v in pair if v.p_long is not None]) == 2 for p in known]
+    said = [
+        d for pair in pairs if len(known := [v.direction for v in pair if v.direction is not None]) == 2 for d in known
+    ]
+    if told:
+        mean = math.fsum(log_odds(p, 1.0 - p) for p in told) / len(told)
+        p_long = 0.5 + 0.5 * math.tanh(mean / 2.0)  # the logistic function
+    elif said:
+        p_long = sum(said) / len(said)
+    else:
+        return None
+    return Debiased(*decide(p_long, direction=direction, confidence=confidence), p_long, views, not told)

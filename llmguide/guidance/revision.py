@@ -1,0 +1,36 @@
+"""What a month's direction becomes when a probability says more than the model's own word.
+
+Memory suppression, debiasing and votes each end in a probability of LONG, and `decide` turns it into a direction and a
+confidence, by one rule. The model's own words stay beside it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Revision", "decide"]
+
+
+@dataclass(frozen=True)
+class Revision:
+    """A direction that took the place of the model's own."""
+
+    direction: int  # 1 long, 0 short
+    confidence: int  # 1, 2 or 3
+    p_long: float  # what they were made from, 0..1
+
+    @property
+    def note(self) -> str:
+        """One sentence for the explanation: what was done, and the numbers behind it."""
+        raise NotImplementedError
+
+
+def decide(p_long: float, *, direction: int, confidence: int) -> tuple[int, int]:
+    """Return the direction and the confidence that a probability of LONG stands for; `direction` is the model's own.
+
+    The direction is LONG above 0.5, SHORT below, and stays at 0.5. The confidence is 1, 2 or 3 by the thirds of
+    2 |p - 0.5|, and not more than the model's own where the direction is the model's.
+    """
+    chosen = direction if p_long == 0.5 else int(p_long > 0.5)
+    third = min(int(6.0 * abs(p_long - 0.5)) + 1, 3)
+    return chosen, min(third, confidence) if chosen == direction else third
