@@ -12,6 +12,7 @@ from llmguide.guidance.revision import Revision
 from llmguide.guidance.row import GuidanceRow, parse_row
 from llmguide.llm.ledger import Spending
 from llmguide.llm.protocol import Message
+from llmguide.llm.schemas import TIGHT
 
 __all__ = [
     "Advice",
@@ -28,7 +29,8 @@ FEATURES = 12
 
 # What an endpoint that honours lengths cuts at, so that a reply ends. Only the words are checked here.
 _EXPLANATION: dict[str, Any] = {"maxLength": 8 * EXPLANATION_WORDS}
-_FACTOR: dict[str, Any] = {"maxLength": 10 * FACTOR_WORDS}
+# A small model that repeats itself fills what it may have: so tight that its words cannot be too many.
+_FACTOR: dict[str, Any] = {"maxLength": 10 * FACTOR_WORDS, TIGHT: 4 * FACTOR_WORDS}
 _NAME: dict[str, Any] = {"maxLength": 80}
 _FEATURES: dict[str, Any] = {"maxItems": FEATURES}
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 __all__ = ["Revision", "decide"]
 
+_ROUNDING = 1e-9  # two votes of three are in the second third, whatever 2/3 is in binary
+
 
 @dataclass(frozen=True)
 class Revision:
@@ -32,5 +34,5 @@ def decide(p_long: float, *, direction: int, confidence: int) -> tuple[int, int]
     2 |p - 0.5|, and not more than the model's own where the direction is the model's.
     """
     chosen = direction if p_long == 0.5 else int(p_long > 0.5)
-    third = min(int(6.0 * abs(p_long - 0.5)) + 1, 3)
+    third = min(int(6.0 * abs(p_long - 0.5) + _ROUNDING) + 1, 3)
     return chosen, min(third, confidence) if chosen == direction else third

@@ -35,7 +35,16 @@ from llmguide.llm.asking import Asked, Asker
 from llmguide.llm.ledger import Purpose, Spending
 from llmguide.llm.odds import field_odds
 from llmguide.llm.protocol import Message
-from llmguide.llm.templates import PromptTemplate, prompt_hash, prompt_version, read_template, render, variables
+from llmguide.llm.templates import (
+    NothingKnown,
+    PromptTemplate,
+    nothing,
+    prompt_hash,
+    prompt_version,
+    read_template,
+    render,
+    variables,
+)
 from llmguide.llm.uncertainty import Uncertainty, fits, measure_field, measure_object
 from llmguide.sources.tables import Tables
 
@@ -175,7 +184,8 @@ def write_prompt(
     """Return the messages of one month: `past` is the advice given before, oldest first.
 
     `news_failed` says that there are no factors although there was news: the Analyst gave no usable answer. What stands
-    in the place of factors and of earlier decisions where there are none may be given as a text.
+    in the place of factors and of earlier decisions where there are none may be given as a text. Raises NothingKnown
+    where the template has nothing to ask about this month.
     """
     anonymise: Callable[[str], str] = subject.hidden.text if brief.anonymous else str
     return render(
@@ -194,6 +204,7 @@ def write_prompt(
         news_failed=news_failed,
         no_factors=no_factors or (NEWS_FAILED if news_failed else NO_NEWS),
         no_memory=no_memory,
+        nothing=nothing,
     )
 
 
@@ -237,7 +248,12 @@ async def advise(
     template = read_template(template)  # once: the hash is of what is asked, though the file may change meanwhile
     version = prompt_version(template)
     factors, news_failure = ((), "") if news is None else (news.factors, news.failure)
-    messages = write_prompt(template, subject, month, brief, past=past, factors=factors, news_failed=bool(news_failure))
+    try:
+        messages = write_prompt(
+            template, subject, month, brief, past=past, factors=factors, news_failed=bool(news_failure)
+        )
+    except NothingKnown as why:
+        return _unasked(template, subject, month, asker, news, str(why))
     purpose = Purpose(asker.study, "strategist", subject.symbol, version, f"{month.issued_at:%Y-%m-%d}")
     asked = await asker.ask(messages, StrategistReply, purpose=purpose, priority=priority)
     completion, k = asked.completion, asker.sampling.top_logprobs or 0
@@ -278,6 +294,33 @@ async def advise(
         tokens_misfit=answered and completion is not None and not fits(completion),
         revision=revised.revision,
         unrevised=revised.missing,
+    )
+
+
+def _unasked(
+    template: PromptTemplate, subject: Subject, month: Month, asker: Asker, news: NewsBrief | None, why: str
+) -> Advice:
+    """Return the abstention of a month about which there is nothing to ask."""
+    return Advice(
+        symbol=subject.symbol,
+        prompt=prompt_version(template),
+        issued_at=month.issued_at.to_pydatetime(),
+        messages=(),
+        factors=(),
+        news_note="" if news is None else news.outcome,
+        reply=None,
+        failure=f"not asked: {why}",
+        entropy=None,
+        perplexity=None,
+        direction_entropy=None,
+        confidence_entropy=None,
+        provider="llm",
+        model=asker.model,
+        fingerprint="",
+        prompt_hash=_hash(template),
+        cost=Spending() if news is None else news.cost,
+        news_failure="" if news is None else news.failure,
+        news_cost=Spending() if news is None else news.cost,
     )
 
 

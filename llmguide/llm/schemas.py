@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-__all__ = ["TIGHT_ITEMS", "TIGHT_LENGTH", "Bounds", "schema_in_words", "schema_of"]
+__all__ = ["TIGHT", "TIGHT_ITEMS", "TIGHT_LENGTH", "Bounds", "schema_in_words", "schema_of"]
 
 Bounds = Literal["none", "set", "tight"]
 """No bounds on lengths, those of the fields, or the tight ones for a reply that ran away."""
@@ -24,6 +24,9 @@ TIGHT_LENGTH = 600
 
 TIGHT_ITEMS = 4
 """Items of a list in it."""
+
+TIGHT = "tightLength"
+"""Of a field in `json_schema_extra`: characters in place of TIGHT_LENGTH, where its words are limited to fewer."""
 
 # The keywords that every endpoint with structured output understands. Bounds on numbers are left out: Anthropic, Groq
 # and OpenAI's fine-tuned models refuse them, and `read_object` checks them.
@@ -36,6 +39,7 @@ _DROPPED = {
     "format",
     "minLength",
     "pattern",
+    TIGHT,
     "minItems",
     "uniqueItems",
     "minimum",
@@ -80,6 +84,7 @@ def _strict(schema: Any, defs: Mapping[str, Any], path: tuple[str, ...], bounds:
     if bounds != "none":
         for key, tight in _LENGTHS.items():
             if key in schema:
+                tight = schema.get(TIGHT, tight) if key == "maxLength" else tight
                 kept[key] = min(schema[key], tight) if bounds == "tight" else schema[key]
     if kept.get("type") == "object":
         if kept.get("additionalProperties") or "properties" not in kept:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn
 
 from pydantic import BaseModel
 
@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from jinja2.sandbox import SandboxedEnvironment
 
 __all__ = [
+    "NothingKnown",
     "PromptTemplate",
+    "nothing",
     "packaged",
     "prompt_hash",
     "prompt_version",
@@ -41,7 +43,18 @@ __all__ = [
 LAYOUT = "layout.md"
 """The template at the root of all: its value `part` says which of the two messages is wanted."""
 
+_PARTS = ("analyst", "analyst-merge", "specialist")  # packaged, but no prompt for the Strategist by itself
+
 _ROLES: tuple[Literal["system", "user"], ...] = ("system", "user")
+
+
+class NothingKnown(GuidanceError):
+    """A template has nothing to ask about this month."""
+
+
+def nothing(why: str) -> NoReturn:
+    """End the filling of a template: a value for `render`."""
+    raise NothingKnown(why)
 
 
 @dataclass(frozen=True)
@@ -90,7 +103,7 @@ def render(template: str | Path | PromptTemplate, **values: Any) -> tuple[Messag
 
     Blank lines at both ends of a message, spaces at the ends of lines, and all but one of several blank lines are taken
     out. Raises GuidanceError for a template that does not exist, has a fault, uses a value that is not there, fails in
-    any other way, or has no text.
+    any other way, or has no text; NothingKnown where the template says so.
     """
     import jinja2
 
@@ -98,6 +111,8 @@ def render(template: str | Path | PromptTemplate, **values: Any) -> tuple[Messag
     try:
         loaded = _compiled(read.texts)
         texts = [_tidy(loaded.render(**values, part=role)) for role in _ROLES]
+    except NothingKnown:
+        raise
     except Exception as error:  # a template is a program of its author's: {{ 1 / 0 }} is a ZeroDivisionError
         kind = "" if isinstance(error, jinja2.TemplateError) else f"{type(error).__name__}: "
         what = " ".join(f"{kind}{error}".split())
@@ -158,7 +173,7 @@ def _sources(template: str | Path) -> dict[str, str]:
         try:
             text = _read(template, name)
             if text is None:
-                own = [version for version in packaged() if version.startswith("P")]  # the others are the Analyst's
+                own = [version for version in packaged() if version not in _PARTS]
                 asked = f"the template {name!r}, which {template} extends" if texts else f"the prompt {str(template)!r}"
                 raise GuidanceError(
                     f"{asked} does not exist{did_you_mean(name, packaged())}; llmguide has {', '.join(own)}, "
