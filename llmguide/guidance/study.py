@@ -5,6 +5,10 @@ instrument and prompt form a chain, each waiting for the one before; the chains 
 the news two months ahead of them. The time needed is then that of the longest chain, so its questions go first: what no
 chain waits for is asked at a pace that ends with the chains, in places in flight that they leave free.
 
+An endpoint that answers one or two questions at once is busy all the time, whatever comes first. There the order is
+that of the texts: the Analyst's questions, then prompt after prompt, instrument after instrument. A server that keeps
+what it has read (llama.cpp keeps one text for each slot) then reads only what differs from the question before.
+
 Nothing that was paid for is lost: every reply is stored before it is read. A question that fails, the end of the
 budget, or Ctrl-C lets those under way be answered and stored; the same study then resumes from there.
 """
@@ -51,6 +55,7 @@ __all__ = ["Study", "guidance_of", "run_study", "stopping"]
 _APART = 0.02  # seconds between the beginnings of chains: answers that take equally long do not all come at once
 _LATER = 0.2  # seconds from a chain's question until the Analyst reads ahead for it, when the others' have left too
 _AHEAD = 2  # months that the Analyst reads before their turn
+_FEW = 2  # questions at once, up to which they are asked in the order of their texts
 _SLACK = 1.5  # of the pace that would end with the chains, since answers take different times
 
 
@@ -143,6 +148,8 @@ class _Run:
         self.on_ready = on_ready
         self.on_advice = on_advice
         self.unhurried = Slots(_unhurried_places(study, asker.in_flight))
+        self.by_text = asker.in_flight <= _FEW
+        self.turns = Slots(asker.in_flight if self.by_text else len(study.subjects) * len(study.prompts))
         self._failure: LlmguideError | None = None
         self._lacks_answers = False
 
@@ -157,6 +164,8 @@ class _Run:
             self.on_ready(can)
             # The longest way first: chains that wait for the Analyst too, other chains, what stands for itself.
             begun = sorted(chains, key=lambda chain: (not chain.remembers, not chain.reads_news))
+            if self.by_text:
+                begun = sorted(chains, key=lambda chain: self.study.prompts.index(chain.prompt))
             walks = (self._kept(chain, min(place * _APART, _LATER)) for place, chain in enumerate(begun))
             found = dict(zip(begun, await asyncio.gather(*walks), strict=True))
         finally:
@@ -177,7 +186,8 @@ class _Run:
         """Walk a chain; what went wrong has stopped the others before their next question, and is raised at the end."""
         await asyncio.sleep(later)
         try:
-            return await chain.walk()
+            async with self.turns.held():
+                return await chain.walk()
         except Halted:
             pass
         except MissingAnswers:  # the other chains go on, to find all that is missing
@@ -232,6 +242,9 @@ class _Chain:
 
     async def walk(self) -> list[Advice]:
         numbers = range(len(self.news.positions))
+        if self.run.by_text and self.reads_news:
+            for number in numbers:
+                self.news.brief(number)  # what goes wrong there is raised where its answer is needed
         if not self.remembers:
             return await _all_or_first_error([self._ask(number, ()) for number in numbers])
         past: list[Advice] = []
@@ -270,7 +283,7 @@ class _Chain:
                     self.run.asker,
                     past=past,
                     news=news,
-                    priority=self.news.urgency(number) if self.remembers else 0.0,
+                    priority=self.news.urgency(number) if self.remembers and not self.run.by_text else 0.0,
                 )
             except MissingAnswers:  # the other months go on, to find all that is missing
                 raise

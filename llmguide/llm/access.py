@@ -110,7 +110,9 @@ class Access:
         prices = Prices.read(self.prices)  # before a cache is made: a wrong name leaves nothing behind
         if self.model_file is not None:
             prices = Prices({self.model: Price(0.0, 0.0, 0.0), **prices.models}, prices.as_of)
-        client = None if self.replay else self.client()
+        client, in_flight = None if self.replay else self.client(), self.in_flight
+        if self.model_file is not None:
+            in_flight = min(in_flight, self.local_settings.questions_at_once)
         return kind(
             Cache(self.cache, create=not self.replay),
             model=self.model,
@@ -119,7 +121,7 @@ class Access:
             prices=prices,
             budget=self.budget,
             study=study,
-            in_flight=self.in_flight,
+            in_flight=in_flight,
             strict=self.strict,
             terse=self.terse,
             endpoint=self.endpoint if self.replay else None,

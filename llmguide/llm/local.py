@@ -68,6 +68,11 @@ class LocalSettings:
     gpu_layers: int | None = None
     exact: bool = False
 
+    @property
+    def questions_at_once(self) -> int:
+        """The slots on this machine."""
+        return self.slots or (1 if _physical_cores() < 8 else 2)
+
 
 def model_name(path: Path | str) -> str:
     """Return what a model in a file is called: the file's name without suffix."""
@@ -173,7 +178,7 @@ class LocalServer:
         self.name = model_name(path)
         self.key = secrets.token_urlsafe(24)
         cores = _physical_cores()
-        self.slots = settings.slots or (1 if cores < 8 else 2)
+        self.slots = settings.questions_at_once
         self._found: dict[str, str] = {}
         self._log: IO[bytes] = tempfile.TemporaryFile(prefix="llmguide-local-")  # noqa: SIM115  # closed in `end`
         self.process = subprocess.Popen(

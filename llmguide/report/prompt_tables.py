@@ -105,6 +105,43 @@ def means_table(means: pd.DataFrame) -> TextTable:
     return TextTable("Prompts", columns, rows, notes)
 
 
+def shares_table(shares: pd.DataFrame) -> TextTable:
+    """How many answers of each prompt were usable, and right."""
+    rows = [
+        [
+            row.prompt,
+            f"{row.usable} of {row.months}",
+            f"{row.right} of {row.known}",
+            _share(row, row.hit_rate),
+            f"{row.up_rate:.0%}" if math.isfinite(row.up_rate) else "n/a",
+        ]
+        for row in _rows(shares)
+    ]
+    notes = (
+        "Test months of all instruments. Right: the direction was that of the price until the next guidance, with "
+        "Wilson's 95 % interval, which takes months as independent. Months up: what always long would have had.",
+    )
+    return TextTable("Answers", ["prompt", "usable", "right", "share right", "months up"], rows, notes)
+
+
+def agreement_table(agreement: pd.DataFrame) -> TextTable:
+    """How often two prompts gave the same direction."""
+    rows = [
+        [
+            f"{row.prompt_a}, {row.prompt_b}",
+            f"{row.same} of {row.months}",
+            _share(row, row.share),
+            number(row.kappa),
+        ]
+        for row in _rows(agreement)
+    ]
+    notes = (
+        "Test months of all instruments in which both prompts gave a direction, with Wilson's 95 % interval. Kappa is "
+        "Cohen's: 0 is the agreement of two prompts that know nothing of each other, 1 is full.",
+    )
+    return TextTable("Agreement between prompts", ["prompts", "same direction", "share", "kappa"], rows, notes)
+
+
 def tests_table(tests: pd.DataFrame) -> TextTable:
     """The paired tests between prompts."""
     rows = [
@@ -167,6 +204,10 @@ def costs_table(costs: pd.DataFrame) -> TextTable:
 def dollars(amount: float) -> str:
     """Return an amount to four decimals; "unknown" for NaN, never 0."""
     return "unknown" if math.isnan(amount) else f"{amount:.4f}"
+
+
+def _share(row: Any, share: float) -> str:
+    return f"{share:.0%} ({row.low:.0%} to {row.high:.0%})" if math.isfinite(share) else "n/a"
 
 
 def _count(tokens: Any) -> str:

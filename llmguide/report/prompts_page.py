@@ -23,10 +23,12 @@ from llmguide.guidance.advice import Advice, FeatureUse
 from llmguide.llm.protocol import Message
 from llmguide.report.html import document, figure, fold, items, number, paragraph, percent, section, table
 from llmguide.report.prompt_tables import (
+    agreement_table,
     costs_table,
     entropy_table,
     perplexity_table,
     sharpe_table,
+    shares_table,
     tests_table,
 )
 from llmguide.report.tables import TextTable, p_value
@@ -87,6 +89,8 @@ class PromptsData:
     tests: pd.DataFrame
     costs: pd.DataFrame
     calibration: pd.DataFrame
+    shares: pd.DataFrame
+    agreement: pd.DataFrame
     months: pd.DataFrame
     all_advice: Sequence[Advice]
 
@@ -129,6 +133,7 @@ def _parts(data: PromptsData, drawings: Mapping[str, str]) -> Iterator[str]:
     yield section("Sharpe ratio")
     yield from _text_table(sharpe_table(data.table))
     yield from _drawing(drawings, "sharpe", "Sharpe ratio of each prompt on each instrument")
+    yield from _directions(data)
     yield from _uncertainty(data, drawings)
     yield from _calibration(data, drawings)
     yield from _tests(data.tests)
@@ -218,6 +223,15 @@ def _means(means: pd.DataFrame) -> str:
         *("of direction", "of confidence", "Abstained"),
     ]
     return table(head, rows)
+
+
+def _directions(data: PromptsData) -> Iterator[str]:
+    yield section("Were the directions right?")
+    yield from _text_table(shares_table(data.shares))
+    if len(data.agreement):
+        text = agreement_table(data.agreement)
+        yield f"<h3>{escape(text.title)}</h3>"
+        yield from _text_table(text)
 
 
 def _uncertainty(data: PromptsData, drawings: Mapping[str, str]) -> Iterator[str]:
@@ -310,15 +324,24 @@ def _card(row: Any, advice: Advice, texts: _Texts) -> str:
     if reply is None:
         parts = [f'<p class="said">Abstained: {_safe(advice.failure or "no reason was kept")}</p>']
     else:
-        said = f"{reply.direction}, confidence {reply.confidence}"
+        said = f"{'LONG' if row.direction else 'SHORT'}, confidence {row.confidence}"
         parts = [
             f'<p><b>{said}</b> <span class="{kind}">{words}</span></p>',
+            _revision(advice),
             _numbers(row),
             f'<p class="said">{_safe(reply.explanation)}</p>',
             _features(reply.features),
         ]
     parts += [_news(advice), texts.fold(advice.messages)]
     return f'<section class="card"><h4>{_safe(row.prompt)}</h4>{"".join(parts)}</section>'
+
+
+def _revision(advice: Advice) -> str:
+    """What the model itself said, where another direction took its place."""
+    if advice.revision is None or advice.reply is None:
+        return ""
+    said = f"The model's own: {advice.reply.direction}, confidence {advice.reply.confidence}."
+    return f'<p class="soft">{said} {escape(advice.revision.note)}</p>'
 
 
 def _numbers(row: Any) -> str:

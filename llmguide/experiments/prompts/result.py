@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from llmguide.experiments.prompts.published import published_sharpe
 from llmguide.guidance import Guidance
 from llmguide.guidance.advice import Advice
 from llmguide.llm.ledger import Spending
-from llmguide.stats import paired_tests
+from llmguide.stats import paired_tests, wilson_interval
 
 __all__ = ["PromptResult"]
 
@@ -190,8 +191,54 @@ class PromptResult:
         groups = known.assign(right=known["right"].astype("int64")).groupby(["prompt", "confidence"])["right"]
         table = groups.agg(months="size", right="sum").reset_index().astype({"confidence": "int64"})
         table["hit_rate"] = table["right"] / table["months"]
-        table["low"], table["high"] = _wilson(table["right"].to_numpy(), table["months"].to_numpy())
-        return table
+        return table.join(_intervals(table["right"], table["months"]))
+
+    @property
+    def shares(self) -> pd.DataFrame:
+        """How many answers of each prompt were usable, and right, over the test months of all instruments.
+
+        Columns ``prompt``, ``months``, ``usable`` and ``usable_share``; ``known``, the answers whose outcome is known,
+        ``right``, how many of them had the sign of the price, ``hit_rate``, its 95 % interval by Wilson, ``low`` to
+        ``high``, and ``up_rate``, what always long would have had in the same months.
+        """
+        rows = []
+        for prompt, months in self.test_months.groupby("prompt"):
+            usable, known = int(months["direction"].notna().sum()), months.dropna(subset="right")
+            rows.append(
+                {
+                    "prompt": prompt,
+                    "months": len(months),
+                    "usable": usable,
+                    "usable_share": usable / len(months),
+                    "known": len(known),
+                    "right": int(known["right"].sum()),
+                    "hit_rate": float(known["right"].mean()) if len(known) else np.nan,
+                    "up_rate": float((known["realised"] > 0).mean()) if len(known) else np.nan,
+                }
+            )
+        table = pd.DataFrame(rows)
+        return table.join(_intervals(table["right"], table["known"]))
+
+    @property
+    def agreement(self) -> pd.DataFrame:
+        """How often two prompts gave the same direction, over the test months in which both gave one.
+
+        Columns ``prompt_a``, ``prompt_b``, ``months``, ``same``, ``share``, its 95 % interval by Wilson, ``low`` to
+        ``high``, and ``kappa``, Cohen's: agreement beyond that of two prompts that say LONG as often as these but know
+        nothing of each other; NaN where both always say the same. Without rows where there is one prompt.
+        """
+        wide = self.test_months.pivot(index=["symbol", "issued_at"], columns="prompt", values="direction")
+        rows = []
+        for one, other in combinations(self.prompts, 2):
+            both = wide[[one, other]].dropna().astype("int64")
+            same, n = int((both[one] == both[other]).sum()), len(both)
+            long_a, long_b = (float(both[name].mean()) if n else np.nan for name in (one, other))
+            by_chance = long_a * long_b + (1.0 - long_a) * (1.0 - long_b)
+            share = same / n if n else np.nan
+            kappa = (share - by_chance) / (1.0 - by_chance) if n and by_chance < 1.0 else np.nan
+            rows.append((one, other, n, same, share, kappa))
+        table = pd.DataFrame(rows, columns=["prompt_a", "prompt_b", "months", "same", "share", "kappa"])
+        return table.join(_intervals(table["same"], table["months"]))
 
 
 def _counted_again(all_advice: Iterable[Advice]) -> Spending:
@@ -211,15 +258,10 @@ def _counted_again(all_advice: Iterable[Advice]) -> Spending:
     return Spending.total(again)
 
 
-_Z = 1.959963984540054  # 97.5 % quantile of the normal distribution
-
-
-def _wilson(right: Any, months: Any) -> tuple[Any, Any]:
-    """The 95 % interval of a share by Wilson's score."""
-    share = right / months
-    middle = (share + _Z**2 / (2 * months)) / (1 + _Z**2 / months)
-    reach = _Z / (1 + _Z**2 / months) * np.sqrt(share * (1 - share) / months + _Z**2 / (4 * months**2))
-    return middle - reach, middle + reach
+def _intervals(hits: pd.Series[int], counts: pd.Series[int]) -> pd.DataFrame:
+    """The 95 % intervals of shares by Wilson's score: columns low and high."""
+    found = [wilson_interval(int(hit), int(n)) for hit, n in zip(hits, counts, strict=True)]
+    return pd.DataFrame(found, columns=["low", "high"], index=hits.index)
 
 
 def _rows(frame: pd.DataFrame) -> Any:

@@ -10,6 +10,8 @@ means.*                         every measure by prompt, means over instruments
 prompts.csv                     every measure by instrument and prompt
 months.csv                      every advice and its outcome
 calibration.csv                 how often each confidence was right
+shares.csv                      how many answers of each prompt were usable, and right, with intervals
+agreement.csv                   how often two prompts gave the same direction
 figure_*.png                    Sharpe ratio, uncertainty, calibration
 guidance/PROMPT/SYMBOL.parquet  guidance tables
 config.json                     settings, and hashes of the guidance
@@ -72,6 +74,8 @@ def write_prompts(study: PromptResult, folder: Path) -> Path:
     write_csv(data.table, folder / "prompts.csv")
     write_csv(study.months, folder / "months.csv")
     write_csv(data.calibration, folder / "calibration.csv")
+    write_csv(data.shares, folder / "shares.csv")
+    write_csv(data.agreement, folder / "agreement.csv")
     drawn = draw_figures(data.table, data.means, data.calibration)
     for name in FIGURES:
         path = folder / f"figure_{name}.png"
@@ -91,6 +95,8 @@ def page_data(study: PromptResult) -> PromptsData:
         tests=study.tests,
         costs=study.costs,
         calibration=study.calibration,
+        shares=study.shares,
+        agreement=study.agreement,
         months=study.test_months,
         all_advice=study.all_advice,
     )
