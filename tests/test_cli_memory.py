@@ -97,9 +97,24 @@ def test_suppression_is_asked_for_counted_and_planned(llmguide, server):
     assert all(row.said_direction is None for row in Guidance.read("g.parquet").rows)
 
 
+@pytest.mark.parametrize(("option", "questions"), [(("--debias",), 5), (("--samples", "3"), 4)])
+def test_more_questions_a_month_are_planned_asked_and_counted(llmguide, server, option, questions):
+    code, out, _ = llmguide(*GUIDE, *option, "--plan", "--json")
+    assert (code, json.loads(out)["calls"]) == (0, questions * 12)
+    code, out, err = llmguide(*GUIDE, *option)
+    assert (code, err) == (0, "")
+    assert f"{'debiased' if option == ('--debias',) else 'decided by votes'} in 12 of 12 months, direction" in out
+    assert all(row.p_revised is not None for row in Guidance.read("g.parquet").rows)
+    found = json.loads(llmguide(*GUIDE, *option, "--json")[1])
+    assert (found["revised"], found["unrevised"]) == (12, 0)
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
+        ((*GUIDE, "--debias", "--samples", "3"), "give one of --debias, --samples and --suppress-memory"),
+        ((*GUIDE, "--debias", "--suppress-memory"), "give one of --debias, --samples and --suppress-memory"),
+        (("guide", "ACME.csv", "--samples", "3"), "--samples is for --provider llm, local or replay, not for rules"),
         (("memory",), "give either files of BARS, or --data FOLDER"),
         ((*ASK, "--cutoff", "June"), "expected --cutoff to be a day, got 'June'; write it like 2024-06-30"),
         ((*ASK, "--measures", "x"), "expected measures among recall, identification, counterfactual, got x"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
@@ -38,6 +38,10 @@ Answer with one JSON object:
 - year, month: of the decision."""
 
 
+def _one_of(first: int, last: int) -> dict[str, Any]:
+    return {"enum": list(range(first, last + 1))}
+
+
 class _Reply(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -51,9 +55,10 @@ class RecallReply(_Reply):
 class IdentityReply(_Reply):
     """Which instrument and month a prompt describes."""
 
-    instrument: int = Field(description="Number of the instrument in the list.", ge=1)
-    year: int = Field(ge=1900, le=2100)
-    month: int = Field(ge=1, le=12)
+    # As enumerations, which every endpoint with structured output holds a model to: few take bounds on numbers.
+    instrument: int = Field(description="Number of the instrument in the list.", ge=1, json_schema_extra=_one_of(1, 8))
+    year: int = Field(ge=1900, le=2100, json_schema_extra=_one_of(1980, 2039))
+    month: int = Field(ge=1, le=12, json_schema_extra=_one_of(1, 12))
 
 
 def full_name(symbol: str, names: Names | None) -> str:

@@ -27,8 +27,8 @@ from llmguide.report.prompt_tables import (
     costs_table,
     entropy_table,
     perplexity_table,
-    sharpe_table,
     shares_table,
+    sharpe_table,
     tests_table,
 )
 from llmguide.report.tables import TextTable, p_value

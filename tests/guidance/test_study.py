@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import replace
 
@@ -74,6 +75,28 @@ def test_months_without_memory_are_asked_side_by_side_and_those_with_memory_one_
     server.max_in_flight = 0
     run_study(Study(pair[:1], ("P2",)), access.asker())
     assert server.max_in_flight == 1
+
+
+def shared_beginnings(server):
+    """The characters that each prompt shares with the one asked before it, of all kinds of questions."""
+    texts = ["\n".join(message["content"] for message in body["messages"]) for body in server.requests]
+    same = (itertools.takewhile(lambda pair: pair[0] == pair[1], zip(*two)) for two in itertools.pairwise(texts))
+    return sum(len(list(letters)) for letters in same), sum(map(len, texts))
+
+
+def test_few_at_once_are_asked_in_the_order_of_their_texts_and_say_the_same(pair, access, server):
+    study = Study(pair, ("P2", "P1", "P4"))
+    many = run_study(study, replace(access, cache=access.cache.with_name("many.sqlite")).asker())
+    server.requests.clear()
+    few = run_study(study, replace(access, in_flight=1).asker())
+    assert [one.row for one in few] == [one.row for one in many]
+    shared, whole = shared_beginnings(server)
+    asked = [str(body["response_format"]) for body in server.requests]
+    kinds = ["A" if "AnalystReply" in kind else "S" if "StrategistReply" in kind else "" for kind in asked]
+    runs = [(kind, len(list(group))) for kind, group in itertools.groupby(kind for kind in kinds if kind)]
+    # P2 and P1 of both instruments, and for P4 the Analyst's eight months before the Strategist's, twice.
+    assert runs == [("S", 32), ("A", 8), ("S", 8), ("A", 8), ("S", 8)]
+    assert shared > 0.5 * whole
 
 
 def test_since_asks_only_what_the_bars_from_that_day_on_can_see(pair, access):

@@ -101,6 +101,7 @@ def test_the_page_has_every_part_in_order_and_a_card_for_every_advice(page, all_
         "Prompts compared",
         "Prompts",
         "Sharpe ratio",
+        "Were the directions right?",
         "Uncertainty of the replies",
         "Is confidence deserved?",
         "Are the differences more than luck?",

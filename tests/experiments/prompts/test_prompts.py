@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from made_advice import PROMPTS, abstention, advice, market, spent, study
 from scipy import stats
+from sklearn.metrics import cohen_kappa_score
 
 from llmguide import Guidance
 from llmguide.backtest import run_backtest
@@ -253,6 +254,30 @@ def test_the_interval_of_a_hit_rate_is_wilsons(judged):
     for row in judged.calibration.itertuples():
         expected = stats.binomtest(row.right, row.months).proportion_ci(0.95, method="wilson")
         assert (row.low, row.high) == (pytest.approx(expected.low, abs=1e-12), pytest.approx(expected.high, abs=1e-12))
+
+
+def test_agreement_and_right_answers_are_those_of_an_independent_count(judged):
+    months = judged.test_months
+    for row in judged.agreement.itertuples():
+        one, other = (
+            months[months["prompt"] == name].set_index(["symbol", "issued_at"])["direction"]
+            for name in (row.prompt_a, row.prompt_b)
+        )
+        both = pd.concat([one, other], axis=1, keys=["a", "b"]).dropna().astype(int)
+        assert (row.months, row.same) == (len(both), int((both["a"] == both["b"]).sum()))
+        assert row.share == pytest.approx(row.same / row.months)
+        assert row.kappa == pytest.approx(cohen_kappa_score(both["a"], both["b"]), nan_ok=True)
+        expected = stats.binomtest(row.same, row.months).proportion_ci(0.95, method="wilson")
+        assert (row.low, row.high) == (pytest.approx(expected.low, abs=1e-12), pytest.approx(expected.high, abs=1e-12))
+    shares = judged.shares.set_index("prompt")
+    for prompt, rows in months.groupby("prompt"):
+        of = shares.loc[prompt]
+        assert of["usable"] == rows["direction"].notna().sum()
+        assert of["right"] == sum(
+            (r.realised > 0) == bool(r.direction) and r.realised != 0
+            for r in rows.dropna(subset=["direction", "realised"]).itertuples()
+        )
+    assert len(judge_prompts(study(MARKETS[:1], prompts=("P4",)), MARKETS[:1]).agreement) == 0
 
 
 def test_a_prompt_that_always_abstains_has_no_sharpe_ratio_and_breaks_nothing(tmp_path):

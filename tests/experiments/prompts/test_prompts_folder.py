@@ -32,6 +32,7 @@ def folder(judged, tmp_path_factory):
 def test_the_folder_holds_the_tables_thrice_the_page_the_figures_and_the_guidance(folder, judged):
     expected = {f"{name}.{suffix}" for name in TABLES for suffix in ("csv", "md", "tex")}
     expected |= {"prompts.html", "prompts.csv", "months.csv", "calibration.csv", "config.json", "guidance"}
+    expected |= {"shares.csv", "agreement.csv"}
     expected |= {f"figure_{name}.png" for name in ("sharpe", "uncertainty", "calibration")}
     assert {path.name for path in folder.iterdir()} == expected
     for (symbol, prompt), guidance in judged.guidance.items():
