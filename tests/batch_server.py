@@ -16,7 +16,8 @@ class BatchServer(OpenAIServer):
     """`looks` is how often a batch is looked at before it ends, and `end` the status that it then has.
 
     `lost(number)` says for a question of a batch (from 0) that it is "expired", that it "failed", or None. `uploads`
-    are the lines of each file, `batches` the batches by id, `batched` the bodies that were answered by one.
+    are the lines of each file, `batches` the batches by id, `batched` the bodies that were answered by one. With `mute`
+    "made" or "not made" it closes the connection instead of saying that a batch was created, which it then was or not.
     """
 
     def __init__(
@@ -33,6 +34,7 @@ class BatchServer(OpenAIServer):
         self.files: dict[str, str] = {}  # output and error files
         self.batches: dict[str, dict[str, Any]] = {}
         self.batched: list[dict[str, Any]] = []
+        self.mute = ""
         self._looked: dict[str, int] = {}
         self._http.RequestHandlerClass = _BatchHandler
 
@@ -110,6 +112,9 @@ class BatchServer(OpenAIServer):
 class _BatchHandler(_Handler):
     def do_GET(self) -> None:
         owner: Any = self.server.owner
+        if re.fullmatch(r"/v1/batches(\?.*)?", self.path):
+            listed = [dict(batch) for batch in reversed(owner.batches.values())]  # the newest first
+            return self._send(200, {"object": "list", "data": listed, "has_more": False})
         if found := re.fullmatch(r"/v1/batches/(\w+)", self.path):
             if found[1] not in owner.batches:
                 return self._error(404, f"No batch found with id '{found[1]}'.")
@@ -126,6 +131,11 @@ class _BatchHandler(_Handler):
         given = self.headers.get("Authorization", "").removeprefix("Bearer ")
         if owner.key is not None and given != owner.key:
             return self._error(401, f"Incorrect API key provided: {given}.")
+        if self.path == "/v1/batches" and owner.mute:
+            if owner.mute == "made":
+                owner.create(json.loads(raw))
+            self.close_connection = True
+            return None
         if self.path == "/v1/batches":
             return self._send(200, owner.create(json.loads(raw)))
         assert b'name="purpose"\r\n\r\nbatch\r\n' in raw

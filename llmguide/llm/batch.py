@@ -5,6 +5,9 @@ questions without an answer as a third. A batch's id and questions are kept in t
 the cache and the ledger, so that any later run fetches them. An answer is kept under the same key as one that was asked
 directly.
 
+Nothing is paid for twice, whenever a run ends: what is about to be sent is written down first, under the id of its file
+of questions. A run that finds such a note looks whether the endpoint has a batch of that file.
+
 Source: https://platform.openai.com/docs/guides/batch and /docs/api-reference/batch.
 """
 
@@ -30,6 +33,7 @@ from llmguide.llm.refusals import is_filtered
 from llmguide.llm.schemas import schema_of
 
 if TYPE_CHECKING:
+    import openai
     from openai.types import Batch
 
 __all__ = ["Batches", "Fetched", "Wanted"]
@@ -39,6 +43,7 @@ MOST_BYTES = 200_000_000
 PAUSES = (5.0, 60.0)  # seconds between two looks at a batch: the first, and the longest
 _ENDED = {"completed", "expired", "cancelled", "failed"}
 _TRANSFER_SECONDS = 600.0
+_UNSENT = "of "  # begins what stands for the id of a batch that may not have come into being: a file's follows
 
 
 class Wanted(NamedTuple):
@@ -100,6 +105,9 @@ class Batches:
         Raises EndpointError for a batch that failed as a whole.
         """
         kept, reasons = 0, Counter[str]()
+        for note in self.open:
+            if note.startswith(_UNSENT):
+                await self._look_for(note)
         for batch_id in self.open:
             batch = await self._ended(batch_id)
             texts = [await self._text(name) for name in (batch.output_file_id, batch.error_file_id) if name]
@@ -125,29 +133,69 @@ class Batches:
             lambda sdk: sdk.files.create(file=("questions.jsonl", lines), purpose="batch", timeout=_TRANSFER_SECONDS),
             missing="this endpoint has no Batch API; leave --batch out",
         )
-        batch = await self._client.call(
-            "creating a batch",
-            # Not repeated: a second one would be paid for too.
-            lambda sdk: sdk.with_options(max_retries=0).batches.create(
-                input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h"
-            ),
-            missing="this endpoint has no Batch API; leave --batch out",
-        )
+        note = f"{_UNSENT}{file.id}"
+        self._note(note, wanted)
+        try:
+            batch = await self._client.call(
+                "creating a batch",
+                # Not repeated: a second one would be paid for too.
+                lambda sdk: sdk.with_options(max_retries=0).batches.create(
+                    input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h"
+                ),
+                missing="this endpoint has no Batch API; leave --batch out",
+            )
+        except EndpointError as error:
+            if error.status is not None and 400 <= error.status < 500:  # it said no: there is none
+                self._forget(note)
+            raise
+        self._name(note, batch.id)
+        self._on_state(f"batch {batch.id}: {len(wanted)} questions sent")
+
+    async def _look_for(self, note: str) -> None:
+        """Find out what became of questions that were about to be sent when a run ended."""
+
+        async def find(sdk: openai.AsyncOpenAI) -> str | None:
+            async for batch in sdk.batches.list(limit=100):
+                if batch.input_file_id == note.removeprefix(_UNSENT):
+                    return batch.id
+            return None
+
+        found = await self._client.call("looking for a batch", find, missing="this endpoint does not list its batches")
+        if found is None:
+            self._forget(note)
+        else:
+            self._name(note, found)
+
+    def _note(self, batch_id: str, wanted: Sequence[Wanted]) -> None:
+        """Write down a batch and its questions."""
         endpoint, study = self._client.endpoint, self._asker.study
         with self._cache.transaction():
             now = datetime.now(UTC).isoformat(timespec="milliseconds")
-            self._cache.execute("INSERT INTO batches VALUES (?, ?, ?, ?)", (endpoint, batch.id, study, now))
+            self._cache.execute("INSERT INTO batches VALUES (?, ?, ?, ?)", (endpoint, batch_id, study, now))
             for request, purpose, note in wanted:
                 most = most_tokens(request)
                 packed = zlib.compress(request.to_json().encode(), level=1)
                 self._cache.execute(
                     f"INSERT INTO batch_requests VALUES ({', '.join('?' * 13)})",
                     (
-                        *(endpoint, batch.id, request.key, packed, request.model),
+                        *(endpoint, batch_id, request.key, packed, request.model),
                         *(*purpose, note, most.prompt, most.completion),
                     ),
                 )
-        self._on_state(f"batch {batch.id}: {len(wanted)} questions sent")
+
+    def _name(self, note: str, batch_id: str) -> None:
+        """Put a batch's id in the place of its note."""
+        place = (batch_id, self._client.endpoint, note)
+        with self._cache.transaction():
+            self._cache.execute("UPDATE batch_requests SET batch = ? WHERE endpoint = ? AND batch = ?", place)
+            self._cache.execute("UPDATE batches SET id = ? WHERE endpoint = ? AND id = ?", place)
+
+    def _forget(self, batch_id: str) -> None:
+        """Remove a batch and its questions."""
+        place = (self._client.endpoint, batch_id)
+        with self._cache.transaction():
+            self._cache.execute("DELETE FROM batch_requests WHERE endpoint = ? AND batch = ?", place)
+            self._cache.execute("DELETE FROM batches WHERE endpoint = ? AND id = ?", place)
 
     async def _ended(self, batch_id: str) -> Batch:
         """Look at a batch until it has ended."""
@@ -212,8 +260,7 @@ class Batches:
                 reasons[f"the batch {batch.status}" if batch.status != "completed" else "no line came back"] += len(
                     asked
                 )
-            self._cache.execute("DELETE FROM batch_requests WHERE endpoint = ? AND batch = ?", place)
-            self._cache.execute("DELETE FROM batches WHERE endpoint = ? AND id = ?", place)
+            self._forget(batch.id)
         return kept
 
 

@@ -80,7 +80,10 @@ def test_months_without_memory_are_asked_side_by_side_and_those_with_memory_one_
 def shared_beginnings(server):
     """The characters that each prompt shares with the one asked before it, of all kinds of questions."""
     texts = ["\n".join(message["content"] for message in body["messages"]) for body in server.requests]
-    same = (itertools.takewhile(lambda pair: pair[0] == pair[1], zip(*two)) for two in itertools.pairwise(texts))
+    same = (
+        itertools.takewhile(lambda pair: pair[0] == pair[1], zip(*two, strict=False))
+        for two in itertools.pairwise(texts)
+    )
     return sum(len(list(letters)) for letters in same), sum(map(len, texts))
 
 

@@ -189,6 +189,22 @@ def test_a_reply_that_cannot_be_used_is_asked_for_once_more_directly(llmguide):
         assert len(questions(server)[0]["messages"]) > len(server.batched[0]["messages"])
 
 
+@pytest.mark.parametrize(("mute", "batches"), [("made", 1), ("not made", 1)])
+def test_a_run_that_ends_while_a_batch_is_created_pays_for_it_once(llmguide, mute, batches):
+    with BatchServer(key=KEY) as server:
+        server.mute = mute
+        code, _, err = llmguide(*GUIDE, "--prompt", "P0", "--batch", "--out", "b.csv", server=server)
+        assert (code, "creating a batch" in err) == (1, True)
+        assert len(server.batches) == (mute == "made")
+        server.mute = ""
+        code, out, _ = llmguide(*GUIDE, "--prompt", "P0", "--batch", "--out", "b.csv", "--json", server=server)
+        assert code == 0
+        assert len(server.batches) == batches
+        assert len(server.batched) == json.loads(out)["rows"] == MONTHS
+        with Cache("llm.sqlite") as cache:
+            assert list(cache.rows("SELECT * FROM batches")) == list(cache.rows("SELECT * FROM batch_requests")) == []
+
+
 def test_too_many_questions_for_one_batch_are_several(llmguide, monkeypatch):
     monkeypatch.setattr(batch, "MOST_REQUESTS", 4)
     with BatchServer(key=KEY) as server:
