@@ -18,6 +18,7 @@ from llmguide.guidance.strategist import Brief, Subject, advise, condense_news, 
 from llmguide.guidance.study import Study, guidance_of, run_study
 from llmguide.guidance.table import Guidance
 from llmguide.llm.access import Access
+from llmguide.llm.protocol import Client
 from llmguide.llm.templates import PromptTemplate, prompt_hash, prompt_version, read_template
 from llmguide.llm.waiting import wait_for
 from llmguide.sources.tables import Tables
@@ -62,13 +63,15 @@ class LanguageModel(Access):
     def follow(self) -> Callable[[pd.DataFrame, datetime], GuidanceRow]:
         """Return a function of the bars known and the date of issue, which remembers what it said: for a live run.
 
-        The template is read at every question: one that is edited counts from the next question on.
+        The template is read at every question: one that is edited counts from the next question on. The server of a
+        model in a file starts with the first question, and ends with the function.
         """
         subject = self.subject(pd.DataFrame())
         past: list[Advice] = []
+        local = None if self.replay or self.model_file is None else self.client(stays=True)
 
         def ask(known: pd.DataFrame, issued_at: datetime) -> GuidanceRow:
-            advice = wait_for(self._advise(subject, known, pd.Timestamp(issued_at), tuple(past)))
+            advice = wait_for(self._advise(subject, known, pd.Timestamp(issued_at), tuple(past), local))
             past.append(advice)
             return advice.row
 
@@ -92,11 +95,16 @@ class LanguageModel(Access):
         return study_name(self, [self.symbol], prompts, self.brief)
 
     async def _advise(
-        self, subject: Subject, known: pd.DataFrame, issued_at: pd.Timestamp, past: Sequence[Advice]
+        self,
+        subject: Subject,
+        known: pd.DataFrame,
+        issued_at: pd.Timestamp,
+        past: Sequence[Advice],
+        client: Client | None,
     ) -> Advice:
         month = prepare(subject, issued_at, known, every=self.brief.every, levels=self.brief.levels)
         prompt = read_template(self.prompt)
-        asker = self.asker(study=self._name([prompt]))
+        asker = self.asker(study=self._name([prompt]), client=client)
         try:
             news = await condense_news(subject, month, self.brief, asker) if uses_news(prompt) else None
             return await advise(prompt, subject, month, self.brief, asker, past=past, news=news)

@@ -89,20 +89,20 @@ class Access:
             return None
         return OpenAIClient(base_url=self.base_url, api_key="not-needed").endpoint
 
-    def client(self) -> Client:
-        """Return a client of the endpoint, or of the model in the file."""
+    def client(self, *, stays: bool = False) -> Client:
+        """Return a client of the endpoint, or of the model in the file, whose server may outlast an asker."""
         if self.model_file is not None:
-            return LocalClient(self.model_file, self.local_settings, timeout=self.timeout)
+            return LocalClient(self.model_file, self.local_settings, timeout=self.timeout, stays=stays)
         return OpenAIClient(
             base_url=self.base_url, api_key=self.api_key, timeout=self.timeout, max_retries=self.max_retries
         )
 
-    def asker(self, *, study: str = "") -> Asker:
+    def asker(self, *, study: str = "", client: Client | None = None) -> Asker:
         """Return an asker with these settings, its calls in the ledger under `study`; see `build` for errors."""
-        return self.build(Asker, study=study)
+        return self.build(Asker, study=study, client=client)
 
-    def build(self, kind: type[A], *, study: str = "") -> A:
-        """Return an asker of some kind with these settings.
+    def build(self, kind: type[A], *, study: str = "", client: Client | None = None) -> A:
+        """Return an asker of some kind with these settings, and a client of its own unless one is given.
 
         Raises EndpointError where a key is needed and missing, LanguageModelError for a cache or prices that cannot be
         used.
@@ -110,7 +110,11 @@ class Access:
         prices = Prices.read(self.prices)  # before a cache is made: a wrong name leaves nothing behind
         if self.model_file is not None:
             prices = Prices({self.model: Price(0.0, 0.0, 0.0), **prices.models}, prices.as_of)
-        client, in_flight = None if self.replay else self.client(), self.in_flight
+        in_flight = self.in_flight
+        if self.replay:
+            client = None
+        elif client is None:
+            client = self.client()
         if self.model_file is not None:
             in_flight = min(in_flight, self.local_settings.questions_at_once)
         return kind(

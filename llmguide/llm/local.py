@@ -95,15 +95,23 @@ def model_endpoint(path: Path | str) -> str:
 class LocalClient:
     """A `Client` of a model in a file. Its server starts with the first question; `close` ends it.
 
-    `timeout` is in seconds, for one answer. Raises LanguageModelError for a file that is missing or no model.
+    `timeout` is in seconds, for one answer. With `stays`, `close` leaves the server running for later questions; it
+    then ends with this object. Raises LanguageModelError for a file that is missing or no model.
     """
 
-    def __init__(self, path: Path | str, settings: LocalSettings | None = None, *, timeout: float = 600.0) -> None:
+    def __init__(
+        self,
+        path: Path | str,
+        settings: LocalSettings | None = None,
+        *,
+        timeout: float = 600.0,
+        stays: bool = False,
+    ) -> None:
         self.path = Path(path).resolve()
         self.file = read_model_file(self.path)
         self.settings = settings or LocalSettings()
         self._endpoint = model_endpoint(self.path)
-        self._timeout = timeout
+        self._timeout, self._stays = timeout, stays
         self._started: tuple[LocalServer, OpenAIClient] | None = None
         self._starting = threading.Lock()
 
@@ -145,16 +153,20 @@ class LocalClient:
         raise EndpointError(f"{came}; run the same command again to resume", status=status)
 
     async def close(self) -> None:
-        """End the server; it starts again with the next question."""
-        started, self._started = self._started, None
-        if started is not None:
-            server, client = started
-            await client.close()
+        """End the server, unless it stays; it starts again with the next question."""
+        if self._started is None:
+            return
+        server, client = self._started
+        await client.close()
+        if not self._stays:
+            self._started = None
             await asyncio.to_thread(server.end)
 
     def _start(self) -> tuple[LocalServer, OpenAIClient]:
         """Start the server if none was started, and wait until the model is loaded."""
         with self._starting:
+            if self._stays and self._started is not None and self._started[0].process.poll() is not None:
+                self._started = None  # it was killed between two questions
             if self._started is None:
                 server = LocalServer(self.path, self.file, self.settings)
                 # Not asked again: a server that is busy or gone does not get better by it.

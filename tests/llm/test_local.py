@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import hashlib
 import os
 import signal
@@ -22,7 +23,7 @@ from llmguide.guidance.language_model import LanguageModel
 from llmguide.guidance.strategist import Brief
 from llmguide.llm.access import Access
 from llmguide.llm.ledger import Ledger, Purpose
-from llmguide.llm.local import LocalSettings, model_endpoint
+from llmguide.llm.local import LocalServer, LocalSettings, model_endpoint
 from llmguide.llm.prices import Prices
 from llmguide.llm.protocol import Message, Sampling
 
@@ -126,6 +127,31 @@ def test_the_server_starts_with_the_first_question_and_ends_with_the_client(fake
     asyncio.run(client.close())
     assert not is_there(pid)
     assert client.pid is None
+
+
+def test_a_live_run_keeps_its_server_from_question_to_question_and_ends_it(fake, tmp_path: Path, monkeypatch):
+    started = []
+
+    class Seen(LocalServer):
+        def __init__(self, *args):
+            super().__init__(*args)
+            started.append(self.process.pid)
+
+    monkeypatch.setattr("llmguide.llm.local.LocalServer", Seen)
+    bars = sample_bars().iloc[:90]
+    brief = Brief(every=20, first=40)
+    model = LanguageModel.local(gguf(tmp_path / "toy.gguf"), cache=tmp_path / "llm.sqlite", prompt="P0", brief=brief)
+    follow = model.follow()
+    rows = [follow(bars.iloc[:count], bars.index[count].to_pydatetime()) for count in (40, 60)]
+    assert [row.direction for row in rows] == [1, 1]
+    assert [is_there(pid) for pid in started] == [True]
+    os.kill(started[0], signal.SIGKILL)
+    wait_until(lambda: not is_there(started[0]))
+    assert follow(bars.iloc[:80], bars.index[80].to_pydatetime()).direction == 1
+    assert [is_there(pid) for pid in started] == [False, True]
+    del follow
+    gc.collect()
+    wait_until(lambda: not is_there(started[1]))
 
 
 def test_an_answer_costs_nothing_and_is_found_again_without_a_server(fake, tmp_path: Path, monkeypatch):
