@@ -35,6 +35,7 @@ __all__ = [
     "read_body",
     "read_completion",
     "read_object",
+    "read_usage",
 ]
 
 THINKING = re.compile(r"<(/?)(?:think|thinking|reasoning)>|\[(/?)THINK\]")
@@ -99,6 +100,15 @@ def read_completion(body: str) -> Completion:
         refusal=None if message.get("refusal") is None else str(message["refusal"]),
         raw=body,
     )
+
+
+def read_usage(body: str) -> Usage:
+    """Return the tokens that a reply's body counts; nothing is known of a body that counts none."""
+    try:
+        fields = _mapping(read_body(body))
+    except (ValueError, RecursionError):
+        return Usage()
+    return _read_usage(_mapping(fields.get("usage")))
 
 
 def read_object(completion: Completion, kind: type[T], *, strict: bool = True) -> T:

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Literal
 
 import pytest
@@ -38,7 +39,7 @@ from llmguide.llm.ledger import Ledger, Purpose, Spending
 from llmguide.llm.openai_client import OpenAIClient
 from llmguide.llm.prices import Price, Prices, most_tokens
 from llmguide.llm.probe import Capabilities
-from llmguide.llm.protocol import Message, Request, Sampling
+from llmguide.llm.protocol import Message, RawReply, Request, Sampling
 
 PRICES = Prices({"m": Price(10.0, 5.0, 20.0)})
 FULL = Capabilities("json_schema", True, "")
@@ -651,6 +652,34 @@ def test_after_time_outs_fewer_are_asked_at_once(cache: Cache):
     client.most_at_work = 0
     ask_all(one, range(8, 12))
     assert client.most_at_work == 4
+
+
+def test_an_endpoint_that_answers_one_after_another_is_soon_asked_few_at_once(
+    cache: Cache, monkeypatch: pytest.MonkeyPatch
+):
+    """It pushes nobody back: latency alone tells, here in simulated seconds."""
+    now, waiting, seen = 0.0, 0, []
+    clock = SimpleNamespace(monotonic=lambda: now, perf_counter=time.perf_counter)
+    monkeypatch.setattr("llmguide.llm.asking.time", clock)
+
+    class Queue(ScriptedClient):
+        async def send(self, request: Request) -> RawReply:
+            nonlocal now, waiting
+            waiting += 1
+            seen.append(waiting)
+            async with turn:  # in the order of arrival
+                reply = await super().send(request)
+                now += 1.0
+            waiting -= 1
+            return reply
+
+    async def main() -> None:
+        await asyncio.gather(*(one.ask(question(n), View, purpose=APPLE) for n in range(100)))
+
+    turn, one = asyncio.Lock(), asker(cache, Queue(lambda _: body(GOOD)), in_flight=8)
+    asyncio.run(main())
+    assert max(seen) == 8
+    assert max(seen[-40:]) <= 2
 
 
 def test_a_probe_that_hangs_ends_when_the_asker_is_halted(cache: Cache):
