@@ -32,7 +32,7 @@ from llmguide.llm.prices import Prices, estimate_tokens
 from llmguide.llm.probe import Capabilities, probe
 from llmguide.llm.protocol import Client, Completion, Message, RawReply, Request, Sampling, Usage
 from llmguide.llm.refusals import LIMIT
-from llmguide.llm.replies import read_completion, read_object, read_usage
+from llmguide.llm.replies import read_completion, read_object, read_usage, repeats_itself
 from llmguide.llm.schemas import TIGHT_ITEMS, TIGHT_LENGTH, schema_in_words, schema_of
 from llmguide.llm.slots import Slots
 
@@ -458,8 +458,10 @@ class Asker:
         failure, completion = reading.failure, reading.completion
         if isinstance(failure, TruncatedError):
             limit = "" if request.sampling.max_tokens is None else f" of {request.sampling.max_tokens} tokens"
+            ran_on = completion is not None and repeats_itself(completion.text)
+            what = "repeated itself until it was cut off" if ran_on else "was cut off"
             wrong = (
-                f"Your reply was cut off at the limit{limit}. Be brief: at most {TIGHT_LENGTH} characters in a text, "
+                f"Your reply {what} at the limit{limit}. Be brief: at most {TIGHT_LENGTH} characters in a text, "
                 f"and at most {TIGHT_ITEMS} items in a list. {_AGAIN}"
             )
             schema_json = request.schema_json

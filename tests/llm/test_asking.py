@@ -578,6 +578,13 @@ def test_a_reply_that_ran_away_may_be_only_so_long_the_second_time(cache: Cache)
     assert "at most 600 characters" in client.sent[1].messages[-1].content
 
 
+def test_a_reply_that_ran_away_by_repeating_itself_is_told_so(cache: Cache):
+    client = in_turn(body('{"direction": "' + "LONG and " * 40, finish_reason="length"), body(GOOD))
+    assert ask(asker(cache, client)).value is not None
+    told = client.sent[1].messages[-1].content
+    assert told.startswith("Your reply repeated itself until it was cut off at the limit of 2000 tokens. Be brief:")
+
+
 def test_lengths_are_not_sent_where_the_endpoint_does_not_take_them(cache: Cache):
     client = in_turn(body('{"direction": "LO', finish_reason="length"), body(GOOD))
     ask(asker(cache, client, can=Capabilities("json_schema", True, "", ("bounds",))))
