@@ -87,7 +87,7 @@ class Brief:
         anonymous: keep symbol and date from the model.
         context_chars: of headlines in one question to the Analyst; a longer month is read in parts.
         levels: "relative" tells prices, indices and volumes by what they are compared with, so that they place no
-            instrument and no day; "absolute" as they are, which is the paper's form.
+            instrument and no day, and hides those in headlines; "absolute" as they are, which is the paper's form.
         suppress: take what the model remembers out of its directions; None to leave them as they are.
     """
 
@@ -198,6 +198,7 @@ async def condense_news(
         anonymous=brief.anonymous,
         context_chars=brief.context_chars,
         horizon=brief.every,
+        levels=month.facts.levels,
     )
 
 
