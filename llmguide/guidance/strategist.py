@@ -7,6 +7,7 @@ and keeps everything in an `Advice`, whose `row` is a row of the guidance table.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -271,7 +272,7 @@ async def advise(
         provider="llm",
         model=asker.model if completion is None else completion.model,
         fingerprint="" if completion is None else completion.fingerprint,
-        prompt_hash=_hash(template),
+        prompt_hash=_hash(template, brief.levels),
         cost=Spending.total(parts),
         news_failure=news_failure,
         news_cost=Spending() if news is None else news.cost,
@@ -283,6 +284,10 @@ async def advise(
     )
 
 
-def _hash(template: PromptTemplate) -> str:
-    """Return the hash of all templates that a month is asked with: the Analyst's too, where there is news."""
-    return prompt_hash(template, StrategistReply, *(["analyst", "analyst-merge"] if uses_news(template) else []))
+def _hash(template: PromptTemplate, levels: Levels) -> str:
+    """Return the hash of all templates that a month is asked with, the Analyst's too where there is news.
+
+    Levels that are not the default are part of it: the same template then asks something else.
+    """
+    templates = prompt_hash(template, StrategistReply, *(["analyst", "analyst-merge"] if uses_news(template) else []))
+    return templates if levels == Brief.levels else hashlib.sha256(f"{templates} {levels}".encode()).hexdigest()
