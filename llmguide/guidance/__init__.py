@@ -9,7 +9,7 @@
 | language_model | one instrument's guidance from a language model, as a value that can be called |
 | study | months x instruments x prompts, asked side by side |
 | strategist, memory, advice | one month: what is known, the question, the answer and everything behind it |
-| analyst, headlines, anonymise, name_patterns | the month's news, cleaned, anonymised and condensed |
+| analyst, headlines, anonymise, name_patterns, level_patterns | the month's news, cleaned, anonymised and condensed |
 | live | the same while bars come in |
 | memory_questions, memory_study, mirror | what a model remembers, asked |
 | suppression | a direction without what the model remembers |

@@ -119,7 +119,7 @@ class Advice:
     provider: str  # "llm"
     model: str
     fingerprint: str
-    prompt_hash: str  # of the template and the reply's schema
+    prompt_hash: str  # of the template, the reply's schema and levels that are absolute
     cost: Spending  # of the replies that it took, the Analyst's among them, as they were first measured
     news_failure: str = ""  # why there are no factors although there was news; "" otherwise
     news_cost: Spending = field(default_factory=Spending)  # the Analyst's part of the cost

@@ -10,14 +10,16 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from llmguide.errors import GuidanceError
+from llmguide.features.levels import Levels
 from llmguide.guidance.advice import FACTOR_WORDS, FACTORS, AnalystReply, Factor
-from llmguide.guidance.anonymise import KINDS, Names
+from llmguide.guidance.anonymise import KINDS, Anonymised, Names
 from llmguide.guidance.headlines import LONGEST, carries_instructions, clean
 from llmguide.guidance.schedule import EVERY
 from llmguide.llm.ledger import Spending
@@ -43,6 +45,10 @@ _FACTOR_CHARS = 700
 _EXCERPT_CHARS = 80
 
 
+Hide = Callable[[str], Anonymised]
+"""Takes out of a text what the model must not see."""
+
+
 class Ask(Protocol):
     """Asks the language model one question; `note` goes into the ledger."""
 
@@ -61,7 +67,7 @@ class NewsBrief:
         duplicates: left out since an earlier one has the same text after cleaning.
         empty: left out since cleaning left no word.
         flagged: withheld since they carry instructions: the kind, and the beginning as a person may read it.
-        replaced: names replaced in headlines and factors, by kind; empty where nothing is anonymised.
+        replaced: names, dates and levels replaced in headlines and factors, by kind; empty where nothing is anonymised.
         unusable: factors dropped since they carry instructions, quote a headline, or have no words.
         failure: why there are no factors although there was news; "" otherwise.
         cost: of all questions.
@@ -81,8 +87,9 @@ class NewsBrief:
     def note(self) -> str:
         """The counts in a line, such as "41 headlines, 2 flagged, 17 names replaced"; without any text of the news."""
         names = sum(self.replaced.get(kind, 0) for kind in KINDS)
-        dates = self.replaced.get("date", 0)
-        replaced = " and ".join(_counted(count, what) for count, what in ((names, "name"), (dates, "date")) if count)
+        counts = (names, "name"), *((self.replaced.get(kind, 0), kind) for kind in ("date", "level"))
+        *most, last = [_counted(count, what) for count, what in counts if count] or [""]
+        replaced = f"{', '.join(most)} and {last}" if most else last
         notes = (
             _counted(self.headlines, "headline"),
             _counted(self.duplicates, "duplicate") if self.duplicates else "",
@@ -109,6 +116,7 @@ async def condense(
     anonymous: bool = True,
     context_chars: int = CONTEXT_CHARS,
     horizon: int = EVERY,
+    levels: Levels = "relative",
 ) -> NewsBrief:
     """Return the top factors of the headlines that were public at the time `at`.
 
@@ -123,14 +131,15 @@ async def condense(
         at: when the decision is made, from which the age of each headline is counted back.
         context_chars: of headlines in one question.
         horizon: trading days that the headlines are of, and that the decision is for.
+        levels: "relative" to keep levels of indices and prices from the model too, unless `anonymous` is off.
 
     Raises GuidanceError for a headline published after `at`, and for less than `LEAST_CONTEXT` `context_chars`.
     """
     if context_chars < LEAST_CONTEXT:
         raise GuidanceError(f"expected context_chars >= {LEAST_CONTEXT}, got {context_chars}")
-    hidden = names if anonymous else None
+    hide = partial(names.anonymise, levels=levels == "relative") if anonymous else None
     # Half a millisecond per headline, in which the event loop would serve no other question.
-    brief, shown = await asyncio.to_thread(_edit, list(headlines), hidden, at=at)
+    brief, shown = await asyncio.to_thread(_edit, list(headlines), hide, at=at)
     quotable = _runs(one.text for one in shown)
     template, lines, note = "analyst", [f"({one.age}) {one.text}" for one in shown], brief.note
     while lines:
@@ -141,7 +150,7 @@ async def condense(
         if failed:
             return replace(brief, failure=str(failed[0].failure or "the Analyst gave no answer"))
         given = [factor for one in asked if one.value is not None for factor in one.value.factors]
-        factors, replaced = _usable(given, hidden, quotable)
+        factors, replaced = _usable(given, hide, quotable)
         brief = replace(
             brief,
             unusable=brief.unusable + len(given) - len(factors),
@@ -161,7 +170,7 @@ class _Shown(NamedTuple):
     text: str
 
 
-def _edit(headlines: Iterable[Headline], names: Names | None, *, at: datetime) -> tuple[NewsBrief, list[_Shown]]:
+def _edit(headlines: Iterable[Headline], hide: Hide | None, *, at: datetime) -> tuple[NewsBrief, list[_Shown]]:
     """Return the counts of what was left out, and what is shown to the model, oldest first."""
     ordered = sorted((headline.published_at, headline.text) for headline in headlines)
     seen: set[str] = set()
@@ -181,8 +190,8 @@ def _edit(headlines: Iterable[Headline], names: Names | None, *, at: datetime) -
         seen.add(text)
         found = Counter[str]()
         kind = carries_instructions(raw)
-        if names is not None:
-            text, found = names.anonymise(text)
+        if hide is not None:
+            text, found = hide(text)
             kind = kind or carries_instructions(text)
         text = clean(text)
         if kind is not None:
@@ -241,7 +250,7 @@ async def _ask_all(
 
 
 def _usable(
-    given: Iterable[Factor], names: Names | None, quotable: frozenset[tuple[str, ...]]
+    given: Iterable[Factor], hide: Hide | None, quotable: frozenset[tuple[str, ...]]
 ) -> tuple[list[Factor], Counter[str]]:
     """Return the factors that may be passed on, edited as headlines are, and the names replaced in them."""
     factors: list[Factor] = []
@@ -249,8 +258,8 @@ def _usable(
     for factor in given:
         flagged = carries_instructions(factor.text)
         text, found = clean(factor.text, limit=LONGEST), Counter[str]()
-        if names is not None:
-            text, found = names.anonymise(text)
+        if hide is not None:
+            text, found = hide(text)
         text = clean(" ".join(text.split()[:FACTOR_WORDS]), limit=_FACTOR_CHARS)
         if flagged or carries_instructions(text) or _quotes(text, quotable) or not _words(text):
             continue

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from llmguide.errors import GuidanceError, did_you_mean
+from llmguide.guidance.level_patterns import hide_levels
 from llmguide.guidance.name_patterns import END, EXCHANGE, LEGAL_FORM, LINKS, PHRASES, RULES, START, TIDY
 
 __all__ = ["KINDS", "Anonymised", "Name", "Names", "plain"]
@@ -46,7 +47,7 @@ class Name(NamedTuple):
 
 
 class Anonymised(NamedTuple):
-    """A text without names, and how many were replaced: by kind of `KINDS`, or "date" or "link" (addresses)."""
+    """A text without names, and how many were replaced: by kind of `KINDS`, "date", "level" or "link" (addresses)."""
 
     text: str
     replaced: Counter[str]
@@ -121,15 +122,18 @@ class Names:
         """Return `text` without names."""
         return self.anonymise(text).text
 
-    def anonymise(self, text: str) -> Anonymised:
-        """Return `text`, as `plain` gives it, without names, and what was replaced.
+    def anonymise(self, text: str, *, levels: bool = False) -> Anonymised:
+        """Return `text`, as `plain` gives it, without names, and with `levels` without those, and what was replaced.
 
         Doing it again changes nothing: the rules are applied until nothing is left to replace. The time is linear in
         the length of the text.
         """
         replaced: Counter[str] = Counter()
         for _ in range(_PASSES):
-            before, text = text, self._once(plain(text), replaced)
+            before, text = text, plain(text)
+            if levels:  # before a level such as 2045 is taken for a year
+                text = hide_levels(text, replaced)
+            text = self._once(text, replaced)
             if text == before:
                 break
         return Anonymised(text, replaced)

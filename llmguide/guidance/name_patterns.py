@@ -9,7 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Callable
 
-__all__ = ["END", "EXCHANGE", "LEGAL_FORM", "LINKS", "PHRASES", "RULES", "START", "TIDY", "Rule"]
+__all__ = ["END", "EXCHANGE", "LEGAL_FORM", "LINKS", "PHRASES", "RULES", "START", "TIDY", "Rule", "rule"]
 
 Rule = Callable[[str, Counter[str]], str]
 """Replaces in a text, and counts by kind."""
@@ -26,7 +26,7 @@ EXCHANGE = (
 )
 
 
-def _rule(kind: str, pattern: str, replacement: str) -> Rule:
+def rule(kind: str, pattern: str, replacement: str) -> Rule:
     compiled = re.compile(pattern)
 
     def replace(text: str, replaced: Counter[str]) -> str:
@@ -39,9 +39,9 @@ def _rule(kind: str, pattern: str, replacement: str) -> Rule:
 
 
 LINKS = (
-    _rule("link", r"(?i:https?://|www\.)\S+", ""),
-    _rule("link", r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,4}", ""),
-    _rule("link", r"(?<![^\W_])@\w{1,50}", ""),
+    rule("link", r"(?i:https?://|www\.)\S+", ""),
+    rule("link", r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,4}", ""),
+    rule("link", r"(?<![^\W_])@\w{1,50}", ""),
 )
 
 # Words that a headline in title case puts beside a name. Without them "CEO Says" would be a person.
@@ -107,13 +107,13 @@ _DATES = (
         rf"|(?<=early )|(?<=late )|(?<=mid-)|(?<=through ))(?:March|MARCH|Mar\.|May|MAY){END}",
         "a month",
     ),
-    (rf"(?:[Tt]he )?{_YEAR}(?:[-/–]{_YEAR}|[-/–]\d\d)?[eEs]?{_NO_AMOUNT}", "a year"),
+    (rf"(?<!Russell )(?:[Tt]he )?{_YEAR}(?:[-/–]{_YEAR}|[-/–]\d\d)?[eEs]?{_NO_AMOUNT}", "a year"),
 )
 
 _DATE_RULES = (
-    *(_rule("date", rf"(?<![$€£¥])(?<!\d[.,])(?<![$€£¥] ){START}{pattern}", phrase) for pattern, phrase in _DATES),
-    _rule("date", rf"(?<=[A-Za-z]{{2}}){_YEAR}{_NO_AMOUNT}", " a year"),
-    _rule("date", r"(?<!\d)'\d\ds?" + _NO_AMOUNT, "a year"),
+    *(rule("date", rf"(?<![$€£¥])(?<!\d[.,])(?<![$€£¥] ){START}{pattern}", phrase) for pattern, phrase in _DATES),
+    rule("date", rf"(?<=[A-Za-z]{{2}}){_YEAR}{_NO_AMOUNT}", " a year"),
+    rule("date", r"(?<!\d)'\d\ds?" + _NO_AMOUNT, "a year"),
 )
 _PERHAPS_A_DATE = re.compile(rf"\d|{START}{_MONTH}")
 
@@ -126,19 +126,19 @@ def _dates(text: str, replaced: Counter[str]) -> str:
 
 
 RULES = (
-    _rule("ticker", rf"\({EXCHANGE} ?: ?[A-Z]{{1,6}}(?:\.[A-Z]{{1,2}})?\)", "another company"),
-    _rule("ticker", rf"{START}{EXCHANGE} ?: ?[A-Z]{{1,6}}(?:\.[A-Z]{{1,2}})?{END}", "another company"),
-    _rule("ticker", rf"{START}\$[A-Za-z]{{1,6}}(?:\.[A-Za-z])?{END}", "another company"),
-    _rule(
+    rule("ticker", rf"\({EXCHANGE} ?: ?[A-Z]{{1,6}}(?:\.[A-Z]{{1,2}})?\)", "another company"),
+    rule("ticker", rf"{START}{EXCHANGE} ?: ?[A-Z]{{1,6}}(?:\.[A-Z]{{1,2}})?{END}", "another company"),
+    rule("ticker", rf"{START}\$[A-Za-z]{{1,6}}(?:\.[A-Za-z])?{END}", "another company"),
+    rule(
         "other",
         rf"{START}{_COMPANY_WORD}(?: (?:(?:&|and|of) )?{_COMPANY_WORD}){{0,3}},? {LEGAL_FORM}",
         "another company",
     ),
-    _rule("other", rf"{START}[A-Za-z][\w-]{{0,60}}\.com{END}", "another company"),
-    _rule("person", rf"{START}{_OFFICE},? {_SURNAME}{_BETWEEN}(?: {_SURNAME})?", "a manager"),
-    _rule("person", rf"{START}(?:Mr|Mrs|Ms)\.? {_SURNAME}{_BETWEEN}(?: {_SURNAME})?", "a manager"),
-    _rule("person", rf"{START}{_SURNAME}{_BETWEEN} {_SURNAME}, (?:(?:the|its|our) )?{_OFFICE}{END}", "a manager"),
-    _rule(
+    rule("other", rf"{START}[A-Za-z][\w-]{{0,60}}\.com{END}", "another company"),
+    rule("person", rf"{START}{_OFFICE},? {_SURNAME}{_BETWEEN}(?: {_SURNAME})?", "a manager"),
+    rule("person", rf"{START}(?:Mr|Mrs|Ms)\.? {_SURNAME}{_BETWEEN}(?: {_SURNAME})?", "a manager"),
+    rule("person", rf"{START}{_SURNAME}{_BETWEEN} {_SURNAME}, (?:(?:the|its|our) )?{_OFFICE}{END}", "a manager"),
+    rule(
         "person",
         rf"{START}(?i:dr|prof|sen|rep|gov|president|senator|governor|secretary|judge|minister|chancellor"
         rf"|professor|sir|analyst)\.? {_SURNAME}{_BETWEEN}(?: {_SURNAME})?",

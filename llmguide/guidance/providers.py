@@ -161,10 +161,10 @@ def _find(provider: str | Provider) -> tuple[Callable[..., Guidance], tuple[str,
     if callable(provider):
         return provider, (), getattr(provider, "__name__", repr(provider))
     if provider not in _REGISTRY:
-        hint = did_you_mean(provider, PROVIDERS)
-        raise GuidanceError(
-            f"unknown provider {provider!r}{hint or '; choose a name or a function'}: {', '.join(PROVIDERS)}"
-        )
+        hint = did_you_mean(provider, PROVIDERS) or "; choose a name or a function"
+        if provider == "local":  # the command line's word for it
+            hint = "; a model in a file is LanguageModel.local('MODEL.gguf'), or choose a name"
+        raise GuidanceError(f"unknown provider {provider!r}{hint}: {', '.join(PROVIDERS)}")
     return *_REGISTRY[provider], repr(provider)
 
 

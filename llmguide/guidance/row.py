@@ -39,7 +39,7 @@ class GuidanceRow(NamedTuple):
     provider: str
     model: str
     prompt_version: str
-    prompt_hash: str  # SHA-256 of the prompt's template and the reply's schema
+    prompt_hash: str  # SHA-256 of the prompt's template, the reply's schema and levels that are absolute
     fingerprint: str  # of the system that answered, as its endpoint gives it
     uses_future: bool  # True only for controls made from later bars or later guidance
     symbol: str = ""  # the instrument, where known

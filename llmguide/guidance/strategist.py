@@ -7,6 +7,7 @@ and keeps everything in an `Advice`, whose `row` is a row of the guidance table.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -99,7 +100,7 @@ class Brief:
         anonymous: keep symbol and date from the model.
         context_chars: of headlines in one question to the Analyst; a longer month is read in parts.
         levels: "relative" tells prices, indices and volumes by what they are compared with, so that they place no
-            instrument and no day; "absolute" as they are, which is the paper's form.
+            instrument and no day, and hides those in headlines; "absolute" as they are, which is the paper's form.
         suppress: take what the model remembers out of its directions; None to leave them as they are.
         debias: ask four times more under neutral labels, and take the leanings to words and orders out.
         samples: ask so many times more at temperature 0.7, and take the direction of most answers; 0 for none.
@@ -225,6 +226,7 @@ async def condense_news(
         anonymous=brief.anonymous,
         context_chars=brief.context_chars,
         horizon=brief.every,
+        levels=month.facts.levels,
     )
 
 
@@ -285,7 +287,7 @@ async def advise(
         provider="llm",
         model=asker.model if completion is None else completion.model,
         fingerprint="" if completion is None else completion.fingerprint,
-        prompt_hash=_hash(template),
+        prompt_hash=_hash(template, brief.levels),
         cost=Spending.total(parts),
         news_failure=news_failure,
         news_cost=Spending() if news is None else news.cost,
@@ -317,7 +319,7 @@ def _unasked(
         provider="llm",
         model=asker.model,
         fingerprint="",
-        prompt_hash=_hash(template),
+        prompt_hash=_hash(template, month.facts.levels),
         cost=Spending() if news is None else news.cost,
         news_failure="" if news is None else news.failure,
         news_cost=Spending() if news is None else news.cost,
@@ -389,6 +391,10 @@ async def _without_memory(
     return _Revised(suppress(said.p_long, memory.p_long, memory.alpha, **own), cost=memory.cost)
 
 
-def _hash(template: PromptTemplate) -> str:
-    """Return the hash of all templates that a month is asked with: the Analyst's too, where there is news."""
-    return prompt_hash(template, StrategistReply, *(["analyst", "analyst-merge"] if uses_news(template) else []))
+def _hash(template: PromptTemplate, levels: Levels) -> str:
+    """Return the hash of all templates that a month is asked with, the Analyst's too where there is news.
+
+    Levels that are not the default are part of it: the same template then asks something else.
+    """
+    templates = prompt_hash(template, StrategistReply, *(["analyst", "analyst-merge"] if uses_news(template) else []))
+    return templates if levels == Brief.levels else hashlib.sha256(f"{templates} {levels}".encode()).hexdigest()

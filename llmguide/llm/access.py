@@ -39,7 +39,7 @@ class Access:
         strict: an answer that cannot be used is an error, not an abstention.
         terse: short replies, where lengths in a schema are honoured: 600 characters in a text, four items in a list.
         timeout: seconds to wait for an answer.
-        max_retries: of a question that got none.
+        max_retries: of a question that got none; one at most after a time-out.
     """
 
     model: str = "gpt-4o-mini"

@@ -27,12 +27,12 @@ from llmguide.llm.cache import Cache
 from llmguide.llm.cutting import sent_bytes, was_cut
 from llmguide.llm.leases import PAUSE, Leases
 from llmguide.llm.ledger import Ledger, Purpose, Spending
-from llmguide.llm.pace import Pace
+from llmguide.llm.pace import Pace, Sent
 from llmguide.llm.prices import Prices, estimate_tokens
 from llmguide.llm.probe import Capabilities, probe
 from llmguide.llm.protocol import Client, Completion, Draw, Message, RawReply, Request, Sampling, Usage
 from llmguide.llm.refusals import LIMIT
-from llmguide.llm.replies import read_completion, read_object
+from llmguide.llm.replies import read_completion, read_object, read_usage, repeats_itself
 from llmguide.llm.schemas import TIGHT_ITEMS, TIGHT_LENGTH, schema_in_words, schema_of
 from llmguide.llm.slots import Slots
 
@@ -382,12 +382,14 @@ class Asker:
                 if (kept := self._kept(request)) is not None:  # while there was no room
                     return _Fetched(kept)
                 flight.sent = True
-                started, sent_at = time.perf_counter(), time.monotonic()
+                started, sent = time.perf_counter(), self._pace.sent(time.monotonic())
                 try:
                     reply = await client.send(request)
                 except BaseException as error:
                     if isinstance(error, TimedOutError):
-                        self._note_silence(sent_at)
+                        self._note_silence(sent)
+                    else:
+                        self._pace.failed()
                     self.ledger.record(
                         errand.purpose,
                         request,
@@ -399,16 +401,17 @@ class Asker:
                     )
                     raise
                 self._silences = 0
-                self._pace.answered(sent_at, retries=reply.retries)
+                counted = read_usage(reply.body).completion
+                self._pace.answered(sent, time.monotonic(), retries=reply.retries, tokens=counted)
                 self._slots.resize(self._pace.limit)
                 # No await from here on: nothing can come between a reply and its being kept.
                 return self._keep(client.endpoint, request, reply, errand)
 
-    def _note_silence(self, sent_at: float) -> None:
+    def _note_silence(self, sent: Sent) -> None:
         """Take note of a time-out; those of questions that were under way together count as one."""
-        self._pace.pushed_back(sent_at)
+        self._pace.pushed_back(sent)
         self._slots.resize(self._pace.limit)
-        if sent_at >= self._silent_since:
+        if sent.at >= self._silent_since:
             self._silences, self._silent_since = self._silences + 1, time.monotonic()
 
     def _keep(self, endpoint: str, request: Request, reply: RawReply, errand: _Errand) -> _Fetched:
@@ -457,8 +460,10 @@ class Asker:
         failure, completion = reading.failure, reading.completion
         if isinstance(failure, TruncatedError):
             limit = "" if request.sampling.max_tokens is None else f" of {request.sampling.max_tokens} tokens"
+            ran_on = completion is not None and repeats_itself(completion.text)
+            what = "repeated itself until it was cut off" if ran_on else "was cut off"
             wrong = (
-                f"Your reply was cut off at the limit{limit}. Be brief: at most {TIGHT_LENGTH} characters in a text, "
+                f"Your reply {what} at the limit{limit}. Be brief: at most {TIGHT_LENGTH} characters in a text, "
                 f"and at most {TIGHT_ITEMS} items in a list. {_AGAIN}"
             )
             schema_json = request.schema_json

@@ -1,8 +1,9 @@
 """The only door to the openai SDK, and through it to any OpenAI-compatible endpoint.
 
-The SDK retries what is worth retrying (connections lost before or within a reply, timeouts, 408, 409, 429 and 5xx, with
-the pause that Retry-After asks for). Added here is what it cannot see, because it does not read the body: a reply of
-status 200 whose JSON is cut short, or that holds a passing error of a server behind the endpoint.
+The SDK retries what is worth retrying (connections lost before or within a reply, 408, 409, 429 and 5xx, with the pause
+that Retry-After asks for). Added here is what it cannot see, because it does not read the body: a reply of status 200
+whose JSON is cut short, or that holds a passing error of a server behind the endpoint. A question that is not answered
+in time is sent again once, not as often as the SDK would: each time costs the whole time-out.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import ipaddress
 import json
 import os
 import re
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from http.client import HTTPException
@@ -48,10 +50,10 @@ class OpenAIClient:
     """A `Client` of one endpoint. It may be pickled, with its key, and used in one event loop after another.
 
     `base_url` None is OPENAI_BASE_URL or else OpenAI's own; `api_key` None is OPENAI_API_KEY. `timeout` is in seconds,
-    for the connection to say something; `max_retries` is the SDK's. A base URL with ``?api-version=`` is Azure's, and
-    so are AZURE_OPENAI_ENDPOINT, OPENAI_API_VERSION and AZURE_OPENAI_API_KEY; the model is then the deployment's name.
-    No key, or a placeholder, is in order for servers
-    that want none; without one, OpenAI's own raises EndpointError here.
+    for the connection to say something; `max_retries` is the SDK's, but one at most after a time-out. A base URL with
+    ``?api-version=`` is Azure's, and so are AZURE_OPENAI_ENDPOINT, OPENAI_API_VERSION and AZURE_OPENAI_API_KEY; the
+    model is then the deployment's name. No key, or a placeholder, is in order for servers that want none; without one,
+    OpenAI's own raises EndpointError here.
     """
 
     def __init__(
@@ -197,21 +199,29 @@ class OpenAIClient:
                 await client.close()
 
     async def _post(self, model: str, settings: dict[str, Any]) -> tuple[str, int]:
-        """Return the body of the reply, and how often the SDK has sent the request again."""
+        """Return the body of the reply, and how often the request was sent again."""
         import openai
 
-        try:
-            reply = await self._client().chat.completions.with_raw_response.create(**settings)
-            return str(reply.text), reply.retries_taken
-        except openai.OpenAIError as error:
-            came, status = self._explain(error), getattr(error, "status_code", None)
-            body = getattr(error, "body", None)
-            if status in (400, 403) and is_filtered(body):
-                return json.dumps({"error": body}), 0
-            parameter = refused_parameter(body) if status in (400, 422) else ""
-            kind = TimedOutError if isinstance(error, openai.APITimeoutError) else EndpointError
-        # Outside the handler, so that the SDK's error, which holds the request and its key, is no part of this one.
-        raise self._error(model, came, status, parameter, kind)
+        time_outs = 0
+        while True:
+            parameter, kind = "", EndpointError
+            try:
+                reply = await self._client().chat.completions.with_raw_response.create(**settings)
+                return str(reply.text), reply.retries_taken + time_outs
+            except _NotInTimeError:
+                time_outs += 1
+                if time_outs <= min(1, self._max_retries):
+                    continue
+                came, status, kind = self._explain_time_out(time_outs - 1), None, TimedOutError
+            except openai.OpenAIError as error:
+                came, status = self._explain(error), getattr(error, "status_code", None)
+                body = getattr(error, "body", None)
+                if status in (400, 403) and is_filtered(body):
+                    return json.dumps({"error": body}), 0
+                if status in (400, 422):
+                    parameter = refused_parameter(body)
+            # Outside the handler, so that the SDK's error, which holds the request and its key, is no part of this one.
+            raise self._error(model, came, status, parameter, kind)
 
     def _client(self) -> openai.AsyncOpenAI:
         """Return the SDK's client of the running event loop: its connections belong to that loop."""
@@ -226,7 +236,7 @@ class OpenAIClient:
                 "timeout": timeout,
                 "max_retries": self._max_retries,
                 # A proxy that the environment names does not lead to this machine.
-                "http_client": openai.DefaultAsyncHttpxClient(timeout=timeout, trust_env=not self._local),
+                "http_client": _http_client(timeout=timeout, trust_env=not self._local),
             }
             client: openai.AsyncOpenAI
             if self._version:  # the key in Azure's header, the model as its deployment's name in the path
@@ -260,10 +270,9 @@ class OpenAIClient:
     def _explain(self, error: openai.OpenAIError) -> str:
         import openai
 
-        retries = "1 retry" if self._max_retries == 1 else f"{self._max_retries} retries"
-        after = f" after {retries}" if self._max_retries else ""
+        after = _after(self._max_retries)
         if isinstance(error, openai.APITimeoutError):
-            return f"no answer within {self._timeout:g} seconds{after}; is the server busy? A longer timeout may help"
+            return self._explain_time_out(self._max_retries)
         if isinstance(error, openai.APIConnectionError):
             cause = error.__cause__
             why = f" ({type(cause).__name__}: {cause})" if cause is not None else ""
@@ -284,6 +293,10 @@ class OpenAIClient:
             return f"{came}; still so{after}: try again later"
         return f"{came}; the endpoint does not accept the request"
 
+    def _explain_time_out(self, retries: int) -> str:
+        came = f"no answer within {self._timeout:g} seconds{_after(retries)}"
+        return f"{came}; is the server busy? A longer timeout may help"
+
     def _error(
         self,
         model: str,
@@ -301,6 +314,28 @@ class OpenAIClient:
         # As it is, or as JSON may escape it: \/ and \u002b are / and + too.
         form = "".join(rf"(?:\\?{re.escape(sign)}|\\u(?i:{ord(sign):04x}))" for sign in key)
         return re.sub(form, "[API key]", text)
+
+
+class _NotInTimeError(BaseException):
+    """A question's time-out on its way past the SDK, which retries exceptions that it does not know too."""
+
+
+def _http_client(**options: Any) -> Any:
+    """Return the SDK's HTTP client, but that a question's time-out ends its retries."""
+    import openai
+
+    library = sys.modules[openai.DefaultAsyncHttpxClient.__mro__[1].__module__]  # httpx2, or httpx before openai 3
+
+    class Client(openai.DefaultAsyncHttpxClient):
+        async def send(self, request: Any, **options: Any) -> Any:
+            try:
+                return await super().send(request, **options)
+            except library.TimeoutException:
+                if request.url.path.endswith("/chat/completions"):
+                    raise _NotInTimeError from None
+                raise
+
+    return Client(**options)
 
 
 class _Problem(NamedTuple):
@@ -353,6 +388,12 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost" or host.endswith(".localhost")
+
+
+def _after(retries: int) -> str:
+    if not retries:
+        return ""
+    return " after 1 retry" if retries == 1 else f" after {retries} retries"
 
 
 def _short(text: str, *, limit: int = 300) -> str:

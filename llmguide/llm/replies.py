@@ -35,6 +35,8 @@ __all__ = [
     "read_body",
     "read_completion",
     "read_object",
+    "read_usage",
+    "repeats_itself",
 ]
 
 THINKING = re.compile(r"<(/?)(?:think|thinking|reasoning)>|\[(/?)THINK\]")
@@ -42,6 +44,9 @@ THINKING = re.compile(r"<(/?)(?:think|thinking|reasoning)>|\[(/?)THINK\]")
 
 UNKNOWN = -9999.0
 """What an endpoint says for a log-probability it does not tell, and what stands for null and NaN."""
+
+_LEAST_REPEATED = 100  # characters: what is shorter, as blanks, dots and figures, may well be meant
+_MOST_REPEATED = 6000  # characters that are looked at
 
 _MOST_TOKENS = 2**40  # a count beyond it is no count, and its sums would not fit into the ledger
 
@@ -101,6 +106,15 @@ def read_completion(body: str) -> Completion:
     )
 
 
+def read_usage(body: str) -> Usage:
+    """Return the tokens that a reply's body counts; nothing is known of a body that counts none."""
+    try:
+        fields = _mapping(read_body(body))
+    except (ValueError, RecursionError):
+        return Usage()
+    return _read_usage(_mapping(fields.get("usage")))
+
+
 def read_object(completion: Completion, kind: type[T], *, strict: bool = True) -> T:
     """Return the object of the schema `kind` that the completion's text holds.
 
@@ -118,13 +132,14 @@ def read_object(completion: Completion, kind: type[T], *, strict: bool = True) -
     if completion.finish_reason == "content_filter":
         raise FilteredError("a content filter stopped the reply", reply=raw)
     if completion.finish_reason == "length":
-        if not text.strip():
+        if not text.strip() and not repeats_itself(text):
             thought = f" ({completion.usage.reasoning} of them for thinking)" if completion.usage.reasoning else ""
             raise TruncatedError(
                 f"the limit of tokens was spent{thought} before the reply began; raise max_tokens in [sampling]",
                 reply=raw,
             )
-        raise TruncatedError(f"the reply ended at the limit of tokens, after {len(text)} characters", reply=raw)
+        again = " in which it repeated itself" if repeats_itself(text) else ""
+        raise TruncatedError(f"the reply ended at the limit of tokens, after {len(text)} characters{again}", reply=raw)
     if not text.strip():
         raise EmptyReplyError("expected a JSON object, got no text", reply=raw)
     if strict:
@@ -140,6 +155,16 @@ def read_object(completion: Completion, kind: type[T], *, strict: bool = True) -
     if _booleans(found) != _booleans(value.model_dump(mode="json")):  # pydantic takes true for a Literal[1]
         raise InvalidReplyError("the reply does not fit the schema: expected numbers, got true or false", reply=raw)
     return value
+
+
+def repeats_itself(text: str) -> bool:
+    """Return whether `text` ends in the same words, signs or blanks over and over: at least three times in a row."""
+    text = text[-_MOST_REPEATED:]
+    for period in range(1, len(text) // 3 + 1):
+        end = text[-max(3 * period, _LEAST_REPEATED) :]
+        if len(end) >= _LEAST_REPEATED and end[period:] == end[:-period]:
+            return True
+    return False
 
 
 def field_span(text: str, name: str) -> tuple[int, int] | None:

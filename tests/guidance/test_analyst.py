@@ -61,6 +61,22 @@ def brief_of(headlines, ask, **options):
     return asyncio.run(condense(headlines, NAMES, ask, **{"at": AT, **options}))
 
 
+def test_levels_are_hidden_while_levels_are_relative_and_counted():
+    index = "S&P 500 closes below 2,486, Apple at $189.95"
+    for options, told, note in (
+        ({}, "S&P 500 closes below a level, the Company at a price", "1 headline, 1 name and 2 levels replaced"),
+        ({"levels": "absolute"}, "S&P 500 closes below 2,486, the Company at $189.95", "1 headline, 1 name replaced"),
+        ({"anonymous": False}, index, "1 headline"),
+    ):
+        ask = Script([Factor(text="S&P 500 near 2,486 while rates rise", sentiment=0, impact=1)])
+        brief = brief_of(news(index), ask, **options)
+        assert told in ask.data
+        assert ask.notes == [note]
+        assert [one.text for one in brief.factors] == [
+            "S&P 500 near a level while rates rise" if not options else "S&P 500 near 2,486 while rates rise"
+        ]
+
+
 def test_headlines_are_sent_numbered_and_by_age_without_names_and_dates():
     ask = Script([RECALL, ORDERS])
     brief = brief_of(news("Apple recalls phones sold in 2016", "Tim Cook: AAPL orders grow", "Rates rise"), ask)

@@ -64,6 +64,8 @@ def test_an_unknown_provider_is_answered_with_the_nearest_and_the_list(bars):
         GuidanceError, match="unknown provider 'gpt'; choose a name or a function: rules, llm, replay, file"
     ):
         guide(bars, "gpt")
+    with pytest.raises(GuidanceError, match=r"unknown provider 'local'; a model in a file is LanguageModel\.local\("):
+        guide(bars, "local")
 
 
 @pytest.mark.parametrize(

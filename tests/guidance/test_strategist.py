@@ -124,6 +124,17 @@ def test_the_hash_of_an_advice_is_that_of_the_template_it_was_asked_with(subject
     assert one.prompt_hash == expected != prompt_hash(own, StrategistReply)
 
 
+def test_a_row_tells_absolute_levels_from_relative_ones(subject, access):
+    few = replace(subject, bars=subject.bars.iloc[:60])
+    told, absolute = (
+        {one.prompt_hash for one in run_study(Study((few,), ("P0",), brief), access.asker())}
+        for brief in (BRIEF, replace(BRIEF, levels="absolute"))
+    )
+    assert told == {prompt_hash("P0", StrategistReply)}  # as it has always been
+    assert len(absolute) == 1
+    assert not told & absolute
+
+
 def test_only_prompts_with_memory_wait_and_only_those_with_news_need_the_analyst():
     assert [uses_memory(f"P{n}") for n in range(5)] == [False, False, True, True, True]
     assert [uses_news(f"P{n}") for n in range(5)] == [False, False, False, False, True]

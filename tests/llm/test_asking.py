@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Literal
 
 import pytest
@@ -38,7 +39,7 @@ from llmguide.llm.ledger import Ledger, Purpose, Spending
 from llmguide.llm.openai_client import OpenAIClient
 from llmguide.llm.prices import Price, Prices, most_tokens
 from llmguide.llm.probe import Capabilities
-from llmguide.llm.protocol import Message, Request, Sampling
+from llmguide.llm.protocol import Message, RawReply, Request, Sampling
 
 PRICES = Prices({"m": Price(10.0, 5.0, 20.0)})
 FULL = Capabilities("json_schema", True, "")
@@ -577,6 +578,13 @@ def test_a_reply_that_ran_away_may_be_only_so_long_the_second_time(cache: Cache)
     assert "at most 600 characters" in client.sent[1].messages[-1].content
 
 
+def test_a_reply_that_ran_away_by_repeating_itself_is_told_so(cache: Cache):
+    client = in_turn(body('{"direction": "' + "LONG and " * 40, finish_reason="length"), body(GOOD))
+    assert ask(asker(cache, client)).value is not None
+    told = client.sent[1].messages[-1].content
+    assert told.startswith("Your reply repeated itself until it was cut off at the limit of 2000 tokens. Be brief:")
+
+
 def test_lengths_are_not_sent_where_the_endpoint_does_not_take_them(cache: Cache):
     client = in_turn(body('{"direction": "LO', finish_reason="length"), body(GOOD))
     ask(asker(cache, client, can=Capabilities("json_schema", True, "", ("bounds",))))
@@ -651,6 +659,34 @@ def test_after_time_outs_fewer_are_asked_at_once(cache: Cache):
     client.most_at_work = 0
     ask_all(one, range(8, 12))
     assert client.most_at_work == 4
+
+
+def test_an_endpoint_that_answers_one_after_another_is_soon_asked_few_at_once(
+    cache: Cache, monkeypatch: pytest.MonkeyPatch
+):
+    """It pushes nobody back: latency alone tells, here in simulated seconds."""
+    now, waiting, seen = 0.0, 0, []
+    clock = SimpleNamespace(monotonic=lambda: now, perf_counter=time.perf_counter)
+    monkeypatch.setattr("llmguide.llm.asking.time", clock)
+
+    class Queue(ScriptedClient):
+        async def send(self, request: Request) -> RawReply:
+            nonlocal now, waiting
+            waiting += 1
+            seen.append(waiting)
+            async with turn:  # in the order of arrival
+                reply = await super().send(request)
+                now += 1.0
+            waiting -= 1
+            return reply
+
+    async def main() -> None:
+        await asyncio.gather(*(one.ask(question(n), View, purpose=APPLE) for n in range(100)))
+
+    turn, one = asyncio.Lock(), asker(cache, Queue(lambda _: body(GOOD)), in_flight=8)
+    asyncio.run(main())
+    assert max(seen) == 8
+    assert max(seen[-40:]) <= 2
 
 
 def test_a_probe_that_hangs_ends_when_the_asker_is_halted(cache: Cache):

@@ -147,12 +147,14 @@ GATEWAYS = {
     "vLLM, strict": Gateway(refuses=("seed",), refusal=_vllm, left_out=frozenset({"seed"}), change=_only_text_tokens),
     # github.com/ollama/ollama/issues/16117: the layer drops log-probabilities without a word
     "Ollama": Gateway(server={"logprobs": "drop"}, change=_only_text_tokens, logprobs=False),
-    # github.com/mistralai/platform-docs-public/issues/7
+    # github.com/mistralai/platform-docs-public/issues/7 has the words; client-python's ChatCompletionRequest has the
+    # penalties and random_seed, but neither seed nor log-probabilities
     "Mistral": Gateway(
-        refuses=("frequency_penalty", "seed"),
+        refuses=("seed", "logprobs", "top_logprobs"),
         refusal=_mistral,
         status=422,
-        left_out=frozenset({"frequency_penalty", "seed"}),
+        logprobs=False,
+        left_out=frozenset({"seed"}),
     ),
 }
 

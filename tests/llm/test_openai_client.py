@@ -14,7 +14,7 @@ import traceback
 import pytest
 from openai_server import TRANSPORT_KINDS, Faults, OpenAIServer
 
-from llmguide.errors import EndpointError
+from llmguide.errors import EndpointError, TimedOutError
 from llmguide.llm.openai_client import OPENAI, OpenAIClient
 from llmguide.llm.protocol import Client, Message, Request, Sampling
 
@@ -128,6 +128,31 @@ def test_a_lasting_fault_is_one_clear_error_after_bounded_tries(kind, status, wo
         assert words in str(error)
         assert str(error).startswith(f"{server.url}, model 'scripted': ")
         assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize("faults", [["timeout"] * 9, ["429", "500", "timeout", "429", "timeout"] + ["timeout"] * 9])
+def test_a_question_that_is_not_answered_in_time_is_sent_again_only_once(faults):
+    with OpenAIServer(faults=faults) as server:
+        error = failure(OpenAIClient(base_url=server.url, timeout=0.2, max_retries=5))
+        assert isinstance(error, TimedOutError)
+        assert server.faulted["timeout"] == 2
+        assert "no answer within 0.2 seconds after 1 retry; is the server busy?" in str(error)
+        assert error.__context__ is None
+
+
+def test_after_a_time_out_rate_limits_are_still_waited_for():
+    with OpenAIServer(faults=["429", "timeout", "429", "429", "500"]) as server:
+        (reply,) = send(OpenAIClient(base_url=server.url, timeout=0.3, max_retries=5), question())
+        assert json.loads(reply.body)["choices"]
+        assert reply.retries >= 4
+        assert len(server.requests) == 6
+
+
+def test_without_retries_a_time_out_is_not_retried_either():
+    with OpenAIServer(faults=["timeout"] * 9) as server:
+        error = failure(OpenAIClient(base_url=server.url, timeout=0.2, max_retries=0))
+        assert "no answer within 0.2 seconds; is the server busy?" in str(error)
+        assert len(server.requests) == 1
 
 
 def test_a_rate_limit_is_waited_for_as_long_as_the_server_says():

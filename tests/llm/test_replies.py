@@ -22,7 +22,7 @@ from llmguide.errors import (
 )
 from llmguide.guidance.advice import AnalystReply, StrategistReply
 from llmguide.llm.protocol import Completion, Usage
-from llmguide.llm.replies import UNKNOWN, field_span, read_completion, read_object
+from llmguide.llm.replies import UNKNOWN, field_span, read_completion, read_object, repeats_itself
 from llmguide.llm.schemas import schema_of
 from llmguide.llm.uncertainty import measure
 
@@ -361,3 +361,45 @@ def test_every_field_of_any_object_is_found(fields, indent, escaped):
         start, end = field_span(text, name)
         found = text[start - 1 : end + 1] if isinstance(value, str) else text[start:end]
         assert json.loads(found) == value
+
+
+@given(st.text(), st.text(min_size=1, max_size=300), st.integers(3, 9), st.integers(0, 300))
+def test_a_text_that_ends_in_the_same_words_over_and_over_repeats_itself(before, unit, times, rest):
+    times = max(times, -(-100 // len(unit)))
+    assert repeats_itself(before + unit * times + unit[:rest])
+
+
+@given(st.lists(st.integers(), min_size=30, unique=True))
+def test_twice_is_no_repetition(numbers):
+    unit = " ".join(map(str, numbers))
+    assert not repeats_itself(f"{unit}; {unit}")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "up, " * 24,  # 96 characters
+        '{"explanation": "' + " ".join(f"In week {week} the close rose by {week % 11}%." for week in range(60)),
+        json.dumps([{"name": f"RSI {days}", "direction": "LONG", "weight": 1} for days in range(40)])[:-9],
+        "| 0.1310 " * 2 + "".join(f"| {number / 7:.4f} " for number in range(200)),
+        "up " * 500 + "and then it fell.",
+    ],
+)
+def test_what_only_looks_alike_is_no_repetition(text):
+    assert not repeats_itself(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"explanation": "The trend is up' + ", and up" * 300, "after 2432 characters in which it repeated itself"),
+        ('{"explanation": "Up."' + "\n" * 900, "in which it repeated itself"),
+        ("\n" * 900, "in which it repeated itself"),
+        ('{"explanation": "The trend is up, and', "after 37 characters$"),
+        ("\n", "before the reply began"),
+    ],
+)
+def test_a_reply_that_ran_to_the_limit_by_repeating_itself_is_said_to(text, words):
+    with pytest.raises(TruncatedError, match=words):
+        read_object(completion(text, finish_reason="length"), StrategistReply)
