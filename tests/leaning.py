@@ -13,7 +13,7 @@ from remembering import closes_in, reply
 from llmguide.llm.protocol import Message, Request
 
 STRENGTH = 10.0
-"""Log-odds of LONG for a rise over the bars shown of 100 %."""
+"""Log-odds of LONG for each unit that the logarithm of the close rises over the bars shown."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Leaning:
         order: towards LONG where the prices come first, towards SHORT where they come last.
         wording: towards LONG where the first paragraph of the system message is not llmguide's own.
         rise: towards LONG, whatever it is called.
-        data: "follow" the change of the closes shown, "ignore" it, or answer each question at "random", always the same.
+        data: "follow" the change of the closes shown, "ignore" it, or answer at "random", the same question alike.
         logprobs: whether probabilities come with the answers.
     """
 
@@ -65,7 +65,7 @@ class Leaning:
         if self.data == "random":
             return random.Random("".join(message.content for message in messages)).gauss(0.0, 1.0)
         closes = [float(close) for close in closes_in(messages[-1].content)]
-        return STRENGTH * (closes[-1] / closes[0] - 1) if self.data == "follow" else 0.0
+        return STRENGTH * math.log(closes[-1] / closes[0]) if self.data == "follow" else 0.0
 
 
 def labels_in(messages: Sequence[Message]) -> tuple[str, str]:

@@ -72,7 +72,7 @@ def test_mirrored_months_show_the_reflected_bars_and_neither_they_nor_their_twin
     bare, day = Subject("ACME", bars), bars.index[150]
     for kind, known in (("bare", bars.iloc[:150]), ("mirrored", mirrored(bars.iloc[:150]))):
         assert of_kind(study, kind)[day] == write_prompt("P1", bare, prepare(bare, day, known), Brief())
-    assert "market.vix:" in of_kind(study, "plain")[day][-1].content
+    assert "# The market" in of_kind(study, "plain")[day][-1].content
     assert of_kind(study, "plain")[day] != of_kind(study, "bare")[day] != of_kind(study, "mirrored")[day]
     kinds = [q.kind for q in study.questions if q.issued_at == day]
     assert kinds == ["plain", *["coded"] * 4, "paraphrase", "bare", "mirrored"]
