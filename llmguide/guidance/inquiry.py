@@ -96,7 +96,10 @@ def ask_side_by_side(
     on_answer: Callable[[A], None] = lambda answer: None,
     on_stopping: Callable[[], None] = lambda: None,
 ) -> tuple[A, ...]:
-    """Ask everything and return the answers in the order of the questions; what goes wrong is as in `run_study`."""
+    """Ask everything and return the answers in the order of the questions; what goes wrong is as in `run_study`.
+
+    What was not asked for a signal is left out: the signal takes effect when all that is under way has been answered.
+    """
 
     async def ask(question: Q) -> A:
         try:
@@ -113,10 +116,12 @@ def ask_side_by_side(
         try:
             on_ready(await asker.open())
             found = await asyncio.gather(*map(ask, questions), return_exceptions=True)
+        except Halted:
+            return ()
         finally:
             await asker.close()
-        failures = [one for one in found if isinstance(one, BaseException)]
-        for failure in sorted(failures, key=lambda one: isinstance(one, Halted | MissingAnswers)):
+        failures = [one for one in found if isinstance(one, BaseException) and not isinstance(one, Halted)]
+        for failure in sorted(failures, key=lambda one: isinstance(one, MissingAnswers)):
             raise asker.missing_answers() if isinstance(failure, MissingAnswers) else failure
         return tuple(one for one in found if not isinstance(one, BaseException))
 
