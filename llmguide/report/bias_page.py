@@ -28,12 +28,12 @@ summary { cursor: pointer; padding: .3rem 0; }
 CHANGES = {
     "labels": "LONG and SHORT instead of X and Y",
     "codes": "LONG called X instead of Y",
-    "order": "groups of data reversed",
-    "paraphrase": "first paragraph in other words",
+    "order": "Groups of data reversed",
+    "paraphrase": "First paragraph in other words",
 }
 """What differs between the two sides of each contrast."""
 
-_MIRROR = ("opposite", "both LONG", "both SHORT")
+_MIRROR = {"opposite": "Opposite", "both LONG": "Both LONG", "both SHORT": "Both SHORT"}
 _SKILL = ("says LONG", "accuracy", "balanced accuracy", "MCC", "Brier score")
 _WAYS = {
     "plain": "As asked",
@@ -96,10 +96,10 @@ def _of_labels(data: BiasData) -> str:
     moved, turned = data.bias("labels", "p(LONG)"), data.bias("labels", "turned")
     if not moved.n:
         return ""
-    sure = "" if math.isnan(moved.cluster_low) else f" (95 % interval {_signed(moved.cluster_low)} to "
-    sure = f"{sure}{_signed(moved.cluster_high)})" if sure else ""
+    what = "p(LONG)" if data.bias("labels", "log-odds").n else "the share of LONG"
+    sure = f"95 % interval {_signed(moved.cluster_low)} to {_signed(moved.cluster_high)}"
     return (
-        f"Calling the directions LONG and SHORT instead of X and Y moves p(LONG) by {_signed(moved.value)}{sure} and "
+        f"Calling the directions LONG and SHORT instead of X and Y moves {what} by {_signed(moved.value)} ({sure}) and "
         f"turns {_of(turned)} directions."
     )
 
@@ -158,11 +158,11 @@ def _parts(data: BiasData) -> Iterator[str]:
     yield _contrasts(data, [(name, text, "all") for name, text in CHANGES.items()], "Change")
     yield figure(_drawing(data), "What each change does to the directions and to the log-odds of LONG", _CAPTION)
     yield section("Months and their mirror images")
-    yield _mirror(data, [(what, what, "all") for what in _MIRROR], "Directions")
+    yield _mirror(data, [(what, text, "all") for what, text in _MIRROR.items()], "Directions")
     lean, probability = data.bias("mirror", "log-odds"), data.bias("mirror", "p(LONG)")
     yield paragraph(
         f"Over a month and its mirror image together the log-odds of LONG are {number(lean.value)} on average (95 % "
-        f"interval {between_numbers(lean.cluster_low, lean.cluster_high)}), and p(LONG) is a half "
+        f"interval {between_numbers(lean.cluster_low, lean.cluster_high)}), and p(LONG) less a half is "
         f"{_signed(probability.value)}. Whoever treats rise and fall alike has 0 for both.",
         "soft",
     )
@@ -175,7 +175,7 @@ def _parts(data: BiasData) -> Iterator[str]:
     yield items(_MEANT)
     yield section("By instrument")
     for name, text in CHANGES.items():
-        yield f"<h3>{escape(text[0].upper() + text[1:])}</h3>"
+        yield f"<h3>{escape(text)}</h3>"
         yield _contrasts(data, [(name, symbol, symbol) for symbol in data.symbols], "Instrument")
     yield "<h3>Opposite directions for mirror images</h3>"
     yield _mirror(data, [("opposite", symbol, symbol) for symbol in data.symbols], "Instrument")
@@ -331,7 +331,7 @@ def _answer(row: Any, way: str) -> str:
 def _drawing(data: BiasData) -> str:
     """Shares on the left, log-odds on the right; one line per contrast, and one for the mirror images."""
     shares = [_share_line(data.bias(name, "turned"), text) for name, text in CHANGES.items()]
-    shares.append(_share_line(data.bias("mirror", "opposite"), "mirror images: opposite"))
+    shares.append(_share_line(data.bias("mirror", "opposite"), "Mirror images: opposite"))
     odds = [data.bias(name, "log-odds") for name in (*CHANGES, "mirror")]
     means = [Line("", row.value, cluster_low=row.cluster_low, cluster_high=row.cluster_high, mark=0.0) for row in odds]
     with house_style():

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from llmguide.files import write_csv, write_json
+
+if TYPE_CHECKING:
+    from llmguide.report.bias_page import BiasData
 
 __all__ = ["BiasResult"]
 
@@ -39,6 +42,19 @@ class BiasResult:
     skill: pd.DataFrame
     settings: Mapping[str, Any]
 
+    @property
+    def summary(self) -> str:
+        """The result in a few sentences, as the page begins."""
+        from llmguide.report.bias_page import summary  # here: it loads the plotting library
+
+        return summary(self._data)
+
+    @property
+    def _data(self) -> BiasData:
+        from llmguide.report.bias_page import BiasData
+
+        return BiasData(self.months, self.nulls, self.measures, self.skill, self.settings)
+
     def measure(self, name: str, what: str = "turned", symbol: str = "all") -> pd.Series[Any]:
         """Return one row of `measures`. Raises KeyError where there is none."""
         frame = self.measures
@@ -63,18 +79,17 @@ class BiasResult:
         skill.csv     what the directions are worth, beside constant LONG and the base rate
         months.csv    every month: its outcome and what the model said, however it was asked
         nulls.csv     what it said of a month in which nothing moved
-        bias.json     settings, measures and skill
+        bias.json     settings, the result in a few sentences, measures, skill and nulls
         """
-        from llmguide.report.bias_page import BiasData, write_bias_page  # here: it loads the plotting library
+        from llmguide.report.bias_page import write_bias_page  # here: it loads the plotting library
 
         folder = Path(folder)
         frames = {"measures": self.measures, "skill": self.skill, "months": self.months, "nulls": self.nulls}
         for name, frame in frames.items():
             write_csv(frame, folder / f"{name}.csv")
         kept = {name: _records(frames[name]) for name in ("measures", "skill", "nulls")}
-        write_json(folder / "bias.json", {**self.settings, **kept})
-        data = BiasData(self.months, self.nulls, self.measures, self.skill, self.settings)
-        return write_bias_page(data, folder / "bias.html")
+        write_json(folder / "bias.json", {**self.settings, "summary": self.summary, **kept})
+        return write_bias_page(self._data, folder / "bias.html")
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:

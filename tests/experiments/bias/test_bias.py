@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
 from functools import cache
@@ -10,13 +11,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from leaning import STRENGTH, Leaning, labels_in
+from page_text import text_of_page
 from remembering import asker_of, reply
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, brier_score_loss, matthews_corrcoef
 
 from llmguide import sample_bars
 from llmguide.errors import DataError
 from llmguide.experiments.bias import judge_bias
-from llmguide.guidance.bias_study import BiasStudy, run_bias
+from llmguide.guidance.bias_study import BiasAnswer, BiasStudy, run_bias
 from llmguide.guidance.strategist import Subject
 
 BARS = {"ACME": sample_bars(years=2, seed=10), "BETA": sample_bars(years=2, seed=5)}
@@ -296,6 +298,62 @@ def test_the_seed_draws_and_nothing_else(asked, audits):
     assert found.measure("labels")["value"] == audits("word").measure("labels")["value"]
     one, another = (result.measure("labels", "p(LONG)")["cluster_low"] for result in (found, audits("word")))
     assert one != another
+
+
+def test_the_folder_holds_tables_and_a_page_and_is_the_same_every_time(audits, tmp_path):
+    found = audits("everything")
+    page = found.write(tmp_path / "one")
+    names = {"bias.html", "bias.json", "measures.csv", "skill.csv", "months.csv", "nulls.csv"}
+    assert {path.name for path in page.parent.iterdir()} == names
+    again = found.write(tmp_path / "two").parent
+    assert all((again / name).read_bytes() == (page.parent / name).read_bytes() for name in names)
+    kept = json.loads((page.parent / "bias.json").read_text())
+    assert kept["measures"][0]["value"] == found.measures["value"].iloc[0]
+    assert len(pd.read_csv(page.parent / "months.csv")) == len(found.months)
+    text = text_of_page(page)
+    assert kept["summary"] == found.summary
+    assert found.summary in text
+    for symbol in BARS:
+        assert symbol in text
+
+
+def test_the_summary_says_what_was_planted_in_plain_words(audits):
+    turned = int(((DATA > -LEAN) & (DATA < 0)).sum())
+    text, row = audits("word").summary, audits("word").measure("labels", "p(LONG)")
+    assert text.startswith(
+        "Calling the directions LONG and SHORT instead of X and Y moves p(LONG) by "
+        f"+{row['value']:.2f} (95 % interval +{row['cluster_low']:.2f} to +{row['cluster_high']:.2f}) and turns "
+        f"{turned} of {len(DATA)} directions. Giving the codes out the other way turns 0 of {len(DATA)}, reversing the "
+        f"groups of data turns 0 of {len(DATA)} and other words in the first paragraph turns 0 of {len(DATA)}."
+    )
+    assert f"opposite directions in {len(DATA)} of {len(DATA)} months (95 % interval" in audits("nothing").summary
+    assert "neither the direction as asked nor the debiased one beats constant LONG" in text
+    assert "a model that does not look at them would reach too" in audits("random").summary
+    assert "a model that does not look at them would reach too" not in text
+
+
+def test_the_summary_says_which_direction_has_skill():
+    """A model that knows the outcomes, and leans so far to the word LONG that only its debiased direction shows it."""
+    plain = [question for question in STUDY.questions if question.kind == "plain"]
+    realised = {question.messages: STUDY.outcomes[question.symbol, question.issued_at] for question in plain}
+
+    def answer(question, lean):
+        knows = 1.0 if realised.get(question.messages, 1.0) > 0 else -1.0
+        odds = knows + (lean if question.form is None else 0.0)
+        return BiasAnswer(question, int(odds > 0), float(logistic(odds)), "scripted")
+
+    said = {0.0: "both the direction as asked and the debiased one beat", 2.0: "only the debiased direction beats"}
+    for lean, says in said.items():
+        found = judge_bias(STUDY, [answer(question, lean) for question in STUDY.questions])
+        assert f"On 46 months with an outcome {says} constant LONG" in found.summary
+        assert found.worth("debiased", "MCC")["value"] == 1.0
+
+
+def test_nothing_usable_is_said(audits):
+    found = judge_bias(STUDY, [BiasAnswer(question) for question in STUDY.questions])
+    assert found.summary == "No month has answers that could be compared."
+    assert found.settings["failures"] == len(STUDY.questions)
+    assert found.measures["n"].sum() == 0
 
 
 def test_answers_that_are_not_those_of_the_study_are_refused(audits):
