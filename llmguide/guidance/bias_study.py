@@ -86,7 +86,7 @@ class BiasStudy(Inquiry):
     def _null(self) -> tuple[Message, ...]:
         bars, brief = flat_bars(), replace(self.brief, anonymous=True)
         after = bars.index[-1] + pd.offsets.BDay()
-        nothing = Subject("nothing", bars)
+        nothing = Subject("instrument", bars)
         month = prepare(nothing, after, bars, every=brief.every, levels=brief.levels)
         return write_prompt(self.prompt, nothing, month, brief)
 
@@ -116,7 +116,7 @@ def _in_all_forms(
 
 async def _answer(question: BiasQuestion, version: str, asker: Asker) -> BiasAnswer:
     day = "" if question.issued_at is None else f"{question.issued_at:%Y-%m-%d}"
-    purpose = Purpose(asker.study, "bias", question.symbol or "nothing", version, day)
+    purpose = Purpose(asker.study, "bias", question.symbol or "flat month", version, day)
     if question.form is not None:
         view = await ask_in_form(question.messages, question.form, asker, purpose)
         return BiasAnswer(question, view.direction, view.p_long)
