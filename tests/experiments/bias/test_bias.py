@@ -349,11 +349,13 @@ def test_the_summary_says_which_direction_has_skill():
         assert found.worth("debiased", "MCC")["value"] == 1.0
 
 
-def test_nothing_usable_is_said(audits):
+def test_nothing_usable_is_said(tmp_path):
     found = judge_bias(STUDY, [BiasAnswer(question) for question in STUDY.questions])
     assert found.summary == "No month has answers that could be compared."
     assert found.settings["failures"] == len(STUDY.questions)
     assert found.measures["n"].sum() == 0
+    text = text_of_page(found.write(tmp_path))
+    assert f"{len(STUDY.questions)} of {len(STUDY.questions)} questions have no usable answer" in text
 
 
 def test_answers_that_are_not_those_of_the_study_are_refused(audits):
