@@ -33,6 +33,7 @@ __all__ = [
     "print_table",
     "print_tokens_misfit",
     "print_without_entropy",
+    "share_interval",
 ]
 
 # What is printed is data: names of files and instruments, and what a language model wrote. None of it is markup.
@@ -43,8 +44,8 @@ _CONTROLS = dict.fromkeys([*range(9), *range(11, 32), *range(127, 160)], "\ufffd
 
 
 def number(value: Any, digits: int = 2) -> str:
-    """Return a number as text, "n/a" where it is undefined."""
-    return "n/a" if value is None or not math.isfinite(value) else f"{value:.{digits}f}"
+    """Return a number as text, "n/a" where it is undefined; nothing reads -0.00."""
+    return "n/a" if value is None or not math.isfinite(value) else f"{round(value, digits) + 0.0:.{digits}f}"
 
 
 def spread(mean: Any, std: Any) -> str:
@@ -55,6 +56,11 @@ def spread(mean: Any, std: Any) -> str:
 def percent(value: Any) -> str:
     """Return a fraction as percent."""
     return "n/a" if value is None or not math.isfinite(value) else f"{value:.0%}"
+
+
+def share_interval(low: float, high: float) -> str:
+    """Return an interval of a share as percent."""
+    return "n/a" if math.isnan(low) else f"{100 * low:.0f}-{100 * high:.0f} %"
 
 
 def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:

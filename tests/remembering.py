@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -78,16 +78,22 @@ def closes_in(asked: str) -> list[str]:
     return [line.split(" | ")[4] for line in asked.splitlines() if re.match(r"\d+ \| .* \| .* \| ", line)]
 
 
-def reply(said: Mapping[str, object], p_long: float | None, *, logprobs: bool = True) -> str:
-    """The body of a completion whose direction has this probability of LONG at its token."""
+def reply(
+    said: Mapping[str, object],
+    p_first: float | None,
+    *,
+    logprobs: bool = True,
+    values: tuple[str, str] = ("LONG", "SHORT"),
+) -> str:
+    """The body of a completion whose direction has this probability of the first value at its token."""
     text = json.dumps(said)
     parts: Sequence[str] = [text]
-    if p_long is not None:
+    if p_first is not None:
         before, word, after = text.partition(str(said["direction"]) + '"')
         parts = [before, word[:-1], '"' + after]
     tokens = []
     for part in parts:
-        odds = {"LONG": p_long, "SHORT": 1 - (p_long or 0)} if part in ("LONG", "SHORT") else {part: 1.0}
+        odds = dict(zip(values, (p_first, 1 - (p_first or 0)), strict=True)) if part in values else {part: 1.0}
         top = [{"token": token, "logprob": math.log(p), "bytes": None} for token, p in odds.items()]
         tokens.append({"token": part, "logprob": math.log(odds[part]), "bytes": None, "top_logprobs": top})
     choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
@@ -96,7 +102,7 @@ def reply(said: Mapping[str, object], p_long: float | None, *, logprobs: bool = 
     return json.dumps({"object": "chat.completion", "model": "scripted", "choices": [choice], "usage": usage})
 
 
-def asker_of(model: Remembering, folder: Path, *, name: str = "cache") -> Asker:
+def asker_of(model: Callable[[Request], str], folder: Path, *, name: str = "cache") -> Asker:
     """An asker of a scripted model, with a cache of its own."""
     client = ScriptedClient(model)
     return Asker(Cache(folder / f"{name}.sqlite"), model="scripted", client=client, study="memory", in_flight=16)

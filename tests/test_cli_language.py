@@ -517,6 +517,7 @@ def test_costs_are_listed_by_study(llmguide, server):
         ("prompt",),
         ("prompts",),
         ("memory",),
+        ("bias",),
         ("tables",),
         ("cache",),
         ("cache", "export"),

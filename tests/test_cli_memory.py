@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import signal
+import time
 
 import pandas as pd
 import pytest
-from command_line import run_here
+from command_line import run_here, start
 from openai_server import OpenAIServer
 
 from llmguide import Guidance, sample_bars
@@ -137,3 +139,23 @@ def test_an_endpoint_without_log_probabilities_cannot_suppress(llmguide, server)
     code, _, err = llmguide(*GUIDE, "--suppress-memory")
     assert code == 1
     assert "memory can only be suppressed by log-probabilities" in err
+
+
+def test_ctrl_c_keeps_the_answers_and_the_same_command_goes_on(llmguide, server, tmp_path):
+    """A real process, a real signal."""
+    calls = json.loads(llmguide(*ASK, "--plan", "--json")[1])["calls"]
+    server.delay = 0.1
+    process = start(*ASK, folder=tmp_path)
+    deadline = time.monotonic() + 60
+    while len(server.requests) < 12:
+        assert time.monotonic() < deadline, "nothing was asked in time"
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "llm.sqlite keeps all answers so far; run the same command again to resume" in err
+    assert len(server.requests) <= calls
+    server.delay = 0.0
+    assert llmguide(*ASK)[0] == 0
+    assert len(server.requests) == calls + 1

@@ -40,5 +40,7 @@ def test_hits_that_come_together_are_less_sure():
 def test_one_cluster_has_no_interval_and_shapes_must_fit():
     assert all(map(math.isnan, clustered_interval([1, 0], [5, 5])))
     assert all(map(math.isnan, clustered_interval([], [])))
-    with pytest.raises(DataError, match="expected one cluster for each hit"):
+    with pytest.raises(DataError, match="expected one cluster for each value"):
         clustered_interval([1, 0], [5])
+    with pytest.raises(DataError, match=r"expected values of shape \(n,\)"):
+        clustered_interval([[1, 0]], [5])

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from llmguide.errors import GuidanceError
 
@@ -13,14 +13,16 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from llmguide.cli.reading import Reading
     from llmguide.experiments.markets import Market
     from llmguide.guidance.advice import Advice
     from llmguide.guidance.anonymise import Names
+    from llmguide.guidance.inquiry import Inquiry
     from llmguide.guidance.strategist import Subject
     from llmguide.guidance.study import Study
     from llmguide.guidance.suppression import Suppression
     from llmguide.llm.access import Access
-    from llmguide.llm.asking import Plan
+    from llmguide.llm.asking import Asker, Plan
 
 __all__ = [
     "Asking",
@@ -30,12 +32,16 @@ __all__ = [
     "print_timed_out",
     "print_without_factors",
     "read_cutoff",
+    "read_subjects",
     "revisions",
     "subject_of",
     "subjects_of",
     "timed_out",
     "without_factors",
 ]
+
+A = TypeVar("A")
+T = TypeVar("T")
 
 
 class Asking(NamedTuple):
@@ -131,8 +137,6 @@ class Asking(NamedTuple):
 
         Ctrl-C says what is kept.
         """
-        from llmguide.cli.stopping import Interrupted, exit_code
-        from llmguide.cli.study_bar import StudyBar
         from llmguide.console import err
         from llmguide.guidance.language_model import study_name
         from llmguide.guidance.study import run_study
@@ -150,12 +154,44 @@ class Asking(NamedTuple):
         if self.batch:
             self._ask_by_batch(study, access, name, quiet=quiet)
         asker = access.asker(study=name)
-        with StudyBar(study.advice_count, lambda: asker.spending, shown=not quiet) as bar:
+
+        def run(on_each: Callable[[object], None], **said: Any) -> tuple[Advice, ...]:
+            return run_study(study, asker, on_advice=on_each, **said)
+
+        advice = self._walked(run, asker, study.advice_count, quiet=quiet)
+        can = asker.capabilities
+        left_out = [*can.refused, *([] if can.logprobs or access.sampling.top_logprobs is None else ["top_logprobs"])]
+        return advice, asker.ledger.summary(asker.prices, asker.study), left_out
+
+    def inquire(
+        self, study: Inquiry, run: Callable[..., tuple[A, ...]], *, name: str, quiet: bool
+    ) -> tuple[tuple[A, ...], pd.DataFrame]:
+        """Return the answers to all questions of an audit, as `run` asks them, and what they have cost.
+
+        The ledger has them under `name` and the settings. Ctrl-C says what is kept.
+        """
+        from llmguide.guidance.language_model import study_name
+
+        access = self.access()
+        symbols = [subject.symbol for subject in study.subjects]
+        asker = access.asker(study=f"{name}-{study_name(access, symbols, [study.prompt], study.brief)}")
+
+        def ask(on_each: Callable[[object], None], **said: Any) -> tuple[A, ...]:
+            return run(study, asker, on_answer=on_each, **said)
+
+        answers = self._walked(ask, asker, len(study.questions), quiet=quiet)
+        return answers, asker.ledger.summary(asker.prices, asker.study)
+
+    def _walked(self, run: Callable[..., T], asker: Asker, total: int, *, quiet: bool) -> T:
+        """Return what `run` does, with a bar of `total` steps, and with words for what the user should know."""
+        from llmguide.cli.stopping import Interrupted, exit_code
+        from llmguide.cli.study_bar import StudyBar
+        from llmguide.console import err
+
+        with StudyBar(total, lambda: asker.spending, shown=not quiet) as bar:
             try:
-                advice = run_study(
-                    study,
-                    asker,
-                    on_advice=lambda one: bar.advance(),
+                return run(
+                    lambda one: bar.advance(),
                     on_ready=lambda can: (
                         err.print(can.describe(), style="yellow", soft_wrap=True) if can.note else None
                     ),
@@ -170,9 +206,6 @@ class Asking(NamedTuple):
                     f"interrupted; {self.cache} keeps all answers so far; run the same command again to resume",
                     exit_code(stop),
                 ) from None
-        can = asker.capabilities
-        left_out = [*can.refused, *([] if can.logprobs or access.sampling.top_logprobs is None else ["top_logprobs"])]
-        return advice, asker.ledger.summary(asker.prices, asker.study), left_out
 
     def _ask_by_batch(self, study: Study, access: Access, name: str, *, quiet: bool) -> None:
         from llmguide.cli.stopping import Interrupted, exit_code
@@ -206,6 +239,35 @@ def read_cutoff(text: str | None) -> date | None:
         return date.fromisoformat(text)
     except ValueError:
         raise GuidanceError(f"expected --cutoff to be a day, got {text!r}; write it like 2024-06-30") from None
+
+
+def read_subjects(
+    files: Sequence[Path],
+    symbol: str | None,
+    data: Path | None,
+    symbols: str | None,
+    split: str,
+    tables: Path | None,
+    names: Path | None,
+    reading: Reading,
+    *,
+    test_only: bool = False,
+) -> list[Subject]:
+    """Return the instruments that the options name: one of files, or those of a folder."""
+    from llmguide.cli.reading import split_names
+    from llmguide.experiments.markets import find_markets
+
+    if bool(files) == (data is not None):
+        raise GuidanceError("give either files of BARS, or --data FOLDER")
+    if data is None:
+        name = symbol or files[0].stem.split("_")[0]
+        return [subject_of(name, reading.history(list(files)), tables, names)]
+    if symbol is not None or names is not None:
+        raise GuidanceError(
+            "--symbol and --names are for files of BARS; with --data use --symbols and TABLES/SYMBOL/names.csv"
+        )
+    markets = find_markets(data, split_names(symbols), split=split, **reading.options)
+    return subjects_of(markets, tables, test_only=test_only)
 
 
 def subject_of(symbol: str, bars: pd.DataFrame, tables: Path | None, names: Path | None) -> Subject:

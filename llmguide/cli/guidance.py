@@ -125,7 +125,7 @@ def guide(
     language model (llm) every answer is kept in the cache: the same command costs nothing the second time, and goes on
     where it was interrupted.
     """
-    from llmguide.cli.asking import Asking, print_plan
+    from llmguide.cli.asking import Asking, print_plan, read_subjects
     from llmguide.guidance import PROVIDERS as known_providers
 
     if (not files) == (data is None):
@@ -154,7 +154,7 @@ def guide(
     replay = provider == "replay"
     asking = Asking(model, cache, base_url, settings, budget, prices, in_flight, strict, replay, model_file, batch)
     prompts = split_names(prompt) or []
-    subjects = _subjects(list(files or []), symbol, data, symbols, split, tables, names, reading)
+    subjects = read_subjects(files or (), symbol, data, symbols, split, tables, names, reading)
     if data is None and len(prompts) > 1:
         raise GuidanceError("several prompts give several tables; use --data FOLDER --out FOLDER, or llmguide prompts")
     suppress = _suppression(suppress_memory, alpha, cutoff)
@@ -204,13 +204,13 @@ def prompt(
     The messages are shown, with --json the schema of the reply and the sampling too. Earlier decisions and the
     Analyst's factors are taken from the cache; a text in brackets stands for what it does not hold.
     """
-    from llmguide.cli.asking import Asking
+    from llmguide.cli.asking import Asking, read_subjects
     from llmguide.console import err, print_json
     from llmguide.console import out as screen
     from llmguide.guidance.preview import preview
 
     asking = Asking(model, cache, base_url, settings, None, None, 8, False, False, model_file)
-    (subject,) = _subjects(files, symbol, None, None, "", tables, names, reading)
+    (subject,) = read_subjects(files, symbol, None, None, "", tables, names, reading)
     study = asking.study([subject], [prompt], every=every, levels=levels)
     shown = preview(study, asking.access(), day=date, following=following, role=role)
     if as_json:
@@ -333,31 +333,6 @@ def _suppression(wanted: bool, alpha: float | None, cutoff: str | None) -> Suppr
             raise GuidanceError("--alpha and --cutoff are settings of --suppress-memory; add it, or leave them out")
         return None
     return Suppression(alpha, read_cutoff(cutoff))
-
-
-def _subjects(
-    files: list[Path],
-    symbol: str | None,
-    data: Path | None,
-    symbols: str | None,
-    split: str,
-    tables: Path | None,
-    names: Path | None,
-    reading: Reading,
-) -> list[Any]:
-    """Return the instruments that the options name: one of files, or those of a folder."""
-    from llmguide.cli.asking import subject_of, subjects_of
-    from llmguide.experiments.markets import find_markets
-
-    if data is None:
-        name = symbol or files[0].stem.split("_")[0]
-        return [subject_of(name, reading.history(files), tables, names)]
-    if symbol is not None or names is not None:
-        raise GuidanceError(
-            "--symbol and --names are for files of BARS; with --data use --symbols and TABLES/SYMBOL/names.csv"
-        )
-    markets = find_markets(data, split_names(symbols), split=split, **reading.options)
-    return subjects_of(markets, tables)
 
 
 def _guide_without_model(

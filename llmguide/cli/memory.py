@@ -9,11 +9,15 @@ import typer
 
 from llmguide.cli.app import app
 from llmguide.cli.options import (
+    AllMonths,
+    Audited,
+    BarFiles,
     BaseUrl,
     Budget,
     CacheFile,
     Cutoff,
     InFlight,
+    InsteadOfFiles,
     Json,
     Model,
     ModelFile,
@@ -25,6 +29,7 @@ from llmguide.cli.options import (
     SettingsFile,
     Split,
     Strict,
+    Symbol,
     Symbols,
     TablesFolder,
 )
@@ -34,31 +39,21 @@ from llmguide.errors import GuidanceError
 
 if TYPE_CHECKING:
     from llmguide.experiments.memory import MemoryResult
-    from llmguide.guidance.memory_study import MemoryAnswer, MemoryStudy
 
 
 @app.command()
 @reads_bars
 def memory(
-    files: Annotated[
-        list[Path] | None,
-        typer.Argument(metavar="[BARS...]", help="Files of bars, oldest first: training, then test."),
-    ] = None,
-    data: Annotated[Path | None, typer.Option(help="Folder of bars, for several instruments instead of BARS.")] = None,
-    symbol: Annotated[
-        str | None, typer.Option(help="The instrument; by default the file's name up to the first _.")
-    ] = None,
+    files: BarFiles = None,
+    data: InsteadOfFiles = None,
+    symbol: Symbol = None,
     symbols: Symbols = None,
     split: Split = "2018-01-01",
-    all_months: Annotated[
-        bool, typer.Option("--all-months", help="With --data: ask about the training months too.")
-    ] = False,
+    all_months: AllMonths = False,
     measures: Annotated[
         str, typer.Option(help="Which of recall, identification and counterfactual, separated by commas.")
     ] = "recall,identification,counterfactual",
-    prompt: Annotated[
-        str, typer.Option(help="Prompt whose data are shown: P0 to P4, or a template file, without news and memory.")
-    ] = "P1",
+    prompt: Audited = "P1",
     cutoff: Cutoff = None,
     seed: Annotated[int, typer.Option(help="Of the lists of instruments, the swapped months and the bootstrap.")] = 0,
     guidance: Annotated[
@@ -88,28 +83,18 @@ def memory(
     prompt describes. Counterfactual: whether the answer follows changed facts, or stays. Each is compared with chance.
     The result is measured with later bars: it is for judging a study, never for guiding an agent.
     """
-    from llmguide.cli.asking import Asking, print_costs, print_plan, read_cutoff, subject_of, subjects_of
+    from llmguide.cli.asking import Asking, print_costs, print_plan, read_cutoff, read_subjects
     from llmguide.console import print_json, records
-    from llmguide.experiments.markets import find_markets
     from llmguide.experiments.memory import judge_memory
     from llmguide.files import write_csv
     from llmguide.guidance import Guidance
-    from llmguide.guidance.memory_study import MemoryStudy
+    from llmguide.guidance.memory_study import MemoryStudy, run_memory
     from llmguide.guidance.planning import plan_memory
     from llmguide.guidance.settings import read_settings
 
-    if (not files) == (data is None):
-        raise GuidanceError("give either files of BARS, or --data FOLDER")
-    if files:
-        name = symbol or files[0].stem.split("_")[0]
-        subjects = [subject_of(name, reading.history(files), tables, names)]
-    else:
-        if symbol is not None or names is not None or data is None:
-            raise GuidanceError(
-                "--symbol and --names are for files of BARS; with --data use --symbols and TABLES/SYMBOL/names.csv"
-            )
-        markets = find_markets(data, split_names(symbols), split=split, **reading.options)
-        subjects = subjects_of(markets, tables, test_only=not all_months)
+    subjects = read_subjects(
+        files or (), symbol, data, symbols, split, tables, names, reading, test_only=not all_months
+    )
     if guidance is not None and len(subjects) > 1:
         raise GuidanceError(f"--guidance is of one instrument, got {len(subjects)}; choose one with --symbols")
     table = None if guidance is None else Guidance.read(guidance)
@@ -128,7 +113,7 @@ def memory(
         print_plan(plan_memory(study, asking.access()), as_json=as_json)
         return
     writable(out, folder=True)
-    answers, costs = _ask(asking, study, quiet=as_json)
+    answers, costs = asking.inquire(study, run_memory, name=f"memory-{study.seed}", quiet=as_json)
     result = judge_memory(study, answers)
     page = result.write(out)
     write_csv(costs, out / "llm_costs.csv")
@@ -146,45 +131,9 @@ def memory(
     typer.echo(f"page: {page}")
 
 
-def _ask(asking: Any, study: MemoryStudy, *, quiet: bool) -> tuple[tuple[MemoryAnswer, ...], Any]:
-    """Return the answers, and what they have cost."""
-    from llmguide.cli.stopping import Interrupted, exit_code
-    from llmguide.cli.study_bar import StudyBar
-    from llmguide.console import err
-    from llmguide.guidance.language_model import study_name
-    from llmguide.guidance.memory_study import run_memory
-
-    access = asking.access()
-    symbols = [subject.symbol for subject in study.subjects]
-    name = study_name(access, symbols, [study.prompt], study.brief)
-    asker = access.asker(study=f"memory-{study.seed}-{name}")
-    with StudyBar(len(study.questions), lambda: asker.spending, shown=not quiet) as bar:
-        try:
-            answers = run_memory(
-                study,
-                asker,
-                on_answer=lambda one: bar.advance(),
-                on_ready=lambda can: err.print(can.describe(), style="yellow", soft_wrap=True) if can.note else None,
-                on_stopping=lambda: err.print(
-                    "stopping: waiting for the answers under way, so that nothing is paid for twice; press Ctrl-C "
-                    "again to drop them",
-                    highlight=False,
-                ),
-            )
-        except KeyboardInterrupt as stop:
-            raise Interrupted(
-                f"interrupted; {asking.cache} keeps all answers so far; run the same command again to resume",
-                exit_code(stop),
-            ) from None
-    return answers, asker.ledger.summary(asker.prices, asker.study)
-
-
 def _show(result: MemoryResult) -> None:
     from llmguide.console import out as screen
-    from llmguide.console import percent, print_table
-
-    def between(low: float, high: float) -> str:
-        return "n/a" if low != low else f"{100 * low:.0f}-{100 * high:.0f} %"
+    from llmguide.console import percent, print_table, share_interval
 
     pooled = result.measures[result.measures["symbol"] == "all"]
     for period, of_period in pooled.groupby("period", sort=False):
@@ -194,8 +143,8 @@ def _show(result: MemoryResult) -> None:
                 row.measure,
                 f"{row.hits}/{row.n}",
                 *(percent(value) for value in (row.share, row.chance, row.base_rate)),
-                between(row.low, row.high),
-                between(row.cluster_low, row.cluster_high),
+                share_interval(row.low, row.high),
+                share_interval(row.cluster_low, row.cluster_high),
             ]
             for row in lines
         ]

@@ -133,3 +133,17 @@ Cutoff = Annotated[
     str | None,
     typer.Option(metavar="DATE", help="Last day that the model can know of, as in 2024-06-30; unknown by default."),
 ]
+
+# What the audits of a model ask about.
+BarFiles = Annotated[
+    list[Path] | None,
+    typer.Argument(metavar="[BARS...]", help="Files of bars, oldest first: training, then test."),
+]
+InsteadOfFiles = Annotated[
+    Path | None, typer.Option("--data", help="Folder of bars, for several instruments instead of BARS.")
+]
+Symbol = Annotated[str | None, typer.Option(help="The instrument; by default the file's name up to the first _.")]
+AllMonths = Annotated[bool, typer.Option("--all-months", help="With --data: ask about the training months too.")]
+Audited = Annotated[
+    str, typer.Option(help="Prompt whose data are shown: P0 to P4, or a template file, without news and memory.")
+]

@@ -12,20 +12,19 @@ No question depends on the answer to another: all are asked side by side.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
-from functools import cached_property
-from pathlib import Path
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from pydantic import BaseModel
 
-from llmguide.errors import GuidanceError, LlmguideError, MissingAnswers
+from llmguide.errors import GuidanceError
 from llmguide.guidance.advice import StrategistReply
+from llmguide.guidance.inquiry import Inquiry, ask_side_by_side
 from llmguide.guidance.memory_questions import (
     ORDERS,
     IdentityReply,
@@ -36,16 +35,12 @@ from llmguide.guidance.memory_questions import (
     named_question,
 )
 from llmguide.guidance.mirror import mirrored
-from llmguide.guidance.schedule import close_prices
-from llmguide.guidance.strategist import Brief, Month, Subject, prepare, write_prompt
-from llmguide.guidance.study import Study, stopping
-from llmguide.llm.asking import Asker, Halted
+from llmguide.guidance.strategist import Month, Subject, prepare, write_prompt
+from llmguide.llm.asking import Asker
 from llmguide.llm.ledger import Purpose
 from llmguide.llm.odds import field_odds
 from llmguide.llm.probe import Capabilities
 from llmguide.llm.protocol import Message
-from llmguide.llm.templates import PromptTemplate, prompt_version
-from llmguide.llm.waiting import wait_for
 from llmguide.sources.tables import Tables
 
 __all__ = ["DECOYS", "MEASURES", "OPTIONS", "MemoryAnswer", "MemoryStudy", "Question", "run_memory"]
@@ -84,7 +79,7 @@ class MemoryAnswer(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class MemoryStudy:
+class MemoryStudy(Inquiry):
     """What is to be asked about the months of some instruments.
 
     Attributes:
@@ -98,10 +93,6 @@ class MemoryStudy:
     Raises GuidanceError for an unknown measure or none, and as `Study` does.
     """
 
-    subjects: tuple[Subject, ...]
-    prompt: str | Path | PromptTemplate = "P1"
-    brief: Brief = field(default_factory=Brief)
-    seed: int = 0
     cutoff: date | None = None
     measures: tuple[str, ...] = MEASURES
 
@@ -109,31 +100,7 @@ class MemoryStudy:
         unknown = [name for name in self.measures if name not in MEASURES]
         if unknown or not self.measures:
             raise GuidanceError(f"expected measures among {', '.join(MEASURES)}, got {', '.join(unknown) or 'none'}")
-        study = Study(self.subjects, (self.prompt,), self.brief)
-        object.__setattr__(self, "prompt", study.prompts[0])
-        object.__setattr__(self, "_study", study)
-
-    @property
-    def version(self) -> str:
-        """Name of the prompt."""
-        return prompt_version(self.prompt)
-
-    def positions(self, subject: Subject) -> list[int]:
-        """Return the positions of the bars on whose dates guidance is issued."""
-        study: Study = getattr(self, "_study")  # noqa: B009
-        return list(study.positions(subject))
-
-    @cached_property
-    def outcomes(self) -> Mapping[tuple[str, pd.Timestamp], float]:
-        """The return over `brief.every` bars from the close of each issue; NaN where the bars end before."""
-        found = {}
-        for subject in self.subjects:
-            close, index = close_prices(subject.bars), subject.bars.index
-            for i in self.positions(subject):
-                end = i + self.brief.every
-                realised = float(close[end] / close[i] - 1.0) if end < len(close) else float("nan")
-                found[subject.symbol, index[i]] = realised
-        return found
+        super().__post_init__()
 
     @cached_property
     def questions(self) -> tuple[Question, ...]:
@@ -161,7 +128,7 @@ class MemoryStudy:
         others = [other.symbol for other in self.subjects] + list(DECOYS)
         others = [name for name in dict.fromkeys(others) if name.upper() != subject.symbol.upper()]
         brief = replace(self.brief, anonymous=True)
-        for month in self._months(subject):
+        for month in self.months(subject):
             drawn = random.choice(len(others), size=min(OPTIONS - 1, len(others)), replace=False)
             options = [subject.symbol, *(others[i] for i in drawn)]
             options = [options[i] for i in random.permutation(len(options))]
@@ -170,7 +137,7 @@ class MemoryStudy:
 
     def _counterfactuals(self, subject: Subject, random: np.random.Generator) -> Iterator[Question]:
         bare, brief = replace(subject, tables=Tables()), replace(self.brief, anonymous=False)
-        months = {month.issued_at: month for month in self._months(bare)}
+        months = {month.issued_at: month for month in self.months(bare)}
         partners = self._partners(subject, list(months), random)
 
         def ask(kind: str, day: pd.Timestamp, shown: Month, detail: Any = None) -> Question:
@@ -197,11 +164,6 @@ class MemoryStudy:
         pairs = list(zip(one, other, strict=False))
         return dict(pairs) | {b: a for a, b in pairs}
 
-    def _months(self, subject: Subject) -> Iterator[Month]:
-        for i in self.positions(subject):
-            known, brief = subject.bars.iloc[:i], self.brief
-            yield prepare(subject, subject.bars.index[i], known, every=brief.every, levels=brief.levels)
-
 
 def run_memory(
     study: MemoryStudy,
@@ -212,36 +174,10 @@ def run_memory(
     on_stopping: Callable[[], None] = lambda: None,
 ) -> tuple[MemoryAnswer, ...]:
     """Ask everything and return the answers in the order of the questions; what goes wrong is as in `run_study`."""
-    with stopping(asker, on_stopping):
-        return wait_for(_everything(study, asker, on_ready, on_answer))
-
-
-async def _everything(
-    study: MemoryStudy,
-    asker: Asker,
-    on_ready: Callable[[Capabilities], None],
-    on_answer: Callable[[MemoryAnswer], None],
-) -> tuple[MemoryAnswer, ...]:
-    async def ask(question: Question) -> MemoryAnswer:
-        try:
-            answer = await _answer(question, study.version, asker)
-        except MissingAnswers:  # the others go on, to find all that is missing
-            raise
-        except LlmguideError:
-            asker.halt()
-            raise
-        on_answer(answer)
-        return answer
-
-    try:
-        on_ready(await asker.open())
-        found = await asyncio.gather(*map(ask, study.questions), return_exceptions=True)
-    finally:
-        await asker.close()
-    failures = [one for one in found if isinstance(one, BaseException)]
-    for failure in sorted(failures, key=lambda one: isinstance(one, Halted | MissingAnswers)):
-        raise asker.missing_answers() if isinstance(failure, MissingAnswers) else failure
-    return tuple(one for one in found if isinstance(one, MemoryAnswer))
+    answer = partial(_answer, version=study.version, asker=asker)
+    return ask_side_by_side(
+        study.questions, answer, asker, on_ready=on_ready, on_answer=on_answer, on_stopping=on_stopping
+    )
 
 
 async def _answer(question: Question, version: str, asker: Asker) -> MemoryAnswer:

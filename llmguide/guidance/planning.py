@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
@@ -13,6 +14,7 @@ from pydantic import BaseModel
 
 from llmguide.errors import MissingAnswers
 from llmguide.guidance.advice import FACTORS, AnalystReply, Factor, FeatureUse, StrategistReply
+from llmguide.guidance.bias_study import BiasStudy, run_bias
 from llmguide.guidance.coding import CodedFeature, CodedReply
 from llmguide.guidance.memory_questions import IdentityReply, RecallReply
 from llmguide.guidance.memory_study import MemoryStudy, run_memory
@@ -23,7 +25,7 @@ from llmguide.llm.cache import Cache
 from llmguide.llm.ledger import Purpose, Spending
 from llmguide.llm.protocol import Draw, Message, Request
 
-__all__ = ["offline", "plan_memory", "plan_study"]
+__all__ = ["offline", "plan_bias", "plan_memory", "plan_study"]
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -56,17 +58,23 @@ def plan_study(study: Study, access: Access) -> Plan:
     The study is walked through as it will be: questions that the cache answers are counted as kept; in the place of
     each other answer stands one of typical length, so that the prompts that build on it have their usual size too.
     """
-    with offline(access) as settings:
-        asker = settings.build(_Planner)
-        run_study(study, asker)
-        return asker.all_needed()
+    return _walked(access, partial(run_study, study))
 
 
 def plan_memory(study: MemoryStudy, access: Access) -> Plan:
     """Return the calls, tokens and dollars that measuring the memory still needs, without sending anything."""
+    return _walked(access, partial(run_memory, study))
+
+
+def plan_bias(study: BiasStudy, access: Access) -> Plan:
+    """Return the calls, tokens and dollars that measuring the biases still needs, without sending anything."""
+    return _walked(access, partial(run_bias, study))
+
+
+def _walked(access: Access, walk: Callable[[Asker], object]) -> Plan:
     with offline(access) as settings:
         asker = settings.build(_Planner)
-        run_memory(study, asker)
+        walk(asker)
         return asker.all_needed()
 
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from html import escape
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from llmguide._version import __version__
 from llmguide.files import write_text
-from llmguide.report.figures import house_style, new_figure, plain, svg
+from llmguide.report.figures import house_style, new_figure, svg
 from llmguide.report.html import document, figure, fold, items, number, paragraph, percent, section, table
+from llmguide.report.intervals import Line, between, draw_lines, widest
 
 __all__ = ["render_memory_page", "summary", "write_memory_page"]
 
@@ -55,7 +54,7 @@ def summary(measures: pd.DataFrame) -> str:
     texts = []
     if "recall, named" in pooled.index and pooled.loc["recall, named", "n"]:
         row: Any = pooled.loc["recall, named"]
-        low, high = _widest(row)
+        low, high = widest(_line(row, "recall, named"))
         base = float(row["base_rate"])
         verdict = (
             "more than chance and the base rate explain"
@@ -70,12 +69,6 @@ def summary(measures: pd.DataFrame) -> str:
         row = pooled.loc["follows flipped returns"]
         texts.append(f"When the returns are flipped, its direction follows in {percent(row['share'], 0)} of months.")
     return " ".join(texts) or "No month has an answer that could be judged."
-
-
-def _widest(row: Any) -> tuple[float, float]:
-    """The wider of both intervals on either side: neither error is then understated."""
-    low, high = float(np.nanmin([row["low"], row["cluster_low"]])), float(np.nanmax([row["high"], row["cluster_high"]]))
-    return low, high
 
 
 def _parts(
@@ -151,8 +144,8 @@ def _table(rows: pd.DataFrame, second: str) -> str:
                 percent(row.share),
                 percent(row.chance),
                 percent(row.base_rate),
-                _between(row.low, row.high),
-                _between(row.cluster_low, row.cluster_high),
+                between(row.low, row.high),
+                between(row.cluster_low, row.cluster_high),
                 f"{row.left_out}",
             ]
         )
@@ -181,10 +174,6 @@ def _month_table(rows: pd.DataFrame) -> str:
     return table([*head, "Named, with data", "Returns flipped", "Months swapped"], lines)
 
 
-def _between(low: float, high: float) -> str:
-    return "n/a" if math.isnan(low) else f"{percent(low)} to {percent(high)}"
-
-
 def _rows(frame: pd.DataFrame) -> Any:
     return frame.itertuples(index=False)
 
@@ -195,21 +184,16 @@ def _direction(value: Any) -> str:
 
 def _drawing(pooled: pd.DataFrame) -> str:
     """One line per measure and period: share, both intervals, chance."""
+    several = pooled["period"].nunique() > 1
     with house_style():
         canvas = new_figure(8, 1.0 + 0.42 * len(pooled))
         axes = canvas.subplots()
-        several = pooled["period"].nunique() > 1
-        names = []
-        for y, row in enumerate(_rows(pooled)):
-            names.append(plain(f"{row.measure} ({row.period})" if several else str(row.measure)))
-            axes.plot([row.cluster_low, row.cluster_high], [y, y], color="#56b4e9", lw=1.2)
-            axes.plot([row.low, row.high], [y, y], color="#0072b2", lw=3.5, solid_capstyle="butt")
-            axes.plot(row.share, y, marker="o", ms=6, color="#222222", ls="")
-            if not math.isnan(row.chance):
-                axes.plot([row.chance, row.chance], [y - 0.3, y + 0.3], color="#d55e00", lw=1.6)
-        axes.set_yticks(range(len(names)), names)
-        axes.set_ylim(len(names) - 0.5, -0.5)
+        draw_lines(axes, [_line(row, f"{row.measure} ({row.period})" if several else "") for row in _rows(pooled)])
         axes.set_xlim(-0.02, 1.02)
-        axes.grid(visible=False, axis="y")
         axes.set_xlabel("share of months")
         return svg(canvas)
+
+
+def _line(row: Any, name: str = "") -> Line:
+    intervals = (row.low, row.high, row.cluster_low, row.cluster_high)
+    return Line(name or str(row.measure), row.share, *intervals, row.chance)

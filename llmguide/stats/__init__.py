@@ -4,6 +4,7 @@ significance    two runs of numbers: paired and one-sample t tests, Wilcoxon's t
 bootstrap       one or two series of returns: intervals of Sharpe ratio and maximum drawdown by the stationary bootstrap
 sharpe          one series of returns: probabilistic and deflated Sharpe ratio, minimum track record
 shares          a share of hits: Wilson's interval, and one by a bootstrap over clusters
+skill           directions against what happened: accuracy, balanced accuracy, Matthews correlation coefficient
 overfitting     all series of a search: the probability that its best setting was fitted to chance
 
 They answer different questions. Tests over seeds say whether another training would come out the same way, intervals
@@ -32,20 +33,24 @@ from llmguide.stats.sharpe import (
     return_moments,
 )
 from llmguide.stats.significance import PairedTests, TestResult, holm, one_sample_t, paired_t, paired_tests, wilcoxon
+from llmguide.stats.skill import Measured, Skill, directional_skill
 
 __all__ = [
     "DeflatedSharpe",
     "Interval",
     "Intervals",
+    "Measured",
     "Overfitting",
     "PairedTests",
     "ReturnMoments",
+    "Skill",
     "TestResult",
     "block_length",
     "bootstrap_difference",
     "bootstrap_intervals",
     "clustered_interval",
     "deflated_sharpe",
+    "directional_skill",
     "expected_best_sharpe",
     "holm",
     "min_track_record",

@@ -11,10 +11,10 @@ import pandas as pd
 
 from llmguide.errors import DataError
 from llmguide.experiments.memory.result import MemoryResult
+from llmguide.experiments.shares import judge_share
 from llmguide.guidance.memory_study import MemoryAnswer, MemoryStudy
 from llmguide.guidance.suppression import recall_score
 from llmguide.llm.odds import log_odds
-from llmguide.stats import clustered_interval, wilson_interval
 
 __all__ = ["NEAR", "judge_memory"]
 
@@ -126,24 +126,8 @@ def _of_group(group: pd.DataFrame, nulls: pd.DataFrame, study: MemoryStudy) -> I
     """Yield each measure of some months."""
 
     def row(measure: str, hit: pd.Series[Any], chance: float, base_rate: float | None = None) -> dict[str, Any]:
-        kept = hit.dropna().astype("int64")
-        n, hits = len(kept), int(kept.sum())
-        low, high = wilson_interval(hits, n)
-        clusters = group.loc[kept.index, "issued_at"].dt.strftime("%Y-%m")
-        around = clustered_interval(kept.to_numpy(), clusters.to_numpy(), seed=study.seed)
-        return {
-            "measure": measure,
-            "n": n,
-            "hits": hits,
-            "share": hits / n if n else math.nan,
-            "chance": chance,
-            "base_rate": base_rate,
-            "low": low,
-            "high": high,
-            "cluster_low": around[0],
-            "cluster_high": around[1],
-            "left_out": len(group) - n,
-        }
+        found = judge_share(hit, group["issued_at"], seed=study.seed)
+        return {"measure": measure, "chance": chance, "base_rate": base_rate, **found._asdict()}
 
     rose = (group["realised"] > 0).astype("Int8").where(group["realised"].notna() & (group["realised"] != 0))
     if "recall" in study.measures:

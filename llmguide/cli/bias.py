@@ -1,0 +1,163 @@
+"""The command that measures what a language model and a prompt lean to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from llmguide.cli.app import app
+from llmguide.cli.options import (
+    AllMonths,
+    Audited,
+    BarFiles,
+    BaseUrl,
+    Budget,
+    CacheFile,
+    InFlight,
+    InsteadOfFiles,
+    Json,
+    Levels,
+    Model,
+    ModelFile,
+    NamesFile,
+    Out,
+    PlanOnly,
+    PricesFile,
+    Replay,
+    SettingsFile,
+    Split,
+    Strict,
+    Symbol,
+    Symbols,
+    TablesFolder,
+)
+from llmguide.cli.outputs import writable
+from llmguide.cli.reading import AS_IT_IS, Reading, reads_bars
+
+if TYPE_CHECKING:
+    from llmguide.experiments.bias import BiasResult
+
+
+@app.command()
+@reads_bars
+def bias(
+    files: BarFiles = None,
+    data: InsteadOfFiles = None,
+    symbol: Symbol = None,
+    symbols: Symbols = None,
+    split: Split = "2018-01-01",
+    all_months: AllMonths = False,
+    prompt: Audited = "P1",
+    seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
+    tables: TablesFolder = None,
+    names: NamesFile = None,
+    model: Model = "gpt-4o-mini",
+    cache: CacheFile = Path("llm.sqlite"),
+    base_url: BaseUrl = None,
+    model_file: ModelFile = None,
+    settings: SettingsFile = None,
+    levels: Levels = None,
+    budget: Budget = None,
+    prices: PricesFile = None,
+    in_flight: InFlight = 8,
+    strict: Strict = False,
+    replay: Replay = False,
+    plan: PlanOnly = False,
+    out: Out = Path("runs/bias"),
+    as_json: Json = False,
+    reading: Reading = AS_IT_IS,
+) -> None:
+    """Measure what a model and a prompt lean to, whatever the data say.
+
+    Each month is asked about again with one thing changed: neutral labels given out both ways, the groups of data
+    reversed, other words, the bars mirrored; and a month in which nothing moved. The directions are compared with
+    constant LONG. That comparison is measured with later bars: it is for judging a model, never for guiding an agent.
+    """
+    from llmguide.cli.asking import Asking, print_costs, print_plan, read_subjects
+    from llmguide.console import print_json, records
+    from llmguide.experiments.bias import judge_bias
+    from llmguide.files import write_csv
+    from llmguide.guidance.bias_study import BiasStudy, run_bias
+    from llmguide.guidance.planning import plan_bias
+
+    subjects = read_subjects(
+        files or (), symbol, data, symbols, split, tables, names, reading, test_only=not all_months
+    )
+    asking = Asking(model, cache, base_url, settings, budget, prices, in_flight, strict, replay, model_file)
+    brief = asking.study(subjects, [prompt], levels=levels).brief
+    study = BiasStudy(tuple(subjects), prompt, brief, seed)
+    if plan:
+        print_plan(plan_bias(study, asking.access()), as_json=as_json)
+        return
+    writable(out, folder=True)
+    answers, costs = asking.inquire(study, run_bias, name="bias", quiet=as_json)
+    result = judge_bias(study, answers)
+    page = result.write(out)
+    write_csv(costs, out / "llm_costs.csv")
+    if as_json:
+        frames = {"measures": result.measures, "skill": result.skill, "nulls": result.nulls, "costs": costs}
+        found = {name: records(frame.astype(object).where(frame.notna(), None)) for name, frame in frames.items()}
+        print_json({"page": str(page), "summary": result.summary, **result.settings, **found})
+        return
+    _show(result)
+    print_costs(costs)
+    typer.echo(f"page: {page}")
+
+
+_CHANGES = {
+    "labels": "LONG/SHORT, not X/Y",
+    "codes": "LONG is X, not Y",
+    "order": "groups reversed",
+    "paraphrase": "in other words",
+}
+
+
+def _show(result: BiasResult) -> None:
+    from llmguide.console import number, percent, print_table, share_interval
+    from llmguide.console import out as screen
+
+    def shares(row: Any) -> list[str]:
+        around = [share_interval(row.low, row.high), share_interval(row.cluster_low, row.cluster_high)]
+        return [f"{row.hits}/{row.n}", percent(row.value), *around]
+
+    def mean(row: Any, digits: int = 2) -> list[str]:
+        low, high = row.cluster_low, row.cluster_high
+        around = "n/a" if low != low else f"{number(low, digits)} to {number(high, digits)}"
+        return [number(row.value, digits), around]
+
+    screen.print(result.summary, soft_wrap=True)
+    rows = [[text, *shares(result.measure(name))] for name, text in _CHANGES.items()]
+    columns = ["the same month", "turned", "share", "Wilson", "by month"]
+    print_table("Months whose direction a change of the question turns; 95 % intervals", columns, rows)
+    rows = [
+        [text, *mean(result.measure(name, "log-odds")), *mean(result.measure(name, "p(LONG)"))]
+        for name, text in _CHANGES.items()
+    ]
+    columns = ["the same month", "log-odds", "by month", "p(LONG)", "by month"]
+    print_table("How far it moves the direction towards LONG", columns, rows)
+    rows = [[what, *shares(result.measure("mirror", what))] for what in ("opposite", "both LONG", "both SHORT")]
+    print_table("A month and its mirror image", ["directions", "months", "share", "Wilson", "by month"], rows)
+    lines: Any = result.nulls.itertuples(index=False)
+    rows = [[row.form, _word(row.direction), number(row.p_long), number(row.log_odds)] for row in lines]
+    print_table("A month in which nothing moved", ["asked", "direction", "p(LONG)", "log-odds"], rows)
+    rows = [
+        [
+            answer,
+            *(percent(result.worth(answer, measure).value) for measure in ("says LONG", "accuracy")),
+            *mean(result.worth(answer, "balanced accuracy")),
+            number(result.worth(answer, "MCC").value),
+            number(result.worth(answer, "Brier score").value, 3),
+        ]
+        for answer in dict.fromkeys(result.skill["answer"])
+    ]
+    columns = ["direction", "LONG", "accuracy", "balanced", "by month", "MCC", "Brier"]
+    print_table(f"What it is worth, on {result.worth('plain', 'accuracy').n} months with an outcome", columns, rows)
+    if result.settings["failures"]:
+        failed = f"{result.settings['failures']} of {result.settings['questions']} questions have no usable answer"
+        screen.print(failed, style="yellow")
+
+
+def _word(direction: Any) -> str:
+    return {"1": "LONG", "0": "SHORT"}.get(str(direction), "n/a")
