@@ -4,6 +4,7 @@ significance    two runs of numbers: paired and one-sample t tests, Wilcoxon's t
 bootstrap       one or two series of returns: intervals of Sharpe ratio and maximum drawdown by the stationary bootstrap
 sharpe          one series of returns: probabilistic and deflated Sharpe ratio, minimum track record
 shares          a share of hits: Wilson's interval, and one by a bootstrap over clusters
+calibration     said probabilities: Brier score, calibration error, reliability curve, and functions that set them right
 overfitting     all series of a search: the probability that its best setting was fitted to chance
 
 They answer different questions. Tests over seeds say whether another training would come out the same way, intervals
@@ -20,6 +21,16 @@ from llmguide.stats.bootstrap import (
     bootstrap_intervals,
     optimal_block,
 )
+from llmguide.stats.calibration import (
+    Calibrator,
+    IsotonicCalibrator,
+    PlattCalibrator,
+    ReliabilityBin,
+    brier_score,
+    expected_calibration_error,
+    fit_calibrator,
+    reliability_curve,
+)
 from llmguide.stats.overfitting import Overfitting, pbo, pbo_of_sums
 from llmguide.stats.shares import clustered_interval, wilson_interval
 from llmguide.stats.sharpe import (
@@ -34,19 +45,26 @@ from llmguide.stats.sharpe import (
 from llmguide.stats.significance import PairedTests, TestResult, holm, one_sample_t, paired_t, paired_tests, wilcoxon
 
 __all__ = [
+    "Calibrator",
     "DeflatedSharpe",
     "Interval",
     "Intervals",
+    "IsotonicCalibrator",
     "Overfitting",
     "PairedTests",
+    "PlattCalibrator",
+    "ReliabilityBin",
     "ReturnMoments",
     "TestResult",
     "block_length",
     "bootstrap_difference",
     "bootstrap_intervals",
+    "brier_score",
     "clustered_interval",
     "deflated_sharpe",
     "expected_best_sharpe",
+    "expected_calibration_error",
+    "fit_calibrator",
     "holm",
     "min_track_record",
     "one_sample_t",
@@ -56,6 +74,7 @@ __all__ = [
     "pbo",
     "pbo_of_sums",
     "probabilistic_sharpe",
+    "reliability_curve",
     "return_moments",
     "wilcoxon",
     "wilson_interval",
