@@ -46,9 +46,10 @@ class GuidanceRow(NamedTuple):
     seen_until: datetime | None = None  # the last daily bar before issued_at (see `llmguide.guidance.origin`)
     seen_return: float | None = None  # change of the close over 20 daily bars up to it, a fraction
     p_long: float | None = None  # p(LONG) / (p(LONG) + p(SHORT)) at the direction's token; for information
-    said_direction: int | None = None  # the model's own, where memory was suppressed and the row was adjusted
+    said_direction: int | None = None  # the model's own, where the row was adjusted: memory suppressed, or calibrated
     said_confidence: int | None = None  # likewise
     recall: float | None = None  # of `llmguide memory`; measured with the realised return: knowledge of the future
+    p_calibrated: float | None = None  # p(LONG) set right by months known before; the direction follows from it
 
 
 _REQUIRED = ("issued_at", "direction", "confidence")
@@ -113,6 +114,7 @@ def parse_row(number: int, row: Mapping[str, Any] | GuidanceRow) -> GuidanceRow:
         said_direction=cell.integer("said_direction", (0, 1), "1 (long), 0 (short) or missing", ""),
         said_confidence=cell.integer("said_confidence", (1, 2, 3), "1, 2, 3 or missing", ""),
         recall=cell.number("recall", 0.0, 1.0, "a probability, 0..1, or missing", ""),
+        p_calibrated=cell.number("p_calibrated", 0.0, 1.0, "a probability, 0..1, or missing", ""),
     )
 
 

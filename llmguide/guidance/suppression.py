@@ -20,6 +20,8 @@ import pandas as pd
 from llmguide.errors import GuidanceError
 from llmguide.guidance.anonymise import Names
 from llmguide.guidance.memory_questions import RecallReply, full_name, named_question
+from llmguide.guidance.revision import decide
+from llmguide.guidance.schedule import horizon_returns
 from llmguide.llm.asking import Asker
 from llmguide.llm.ledger import Purpose, Spending
 from llmguide.llm.odds import field_odds, log_odds
@@ -88,18 +90,15 @@ class Suppressed(NamedTuple):
 def suppress(p_data: float, p_memory: float, alpha: float, *, direction: int, confidence: int) -> Suppressed | None:
     """Return the direction without the memory; None where there is nothing to take out.
 
-    Formula: logit(p) = logit(p_data) - alpha logit(p_memory). The direction is the sign of it, and stays where it is
-    0. The confidence is 1, 2 or 3 by the thirds of 2 |p - 0.5|, and not more than the model's own where the direction
-    is the model's.
+    Formula: logit(p) = logit(p_data) - alpha logit(p_memory). Direction and confidence follow from p as
+    `llmguide.guidance.revision.decide` says.
     """
     taken = alpha * log_odds(p_memory, 1.0 - p_memory)
     if taken == 0.0:
         return None
     adjusted = log_odds(p_data, 1.0 - p_data) - taken
     p = 0.5 + 0.5 * math.tanh(adjusted / 2.0)  # the logistic function, for log-odds of any size
-    chosen = direction if adjusted == 0.0 else int(adjusted > 0.0)
-    third = min(int(6.0 * abs(p - 0.5)) + 1, 3)
-    return Suppressed(chosen, min(third, confidence) if chosen == direction else third, p, p_data, p_memory, alpha)
+    return Suppressed(*decide(p, direction=direction, confidence=confidence), p, p_data, p_memory, alpha)
 
 
 def recall_score(p_long: float, realised: float) -> float:
@@ -128,7 +127,7 @@ def known_months(known: pd.DataFrame, *, every: int, first: int) -> list[tuple[p
     """
     close = known["close"].to_numpy(dtype=np.float64)
     ended = range(first, len(close) - every, every)
-    return [(known.index[j], float(close[j + every] / close[j] - 1.0)) for j in ended]
+    return list(zip(known.index[ended], horizon_returns(close, ended, every=every).tolist(), strict=True))
 
 
 async def require_logprobs(asker: Asker) -> None:

@@ -281,6 +281,7 @@ def test_every_column_counts_in_the_hash():
         {"said_direction": 0},
         {"said_confidence": 3},
         {"recall": 0.5},
+        {"p_calibrated": 0.5},
     ]
     hashes = {Guidance.from_rows([ROW | change]).hash for change in [{}, *changes]}
     assert len(hashes) == len(changes) + 1
@@ -288,7 +289,7 @@ def test_every_column_counts_in_the_hash():
 
 def test_the_hash_is_the_same_on_every_machine():
     assert Guidance.from_rows([ROW | {"entropy": -0.0}]).hash == Guidance.from_rows([ROW | {"entropy": 0}]).hash
-    assert Guidance.from_rows([ROW]).hash == "024a69569519d1fd3ffe79ebef45e669016427e3441ba573cc9112469da034ad"
+    assert Guidance.from_rows([ROW]).hash == "194cd31ce6df52bcc89d509c83d88d5aa9575341b952f6ff48e112cc78831de5"
 
 
 def test_a_control_is_marked_wherever_it_is_shown():
