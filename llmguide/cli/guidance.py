@@ -15,6 +15,7 @@ from llmguide.cli.options import (
     Batch,
     Budget,
     CacheFile,
+    Calibrate,
     Cash,
     Cost,
     Cutoff,
@@ -42,12 +43,13 @@ from llmguide.errors import GuidanceError
 if TYPE_CHECKING:
     from llmguide.guidance import Guidance
     from llmguide.guidance.suppression import Suppression
+    from llmguide.stats.calibration import Method
 
 MODELS = ("llm", "local", "replay")
 FOR_MODELS = (
     *("prompt", "symbol", "data", "symbols", "split", "tables", "names", "model", "model_file", "cache", "base_url"),
     *("settings", "levels", "budget", "prices", "in_flight", "plan", "batch", "suppress_memory"),
-    *("alpha", "cutoff"),
+    *("alpha", "cutoff", "calibrate"),
 )
 FOR_OTHERS = ("accuracy", "confidence", "direction", "source", "seed")
 
@@ -106,6 +108,7 @@ def guide(
         typer.Option(help="--suppress-memory: how much of it; by default as measured on the months known before."),
     ] = None,
     cutoff: Cutoff = None,
+    calibrate: Calibrate = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -122,6 +125,7 @@ def guide(
     where it was interrupted.
     """
     from llmguide.cli.asking import Asking, print_plan
+    from llmguide.cli.calibrating import read_method
     from llmguide.guidance import PROVIDERS as known_providers
 
     if (not files) == (data is None):
@@ -153,7 +157,7 @@ def guide(
     subjects = _subjects(list(files or []), symbol, data, symbols, split, tables, names, reading)
     if data is None and len(prompts) > 1:
         raise GuidanceError("several prompts give several tables; use --data FOLDER --out FOLDER, or llmguide prompts")
-    suppress = _suppression(suppress_memory, alpha, cutoff)
+    suppress, method = _suppression(suppress_memory, alpha, cutoff), read_method(calibrate)
     study = asking.study(subjects, prompts, every=every, levels=levels, suppress=suppress)
     if plan:
         print_plan(asking.plan(study), as_json=as_json)
@@ -163,7 +167,7 @@ def guide(
     for path in _paths(study, place).values() if data is not None else ():
         writable(path)
     advice, costs, left_out = asking.ask(study, quiet=as_json)
-    _write_guidance(study, advice, costs, left_out, provider, place, data is not None, as_json)
+    _write_guidance(study, advice, costs, left_out, provider, place, data is not None, as_json, method)
 
 
 @app.command()
@@ -359,11 +363,6 @@ def _guide_without_model(
     _show_table(table, provider, out, as_json, {})
 
 
-def _bars_of(study: Any, symbol: str) -> Any:
-    (bars,) = (subject.bars for subject in study.subjects if subject.symbol == symbol)
-    return bars
-
-
 def _write_guidance(
     study: Any,
     advice: Any,
@@ -373,30 +372,32 @@ def _write_guidance(
     out: Path,
     folder: bool,
     as_json: bool,
+    method: Method | None,
 ) -> None:
     """Write the tables of a study, and show what there is to see."""
     from llmguide.cli.asking import print_costs, print_timed_out, print_without_factors, timed_out, without_factors
+    from llmguide.cli.calibrating import calibration_counts, print_calibrated, tables_of
     from llmguide.console import print_json, print_table, records
-    from llmguide.guidance.study import guidance_of
 
+    made = tables_of(study, advice, method)
     if not folder:
-        ((symbol, version),) = _paths(study, out)
-        table = guidance_of(advice, symbol=symbol, prompt=version, bars=_bars_of(study, symbol))
+        (table,) = made.values()
         table.save(out)
         more: dict[str, Any] = {"without_entropy": _without_entropy(table), "tokens_misfit": _misfits(advice)}
         more |= {"timed_out": timed_out(advice), "without_factors": without_factors(advice), "left_out": left_out}
-        more |= _adjustments(advice)
+        more |= _adjustments(advice) | calibration_counts(made, advice)
         _show_table(table, provider, out, as_json, more | {"costs": records(costs)})
         if not as_json:
             print_timed_out(advice)
             _print_misfits(advice)
             _print_adjustments(study, advice)
+            print_calibrated(made, advice, method)
             print_without_factors(advice)
             print_costs(costs)
         return
     written = []
     for (symbol, version), path in _paths(study, out).items():
-        table = guidance_of(advice, symbol=symbol, prompt=version, bars=_bars_of(study, symbol))
+        table = made[symbol, version]
         table.save(path)
         written.append((symbol, version, path, table))
     _write_costs(costs, out)
@@ -416,8 +417,8 @@ def _write_guidance(
             for symbol, version, path, table in written
         ]
         late = timed_out(advice)
-        more = {"timed_out": late, "left_out": left_out, **_adjustments(advice), "costs": records(costs)}
-        print_json({"tables": tables, **more})
+        counts = _adjustments(advice) | calibration_counts(made, advice)
+        print_json({"tables": tables, "timed_out": late, "left_out": left_out, **counts, "costs": records(costs)})
         return
     rows = [
         [
@@ -437,6 +438,7 @@ def _write_guidance(
     _print_without_entropy([table for *_, table in written])
     _print_misfits(advice)
     _print_adjustments(study, advice)
+    print_calibrated(made, advice, method)
     print_without_factors(advice)
     print_costs(costs)
 

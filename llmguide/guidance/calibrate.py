@@ -7,9 +7,10 @@ question is asked for it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -22,7 +23,9 @@ from llmguide.guidance.schedule import EVERY, bar_dates, close_prices, daily_bar
 from llmguide.guidance.table import Guidance
 from llmguide.stats.calibration import Calibrator, Method, check_method, fit_calibrator
 
-__all__ = ["LEAST", "calibrate", "calibrate_last", "said_probability"]
+__all__ = ["LEAST", "calibrate", "calibrate_each", "calibrate_last", "said_probability"]
+
+Name = TypeVar("Name", bound=Hashable)
 
 LEAST = 12
 """Known months, below which nothing is calibrated."""
@@ -61,17 +64,29 @@ def calibrate(
     was not made from (see `Guidance.check_bars`), and settings out of range; DataError for an unknown method and for
     bars that cannot be used.
     """
-    known = _known([(guidance, bars), *others], every=every, least=least)
-    revise = _Walk(known, check_method(method), least)
-    return Guidance(tuple(revise(row) for row in guidance.rows))
+    walk = _Walk([guidance], [(guidance, bars), *others], method=method, every=every, least=least)
+    return walk.table(guidance)
+
+
+def calibrate_each(
+    tables: Mapping[Name, tuple[Guidance, pd.DataFrame]],
+    *,
+    method: Method = "platt",
+    every: int = EVERY,
+    least: int = LEAST,
+) -> dict[Name, Guidance]:
+    """Return every table, each with its bars, calibrated with all of the rest as `others`; see `calibrate`."""
+    walk = _Walk(
+        [guidance for guidance, _ in tables.values()], [*tables.values()], method=method, every=every, least=least
+    )
+    return {name: walk.table(guidance) for name, (guidance, _) in tables.items()}
 
 
 def calibrate_last(
     guidance: Guidance, bars: pd.DataFrame, *, method: Method = "platt", every: int = EVERY, least: int = LEAST
 ) -> GuidanceRow:
     """Return the table's last row as `calibrate` returns it, from the bars known when it was issued: for a live run."""
-    known = _known([(guidance, bars)], every=every, least=least)
-    return _Walk(known, check_method(method), least)(guidance.rows[-1])
+    return _Walk([guidance], [(guidance, bars)], method=method, every=every, least=least).row(guidance.rows[-1])
 
 
 def said_probability(row: GuidanceRow) -> float | None:
@@ -92,15 +107,38 @@ class _Known:
 
 
 class _Walk:
-    """Revises one row after another; rows before which the same months are known share a calibrator."""
+    """Revises one row after another; rows before which the same months are known share a calibrator.
 
-    def __init__(self, known: _Known, method: Method, least: int) -> None:
-        self._known = known
-        self._method = method
+    `own` are the tables to be revised, `sources` all that is learned from, each with its bars.
+    """
+
+    def __init__(
+        self,
+        own: Sequence[Guidance],
+        sources: Sequence[tuple[Guidance, pd.DataFrame]],
+        *,
+        method: Method,
+        every: int,
+        least: int,
+    ) -> None:
+        for name, value in (("every", every), ("least", least)):
+            if value < 1:
+                raise GuidanceError(f"expected {name} >= 1, got {value}")
+        if any(row.p_calibrated is not None for table in own for row in table.rows):
+            raise GuidanceError(
+                "expected a table that is not calibrated yet; start from the one that this was made from"
+            )
+        if any(table.uses_future for table, _ in sources) and not all(table.uses_future for table in own):
+            raise GuidanceError("expected other guidance without knowledge of the future; leave controls out")
+        self._method = check_method(method)
+        self._known = _known(sources, every)
         self._least = least
         self._fitted: dict[int, Calibrator] = {}
 
-    def __call__(self, row: GuidanceRow) -> GuidanceRow:
+    def table(self, guidance: Guidance) -> Guidance:
+        return Guidance(tuple(map(self.row, guidance.rows)))
+
+    def row(self, row: GuidanceRow) -> GuidanceRow:
         midnight = np.datetime64(datetime.combine(row.issued_at, time()), "us")
         months = int(np.searchsorted(self._known.day, midnight, side="left"))
         p = said_probability(row)
@@ -128,18 +166,10 @@ class _Walk:
         return self._fitted[months]
 
 
-def _known(tables: Sequence[tuple[Guidance, pd.DataFrame]], *, every: int, least: int) -> _Known:
-    """Check the tables, the one to be calibrated first, and return all their months with an outcome."""
-    for name, value in (("every", every), ("least", least)):
-        if value < 1:
-            raise GuidanceError(f"expected {name} >= 1, got {value}")
-    (own, _), *others = tables
-    if any(row.p_calibrated is not None for row in own.rows):
-        raise GuidanceError("expected a table that is not calibrated yet; start from the one that this was made from")
-    if any(table.uses_future for table, _ in others) and not own.uses_future:
-        raise GuidanceError("expected other instruments' guidance without knowledge of the future; leave controls out")
-    found = [months for table, bars in tables for months in _months(table, bars, every)]
-    found.sort(key=lambda month: month[0])
+def _known(sources: Sequence[tuple[Guidance, pd.DataFrame]], every: int) -> _Known:
+    """Return all months of some tables, each with its bars, that have an outcome."""
+    found = [months for table, bars in sources for months in _months(table, bars, every)]
+    found.sort()  # of one day by value: sums are then the same in whatever order the tables come
     return _Known(
         np.array([day for day, _, _ in found], dtype="datetime64[us]"),
         np.array([p for _, p, _ in found], dtype=np.float64),

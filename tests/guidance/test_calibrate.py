@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -9,12 +10,15 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from openai_server import OpenAIServer
 
-from llmguide import Guidance
+from llmguide import Guidance, LanguageModel, sample_bars
 from llmguide.errors import DataError, GuidanceError
-from llmguide.guidance.calibrate import calibrate, calibrate_last
+from llmguide.guidance.calibrate import calibrate, calibrate_each, calibrate_last
+from llmguide.guidance.live import COLUMNS, open_live
 from llmguide.guidance.revision import decide
 from llmguide.guidance.schedule import issue_positions
+from llmguide.guidance.strategist import Brief
 from llmguide.stats import brier_score, fit_calibrator
 from llmguide.stats.calibration import METHODS
 
@@ -189,6 +193,20 @@ def test_other_instruments_months_are_known_too():
     assert calibrate(guidance, bars).rows[2] == guidance.rows[2]
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_tables_calibrated_together_are_each_calibrated_with_the_others(method):
+    months = {name: random_months(seed, 30) for seed, name in enumerate("ABC", start=20)}
+    starts = {"A": "2000-01-03", "B": "2000-01-03", "C": "2001-03-01"}
+    tables = {}
+    for name, (rose, p) in months.items():
+        bars = bars_of(rose, start=starts[name])
+        tables[name] = (table_of(bars, p.tolist()), bars)
+    together = calibrate_each(tables, method=method)
+    for name, (guidance, bars) in tables.items():
+        others = [pair for other, pair in tables.items() if other != name]
+        assert together[name] == calibrate(guidance, bars, method=method, others=others)
+
+
 def test_what_was_said_is_kept_and_the_models_own_words_are_not_overwritten():
     rose, p = random_months(10, 20)
     bars = bars_of(rose)
@@ -265,6 +283,28 @@ def test_bars_within_a_day_are_seen_by_the_day():
     hourly = pd.concat([early * 1.5, bars.set_axis(bars.index + pd.Timedelta(hours=16))]).sort_index()
     guidance = table_of(bars, p.tolist())
     assert calibrate(guidance, hourly) == calibrate(guidance, bars)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_model_calibrates_its_table_and_a_live_run_says_the_same(tmp_path, method):
+    bars = sample_bars(years=1, seed=17)
+    with OpenAIServer() as server:
+        plain = LanguageModel(
+            base_url=server.url, api_key="none", cache=tmp_path / "c.sqlite", prompt="P0", brief=Brief(every=6)
+        )
+        before = plain(bars)
+        asked = len(server.requests)
+        model = replace(plain, calibrate=method)
+        table = model(bars)
+        live = open_live(model)
+        for number, (stamp, row) in enumerate(zip(bars.index, bars[list(COLUMNS)].to_numpy(), strict=True)):
+            live.see(number, stamp.to_pydatetime(), tuple(row))
+        assert len(server.requests) == asked
+    assert table == calibrate(before, bars, method=method, every=6)
+    assert live.table == table
+    assert 10 < sum(row.p_calibrated is not None for row in table.rows) < len(table)
+    with pytest.raises(DataError, match="expected a method of calibration, isotonic or platt, got 'plat'"):
+        replace(plain, calibrate="plat")
 
 
 def test_a_calibrated_table_survives_a_file(tmp_path):
