@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
+import pandas as pd
 import pytest
 from command_line import run_here
 from openai_server import OpenAIServer
@@ -75,10 +77,34 @@ def test_the_other_instruments_of_a_folder_are_learned_from(llmguide, server):
     assert json.loads(out)["calibrated"] == json.loads(out)["turned_by_calibration"] == 0
 
 
+def test_prompts_shows_calibrated_probabilities_beside_the_said_ones(llmguide, server):
+    words = ("prompts", *FOLDER, "--prompts", "P0", "--all-months", "--settings", "brief.toml")
+    with open("brief.toml", "w", encoding="utf-8") as file:
+        file.write("[brief]\nevery = 8\n")
+    code, out, err = llmguide(*words, "--calibrate", "isotonic", "--out", "run")
+    assert (code, err) == (0, "")
+    for said in ("Probabilities of the test months", "P0, said", "P0, calibrated"):
+        assert said in out
+    months = pd.read_csv("run/months.csv")
+    tables = {symbol: Guidance.read(f"run/guidance/P0/{symbol}.parquet") for symbol in ("ACME", "BETA")}
+    bars = {symbol: read_bars(f"data/{symbol}.csv") for symbol in tables}
+    for symbol, other in (("ACME", "BETA"), ("BETA", "ACME")):
+        others = [(tables[other], bars[other])]
+        expected = calibrate(tables[symbol], bars[symbol], method="isotonic", every=8, others=others)
+        found = months.loc[months["symbol"] == symbol, "p_calibrated"]
+        np.testing.assert_allclose(found, expected.frame["p_calibrated"])
+    assert set(pd.read_csv("run/reliability.csv")["probability"]) == {"said", "calibrated"}
+    asked = len(server.requests)
+    code, out, _ = llmguide(*words, "--replay", "--out", "plain", "--json")
+    assert [row["probability"] for row in json.loads(out)["scores"]] == ["said"]
+    assert len(server.requests) == asked
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
         ((*GUIDE, "--calibrate", "plat"), "expected a method of calibration, isotonic or platt, got 'plat'"),
+        (("prompts", *FOLDER, "--calibrate", "x"), "expected a method of calibration, isotonic or platt, got 'x'"),
         (("guide", "ACME.csv", "--calibrate", "platt"), "--calibrate is for --provider llm, local or replay, not for"),
     ],
 )

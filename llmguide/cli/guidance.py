@@ -248,6 +248,7 @@ def prompts(
     replay: Replay = False,
     batch: Batch = False,
     plan: PlanOnly = False,
+    calibrate: Calibrate = None,
     cash: Cash = 100_000.0,
     cost: Cost = 0.001,
     out: Out = Path("runs/prompts"),
@@ -269,11 +270,13 @@ def prompts(
         timed_out,
         without_factors,
     )
+    from llmguide.cli.calibrating import read_method
     from llmguide.console import print_json, print_prompts, records
     from llmguide.experiments.markets import find_markets
     from llmguide.experiments.prompts import judge_prompts
 
     asking = Asking(model, cache, base_url, settings, budget, prices, in_flight, strict, replay, model_file, batch)
+    method = read_method(calibrate)
     markets = find_markets(data, split_names(symbols), split=split, **reading.options)
     subjects = subjects_of(markets, tables, test_only=not all_months)
     study = asking.study(subjects, split_names(versions) or [], levels=levels)
@@ -282,7 +285,7 @@ def prompts(
         return
     writable(out, folder=True)
     advice, costs, left_out = asking.ask(study, quiet=as_json)
-    judged = judge_prompts(advice, markets, cash=cash, cost=cost)
+    judged = judge_prompts(advice, markets, cash=cash, cost=cost, calibrate=method, every=study.brief.every)
     page = judged.write(out)
     _write_costs(costs, out)
     if as_json:
@@ -291,6 +294,7 @@ def prompts(
                 "page": str(page),
                 "table": records(judged.table),
                 "tests": records(judged.tests),
+                "scores": records(judged.scores),
                 "without_entropy": judged.without_entropy,
                 "tokens_misfit": _misfits(advice),
                 "timed_out": timed_out(advice),

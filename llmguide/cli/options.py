@@ -112,7 +112,7 @@ Calibrate = Annotated[
     typer.Option(
         "--calibrate",
         metavar="isotonic|platt",
-        help="Set the probability of each direction right by the months whose outcome was known; asks nothing.",
+        help="Set the probability of each direction right by the months whose outcome was known before; asks nothing.",
     ),
 ]
 PlanOnly = Annotated[

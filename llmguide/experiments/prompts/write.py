@@ -9,8 +9,10 @@ tests.*                         paired tests of every prompt against P1
 means.*                         every measure by prompt, means over instruments
 prompts.csv                     every measure by instrument and prompt
 months.csv                      every advice and its outcome
+brier.*                         Brier score and calibration error of each prompt's probabilities
 calibration.csv                 how often each confidence was right
-figure_*.png                    Sharpe ratio, uncertainty, calibration
+reliability.csv                 how often it rose where about the same probability was said
+figure_*.png                    Sharpe ratio, uncertainty, calibration, reliability
 guidance/PROMPT/SYMBOL.parquet  guidance tables
 config.json                     settings, and hashes of the guidance
 
@@ -32,6 +34,7 @@ from llmguide.report.prompt_tables import (
     entropy_table,
     means_table,
     perplexity_table,
+    scores_table,
     sharpe_table,
     tests_table,
 )
@@ -59,6 +62,7 @@ def write_prompts(study: PromptResult, folder: Path) -> Path:
         "costs": (data.costs, costs_table(data.costs)),
         "tests": (data.tests, tests_table(data.tests)),
         "means": (data.means, means_table(data.means)),
+        "brier": (data.scores, scores_table(data.scores)),
     }
     for name, (frame, text) in texts.items():
         csv, markdown, latex = (folder / f"{name}.{suffix}" for suffix in ("csv", "md", "tex"))
@@ -72,7 +76,8 @@ def write_prompts(study: PromptResult, folder: Path) -> Path:
     write_csv(data.table, folder / "prompts.csv")
     write_csv(study.months, folder / "months.csv")
     write_csv(data.calibration, folder / "calibration.csv")
-    drawn = draw_figures(data.table, data.means, data.calibration)
+    write_csv(data.reliability, folder / "reliability.csv")
+    drawn = draw_figures(data.table, data.means, data.calibration, data.reliability)
     for name in FIGURES:
         path = folder / f"figure_{name}.png"
         if name not in drawn:
@@ -91,6 +96,8 @@ def page_data(study: PromptResult) -> PromptsData:
         tests=study.tests,
         costs=study.costs,
         calibration=study.calibration,
+        reliability=study.reliability,
+        scores=study.scores,
         months=study.test_months,
         all_advice=study.all_advice,
     )
