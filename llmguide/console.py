@@ -212,7 +212,7 @@ def print_prompts(study: PromptStudy) -> None:
             [f"{s.prompt}, {s.probability}", str(s.months), *(number(x, 3) for x in (s.brier, s.brier_base, s.ece))]
             for s in _rows(scores)
         ]
-        columns = ["p(LONG)", "months", "Brier score", "of the base rate", "calibration error"]
+        columns = ["p(LONG)", "months", "Brier", "base rate's", "calibration error"]
         print_table("Probabilities of the test months", columns, rows)
     tests = study.tests[study.tests["over"] == "instruments"]
     if len(tests):

@@ -54,8 +54,8 @@ def calibrate(
     Args:
         guidance: a table that was not calibrated yet.
         bars: those that it was made from, of days or of parts of a day.
-        method: "platt" or "isotonic", see `llmguide.stats.fit_calibrator`. Isotonic regression needs hundreds of months
-            to be more than chance, and so those of other instruments; Platt's two numbers need tens.
+        method: "platt" or "isotonic", see `llmguide.stats.fit_calibrator`. Isotonic regression fits chance where
+            months are few, and is for those of many instruments; Platt's two numbers need fewer.
         every: trading days from a month's first bar to its outcome.
         others: tables and bars of other instruments, asked in the same way; they are not changed.
         least: known months without which nothing is calibrated.
