@@ -212,6 +212,14 @@ def print_prompts(study: PromptStudy) -> None:
         wide = study.table.pivot(index="symbol", columns="prompt", values="sr").reindex(study.symbols)
         lines = [[str(symbol), *(number(value) for value in row)] for symbol, row in wide.iterrows()]
         print_table("Sharpe ratio by instrument and prompt", ["symbol", *study.prompts], lines)
+    scores = study.scores
+    if len(scores):
+        rows = [
+            [f"{s.prompt}, {s.probability}", str(s.months), *(number(x, 3) for x in (s.brier, s.brier_base, s.ece))]
+            for s in _rows(scores)
+        ]
+        columns = ["p(LONG)", "months", "Brier", "base rate's", "calibration error"]
+        print_table("Probabilities of the test months", columns, rows)
     tests = study.tests[study.tests["over"] == "instruments"]
     if len(tests):
         rows = [

@@ -60,7 +60,7 @@ def abstention(symbol: str, prompt: str, issued_at, failure: str = "the model de
 
 def study(markets: Sequence[Market], *, prompts: Sequence[str] = PROMPTS, seed: int = 1) -> list[Advice]:
     """Advice on every 20th test bar: some are abstentions, and P0's lacks probabilities here and there."""
-    random = np.random.default_rng(seed)
+    random, odds = np.random.default_rng(seed), np.random.default_rng([seed, 1])
     all_advice = []
     for one in markets:
         for position in issue_positions(one.test):
@@ -80,12 +80,14 @@ def study(markets: Sequence[Market], *, prompts: Sequence[str] = PROMPTS, seed: 
                 )
                 bare = at == 0 and random.random() < 0.2
                 entropy = None if bare else float(random.uniform(0.05, 0.6) / (1 + 0.2 * at))
+                p = float(odds.uniform(0.5, 0.99))  # of the direction
                 all_advice.append(
                     advice(
                         one.symbol, prompt, issued_at, reply=reply, entropy=entropy,
                         perplexity=None if bare else float(np.exp(entropy)),
                         direction_entropy=None if bare else float(random.uniform(0, 0.4)),
                         confidence_entropy=None if bare else float(random.uniform(0, 0.8)),
+                        p_long=None if bare else p if reply.direction == "LONG" else 1 - p,
                         cost=spent(1 + (prompt == "P4"), 900 * (at + 1), 250, 0.4 + 0.1 * at, 0.0003 * (at + 1)),
                     )
                 )  # fmt: skip

@@ -15,6 +15,7 @@ from llmguide.cli.options import (
     Batch,
     Budget,
     CacheFile,
+    Calibrate,
     Cash,
     Cost,
     Cutoff,
@@ -44,12 +45,13 @@ from llmguide.errors import GuidanceError
 if TYPE_CHECKING:
     from llmguide.guidance import Guidance
     from llmguide.guidance.suppression import Suppression
+    from llmguide.stats.calibration import Method
 
 MODELS = ("llm", "local", "replay")
 FOR_MODELS = (
     *("prompt", "symbol", "data", "symbols", "split", "tables", "names", "model", "model_file", "cache", "base_url"),
     *("settings", "levels", "budget", "prices", "in_flight", "plan", "batch", "suppress_memory"),
-    *("alpha", "cutoff", "debias", "samples"),
+    *("alpha", "cutoff", "debias", "samples", "calibrate"),
 )
 FOR_OTHERS = ("accuracy", "confidence", "direction", "source", "seed")
 
@@ -110,6 +112,7 @@ def guide(
     cutoff: Cutoff = None,
     debias: Debias = False,
     samples: Samples = None,
+    calibrate: Calibrate = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -126,6 +129,7 @@ def guide(
     where it was interrupted.
     """
     from llmguide.cli.asking import Asking, print_plan, read_subjects
+    from llmguide.cli.calibrating import read_method
     from llmguide.guidance import PROVIDERS as known_providers
 
     if (not files) == (data is None):
@@ -157,7 +161,7 @@ def guide(
     subjects = read_subjects(files or (), symbol, data, symbols, split, tables, names, reading)
     if data is None and len(prompts) > 1:
         raise GuidanceError("several prompts give several tables; use --data FOLDER --out FOLDER, or llmguide prompts")
-    suppress = _suppression(suppress_memory, alpha, cutoff)
+    suppress, method = _suppression(suppress_memory, alpha, cutoff), read_method(calibrate)
     study = asking.study(
         subjects, prompts, every=every, levels=levels, suppress=suppress, debias=debias, samples=samples
     )
@@ -169,7 +173,7 @@ def guide(
     for path in _paths(study, place).values() if data is not None else ():
         writable(path)
     advice, costs, left_out = asking.ask(study, quiet=as_json)
-    _write_guidance(study, advice, costs, left_out, provider, place, data is not None, as_json)
+    _write_guidance(study, advice, costs, left_out, provider, place, data is not None, as_json, method)
 
 
 @app.command()
@@ -252,6 +256,7 @@ def prompts(
     replay: Replay = False,
     batch: Batch = False,
     plan: PlanOnly = False,
+    calibrate: Calibrate = None,
     cash: Cash = 100_000.0,
     cost: Cost = 0.001,
     out: Out = Path("runs/prompts"),
@@ -275,11 +280,13 @@ def prompts(
         timed_out,
         without_factors,
     )
+    from llmguide.cli.calibrating import read_method
     from llmguide.console import print_json, print_prompts, records
     from llmguide.experiments.markets import find_markets
     from llmguide.experiments.prompts import judge_prompts
 
     asking = Asking(model, cache, base_url, settings, budget, prices, in_flight, strict, replay, model_file, batch)
+    method = read_method(calibrate)
     markets = find_markets(data, split_names(symbols), split=split, **reading.options)
     subjects = subjects_of(markets, tables, test_only=not all_months)
     study = asking.study(subjects, split_names(versions) or [], levels=levels, debias=debias, samples=samples)
@@ -288,7 +295,7 @@ def prompts(
         return
     writable(out, folder=True)
     advice, costs, left_out = asking.ask(study, quiet=as_json)
-    judged = judge_prompts(advice, markets, cash=cash, cost=cost)
+    judged = judge_prompts(advice, markets, cash=cash, cost=cost, calibrate=method, every=study.brief.every)
     page = judged.write(out)
     _write_costs(costs, out)
     if as_json:
@@ -297,6 +304,7 @@ def prompts(
                 "page": str(page),
                 "table": records(judged.table),
                 "tests": records(judged.tests),
+                "scores": records(judged.scores),
                 "without_entropy": judged.without_entropy,
                 "tokens_misfit": _misfits(advice),
                 "timed_out": timed_out(advice),
@@ -346,11 +354,6 @@ def _guide_without_model(
     _show_table(table, provider, out, as_json, {})
 
 
-def _bars_of(study: Any, symbol: str) -> Any:
-    (bars,) = (subject.bars for subject in study.subjects if subject.symbol == symbol)
-    return bars
-
-
 def _write_guidance(
     study: Any,
     advice: Any,
@@ -360,6 +363,7 @@ def _write_guidance(
     out: Path,
     folder: bool,
     as_json: bool,
+    method: Method | None,
 ) -> None:
     """Write the tables of a study, and show what there is to see."""
     from llmguide.cli.asking import (
@@ -371,27 +375,28 @@ def _write_guidance(
         timed_out,
         without_factors,
     )
+    from llmguide.cli.calibrating import calibration_counts, print_calibrated, tables_of
     from llmguide.console import print_json, print_table, records
-    from llmguide.guidance.study import guidance_of
 
+    made = tables_of(study, advice, method)
     if not folder:
-        ((symbol, version),) = _paths(study, out)
-        table = guidance_of(advice, symbol=symbol, prompt=version, bars=_bars_of(study, symbol))
+        (table,) = made.values()
         table.save(out)
         more: dict[str, Any] = {"without_entropy": _without_entropy(table), "tokens_misfit": _misfits(advice)}
         more |= {"timed_out": timed_out(advice), "without_factors": without_factors(advice), "left_out": left_out}
-        more |= revisions(advice)
+        more |= revisions(advice) | calibration_counts(made, advice)
         _show_table(table, provider, out, as_json, more | {"costs": records(costs)})
         if not as_json:
             print_timed_out(advice)
             _print_misfits(advice)
             print_revisions(study, advice)
+            print_calibrated(made, advice, method)
             print_without_factors(advice)
             print_costs(costs)
         return
     written = []
     for (symbol, version), path in _paths(study, out).items():
-        table = guidance_of(advice, symbol=symbol, prompt=version, bars=_bars_of(study, symbol))
+        table = made[symbol, version]
         table.save(path)
         written.append((symbol, version, path, table))
     _write_costs(costs, out)
@@ -411,8 +416,8 @@ def _write_guidance(
             for symbol, version, path, table in written
         ]
         late = timed_out(advice)
-        more = {"timed_out": late, "left_out": left_out, **revisions(advice), "costs": records(costs)}
-        print_json({"tables": tables, **more})
+        counts = revisions(advice) | calibration_counts(made, advice)
+        print_json({"tables": tables, "timed_out": late, "left_out": left_out, **counts, "costs": records(costs)})
         return
     rows = [
         [
@@ -432,6 +437,7 @@ def _write_guidance(
     _print_without_entropy([table for *_, table in written])
     _print_misfits(advice)
     print_revisions(study, advice)
+    print_calibrated(made, advice, method)
     print_without_factors(advice)
     print_costs(costs)
 

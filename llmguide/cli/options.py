@@ -120,6 +120,14 @@ Strict = Annotated[
         help="Stop at an answer that cannot be used, instead of abstaining, and refuse bars that look wrong.",
     ),
 ]
+Calibrate = Annotated[
+    str | None,
+    typer.Option(
+        "--calibrate",
+        metavar="isotonic|platt",
+        help="Set the probability of each direction right by the months whose outcome was known before; asks nothing.",
+    ),
+]
 PlanOnly = Annotated[
     bool, typer.Option("--plan", help="Print the calls, tokens and dollars that are still needed, and ask nothing.")
 ]

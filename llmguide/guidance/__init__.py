@@ -13,6 +13,7 @@
 | live | the same while bars come in |
 | memory_questions, memory_study, mirror | what a model remembers, asked |
 | suppression | a direction without what the model remembers |
+| calibrate, revision | a direction's probability set right by the months known before; what follows from it |
 | planning | what a study would cost |
 """
 

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import pandas as pd
 
 from llmguide.errors import LlmguideError, MissingAnswers
-from llmguide.guidance.schedule import close_prices
+from llmguide.guidance.schedule import close_prices, horizon_returns
 from llmguide.guidance.strategist import Brief, Month, Subject
 from llmguide.guidance.study import Study, stopping
 from llmguide.llm.asking import Asker, Halted
@@ -77,13 +77,12 @@ class Inquiry:
     @cached_property
     def outcomes(self) -> Mapping[tuple[str, pd.Timestamp], float]:
         """The return over `brief.every` bars from the close of each issue; NaN where the bars end before."""
-        found = {}
+        found: dict[tuple[str, pd.Timestamp], float] = {}
         for subject in self.subjects:
             close, index = close_prices(subject.bars), subject.bars.index
-            for i in self.positions(subject):
-                end = i + self.brief.every
-                realised = float(close[end] / close[i] - 1.0) if end < len(close) else float("nan")
-                found[subject.symbol, index[i]] = realised
+            positions = self.positions(subject)
+            realised = horizon_returns(close, positions, every=self.brief.every).tolist()
+            found |= {(subject.symbol, index[i]): change for i, change in zip(positions, realised, strict=True)}
         return found
 
 

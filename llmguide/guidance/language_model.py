@@ -13,6 +13,7 @@ import pandas as pd
 
 from llmguide.guidance.advice import Advice, StrategistReply
 from llmguide.guidance.anonymise import Names
+from llmguide.guidance.calibrate import calibrate, calibrate_last
 from llmguide.guidance.row import GuidanceRow
 from llmguide.guidance.strategist import Brief, Subject, advise, condense_news, prepare, uses_news
 from llmguide.guidance.study import Study, guidance_of, run_study
@@ -22,6 +23,7 @@ from llmguide.llm.protocol import Client
 from llmguide.llm.templates import PromptTemplate, prompt_hash, prompt_version, read_template
 from llmguide.llm.waiting import wait_for
 from llmguide.sources.tables import Tables
+from llmguide.stats.calibration import Method, check_method
 
 __all__ = ["LanguageModel", "study_name"]
 
@@ -41,6 +43,8 @@ class LanguageModel(Access):
         tables: external tables, or the folder to read them from; None for bars alone.
         names: what the model must not see, or the file to read it from; None for the symbol alone.
         brief: schedule, memory, objective and risk profile.
+        calibrate: "platt" or "isotonic" to set each direction's probability right by the months known before it (see
+            `llmguide.guidance.calibrate`); None to leave it as it is. The model sees nothing of that.
     """
 
     prompt: str | Path = "P4"
@@ -48,6 +52,13 @@ class LanguageModel(Access):
     tables: Tables | Path | str | None = None
     names: Names | Path | str | None = None
     brief: Brief = field(default_factory=Brief)
+    calibrate: Method | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse an unknown method before anything is asked."""
+        super().__post_init__()
+        if self.calibrate is not None:
+            check_method(self.calibrate)
 
     def __call__(self, bars: pd.DataFrame) -> Guidance:
         """Return the guidance of all months of `bars`; each from the bars before its date.
@@ -56,9 +67,12 @@ class LanguageModel(Access):
         """
         study = Study((self.subject(bars),), (self.prompt,), self.brief)
         advice = run_study(study, self.asker(study=self._name(study.prompts)))
-        return guidance_of(advice, symbol=self.symbol, prompt=prompt_version(self.prompt)).made_from(
+        table = guidance_of(advice, symbol=self.symbol, prompt=prompt_version(self.prompt)).made_from(
             bars, symbol=self.known_symbol
         )
+        if self.calibrate is None:
+            return table
+        return calibrate(table, bars, method=self.calibrate, every=self.brief.every)
 
     def follow(self) -> Callable[[pd.DataFrame, datetime], GuidanceRow]:
         """Return a function of the bars known and the date of issue, which remembers what it said: for a live run.
@@ -69,11 +83,14 @@ class LanguageModel(Access):
         subject = self.subject(pd.DataFrame())
         past: list[Advice] = []
         local = None if self.replay or self.model_file is None else self.client(stays=True)
+        method, every = self.calibrate, self.brief.every
 
         def ask(known: pd.DataFrame, issued_at: datetime) -> GuidanceRow:
             advice = wait_for(self._advise(subject, known, pd.Timestamp(issued_at), tuple(past), local))
             past.append(advice)
-            return advice.row
+            if method is None:
+                return advice.row
+            return calibrate_last(Guidance(tuple(one.row for one in past)), known, method=method, every=every)
 
         return ask
 

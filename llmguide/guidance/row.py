@@ -50,6 +50,7 @@ class GuidanceRow(NamedTuple):
     said_confidence: int | None = None  # likewise
     recall: float | None = None  # of `llmguide memory`; measured with the realised return: knowledge of the future
     p_revised: float | None = None  # p(LONG) without memory, debiased or by votes: what direction is made from
+    p_calibrated: float | None = None  # p(LONG) set right by months known before; the direction follows from it
 
 
 _REQUIRED = ("issued_at", "direction", "confidence")
@@ -115,6 +116,7 @@ def parse_row(number: int, row: Mapping[str, Any] | GuidanceRow) -> GuidanceRow:
         said_confidence=cell.integer("said_confidence", (1, 2, 3), "1, 2, 3 or missing", ""),
         recall=cell.number("recall", 0.0, 1.0, "a probability, 0..1, or missing", ""),
         p_revised=cell.number("p_revised", 0.0, 1.0, "a probability, 0..1, or missing", ""),
+        p_calibrated=cell.number("p_calibrated", 0.0, 1.0, "a probability, 0..1, or missing", ""),
     )
 
 

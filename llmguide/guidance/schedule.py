@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from llmguide.errors import DataError, GuidanceError
 from llmguide.periods import calendar_of
 
-__all__ = ["EVERY", "FIRST", "bar_dates", "close_prices", "daily_bars", "issue_positions"]
+__all__ = ["EVERY", "FIRST", "bar_dates", "close_prices", "daily_bars", "horizon_returns", "issue_positions"]
 
 EVERY = 20  # bars; "monthly" in arXiv 2508.02366v3
 _FEWEST = 8  # bars that tell days from weeks
@@ -73,3 +73,16 @@ def close_prices(bars: pd.DataFrame) -> NDArray[np.float64]:
     if not (np.isfinite(close).all() and (close > 0).all()):
         raise DataError("expected finite, positive closes; use read_bars, which fills gaps and counts them")
     return close
+
+
+def horizon_returns(close: NDArray[np.float64], positions: ArrayLike, *, every: int = EVERY) -> NDArray[np.float64]:
+    """Return close[i + every] / close[i] - 1 for each position i, (len(positions),): what became of guidance of bar i.
+
+    **Uses the future**, up to bar i + every: it may be used by decisions on later bars only. NaN where the bars end
+    before.
+    """
+    start = np.asarray(positions, dtype=np.intp)
+    returns = np.full(len(start), np.nan)
+    ended = start + every < len(close)
+    returns[ended] = close[start[ended] + every] / close[start[ended]] - 1.0
+    return returns

@@ -21,6 +21,7 @@ from llmguide.errors import GuidanceError
 from llmguide.guidance.anonymise import Names
 from llmguide.guidance.memory_questions import RecallReply, full_name, named_question
 from llmguide.guidance.revision import Revision, decide
+from llmguide.guidance.schedule import horizon_returns
 from llmguide.llm.asking import Asker
 from llmguide.llm.ledger import Purpose, Spending
 from llmguide.llm.odds import field_odds, log_odds
@@ -123,7 +124,7 @@ def known_months(known: pd.DataFrame, *, every: int, first: int) -> list[tuple[p
     """
     close = known["close"].to_numpy(dtype=np.float64)
     ended = range(first, len(close) - every, every)
-    return [(known.index[j], float(close[j + every] / close[j] - 1.0)) for j in ended]
+    return list(zip(known.index[ended], horizon_returns(close, ended, every=every).tolist(), strict=True))
 
 
 async def require_logprobs(asker: Asker) -> None:

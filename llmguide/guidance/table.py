@@ -50,6 +50,7 @@ _DTYPES = {
     "said_confidence": "Int8",
     "recall": "float64",
     "p_revised": "float64",
+    "p_calibrated": "float64",
 }
 _SUFFIXES = (".parquet", ".csv")
 _ANY_BARS = "make guidance for these bars, or use it all the same: guidance.of_any_bars(), --any-bars"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FIGURES", "Drawn", "draw_figures"]
 
-FIGURES = ("sharpe", "uncertainty", "calibration")
+FIGURES = ("sharpe", "uncertainty", "calibration", "reliability")
 
 # As in `llmguide.report.figures`: pale for the first prompts, strong for the last, told apart by their marks too.
 _LOOKS = (
@@ -42,11 +42,13 @@ class Drawn(NamedTuple):
     png: bytes
 
 
-def draw_figures(table: pd.DataFrame, means: pd.DataFrame, calibration: pd.DataFrame) -> dict[str, Drawn]:
+def draw_figures(
+    table: pd.DataFrame, means: pd.DataFrame, calibration: pd.DataFrame, reliability: pd.DataFrame
+) -> dict[str, Drawn]:
     """Draw what there is to draw, by the names in `FIGURES`; the same frames give the same bytes.
 
     "uncertainty" is absent where no reply has log-probabilities, "calibration" where no month has an answer and an
-    outcome.
+    outcome, "reliability" where none has a probability and an outcome.
     """
     drawn = {}
     with house_style():
@@ -56,6 +58,8 @@ def draw_figures(table: pd.DataFrame, means: pd.DataFrame, calibration: pd.DataF
             drawn["uncertainty"] = _save(_uncertainty(table, means))
         if len(calibration):
             drawn["calibration"] = _save(_calibration(calibration))
+        if len(reliability):
+            drawn["reliability"] = _save(_reliability(reliability))
     return drawn
 
 
@@ -152,3 +156,51 @@ def _calibration(calibration: pd.DataFrame) -> Figure:
     axes.grid(visible=False, axis="x")
     figure.legend(loc="outside upper left", ncols=min(len(prompts), 6))
     return figure
+
+
+def _reliability(reliability: pd.DataFrame) -> Figure:
+    """Share that rose by probability, a panel per prompt; calibrated probabilities beside the said ones."""
+    from matplotlib.ticker import PercentFormatter
+
+    prompts = sorted(set(reliability["prompt"]))
+    columns = min(len(prompts), 3)
+    lines = -(-len(prompts) // columns)
+    figure = new_figure(8, 0.9 + 2.6 * lines if columns == 3 else 5)
+    panels = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True).ravel()
+    handles: dict[str, Any] = {}
+    for axes, prompt in zip(panels, prompts, strict=False):
+        handles |= _reliability_panel(axes, reliability[reliability["prompt"] == prompt])
+        axes.set_title(plain(prompt))
+    for axes in panels[len(prompts) :]:
+        axes.set_visible(False)
+    for axes in panels[max(len(prompts) - columns, 0) : len(prompts)]:
+        axes.tick_params(labelbottom=True)  # of a column whose last panel is not there too
+    for axis in (panels[0].xaxis, panels[0].yaxis):
+        axis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    figure.supxlabel("probability of a rise", fontsize="medium")
+    figure.supylabel("share of months that rose", fontsize="medium")
+    figure.legend(handles.values(), handles.keys(), loc="outside upper left", ncols=2)
+    return figure
+
+
+def _reliability_panel(axes: Axes, rows: pd.DataFrame) -> dict[str, Any]:
+    """Draw one prompt's probabilities, with the number of months of said ones below and of calibrated ones above."""
+    handles = {}
+    axes.plot([0, 1], [0, 1], color=_PALE, lw=1.0, ls="--")
+    for kind, label, color, mark, height in (
+        ("said", "as said", "#0072b2", "o", 0.02),
+        ("calibrated", "calibrated", "#d55e00", "D", 0.95),
+    ):
+        some = rows[rows["probability"] == kind]
+        if some.empty:
+            continue
+        x, share = some["mean_p"].to_numpy(dtype=float), some["share"].to_numpy(dtype=float)
+        if kind == "said":
+            axes.axhline(np.average(share, weights=some["months"]), color=_PALE, lw=1.0, ls=":")
+        reach = np.clip([share - some["low"].to_numpy(), some["high"].to_numpy() - share], 0.0, None)
+        handles[label] = axes.errorbar(x, share, yerr=reach, fmt=mark, ms=5, color=color, lw=1.2)
+        for where, months in zip(x, some["months"], strict=True):
+            place = ("data", "axes fraction")
+            axes.annotate(str(months), (where, height), xycoords=place, fontsize=7, ha="center", color=color)
+    axes.set(xlim=(-0.04, 1.04), ylim=(-0.12, 1.12))
+    return handles

@@ -13,7 +13,16 @@ import pandas as pd
 
 from llmguide.report.tables import TextTable, number, p_value
 
-__all__ = ["costs_table", "dollars", "entropy_table", "means_table", "perplexity_table", "sharpe_table", "tests_table"]
+__all__ = [
+    "costs_table",
+    "dollars",
+    "entropy_table",
+    "means_table",
+    "perplexity_table",
+    "scores_table",
+    "sharpe_table",
+    "tests_table",
+]
 
 _PAPER = "arXiv 2508.02366"
 MEASURES = {"sr": "Sharpe ratio", "perplexity": "perplexity", "entropy": "entropy"}
@@ -199,6 +208,30 @@ def costs_table(costs: pd.DataFrame) -> TextTable:
         f"{_PAPER}: 8,300 tokens for one question by P4.",
     )
     return TextTable("Costs", columns, rows, notes)
+
+
+def scores_table(scores: pd.DataFrame) -> TextTable:
+    """Brier score of each prompt's probabilities beside that of the base rate, and their calibration error."""
+    rows = [
+        [
+            f"{row.prompt}, {row.probability}",
+            str(row.months),
+            number(row.brier, 3),
+            number(row.brier_base, 3),
+            "yes" if row.brier < row.brier_base else "no",
+            number(row.base_rate),
+            number(row.ece, 3),
+        ]
+        for row in _rows(scores)
+    ]
+    columns = ["p(LONG)", "months", "Brier score", "of the base rate", "better", "months up", "calibration error"]
+    notes = (
+        "Over the test months of all instruments. Brier score: the mean of (p - rose)^2, 0 is perfect. Of the base "
+        "rate: that of always saying the share of these months that rose, which was not known before. Calibration "
+        "error: the mean distance between the probability and the share that rose, in ten bins of equal width; with "
+        "few months chance alone makes it large.",
+    )
+    return TextTable("Probabilities by prompt", columns, rows, notes)
 
 
 def dollars(amount: float) -> str:

@@ -27,6 +27,7 @@ from llmguide.report.prompt_tables import (
     costs_table,
     entropy_table,
     perplexity_table,
+    scores_table,
     shares_table,
     sharpe_table,
     tests_table,
@@ -91,6 +92,8 @@ class PromptsData:
     calibration: pd.DataFrame
     shares: pd.DataFrame
     agreement: pd.DataFrame
+    reliability: pd.DataFrame
+    scores: pd.DataFrame
     months: pd.DataFrame
     all_advice: Sequence[Advice]
 
@@ -136,6 +139,7 @@ def _parts(data: PromptsData, drawings: Mapping[str, str]) -> Iterator[str]:
     yield from _directions(data)
     yield from _uncertainty(data, drawings)
     yield from _calibration(data, drawings)
+    yield from _probabilities(data, drawings)
     yield from _tests(data.tests)
     yield section("Costs")
     yield from _text_table(costs_table(data.costs))
@@ -259,6 +263,34 @@ def _calibration(data: PromptsData, drawings: Mapping[str, str]) -> Iterator[str
         "Share of months whose direction was right, with its 95 % interval (Wilson) and the number of months below. "
         "Confidence is deserved where the marks rise to the right.",
     )
+
+
+def _probabilities(data: PromptsData, drawings: Mapping[str, str]) -> Iterator[str]:
+    if data.scores.empty:
+        return
+    yield section("Did it rise as often as the model said?")
+    yield items(_against_base_rate(data.scores))
+    yield from _text_table(scores_table(data.scores))
+    yield from _drawing(
+        drawings,
+        "reliability",
+        "Said probability of a rise and share of months that rose",
+        "p(LONG) at the direction's token, in ten bins of equal width, and the share of their months in which the "
+        "price rose until the next guidance, with its 95 % interval (Wilson) and the number of months: below, of "
+        "calibrated probabilities above. On the dashed line it rose as often as was said; the dotted one is the share "
+        "of all months that rose.",
+    )
+
+
+def _against_base_rate(scores: pd.DataFrame) -> Iterator[str]:
+    """Say which probabilities are worth something: those that beat always saying the base rate."""
+    for kind, of in (("said", "What the model says"), ("calibrated", "What is made of it by calibration")):
+        rows = scores[scores["probability"] == kind]
+        better = rows["brier"] < rows["brier_base"]
+        for which, verdict in ((~better, "no better than"), (better, "better than")):
+            if which.any():
+                prompts = ", ".join(rows.loc[which, "prompt"])
+                yield f"{of} with {prompts} is {verdict} always saying the base rate, by the Brier score."
 
 
 def _tests(tests: pd.DataFrame) -> Iterator[str]:

@@ -5,6 +5,7 @@ bootstrap       one or two series of returns: intervals of Sharpe ratio and maxi
 sharpe          one series of returns: probabilistic and deflated Sharpe ratio, minimum track record
 shares          a share of hits: Wilson's interval, and one by a bootstrap over clusters
 skill           directions against what happened: accuracy, balanced accuracy, Matthews correlation coefficient
+calibration     said probabilities: Brier score, calibration error, reliability curve, and functions that set them right
 overfitting     all series of a search: the probability that its best setting was fitted to chance
 
 They answer different questions. Tests over seeds say whether another training would come out the same way, intervals
@@ -21,6 +22,16 @@ from llmguide.stats.bootstrap import (
     bootstrap_intervals,
     optimal_block,
 )
+from llmguide.stats.calibration import (
+    Calibrator,
+    IsotonicCalibrator,
+    PlattCalibrator,
+    ReliabilityBin,
+    brier_score,
+    expected_calibration_error,
+    fit_calibrator,
+    reliability_curve,
+)
 from llmguide.stats.overfitting import Overfitting, pbo, pbo_of_sums
 from llmguide.stats.shares import clustered_interval, wilson_interval
 from llmguide.stats.sharpe import (
@@ -36,22 +47,29 @@ from llmguide.stats.significance import PairedTests, TestResult, holm, one_sampl
 from llmguide.stats.skill import Measured, Skill, directional_skill
 
 __all__ = [
+    "Calibrator",
     "DeflatedSharpe",
     "Interval",
     "Intervals",
+    "IsotonicCalibrator",
     "Measured",
     "Overfitting",
     "PairedTests",
+    "PlattCalibrator",
+    "ReliabilityBin",
     "ReturnMoments",
     "Skill",
     "TestResult",
     "block_length",
     "bootstrap_difference",
     "bootstrap_intervals",
+    "brier_score",
     "clustered_interval",
     "deflated_sharpe",
     "directional_skill",
     "expected_best_sharpe",
+    "expected_calibration_error",
+    "fit_calibrator",
     "holm",
     "min_track_record",
     "one_sample_t",
@@ -61,6 +79,7 @@ __all__ = [
     "pbo",
     "pbo_of_sums",
     "probabilistic_sharpe",
+    "reliability_curve",
     "return_moments",
     "wilcoxon",
     "wilson_interval",

@@ -281,6 +281,7 @@ def test_every_column_counts_in_the_hash():
         {"said_direction": 0},
         {"said_confidence": 3},
         {"recall": 0.5},
+        {"p_calibrated": 0.5},
     ]
     hashes = {Guidance.from_rows([ROW | change]).hash for change in [{}, *changes]}
     assert len(hashes) == len(changes) + 1
@@ -288,7 +289,7 @@ def test_every_column_counts_in_the_hash():
 
 def test_the_hash_is_the_same_on_every_machine():
     assert Guidance.from_rows([ROW | {"entropy": -0.0}]).hash == Guidance.from_rows([ROW | {"entropy": 0}]).hash
-    assert Guidance.from_rows([ROW]).hash == "b82bc8961c391de9afb515752a3dfecc72b4c89890f4a855db1f1f491087415f"
+    assert Guidance.from_rows([ROW]).hash == "bf53442ad2eb17b8704bd2e4c83c6f36eeacb8dc5f7d02c1184bc2e7e94e54c0"
 
 
 def test_a_control_is_marked_wherever_it_is_shown():

@@ -26,7 +26,7 @@ DAYS = [MARKETS[0].test.index[at].to_pydatetime() for at in range(30, 504, 20)]
 
 def page_of(all_advice, markets=MARKETS):
     data = page_data(judge_prompts(all_advice, markets))
-    drawn = draw_figures(data.table, data.means, data.calibration)
+    drawn = draw_figures(data.table, data.means, data.calibration, data.reliability)
     return render_prompts_page(data, {name: figure.svg for name, figure in drawn.items()})
 
 
@@ -104,6 +104,7 @@ def test_the_page_has_every_part_in_order_and_a_card_for_every_advice(page, all_
         "Were the directions right?",
         "Uncertainty of the replies",
         "Is confidence deserved?",
+        "Did it rise as often as the model said?",
         "Are the differences more than luck?",
         "Costs",
         "AAPL",
@@ -261,14 +262,41 @@ def test_a_month_without_its_advice_is_refused(data):
 
 def test_there_is_no_figure_of_what_is_not_known(data):
     table = data.table.assign(entropy=np.nan, perplexity=np.nan)
-    assert set(draw_figures(table, data.means, data.calibration)) == {"sharpe", "calibration"}
-    assert draw_figures(table.assign(sr=np.nan), data.means, data.calibration[:0]) == {}
+    drawn = draw_figures(table, data.means, data.calibration, data.reliability)
+    assert set(drawn) == {"sharpe", "calibration", "reliability"}
+    assert draw_figures(table.assign(sr=np.nan), data.means, data.calibration[:0], data.reliability[:0]) == {}
 
 
 def test_names_with_dollar_signs_are_no_formulas_in_the_figures(data):
-    named = [frame.assign(prompt="$x^2$") for frame in (data.table[:1], data.means[:1], data.calibration[:1])]
+    frames = data.table, data.means, data.calibration, data.reliability
+    named = [frame[:1].assign(prompt="$x^2$") for frame in frames]
     for name, figure in draw_figures(*named).items():
         assert "$x^2$</text>" in figure.svg, name
+
+
+def test_a_model_no_better_than_the_base_rate_is_told_so():
+    def page(p_of):
+        days = MARKETS[0].test.index[30:470:20]
+        close = MARKETS[0].test["close"]
+        rose = [bool(close.iloc[at + 20] > close.iloc[at]) for at in range(30, 470, 20)]
+        made = [advice("AAPL", "P1", day.to_pydatetime(), p_long=p_of(up)) for day, up in zip(days, rose, strict=True)]
+        data = page_data(judge_prompts(made, MARKETS, calibrate="platt"))
+        return " ".join(Outline.of(render_prompts_page(data, {})).words), data.scores.set_index("probability")
+
+    words, scores = page(lambda up: 0.8 if up else 0.2)
+    assert "What the model says with P1 is better than always saying the base rate, by the Brier score." in words
+    assert "P1, calibrated" in words
+    assert scores.loc["said", "brier"] == pytest.approx(0.04)
+    words, scores = page(lambda up: 0.2 if up else 0.8)
+    assert "What the model says with P1 is no better than always saying the base rate, by the Brier score." in words
+    assert "What is made of it by calibration with P1 is better than always saying the base rate" in words
+    assert scores.loc["said", "brier"] == pytest.approx(0.64)
+
+
+def test_without_probabilities_nothing_is_said_of_them():
+    page = page_of([advice("AAPL", "P1", day) for day in DAYS])
+    assert "as often as the model said" not in page
+    assert "Brier" not in page
 
 
 def test_rows_of_one_month_stand_side_by_side_even_where_a_prompt_is_missing(data):

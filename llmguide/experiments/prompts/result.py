@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from llmguide.experiments.paired import paired_table
+from llmguide.experiments.prompts.probabilities import reliability, scores
 from llmguide.experiments.prompts.published import published_sharpe
 from llmguide.guidance import Guidance
 from llmguide.guidance.advice import Advice
@@ -37,12 +38,14 @@ class PromptResult:
         runs: one row per instrument and prompt: ``symbol``, ``prompt``, ``sr``, ``mdd``, ``final_value``, ``trades`` of
             following the guidance alone on the test bars.
         months: one row per advice: ``symbol``, ``prompt``, ``issued_at``, what it said (``direction``, ``confidence``,
-            ``strength``, ``tau``, the uncertainties, ``failure`` where it abstained), what became of it (see
+            ``strength``, ``tau``, the uncertainties, ``failure`` where it abstained), ``p_long`` (the one that the direction
+            rests on: revised where it was), ``p_calibrated``
+            where that was asked for and enough months were known before, what became of it (see
             `llmguide.experiments.outcomes`; ``right`` where direction and return have the same sign), ``model`` and
             what it cost.
         guidance: the table of each (symbol, prompt), all months.
         all_advice: what all of it was made from.
-        settings: capital and cost.
+        settings: capital, cost and how probabilities were calibrated, if they were.
     """
 
     runs: pd.DataFrame
@@ -239,6 +242,16 @@ class PromptResult:
             rows.append((one, other, n, same, share, kappa))
         table = pd.DataFrame(rows, columns=["prompt_a", "prompt_b", "months", "same", "share", "kappa"])
         return table.join(_intervals(table["same"], table["months"]))
+
+    @property
+    def reliability(self) -> pd.DataFrame:
+        """How often the months rose of which a prompt said so with about the same probability (see `probabilities`)."""
+        return reliability(self.test_months)
+
+    @property
+    def scores(self) -> pd.DataFrame:
+        """Brier score and calibration error of each prompt's probabilities (see `probabilities`)."""
+        return scores(self.test_months)
 
 
 def _counted_again(all_advice: Iterable[Advice]) -> Spending:

@@ -19,13 +19,22 @@ from llmguide.experiments.outcomes import Outcome, outcomes
 from llmguide.experiments.prompts.study import PromptStudy
 from llmguide.guidance import Guidance
 from llmguide.guidance.advice import Advice
+from llmguide.guidance.calibrate import calibrate_each, said_probability
+from llmguide.guidance.schedule import EVERY
 from llmguide.rl.config import DQNConfig
+from llmguide.stats.calibration import Method
 
 __all__ = ["judge_prompts"]
 
 
 def judge_prompts(
-    all_advice: Sequence[Advice], markets: Sequence[Market], *, cash: float = 100_000.0, cost: float = 0.001
+    all_advice: Sequence[Advice],
+    markets: Sequence[Market],
+    *,
+    cash: float = 100_000.0,
+    cost: float = 0.001,
+    calibrate: Method | None = None,
+    every: int = EVERY,
 ) -> PromptStudy:
     """Follow every prompt's guidance on the test bars, and see what became of each month.
 
@@ -34,6 +43,9 @@ def judge_prompts(
         markets: the instruments' bars; those without advice are left out.
         cash: capital at the beginning.
         cost: fraction of each traded value, 0.001 is 0.1 %.
+        calibrate: "platt" or "isotonic" to set each prompt's probabilities right, walking forward through the months of
+            all instruments, and to show them beside what was said. The guidance that is followed stays as it is.
+        every: trading days from a month to its outcome, from which calibration learns.
 
     Raises:
         DataError: no advice, or advice for an instrument without bars.
@@ -56,7 +68,29 @@ def judge_prompts(
             runs.append({"symbol": symbol, "prompt": prompt, **row})
             months += [_month(advice, became[advice.issued_at]) for advice in chosen]
             tables[symbol, prompt] = table
-    return PromptStudy(pd.DataFrame(runs), _months(months), tables, tuple(all_advice), {"cash": cash, "cost": cost})
+    frame = _months(months)
+    settings: dict[str, object] = {"cash": cash, "cost": cost}
+    if calibrate is not None:
+        frame["p_calibrated"] = _calibrated(frame, tables, known, calibrate, every)
+        settings |= {"calibrate": calibrate, "every": every}
+    return PromptStudy(pd.DataFrame(runs), frame, tables, tuple(all_advice), settings)
+
+
+def _calibrated(
+    months: pd.DataFrame,
+    tables: Mapping[tuple[str, str], Guidance],
+    known: Mapping[str, Market],
+    method: Method,
+    every: int,
+) -> list[float | None]:
+    """Return the calibrated probability of each month; each prompt learns from all instruments."""
+    found: dict[tuple[str, str, datetime], float | None] = {}
+    for prompt in dict.fromkeys(prompt for _, prompt in tables):
+        pairs = {symbol: (table, known[symbol].bars) for (symbol, one), table in tables.items() if one == prompt}
+        for symbol, table in calibrate_each(pairs, method=method, every=every).items():
+            found |= {(symbol, prompt, row.issued_at): row.p_calibrated for row in table.rows}
+    places = zip(months["symbol"], months["prompt"], months["issued_at"], strict=True)
+    return [found[symbol, prompt, issued_at.to_pydatetime()] for symbol, prompt, issued_at in places]
 
 
 def _check(all_advice: Sequence[Advice], known: Mapping[str, Market]) -> None:
@@ -96,6 +130,8 @@ def _month(advice: Advice, outcome: Outcome) -> dict[str, object]:
         "perplexity": row.perplexity,
         "direction_entropy": row.direction_entropy,
         "confidence_entropy": row.confidence_entropy,
+        "p_long": said_probability(row),
+        "p_calibrated": None,
         "failure": advice.failure,
         **outcome._asdict(),
         "right": (outcome.realised > 0 if row.direction else outcome.realised < 0) if known else None,
@@ -107,6 +143,7 @@ def _month(advice: Advice, outcome: Outcome) -> dict[str, object]:
 def _months(rows: Sequence[Mapping[str, object]]) -> pd.DataFrame:
     dtypes = dict.fromkeys(("direction", "confidence"), "Int8")
     dtypes |= dict.fromkeys(("entropy", "perplexity", "direction_entropy", "confidence_entropy", "dollars"), "float64")
+    dtypes |= dict.fromkeys(("p_long", "p_calibrated"), "float64")
     dtypes |= dict.fromkeys(("prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens"), "Int64")
     dtypes |= dict.fromkeys(("issued_at", "first", "until"), "datetime64[us]")
     return pd.DataFrame(rows).astype({**dtypes, "right": "boolean"})

@@ -9,10 +9,12 @@ tests.*                         paired tests of every prompt against P1
 means.*                         every measure by prompt, means over instruments
 prompts.csv                     every measure by instrument and prompt
 months.csv                      every advice and its outcome
+brier.*                         Brier score and calibration error of each prompt's probabilities
 calibration.csv                 how often each confidence was right
 shares.csv                      how many answers of each prompt were usable, and right, with intervals
 agreement.csv                   how often two prompts gave the same direction
-figure_*.png                    Sharpe ratio, uncertainty, calibration
+reliability.csv                 how often it rose where about the same probability was said
+figure_*.png                    Sharpe ratio, uncertainty, calibration, reliability
 guidance/PROMPT/SYMBOL.parquet  guidance tables
 config.json                     settings, and hashes of the guidance
 
@@ -34,6 +36,7 @@ from llmguide.report.prompt_tables import (
     entropy_table,
     means_table,
     perplexity_table,
+    scores_table,
     sharpe_table,
     tests_table,
 )
@@ -61,6 +64,7 @@ def write_prompts(study: PromptResult, folder: Path) -> Path:
         "costs": (data.costs, costs_table(data.costs)),
         "tests": (data.tests, tests_table(data.tests)),
         "means": (data.means, means_table(data.means)),
+        "brier": (data.scores, scores_table(data.scores)),
     }
     for name, (frame, text) in texts.items():
         csv, markdown, latex = (folder / f"{name}.{suffix}" for suffix in ("csv", "md", "tex"))
@@ -76,7 +80,8 @@ def write_prompts(study: PromptResult, folder: Path) -> Path:
     write_csv(data.calibration, folder / "calibration.csv")
     write_csv(data.shares, folder / "shares.csv")
     write_csv(data.agreement, folder / "agreement.csv")
-    drawn = draw_figures(data.table, data.means, data.calibration)
+    write_csv(data.reliability, folder / "reliability.csv")
+    drawn = draw_figures(data.table, data.means, data.calibration, data.reliability)
     for name in FIGURES:
         path = folder / f"figure_{name}.png"
         if name not in drawn:
@@ -97,6 +102,8 @@ def page_data(study: PromptResult) -> PromptsData:
         calibration=study.calibration,
         shares=study.shares,
         agreement=study.agreement,
+        reliability=study.reliability,
+        scores=study.scores,
         months=study.test_months,
         all_advice=study.all_advice,
     )

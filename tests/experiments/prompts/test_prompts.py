@@ -21,6 +21,7 @@ from llmguide.experiments.outcomes import outcomes
 from llmguide.experiments.prompts import judge_prompts
 from llmguide.experiments.prompts.published import PROMPT_SHARPE, published_sharpe
 from llmguide.experiments.published import GUIDED
+from llmguide.guidance.calibrate import calibrate
 from llmguide.llm.ledger import Spending
 from llmguide.metrics import max_drawdown, sharpe_ratio
 from llmguide.stats import holm
@@ -143,7 +144,7 @@ def test_the_order_in_which_advice_comes_does_not_matter(all_advice, judged):
     mixed = list(all_advice)
     random.Random(2).shuffle(mixed)
     again = judge_prompts(mixed, MARKETS)
-    for name in ("runs", "months", "table", "means", "tests", "costs", "calibration"):
+    for name in ("runs", "months", "table", "means", "tests", "costs", "calibration", "reliability", "scores"):
         pd.testing.assert_frame_equal(getattr(again, name), getattr(judged, name))
     assert again.guidance == judged.guidance
 
@@ -278,6 +279,68 @@ def test_agreement_and_right_answers_are_those_of_an_independent_count(judged):
             for r in rows.dropna(subset=["direction", "realised"]).itertuples()
         )
     assert len(judge_prompts(study(MARKETS[:1], prompts=("P4",)), MARKETS[:1]).agreement) == 0
+
+
+def test_probabilities_are_judged_by_hand():
+    one = MARKETS[0]
+    close = one.test["close"]
+    days = [one.test.index[at] for at in range(30, 350, 20)]
+    rose = np.array([close.iloc[at + 20] > close.iloc[at] for at in range(30, 350, 20)])
+    said = np.where(rose, 0.64, 0.46)
+    made = [
+        advice("AAPL", "P1", day.to_pydatetime(), p_long=float(p), entropy=None)
+        for day, p in zip(days, said, strict=True)
+    ]
+    made.append(abstention("AAPL", "P1", one.test.index[350].to_pydatetime()))
+    found = judge_prompts(made, [one])
+    ups = int(rose.sum())
+    assert 3 < ups < 13
+    score = found.scores.iloc[0]
+    assert score[["prompt", "probability", "months"]].tolist() == ["P1", "said", 16]
+    assert score["brier"] == pytest.approx((ups * 0.36**2 + (16 - ups) * 0.46**2) / 16)
+    assert score["base_rate"] == ups / 16
+    assert score["brier_base"] == pytest.approx(ups / 16 * (1 - ups / 16))
+    assert score["ece"] == pytest.approx((ups * 0.36 + (16 - ups) * 0.46) / 16)
+    curve = found.reliability
+    assert curve[["mean_p", "share", "months"]].to_numpy() == pytest.approx(
+        np.array([[0.46, 0.0, 16 - ups], [0.64, 1.0, ups]])
+    )
+    assert curve[["low", "high"]].iloc[1].tolist() == pytest.approx(
+        list(stats.binomtest(ups, ups).proportion_ci(0.95, method="wilson"))
+    )
+
+
+@pytest.mark.parametrize("method", ["platt", "isotonic"])
+def test_calibrated_probabilities_are_those_of_the_tables_and_the_guidance_stays(all_advice, judged, method):
+    found = judge_prompts([one for one in all_advice if one.prompt in ("P0", "P4")], MARKETS, calibrate=method)
+    assert found.guidance == {name: table for name, table in judged.guidance.items() if name[1] in ("P0", "P4")}
+    assert found.settings["calibrate"] == method
+    assert judged.months["p_calibrated"].isna().all()
+    plain = judged.months[judged.months["prompt"].isin(["P0", "P4"])].reset_index(drop=True)
+    pd.testing.assert_frame_equal(found.months.drop(columns="p_calibrated"), plain.drop(columns="p_calibrated"))
+    bars = {market.symbol: market.bars for market in MARKETS}
+    for symbol, prompt in (("AAPL", "P4"), ("KO", "P0")):
+        others = [(found.guidance[other, prompt], bars[other]) for other in bars if other != symbol]
+        expected = calibrate(found.guidance[symbol, prompt], bars[symbol], method=method, others=others)
+        months = found.months[(found.months["symbol"] == symbol) & (found.months["prompt"] == prompt)]
+        np.testing.assert_array_equal(months["p_calibrated"], expected.frame["p_calibrated"])
+        assert months["p_calibrated"].notna().sum() > 10
+    scores = found.scores.set_index(["prompt", "probability"])
+    assert scores.loc[("P4", "said, same months"), "months"] == scores.loc[("P4", "calibrated"), "months"]
+    assert set(found.reliability["probability"]) == {"said", "calibrated"}
+    assert scores.loc[("P4", "said"), "brier"] == cell(judged.scores, "brier", prompt="P4")
+
+
+def test_no_later_bar_changes_a_calibrated_probability(all_advice):
+    one, t, some = MARKETS[0], 250, [one for one in all_advice if one.prompt == "P4"]
+    changed = one.test.copy()
+    changed.iloc[t:] *= np.linspace(2, 0.4, len(changed) - t)[:, None]
+    before = judge_prompts(some, MARKETS, calibrate="platt").months
+    after = judge_prompts(some, [Market("AAPL", one.train, changed), *MARKETS[1:]], calibrate="platt").months
+    early = before["issued_at"] <= one.test.index[t]
+    pd.testing.assert_series_equal(before.loc[early, "p_calibrated"], after.loc[early, "p_calibrated"])
+    assert before.loc[early, "p_calibrated"].notna().sum() > 10
+    assert not before.loc[~early, "p_calibrated"].equals(after.loc[~early, "p_calibrated"])
 
 
 def test_a_prompt_that_always_abstains_has_no_sharpe_ratio_and_breaks_nothing(tmp_path):

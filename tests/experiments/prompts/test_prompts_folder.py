@@ -14,9 +14,10 @@ from made_advice import market, study
 from llmguide import Guidance
 from llmguide.console import print_prompts
 from llmguide.experiments.prompts import judge_prompts
+from llmguide.report.prompt_figures import FIGURES
 
 MARKETS = (market("AAPL", 1), market("MSFT", 2))
-TABLES = ("table_sharpe", "table_perplexity", "table_entropy", "costs", "tests", "means")
+TABLES = ("table_sharpe", "table_perplexity", "table_entropy", "costs", "tests", "means", "brier")
 
 
 @pytest.fixture(scope="module")
@@ -31,9 +32,9 @@ def folder(judged, tmp_path_factory):
 
 def test_the_folder_holds_the_tables_thrice_the_page_the_figures_and_the_guidance(folder, judged):
     expected = {f"{name}.{suffix}" for name in TABLES for suffix in ("csv", "md", "tex")}
-    expected |= {"prompts.html", "prompts.csv", "months.csv", "calibration.csv", "config.json", "guidance"}
+    expected |= {"prompts.html", "prompts.csv", "months.csv", "calibration.csv", "reliability.csv", "config.json"}
+    expected |= {"guidance", *(f"figure_{name}.png" for name in FIGURES)}
     expected |= {"shares.csv", "agreement.csv"}
-    expected |= {f"figure_{name}.png" for name in ("sharpe", "uncertainty", "calibration")}
     assert {path.name for path in folder.iterdir()} == expected
     for (symbol, prompt), guidance in judged.guidance.items():
         assert Guidance.read(folder / "guidance" / prompt / f"{symbol}.parquet") == guidance
@@ -78,11 +79,15 @@ def test_the_figures_are_drawn_and_the_folder_is_the_same_every_time(folder, jud
 
 def test_without_probabilities_there_is_no_table_of_uncertainty_and_an_old_one_goes(folder, judged, tmp_path):
     judged.write(tmp_path)
-    nothing = dict.fromkeys(("entropy", "perplexity", "direction_entropy", "confidence_entropy"))
+    nothing = dict.fromkeys(("entropy", "perplexity", "direction_entropy", "confidence_entropy", "p_long"))
     bare = judge_prompts([dataclasses.replace(a, **nothing) for a in judged.all_advice], MARKETS)
     bare.write(tmp_path)
     left = {path.name for path in folder.iterdir()} - {path.name for path in tmp_path.iterdir()}
-    assert {name.split(".")[0] for name in left} == {"table_perplexity", "table_entropy", "figure_uncertainty"}
+    assert {name.split(".")[0] for name in left} == {
+        *("table_perplexity", "table_entropy", "brier"),
+        *("figure_uncertainty", "figure_reliability"),
+    }
+    assert pd.read_csv(tmp_path / "reliability.csv").empty
     assert "Uncertainty of the replies" not in (tmp_path / "prompts.html").read_text()
 
 
@@ -102,6 +107,8 @@ def test_the_terminal_shows_every_prompt_with_its_numbers(judged, capsys):
     row = judged.means.set_index("prompt").loc["P4"]
     assert f"{row['sr']:.2f}" in next(line for line in out.splitlines() if "P4" in line)
     assert "sr: P4 - P1" in out
+    brier = judged.scores.set_index("prompt").loc["P4", "brier"]
+    assert f"{brier:.3f}" in next(line for line in out.splitlines() if "P4, said" in line)
     assert "MSFT" in out
     answers, measured = (judged.means["months"] - judged.means["abstentions"]).sum(), judged.means["measured"].sum()
     assert f"{answers - measured} of {answers} answers have no entropy: certainty 1 there" in out
