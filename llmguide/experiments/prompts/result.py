@@ -38,11 +38,10 @@ class PromptResult:
         runs: one row per instrument and prompt: ``symbol``, ``prompt``, ``sr``, ``mdd``, ``final_value``, ``trades`` of
             following the guidance alone on the test bars.
         months: one row per advice: ``symbol``, ``prompt``, ``issued_at``, what it said (``direction``, ``confidence``,
-            ``strength``, ``tau``, the uncertainties, ``failure`` where it abstained), ``p_long`` (the one that the direction
-            rests on: revised where it was), ``p_calibrated``
-            where that was asked for and enough months were known before, what became of it (see
-            `llmguide.experiments.outcomes`; ``right`` where direction and return have the same sign), ``model`` and
-            what it cost.
+            ``strength``, ``tau``, the uncertainties, ``failure`` where it abstained), ``p_long``, the probability that
+            the direction rests on (revised where it was), ``p_calibrated`` where that was asked for and enough months
+            were known before, what became of it (see `llmguide.experiments.outcomes`; ``right`` where direction and
+            return have the same sign), ``model`` and what it cost.
         guidance: the table of each (symbol, prompt), all months.
         all_advice: what all of it was made from.
         settings: capital, cost and how probabilities were calibrated, if they were.
