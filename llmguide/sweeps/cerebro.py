@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from llmguide.backtest.run import make_cerebro
 from llmguide.errors import DataError
 from llmguide.strategies.base import AccountStrategy, Decided
-from llmguide.sweeps.kernels import FLAT
 from llmguide.sweeps.market import Market
+from llmguide.trading.account import FLAT
 
 __all__ = ["FollowDecisions", "cerebro_of"]
 
