@@ -277,3 +277,59 @@ def test_impossible_settings_are_refused(change, message):
     settings = {"weights": [0.5, 0.5, 0.5], "cash": 1000, "cost": 0.0, "start": 1} | change
     with pytest.raises(DataError, match=message):
         simulate(frame([10, 10, 20, 10]), **settings)
+
+
+def vectorbt_account(closes, size, size_type, cost, cash):
+    import vectorbt as vbt
+
+    return vbt.Portfolio.from_orders(
+        pd.Series(closes, index=pd.bdate_range("2020-01-01", periods=len(closes))),
+        size=size,
+        size_type=size_type,
+        size_granularity=1,
+        val_price=closes,  # weights of the account's value at this close; the default is that at the one before
+        fees=cost,
+        init_cash=cash,
+        freq="1D",
+    )
+
+
+@pytest.mark.slow  # compiles for ten seconds
+@pytest.mark.parametrize("cost", [0.0, 0.001, 0.02])
+@pytest.mark.parametrize("seed", range(3))
+def test_vectorbt_keeps_the_same_books_of_the_same_positions(seed, cost):
+    closes, weights = market(seed, 200, 0.03), random_weights(seed, (198,))
+    table = simulate(frame(closes), weights=weights, cost=cost, start=2)
+    theirs = vectorbt_account(closes, table["side"] * table["shares"], "targetamount", cost, 100_000)
+    np.testing.assert_allclose(table["value"], theirs.value(), rtol=1e-9)
+    np.testing.assert_allclose(table["cash"], theirs.cash(), rtol=1e-9, atol=1e-6)
+
+
+def turning(seed, bars):
+    """Weights that change sides, or open a flat account, at every bar."""
+    rng = np.random.default_rng(seed)
+    signs = np.where(np.arange(bars) % 2, -1, 1) * np.where(rng.random(bars) < 0.2, 0, 1)
+    return rng.uniform(0, 1, bars) * signs
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(5))
+def test_vectorbts_target_percent_turns_to_the_same_number_of_shares_without_cost(seed):
+    closes, weights = market(seed, 200, 0.03), turning(seed, 198)
+    ours = simulate(frame(closes), weights=weights, cost=0.0, start=2)
+    theirs = vectorbt_account(closes, np.append([0, 0], weights), "targetpercent", 0.0, 100_000)
+    np.testing.assert_array_equal(ours["side"] * ours["shares"], theirs.assets())
+    np.testing.assert_allclose(ours["value"], theirs.value(), rtol=1e-12)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(5))
+def test_vectorbts_target_percent_differs_by_a_share_after_a_sale_and_by_the_cost(seed):
+    """It rounds what is traded instead of what is held, and takes the weight of the value before the cost."""
+    closes, weights = market(seed, 100, 0.02), 0.9 * random_weights(seed, (98,))
+    for cost, tolerance in ((0.0, 1e-6), (0.001, 2e-4)):
+        ours = simulate(frame(closes), weights=weights, cost=cost, band=0.0, cash=1e8, start=2)
+        theirs = vectorbt_account(closes, np.append([0, 0], weights), "targetpercent", cost, 1e8)
+        np.testing.assert_allclose(ours["value"], theirs.value(), rtol=tolerance)
+        if cost == 0.0:
+            assert (np.abs(ours["side"] * ours["shares"] - theirs.assets()) <= 2).all()
