@@ -9,6 +9,7 @@ from llmguide.strategies.llm_only import LLMOnly
 from llmguide.strategies.mean_reversion import MeanReversion
 from llmguide.strategies.moving_averages import MovingAverageStrategy
 from llmguide.strategies.sell_and_hold import SellAndHold
+from llmguide.strategies.sized import SizedStrategy
 from llmguide.strategies.trend_following import TrendFollowing
 
 __all__ = [
@@ -22,5 +23,6 @@ __all__ = [
     "MeanReversion",
     "MovingAverageStrategy",
     "SellAndHold",
+    "SizedStrategy",
     "TrendFollowing",
 ]

@@ -40,14 +40,13 @@ from numpy.typing import NDArray
 from llmguide.errors import LlmguideError, did_you_mean
 from llmguide.sweeps.grid import Grid
 from llmguide.sweeps.kernels import (
-    FLAT,
     blend_decisions,
     guidance_decisions,
     moving_average_decisions,
     window_means,
 )
 from llmguide.sweeps.market import Market, check_guidance, kind_of
-from llmguide.trading.account import LONG, SHORT
+from llmguide.trading.account import FLAT, LONG, SHORT
 from llmguide.trading.moving_averages import LONGEST
 
 if TYPE_CHECKING:
