@@ -98,7 +98,7 @@ def measure(options: Options) -> list[Figure]:
         return few
 
     measured = rates({"ours": by_mix_draws, "python": by_python, "numpy": by_numpy}, options.repeats)
-    name = f"mixtures, {count:,} draws x {BARS} bars, threads: {options.threads}"
+    name = f"mixtures, {count:,} draws, threads: {options.threads}"
     peers = (("plain Python", "python"), ("NumPy, draws side by side", "numpy"))
     return [Figure.of(name, measured["ours"], peer, measured[key]) for peer, key in peers]
 

@@ -88,7 +88,7 @@ class Expert(ABC):
 
     def sides(self, bars: pd.DataFrame) -> Array:
         """Return its side for every bar, checked, and NaN before the first bar of its record."""
-        proposed = check_sides(self.propose(bars), (len(bars),), type(self).__name__)
+        proposed = check_sides(self.propose(bars), (len(bars),), type(self).__name__).copy()
         proposed[: self.first(bars)] = np.nan
         return proposed
 
@@ -285,7 +285,7 @@ def find_expert(source: Any, *, name: str = "") -> Expert:
             return Hold()
         if text.endswith(".safetensors"):
             return FollowAgent(load_agent(text))
-    elif callable(source):
+    elif callable(source) and not isinstance(source, type):
         return Function(source)
     elif isinstance(source, np.ndarray | pd.Series | list | tuple):
         return Sides(source)

@@ -104,16 +104,17 @@ def check_cost(cost: float) -> float:
 
 
 def check_sides(sides: ArrayLike, shape: tuple[int, ...], whose: str) -> NDArray[np.float64]:
-    """Return sides as a new float64 array; LlmguideError unless they have this shape and lie in [-1, 1] or are NaN."""
+    """Return sides as a float64 array that numba can take; LlmguideError unless they have this shape and are sides."""
     try:
-        given = np.array(sides, dtype=np.float64, order="C")
+        given = np.require(sides, dtype=np.float64, requirements=["C", "W"])
     except (TypeError, ValueError) as error:
         raise LlmguideError(f"{whose}: expected numbers in [-1, 1], or NaN for no opinion ({error})") from None
     if given.shape != shape:
         raise LlmguideError(f"{whose}: expected the shape {shape}, got {given.shape}")
-    odd = given[np.abs(given) > 1.0]
-    if odd.size:
+    outside = (given > 1.0) | (given < -1.0)
+    if outside.any():
         raise LlmguideError(
-            f"{whose}: a side lies in [-1, 1], +1 long, 0 flat, -1 short, or is NaN for no opinion, got {odd[0]:g}"
+            f"{whose}: a side lies in [-1, 1], +1 long, 0 flat, -1 short, or is NaN for no opinion, got "
+            f"{given[outside][0]:g}"
         )
     return given

@@ -92,6 +92,13 @@ def test_holding_is_holding(bars):
     assert (side_after(run_backtest(bars, BuyAndHold, start=1), bars)[1:] == 1.0).all()
 
 
+def test_a_users_array_stays_as_it_is(bars):
+    given = np.ones(BARS)
+    given.flags.writeable = False
+    assert np.isnan(Sides(given, since=bars.index[9]).sides(bars)[:9]).all()
+    assert (given == 1.0).all()
+
+
 def test_sides_are_taken_as_they_are(bars):
     given = np.linspace(-1.0, 1.0, BARS)
     given[5] = np.nan
@@ -247,7 +254,7 @@ def test_what_stands_for_an_expert(bars, table, random_agent, tmp_path):
     assert [Prior(0.05, 1000), Prior(0.02, 252), Prior(0.02, 1000)] == [AGENT, GUIDANCE, HOLD]
 
 
-@pytest.mark.parametrize("wrong", ["holding", 3, None, {"a": 1}, "guidance.parquet"])
+@pytest.mark.parametrize("wrong", ["holding", 3, None, {"a": 1}, "guidance.parquet", Hold])
 def test_anything_else_is_refused(wrong):
     with pytest.raises(LlmguideError, match=r"the expert 'mine' is .*; expected 'hold', guidance"):
         find_expert(wrong, name="mine")

@@ -69,6 +69,16 @@ def test_nothing_after_a_bar_changes_anything_up_to_it(setting, t, seed):
     assert now.decisions.loc[: bars.index[t + 1]].equals(then.decisions.loc[: bars.index[t + 1]])
 
 
+@pytest.mark.parametrize("count", [78, 100, 139])
+def test_fewer_bars_give_the_same_rows(setting, count):
+    bars, experts = setting
+    whole = llmguide.mix(bars, experts)
+    begun = llmguide.mix(bars.iloc[:count], experts | {"array": experts["array"][:count]})
+    for name in FRAMES:
+        one, other = getattr(begun, name), getattr(whole, name).iloc[:count]
+        np.testing.assert_allclose(one, other, rtol=0.0, atol=1e-12)
+
+
 def test_bars_after_it_do_change_what_comes_later(setting):
     """Else the test above would prove nothing."""
     bars, experts = setting
