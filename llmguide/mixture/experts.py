@@ -32,6 +32,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from llmguide.errors import LlmguideError
+from llmguide.guidance.in_force import check_in_force
 from llmguide.guidance.table import Guidance
 from llmguide.look_ahead import find_look_ahead
 from llmguide.mixture.live import check_sides
@@ -109,8 +110,8 @@ class FollowGuidance(Expert):
     """The direction in force at each bar, whatever its strength.
 
     No opinion before the first direction; an abstention leaves the side as it is, as `llmguide.strategies.LLMOnly` has
-    it. Raises GuidanceError on bars other
-    than those that the table was made from, and for a table that none of them sees.
+    it. Raises GuidanceError on bars other than those that the table was made from, and on bars of another time; warns
+    where it ends long before them (see `llmguide.guidance.in_force`).
     """
 
     guidance: Guidance
@@ -125,13 +126,8 @@ class FollowGuidance(Expert):
     def propose(self, bars: pd.DataFrame) -> Array:
         """Return the directions as sides."""
         dates = _dates(bars, "guidance")
-        self.guidance.check_bars(bars)
+        check_in_force(self.guidance, bars, dates, start=self.first(bars))
         direction = self.guidance.align(dates)["direction"].ffill()
-        if direction.isna().all():
-            raise LlmguideError(
-                f"no bar sees a direction of {self.guidance!r}: the bars are of {dates[0].date()} to "
-                f"{dates[-1].date()}; give a table for them"
-            )
         return 2.0 * direction.to_numpy(dtype=np.float64) - 1.0
 
     @property
@@ -176,8 +172,9 @@ class FollowAgent(Expert):
             raise LlmguideError(f"this agent looks back {lookback} bars, but there are only {len(bars)}; give more")
         tau = None
         if self.guidance is not None:
-            self.guidance.check_bars(bars)
-            tau = self.guidance.tau(_dates(bars, "guidance"))
+            dates = _dates(bars, "guidance")
+            check_in_force(self.guidance, bars, dates, start=self.first(bars))
+            tau = self.guidance.tau(dates)
         sides = np.full(len(bars), np.nan)
         sides[lookback:] = sides_of(self.agent.decide(bars, tau))
         return sides

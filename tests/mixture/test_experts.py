@@ -11,7 +11,7 @@ import pytest
 import llmguide
 from llmguide import Guidance, train_dqn
 from llmguide.backtest import run_backtest
-from llmguide.errors import GuidanceError, LlmguideError, ModelError
+from llmguide.errors import DataWarning, GuidanceError, LlmguideError, ModelError
 from llmguide.guidance.controls import oracle
 from llmguide.mixture import (
     FollowAgent,
@@ -225,10 +225,23 @@ def test_a_record_that_begins_after_the_bars_or_never_is_refused(bars):
 def test_guidance_of_other_bars_or_of_none_is_refused(make_bars, bars, table):
     with pytest.raises(GuidanceError, match="made from other bars"):
         FollowGuidance(llmguide.guide(make_bars(BARS, 9), "constant")).sides(bars)
-    with pytest.raises(LlmguideError, match="no bar sees a direction"):
+    with pytest.raises(GuidanceError, match="no bar sees any guidance: it begins"):
         FollowGuidance(table).sides(bars.iloc[:20])
+    with pytest.raises(GuidanceError, match="has no rows"):
+        FollowGuidance(Guidance(())).sides(bars)
     with pytest.raises(LlmguideError, match=r"expected a llmguide\.Guidance, got str"):
         FollowGuidance("aapl.parquet")
+
+
+def test_guidance_of_another_time_is_refused_and_guidance_that_ends_early_is_noted(make_bars, table, make_agent):
+    later = make_bars(600, 3)
+    tau = table.tau(later.index)
+    experts = {FollowGuidance: (table,), FollowAgent: (make_agent(later, tau), table)}
+    for kind, parts in experts.items():
+        with pytest.raises(GuidanceError, match=r"ends on 2016-05-16, \d+ days before the first tradable bar"):
+            kind(*parts, since="2018-01-01").sides(later)
+        with pytest.warns(DataWarning, match="all of these see the last row"):
+            kind(*parts).sides(later)
 
 
 def test_what_stands_for_an_expert(bars, table, random_agent, tmp_path):
