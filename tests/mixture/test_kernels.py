@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import llmguide
@@ -120,6 +120,7 @@ def test_many_draws_are_each_a_mixture_of_its_own(make_bars):
         np.testing.assert_array_equal(positions[draw, 1:], mix(bars, sides[draw], priors).positions[1:])
 
 
+@settings(max_examples=25)
 @given(
     sides=st.lists(st.tuples(SIDE, SIDE, SIDE), min_size=70, max_size=90),
     seed=st.integers(0, 1000),
@@ -141,6 +142,7 @@ def test_weights_are_shares_and_the_position_lies_among_the_sides(make_bars, sid
         assert among.min() - 1e-12 <= positions[t] <= among.max() + 1e-12
 
 
+@settings(max_examples=25)
 @given(seed=st.integers(0, 1000), scale=st.floats(0.01, 100.0))
 def test_the_price_level_does_not_matter(make_bars, seed, scale):
     bars, sides = make_bars(100, seed), draw_sides(np.random.default_rng(seed), (100, 2))
