@@ -1,0 +1,44 @@
+"""A mixture of experts whose weights follow what each has earned: `llmguide.mix`.
+
+run      the door
+experts  who may take part, and from which bar on their record counts
+prior    what is believed of them at first
+live     the same mixture, one bar at a time
+result   what came of it: sides, results, records, weights, positions
+kernels  what runs per bar, shared by all of these
+
+Knows neither torch nor Backtrader. The idea is arXiv 2508.02366's mixture of experts, left there for later work; the
+weights are llmguide's own.
+"""
+
+from llmguide.mixture.experts import (
+    Expert,
+    FollowAgent,
+    FollowGuidance,
+    Function,
+    Hold,
+    MovingAverages,
+    Sides,
+    sides_of,
+)
+from llmguide.mixture.live import Mixed, Mixture
+from llmguide.mixture.prior import Prior
+from llmguide.mixture.result import Mix
+from llmguide.mixture.run import mix, mix_draws
+
+__all__ = [
+    "Expert",
+    "FollowAgent",
+    "FollowGuidance",
+    "Function",
+    "Hold",
+    "Mix",
+    "Mixed",
+    "Mixture",
+    "MovingAverages",
+    "Prior",
+    "Sides",
+    "mix",
+    "mix_draws",
+    "sides_of",
+]
