@@ -7,6 +7,7 @@ from llmguide.strategies.guided import GuidedStrategy
 from llmguide.strategies.llm_guided_dqn import LLMGuidedDQN
 from llmguide.strategies.llm_only import LLMOnly
 from llmguide.strategies.mean_reversion import MeanReversion
+from llmguide.strategies.mixture_of_experts import MixtureOfExperts
 from llmguide.strategies.moving_averages import MovingAverageStrategy
 from llmguide.strategies.sell_and_hold import SellAndHold
 from llmguide.strategies.sized import SizedStrategy
@@ -21,6 +22,7 @@ __all__ = [
     "LLMGuidedDQN",
     "LLMOnly",
     "MeanReversion",
+    "MixtureOfExperts",
     "MovingAverageStrategy",
     "SellAndHold",
     "SizedStrategy",

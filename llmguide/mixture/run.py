@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from llmguide.errors import LlmguideError
-from llmguide.mixture.experts import find_expert
+from llmguide.mixture.experts import Expert, find_expert, naming
 from llmguide.mixture.kernels import deviations, follow, follow_draws
 from llmguide.mixture.live import WINDOW, check_cost, check_sides
 from llmguide.mixture.prior import Prior
@@ -36,8 +36,9 @@ def mix(bars: pd.DataFrame, experts: Mapping[str, Any], *, cost: float = 0.001, 
 
     Args:
         bars: as `llmguide.read_bars` returns them; give the bars before the test too, since records are made of them.
-        experts: by name: "hold", a `llmguide.Guidance`, an agent or the path of its checkpoint, an array of sides, a
-            function of the bars, or an expert of `llmguide.mixture` with a prior or first bar of its own.
+        experts: by name: "hold"; a `llmguide.Guidance`, an agent, or the path of one; "llm", "replay", "rules" or a
+            `llmguide.LanguageModel`, which are asked month by month; an array of sides; a function of the bars; or an
+            expert of `llmguide.mixture` with a prior or first bar of its own.
         cost: fraction of each traded value.
         start: idle bars at the beginning; records are kept, but nothing is held.
 
@@ -51,7 +52,7 @@ def mix(bars: pd.DataFrame, experts: Mapping[str, Any], *, cost: float = 0.001, 
     if not isinstance(experts, Mapping) or not experts:
         raise LlmguideError('expected experts by name, such as {"guidance": table, "hold": "hold"}')
     found = {str(name): find_expert(source, name=str(name)) for name, source in experts.items()}
-    sides = np.column_stack([_named(name, expert.sides, bars) for name, expert in found.items()])
+    sides = np.column_stack([_sides(name, expert, bars) for name, expert in found.items()])
     means, strengths = _arrays([expert.belief for expert in found.values()])
     changes = _returns(prices)
     results, records, weights = (np.empty_like(sides) for _ in range(3))
@@ -108,10 +109,7 @@ def _arrays(priors: Sequence[Prior]) -> tuple[Array, Array]:
     )
 
 
-def _named(name: str, ask: Any, bars: pd.DataFrame) -> Array:
+def _sides(name: str, expert: Expert, bars: pd.DataFrame) -> Array:
     """Return an expert's sides; an error of its says which expert it is."""
-    try:
-        return np.asarray(ask(bars), dtype=np.float64)
-    except LlmguideError as error:
-        error.args = (f"the expert {name!r}: {error}",)
-        raise
+    with naming(name):
+        return expert.sides(bars)

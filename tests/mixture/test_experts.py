@@ -267,7 +267,7 @@ def test_what_stands_for_an_expert(bars, table, random_agent, tmp_path):
     assert [Prior(0.05, 1000), Prior(0.02, 252), Prior(0.02, 1000)] == [AGENT, GUIDANCE, HOLD]
 
 
-@pytest.mark.parametrize("wrong", ["holding", 3, None, {"a": 1}, "guidance.parquet", Hold])
+@pytest.mark.parametrize("wrong", ["holding", 3, None, {"a": 1}, "guidance.txt", Hold])
 def test_anything_else_is_refused(wrong):
     with pytest.raises(LlmguideError, match=r"the expert 'mine' is .*; expected 'hold', guidance"):
         find_expert(wrong, name="mine")
