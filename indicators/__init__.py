@@ -1,5 +1,6 @@
 """Backtrader lines, one indicator per file."""
 
+from llmguide.indicators.expert_weights import ExpertWeights, FollowLine
 from llmguide.indicators.historical_volatility import HistoricalVolatility
 from llmguide.indicators.llm_guidance import LLMGuidance
 from llmguide.indicators.macd_strength import MACDStrength
@@ -11,6 +12,8 @@ from llmguide.indicators.zscore import ZScore
 
 __all__ = [
     "VWAP",
+    "ExpertWeights",
+    "FollowLine",
     "HistoricalVolatility",
     "LLMGuidance",
     "MACDStrength",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from llmguide._version import __version__
 
 if TYPE_CHECKING:
-    from llmguide import backtest, indicators, strategies
+    from llmguide import backtest, indicators, mixture, strategies
     from llmguide.bars import read_bars, sample_bars
     from llmguide.errors import LlmguideError
     from llmguide.experiments.compare import compare
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from llmguide.guidance import Guidance, guide
     from llmguide.guidance.language_model import LanguageModel
     from llmguide.metrics import max_drawdown, sharpe_ratio
+    from llmguide.mixture.run import mix
     from llmguide.report.tearsheet import tearsheet
     from llmguide.rl.checkpoint import load_agent
     from llmguide.rl.training import train_dqn
@@ -35,6 +36,7 @@ _HOMES = {
     "guide": "llmguide.guidance",
     "load_agent": "llmguide.rl.checkpoint",
     "max_drawdown": "llmguide.metrics",
+    "mix": "llmguide.mixture.run",
     "read_bars": "llmguide.bars",
     "replicate": "llmguide.experiments.replicate",
     "sample_bars": "llmguide.bars",
@@ -44,7 +46,7 @@ _HOMES = {
     "tearsheet": "llmguide.report.tearsheet",
     "train_dqn": "llmguide.rl.training",
 }
-_ROOMS = ("backtest", "indicators", "strategies")
+_ROOMS = ("backtest", "indicators", "mixture", "strategies")
 
 __all__ = [
     "Guidance",
@@ -58,6 +60,8 @@ __all__ = [
     "indicators",
     "load_agent",
     "max_drawdown",
+    "mix",
+    "mixture",
     "read_bars",
     "replicate",
     "sample_bars",

@@ -7,8 +7,10 @@ from llmguide.strategies.guided import GuidedStrategy
 from llmguide.strategies.llm_guided_dqn import LLMGuidedDQN
 from llmguide.strategies.llm_only import LLMOnly
 from llmguide.strategies.mean_reversion import MeanReversion
+from llmguide.strategies.mixture_of_experts import MixtureOfExperts
 from llmguide.strategies.moving_averages import MovingAverageStrategy
 from llmguide.strategies.sell_and_hold import SellAndHold
+from llmguide.strategies.sized import SizedStrategy
 from llmguide.strategies.trend_following import TrendFollowing
 
 __all__ = [
@@ -20,7 +22,9 @@ __all__ = [
     "LLMGuidedDQN",
     "LLMOnly",
     "MeanReversion",
+    "MixtureOfExperts",
     "MovingAverageStrategy",
     "SellAndHold",
+    "SizedStrategy",
     "TrendFollowing",
 ]

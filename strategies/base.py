@@ -21,7 +21,8 @@ from llmguide.backtest.feed_checks import (
     refuse_two_scales,
 )
 from llmguide.errors import DataWarning, LlmguideError, did_you_mean
-from llmguide.trading.account import LONG, SHORT, step
+from llmguide.trading.account import FLAT, LONG, SHORT, step
+from llmguide.trading.sizing import BAND, check_sizing, limit_weights, rebalance
 
 __all__ = ["AccountStrategy", "Decided"]
 
@@ -33,7 +34,7 @@ class Decided(NamedTuple):
     """One bar of a strategy's log: what was decided on it, and where that leads."""
 
     date: datetime
-    decision: int  # 1 long, 0 short
+    decision: float  # 1 long, 0 short; of a `SizedStrategy` the target weight
     side: int  # +1, -1: the side meant
     shares: int  # whole shares meant to be held, short or long
 
@@ -47,14 +48,14 @@ class AccountStrategy(bt.Strategy):
     fills. Bars are those of the traded feed; it acts once on each of them, whatever other feeds do. A replayed bar is
     acted on at its first tick, from the complete bars before it, at that tick's price.
 
-    Orders. One at a time, its size from `llmguide.trading.account.step` on the broker's cash and position. A flip that
-    the account can no longer pay for (a short that lost more than everything) is not taken: the side stays, and is
-    what `decision_log` records. None is ever rejected for margin: where the fill's price is unknown, a purchase is a
-    limit order at ``close * (1 + reserve)`` of which the cash can pay every fill; if the market stays above that for
-    the whole bar, it is cancelled and the next bar decides anew (a warning says so where this happened to most of
-    them).
+    Orders. One at a time, its size from `llmguide.trading.account.step` on the broker's cash and position, or with
+    `max_leverage` below 1 from `llmguide.trading.sizing.rebalance`. A flip that the account can no longer pay for (a
+    short that lost more than everything) is not taken: the side stays, and is what `decision_log` records. None is ever
+    rejected for margin: where the fill's price is unknown, a purchase is a limit order at ``close * (1 + reserve)`` of
+    which the cash can pay every fill; if the market stays above that for the whole bar, it is cancelled and the next
+    bar decides anew (a warning says so where this happened to most of them).
 
-    A strategy uses all the cash that its broker has: give each strategy a Cerebro of its own. It follows no sizer.
+    A strategy counts on all the cash that its broker has: give each strategy a Cerebro of its own. It follows no sizer.
 
     Every bar needs a close above 0, and where fills come later an open, a high and a low on the close's scale too. A
     bar without, or with closes outside [low, high] on many bars, is a DataError. Dates are those of the time zone of a
@@ -64,15 +65,28 @@ class AccountStrategy(bt.Strategy):
         feed: position or name of the feed to trade.
         start: idle bars at the beginning; the first decision is at bar `start` (counted from 0).
         reserve: fraction above the close up to which a purchase is filled; used only where fills come later.
+        long_only: short means flat: what is held is sold.
+        max_leverage: largest position as a fraction of the account, in (0, 1]; below 1, long and short are the target
+            weights ``max_leverage`` and ``-max_leverage``.
+        band: a position no further than this fraction of the account from its target weight is left alone; all in has
+            none.
 
     Attributes:
         traded: the feed.
-        side: +1, -1, or 0 for nothing yet; a short that was bought back whole stays short.
+        side: +1, -1, or 0 for nothing; an all-in short that was bought back whole stays short.
         decision_log: a `Decided` for each bar with a decision.
         first_date, last_date: of the bars so far; None before the first.
     """
 
-    params: ClassVar[Any] = (("feed", 0), ("start", 30), ("reserve", 0.02))
+    params: ClassVar[Any] = (
+        ("feed", 0),
+        ("start", 30),
+        ("reserve", 0.02),
+        ("long_only", False),
+        ("max_leverage", 1.0),
+        ("band", BAND),
+    )
+    _decisions: ClassVar[tuple[int, ...]] = (LONG, SHORT)
 
     def __init__(self) -> None:
         super().__init__()
@@ -81,6 +95,7 @@ class AccountStrategy(bt.Strategy):
             raise LlmguideError(f"{name} needs start >= 1, a bar before the first decision, got {self.p.start}")
         if not 0.0 <= self.p.reserve < 1.0:
             raise LlmguideError(f"reserve is a fraction of the price in [0, 1), got {self.p.reserve}; 2 % is 0.02")
+        check_sizing(max_leverage=self.p.max_leverage, band=self.p.band)
         self._feed = _find_feed(self, self.p.feed)
         self.traded = self.datas[self._feed]
         adopt_zone(self.traded)
@@ -103,7 +118,7 @@ class AccountStrategy(bt.Strategy):
         super().qbuffer(savemem, replaying)
         self.traded.minbuffer(2)
 
-    def decide(self) -> int | None:
+    def decide(self) -> float | None:
         """Return 1 (long), 0 (short), or None to keep the side as it is; from what was known at the close of t-1."""
         raise NotImplementedError(f"{type(self).__name__} must define decide()")
 
@@ -114,8 +129,9 @@ class AccountStrategy(bt.Strategy):
         name, sizer = type(self).__name__, self.getsizer()
         if sizer is not self._own_sizer:
             raise LlmguideError(
-                f"{name} puts all its cash into every order and cannot follow {type(sizer).__name__}; leave the sizer "
-                "out, or give it to other strategies only: cerebro.addsizer_byidx(cerebro.addstrategy(...), ...)"
+                f"{name} sizes its orders by the account's rules and cannot follow {type(sizer).__name__}; for smaller "
+                "positions set max_leverage=, and leave the sizer out, or give it to other strategies only: "
+                "cerebro.addsizer_byidx(cerebro.addstrategy(...), ...)"
             )
         lines = self.traded.lines
         if self.traded.buflen() and not len(self.traded):  # preloaded
@@ -155,8 +171,7 @@ class AccountStrategy(bt.Strategy):
         if not self._settle():
             return
         decision = self.decide()
-        if decision is None:
-            decision = self._kept()
+        decision = self._kept() if decision is None else self._checked_decision(decision)
         if decision is not None:
             self._trade(decision)
         if self._fills_at_close:
@@ -177,9 +192,27 @@ class AccountStrategy(bt.Strategy):
                 stacklevel=2,
             )
 
-    def _kept(self) -> int | None:
+    def _checked_decision(self, decision: float) -> float:
+        """Return what `decide` returned, if it is a decision."""
+        if decision not in self._decisions:
+            raise LlmguideError(
+                f"{type(self).__name__}.decide() returned {decision!r}, expected 1 (long), 0 (short) or None; for a "
+                "fraction of the account derive the class from llmguide.strategies.SizedStrategy"
+            )
+        return int(decision)
+
+    def _weight(self, decision: float) -> float | None:
+        """Return the target weight that a decision stands for, or None where it goes all in."""
+        return None if self.p.max_leverage == 1.0 else self._limited(1.0 if decision == LONG else -1.0)
+
+    def _limited(self, weight: float) -> float:
+        return float(limit_weights(weight, long_only=self.p.long_only, max_leverage=self.p.max_leverage))
+
+    def _kept(self) -> float | None:
         """Return the decision that keeps the side, or None where there is none yet."""
-        return None if not self.side else LONG if self.side > 0 else SHORT
+        if self.side:
+            return LONG if self.side > 0 else SHORT
+        return self.decision_log[-1].decision if self.decision_log else None
 
     def _settle(self) -> bool:
         """Learn what became of the last order, cancel it if it waits; return whether a new one may be sent."""
@@ -199,17 +232,21 @@ class AccountStrategy(bt.Strategy):
             self.side = 1 if held > 0 else -1
         return True
 
-    def _trade(self, decision: int) -> None:
+    def _trade(self, decision: float) -> None:
         """Send the order that a decision needs, if any, and record the decision."""
         held = self.getposition(self.traded).size
-        side, shares, cash = self._account_after(decision, held)
+        weight = self._weight(decision)
+        side, shares, cash = self._account_after(decision, weight, held)
         if not self._affordable(side, shares, held):
-            kept = self._kept()
-            if kept is None:
-                return
-            decision = kept
-            side, shares, cash = self._account_after(decision, held)
-        order = self._send(side, side * shares, held)
+            if weight is None:
+                kept = self._kept()
+                if kept is None:
+                    return
+                decision = kept
+            else:
+                weight = 0.0  # closed now, and opened on a later bar with what is left
+            side, shares, cash = self._account_after(decision, weight, held)
+        order = self._send(side * shares, held)
         if order is None or order.status == bt.Order.Completed:
             self.side = side
         elif order.alive():
@@ -217,15 +254,18 @@ class AccountStrategy(bt.Strategy):
         self._cash = cash
         self.decision_log.append(Decided(self.traded.datetime.datetime(0), decision, side, shares))
 
-    def _account_after(self, decision: int, held: float) -> tuple[int, int, float]:
-        """Return side, shares and cash after `decision` by the account's rules; negative shares: it cannot pay."""
+    def _account_after(self, decision: float, weight: float | None, held: float) -> tuple[int, int, float]:
+        """Return side, shares and cash after a decision, or its weight; negative shares: it cannot pay."""
         price = float(self.traded.close[0])
         cash = float(self.broker.getcash())
         if abs(cash - self._cash) <= ROUNDING * (abs(cash) + abs(held) * price):
             cash = self._cash  # the same sum, added up in the rules' order: else an exact tie could cost a share
-        side, shares, cash, _ = step(
-            float(self.side), float(abs(held)), cash, decision, price, float(self._previous_close[0]), self._cost
-        )
+        side, shares = float(self.side), float(abs(held))
+        if weight is not None:
+            side, shares, cash = rebalance(side, shares, cash, weight, price, self._cost, self.p.band)
+        else:
+            done = FLAT if self.p.long_only and decision == SHORT else int(decision)
+            side, shares, cash, _ = step(side, shares, cash, done, price, float(self._previous_close[0]), self._cost)
         return int(side), int(shares), cash
 
     def _affordable(self, side: int, shares: int, held: float) -> bool:
@@ -239,14 +279,15 @@ class AccountStrategy(bt.Strategy):
         price = float(self.traded.close[0]) * above_close
         return max(0, math.floor(float(self.broker.getcash()) * (1.0 - ROUNDING) / (price * (1.0 + self._cost))))
 
-    def _send(self, side: int, target: int, held: float) -> Any:
+    def _send(self, target: int, held: float) -> Any:
         """Send one order towards `target` shares and return it; None if there is nothing to send."""
         if self._fills_at_close or target <= held:  # a sale, also one into a short, brings cash in
             return self.order_target_size(self.traded, target=target)
-        if side < 0:
+        if target <= 0:
             return self.buy(self.traded, size=min(target - held, self._payable(1.0)))
         price = self.traded.close[0] * (1.0 + self.p.reserve)
-        order = self.buy(self.traded, size=self._payable(1.0 + self.p.reserve), exectype=bt.Order.Limit, price=price)
+        size = min(target - held, self._payable(1.0 + self.p.reserve))
+        order = self.buy(self.traded, size=size, exectype=bt.Order.Limit, price=price)
         if order is not None:
             # Backtrader tries a limit order as soon as any feed moves, on the traded feed's old bar.
             order.active = partial(_has_new_bar, self.traded, len(self.traded))

@@ -21,6 +21,7 @@ COUNTED = {
     "a training step",
     "account steps",
     "double-DQN updates",
+    "mixtures",
     "sweep",
     "sweep memory",
     "training",

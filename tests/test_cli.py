@@ -92,6 +92,28 @@ def test_backtest_of_holding_is_the_simulated_one(llmguide):
     assert json.loads(out)["final_value"] == pytest.approx(expected["value"].iloc[-1])
 
 
+@pytest.mark.parametrize(
+    ("words", "limits"),
+    [
+        (("--long-only",), {"long_only": True}),
+        (("--max-leverage", "0.4"), {"max_leverage": 0.4}),
+        (("--long-only", "--max-leverage", "0.4"), {"long_only": True, "max_leverage": 0.4}),
+    ],
+)
+def test_backtest_keeps_the_limits_that_it_is_given(llmguide, words, limits):
+    bars = BARS.iloc[504:]
+    words = ("backtest", "test.csv", "--strategy", "TrendFollowing", "--short", "2", "--long", "21", *words)
+    _, out, _ = llmguide(*words, "--json")
+    chosen = decisions(bars, 2, 21, rule="trend")
+    assert set(chosen) == {0, 1}
+    expected = simulate(bars, chosen, **limits)
+    assert json.loads(out)["final_value"] == pytest.approx(expected["value"].iloc[-1])
+    assert limits.items() <= json.loads(out).items()
+    _, table, _ = llmguide(*words)
+    shown = {"long_only": "decisions to go short", "max_leverage": "largest position"}
+    assert {name for name, row in shown.items() if row in table} == set(limits)
+
+
 def test_backtest_chooses_the_windows_of_moving_averages_on_training_bars_or_takes_them(llmguide):
     words = ("backtest", "test.csv", "--strategy", "MeanReversion", "--cost", "0.002", "--json")
     code, out, _ = llmguide(*words, "--train", "train.csv")
@@ -219,6 +241,7 @@ def test_an_error_of_the_system_that_names_no_file_is_not_hidden(llmguide, monke
         (("backtest", "test.csv"), "needs"),
         (("backtest", "test.csv", "--strategy", "DQN", "--model", "x.safetensors"), "there is no checkpoint"),
         (("backtest", "test.csv", "--strategy", "BuyAndHold", "--fill", "open"), "fill is"),
+        (("backtest", "test.csv", "--strategy", "BuyAndHold", "--max-leverage", "2"), "would take a loan"),
         (("backtest", "test.csv", "--strategy", "TrendFollowing"), "needs --short and --long"),
         (("backtest", "test.csv", "--strategy", "TrendFollowing", "--short", "9", "--long", "9"), "1 <= short < long"),
         (("backtest", "test.csv", "--strategy", "BuyAndHold", "--short", "9"), "no parameter 'short'"),

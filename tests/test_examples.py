@@ -23,6 +23,7 @@ REDUCED = {
     "guidance_controls": ["--controls", "shuffled", "--hidden", "16"],
     "guide_with_openai": [],
     "made_up_news": ["AAPL", "KO"],
+    "mixture_of_experts": [],
     "sb3_agent_in_cerebro": ["--steps", "300"],
     "sweep_guidance_threshold": [],
     "tearsheet_from_cerebro": [],
@@ -88,6 +89,21 @@ def test_guidance_of_ones_own_sees_no_bar_from_its_issue_on():
         changed = bars.copy()
         changed.loc[row.issued_at :, ["open", "high", "low", "close"]] *= np.e
         assert row in momentum(changed).rows
+
+
+def test_a_mixture_trusts_guidance_as_much_as_it_deserves(tmp_path):
+    weights = {}
+    for accuracy in ("0.3", "0.8"):
+        printed = run_example("mixture_of_experts", tmp_path, "--accuracy", accuracy)
+        assert "USES THE FUTURE" in printed
+        years = [line.split() for line in printed.splitlines() if re.match(r"20\d\d ", line)]
+        assert len(years) == 6
+        for _, *shares, position in years:
+            assert sum(map(float, shares)) == pytest.approx(1.0, abs=0.02)
+            assert -1.0 <= float(position) <= 1.0
+        weights[accuracy] = float(years[-1][1])
+    assert weights["0.3"] == 0.0 < 0.5 < weights["0.8"]
+    assert written(tmp_path) == set()
 
 
 def test_a_tearsheet_comes_from_backtraders_own_analyzer(tmp_path):

@@ -28,8 +28,10 @@ class BacktestResult:
     Attributes:
         account: the account after each bar, the idle ones included, as `llmguide.simulate` has it: side (+1, -1, 0),
             shares, cash, holdings, value, returns (fraction).
-        decisions: 1 long or 0 short on each bar from the first decision on, by date. Replayed through
-            ``simulate(bars, decisions, start=len(bars) - len(decisions))`` they give the same account (fill "close").
+        decisions: 1 long or 0 short on each bar from the first decision on, by date; of a `SizedStrategy` the target
+            weights. Replayed through ``simulate(bars, decisions, start=len(bars) - len(decisions))``, or
+            ``simulate(bars, weights=decisions, ...)``, with the strategy's `long_only`, `max_leverage` and `band`,
+            they give the same account (fill "close").
         orders: one row per order, rejected ones too (see `llmguide.backtest.OrderLog`).
         trades: one row per trade (see `llmguide.backtest.TradeLog`).
         sharpe: annual, of all bars; NaN where the value never changed.
@@ -134,14 +136,16 @@ def run_backtest(
     cerebro = make_cerebro(bars, strategy, cash=cash, cost=cost, fill=fill, periods=year, **params)
     (ran,) = cerebro.run()
     log = getattr(ran, "decision_log", [])
+    decided = np.array([entry.decision for entry in log])
+    weighted = len(log) > 0 and decided.dtype == np.float64
     measures = ran.analyzers.sharpedrawdown
     analysis = measures.get_analysis()
     return BacktestResult(
         account=measures.account.set_index(bars.index),
         decisions=pd.Series(
-            np.array([decided.decision for decided in log], dtype=np.int8),
+            decided if weighted else decided.astype(np.int8),
             index=bars.index[len(bars) - len(log) :],
-            name="decision",
+            name="weight" if weighted else "decision",
         ),
         orders=ran.analyzers.orderlog.frame,
         trades=ran.analyzers.tradelog.frame,

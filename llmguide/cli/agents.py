@@ -188,6 +188,12 @@ def backtest(
     train: Annotated[
         Path | None, typer.Option(help="Training bars on which to choose both windows, instead of giving them.")
     ] = None,
+    long_only: Annotated[
+        bool, typer.Option("--long-only", help="Hold nothing where the strategy decides short.")
+    ] = False,
+    max_leverage: Annotated[
+        float, typer.Option(help="Largest position, long or short, as a fraction of the account, up to 1.")
+    ] = 1.0,
     cash: Cash = 100_000.0,
     cost: Cost = 0.001,
     fill: Annotated[str, typer.Option(help="close (the benchmark's rule) or next_open (Backtrader's own).")] = "close",
@@ -216,7 +222,8 @@ def backtest(
         if windows:
             raise LlmguideError("give either --short and --long, or --train BARS on which to choose them")
         windows = _choose_windows(kind, train, frame, cash, cost, reading)
-    params: dict[str, Any] = dict(windows)
+    limits = {"long_only": long_only, "max_leverage": max_leverage}
+    params: dict[str, Any] = windows | limits
     if model is not None:
         params["model"] = str(model)
     if guidance or provider:
@@ -225,6 +232,7 @@ def backtest(
     summary: dict[str, Any] = {
         "strategy": strategy,
         **windows,
+        **limits,
         "first": day(frame, 0),
         "last": day(frame, -1),
         "sharpe": result.sharpe,
@@ -240,7 +248,7 @@ def backtest(
             result,
             out,
             title=f"{strategy} on {file.stem}",
-            parameters={"Cash": cash, "Cost": cost, "Fill": fill} | windows,
+            parameters={"Cash": cash, "Cost": cost, "Fill": fill} | windows | limits,
         )
         summary["out"] = str(out)
     if as_json:
@@ -248,6 +256,8 @@ def backtest(
         return
     rows = [
         *([f"{name} window", f"{length} bars"] for name, length in windows.items()),
+        *([["decisions to go short", "hold nothing"]] if long_only else []),
+        *([["largest position", percent(max_leverage)]] if max_leverage < 1.0 else []),
         ["Sharpe ratio", number(result.sharpe)],
         ["annualised by", f"{result.periods:g} bars a year"],
         ["max drawdown", number(result.max_drawdown)],

@@ -5,6 +5,7 @@
 | modules | what they hold |
 |---|---|
 | strength, row, table, schedule | the equations, the validated table, the dates |
+| in_force | whether a table is of the bars' time |
 | rules, controls | the vote of indicators, and tables to test with |
 | language_model | one instrument's guidance from a language model, as a value that can be called |
 | study | months x instruments x prompts, asked side by side |

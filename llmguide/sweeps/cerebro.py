@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from llmguide.backtest.run import make_cerebro
 from llmguide.errors import DataError
-from llmguide.strategies.base import AccountStrategy, Decided
-from llmguide.sweeps.kernels import FLAT
+from llmguide.strategies.base import AccountStrategy
 from llmguide.sweeps.market import Market
+from llmguide.trading.account import FLAT, LONG, SHORT
 
 __all__ = ["FollowDecisions", "cerebro_of"]
 
@@ -25,23 +25,11 @@ class FollowDecisions(AccountStrategy):
     """
 
     params: ClassVar[Any] = (("decisions", ()),)
+    _decisions: ClassVar[tuple[int, ...]] = (LONG, SHORT, FLAT)
 
     def decide(self) -> int:
         """Return the decision of this bar."""
         return int(self.p.decisions[len(self.traded) - 1 - self.p.start])
-
-    def _trade(self, decision: int) -> None:
-        """Leave the position where the decision is flat, which the account's rules do not know."""
-        if decision != FLAT:
-            super()._trade(decision)
-            return
-        order = self.order_target_size(self.traded, target=0)
-        if order is None or order.status == bt.Order.Completed:
-            self.side = 0
-        elif order.alive():
-            self._order, self._ordered_side = order, 0
-        self._cash = float(self.broker.getcash())
-        self.decision_log.append(Decided(self.traded.datetime.datetime(0), decision, 0, 0))
 
 
 def cerebro_of(market: Market, decisions: NDArray[np.int8], *, cash: float, cost: float) -> bt.Cerebro:

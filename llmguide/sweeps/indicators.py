@@ -22,10 +22,9 @@ from numpy.typing import NDArray
 
 from llmguide.guidance.table import Guidance
 from llmguide.sweeps.grid import make_grid
-from llmguide.sweeps.kernels import FLAT
 from llmguide.sweeps.market import Market
 from llmguide.sweeps.rules import RULES
-from llmguide.trading.account import LONG, SHORT
+from llmguide.trading.account import FLAT, LONG, SHORT
 
 __all__ = ["AgentIndicator", "GuidanceIndicator"]
 

@@ -1,8 +1,7 @@
 """What runs once per bar and combination: the rules' decisions, and the account that follows them.
 
-Decisions are int8, one for each bar from the first tradable one on: 1 long, 0 short, -1 flat. *Flat* is what the
-benchmark's account does not know: whatever is held is sold or bought back at the close, cost included, and the side is
-0 as before the first decision. Everything else is `llmguide.trading.account.step`.
+Decisions are int8, one for each bar from the first tradable one on: 1 long, 0 short, -1 flat. The account is that of
+`llmguide.trading.account.step`.
 """
 
 from __future__ import annotations
@@ -15,11 +14,10 @@ from numpy.typing import NDArray
 
 from llmguide.compiling import njit
 from llmguide.periods import DEFAULT
-from llmguide.trading.account import LONG, SHORT, step, value
+from llmguide.trading.account import FLAT, LONG, SHORT, step, value
 from llmguide.trading.moving_averages import choose, write_means
 
 __all__ = [
-    "FLAT",
     "MEASURES",
     "act",
     "blend_decisions",
@@ -31,7 +29,6 @@ __all__ = [
     "window_means",
 ]
 
-FLAT = -1
 MEASURES = ("sharpe", "sortino", "max_drawdown", "total_return", "annual_return", "trades", "exposure", "turnover")
 """Columns of `measure`'s result, in this order."""
 
@@ -45,10 +42,7 @@ _FREE = -2  # no decision is blocked
 def act(
     side: float, shares: float, cash: float, decision: int, price: float, previous_price: float, cost: float
 ) -> tuple[float, float, float]:
-    """Carry out one decision, flat included, at the close of a bar; return side, shares and cash after it."""
-    if decision == FLAT:
-        rate = 1.0 - cost if side > 0 else 1.0 + cost
-        return 0.0, 0.0, cash + side * shares * price * rate
+    """Carry out one decision at the close of a bar; return side, shares and cash after it."""
     side, shares, cash, _ = step(side, shares, cash, decision, price, previous_price, cost)
     return side, shares, cash
 

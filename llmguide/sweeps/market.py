@@ -1,32 +1,23 @@
-"""What a sweep is measured on: one instrument's bars, with the guidance and the agent for it.
-
-**Guidance of another time.** A table's last row is in force for `STALE` days, or for twice the longest time between two
-of its rows where that is more. Guidance that no longer is at the first tradable bar, or of which no bar sees a row, is
-refused. A DataWarning says where it no longer is at the last bar, or where all bars see the same row, the last one.
-"""
+"""What a sweep is measured on: one instrument's bars, with the guidance and the agent for it."""
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from llmguide.errors import DataWarning, GuidanceError, LlmguideError
+from llmguide.errors import LlmguideError
+from llmguide.guidance.in_force import check_in_force
 from llmguide.guidance.table import Guidance
 from llmguide.periods import DEFAULT
 
 if TYPE_CHECKING:
     from llmguide.rl.agent import Agent
 
-__all__ = ["STALE", "Market", "check_guidance", "kind_of"]
-
-STALE = 183
-"""Days after which a table's last row is no longer taken for what holds, if its rows are closer than half of that."""
+__all__ = ["Market", "check_guidance", "kind_of"]
 
 
 @dataclass(frozen=True)
@@ -74,31 +65,6 @@ def kind_of(index: pd.Index[Any]) -> str:
 
 def check_guidance(market: Market) -> None:
     """Refuse guidance of another time than the tradable bars, and warn where it ends long before they do."""
-    if market.guidance is None:
-        return
-    market.guidance.check_bars(market.bars, symbol=market.labels.get("symbol", ""))
-    rows = [row.issued_at for row in market.guidance.rows]
-    first, last = (market.dates[place].date() for place in (market.start, -1))
-    where = " ".join(["guidance", *market.labels.values()])
-    if not rows:
-        raise GuidanceError(f"{where} has no rows; give a table for {first} to {last}")
-    issued = [moment for moment in rows if moment.date() <= last]  # what comes later, no bar sees
-    if market.guidance.at(last) is None:
-        raise GuidanceError(
-            f"no bar sees any {where}: it begins {rows[0]}, and the last bar is of {last}; give an earlier table"
-        )
-    gaps = [(later - earlier).days for earlier, later in pairwise(issued)]
-    lasts = max(STALE, 2 * max(gaps, default=0))
-    ended = issued[-1].date()
-    if (first - ended).days > lasts:
-        raise GuidanceError(
-            f"{where} ends on {ended}, {(first - ended).days} days before the first tradable bar of {first}; give a "
-            "table that extends to these bars"
-        )
-    if ended < market.dates[0].date():
-        fault = f"all bars from {market.dates[0].date()} to {last} see the same row, the last one"
-    elif (last - ended).days > lasts:
-        fault = f"the bars go on for {(last - ended).days} days, to {last}, and all of these see the last row"
-    else:
-        return
-    warnings.warn(f"{where} ends on {ended}, but {fault}; give a table for these bars", DataWarning, stacklevel=2)
+    if market.guidance is not None:
+        name, symbol = " ".join(["guidance", *market.labels.values()]), market.labels.get("symbol", "")
+        check_in_force(market.guidance, market.bars, market.dates, start=market.start, name=name, symbol=symbol)

@@ -38,16 +38,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from llmguide.errors import LlmguideError, did_you_mean
+from llmguide.look_ahead import find_look_ahead
 from llmguide.sweeps.grid import Grid
 from llmguide.sweeps.kernels import (
-    FLAT,
     blend_decisions,
     guidance_decisions,
     moving_average_decisions,
     window_means,
 )
 from llmguide.sweeps.market import Market, check_guidance, kind_of
-from llmguide.trading.account import LONG, SHORT
+from llmguide.trading.account import FLAT, LONG, SHORT
 from llmguide.trading.moving_averages import LONGEST
 
 if TYPE_CHECKING:
@@ -64,10 +64,6 @@ __all__ = [
 
 REQUIRED = object()
 """Stands where a parameter has no default."""
-PROBES = 16
-"""Bars at which a rule of the user's is tried for look-ahead."""
-MOVED = 1.37
-"""Factor by which the closes from there on are raised, and by which they are lowered."""
 Decisions = NDArray[np.int8]
 Decide = Callable[[slice, Decisions], None]
 """Writes the decisions of a slice of the grid's combinations, shape ``(rows, bars - start)``."""
@@ -280,8 +276,7 @@ class Function(Rule):
 
     It gets the closes of all bars and writes to ``out``, int8 of shape ``(bars,)`` and flat at first, the decision for
     each bar t: from ``close[:t]``. That it looks no further is tried out on the first and the last combination, and on
-    those that are asked for, the best one among them: `PROBES` bars from the first tradable one to the last have all
-    closes from there on raised, then lowered, and no decision up to that bar may change.
+    those that are asked for, the best one among them (see `llmguide.look_ahead`).
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
@@ -327,16 +322,12 @@ class Function(Rule):
         if tried in self._tried:
             return
         decided = self._ask(market.prices, values)
-        for t in np.unique(np.linspace(market.start, len(market.prices) - 1, PROBES).astype(np.int64)):
-            for factor in (MOVED, 1.0 / MOVED):
-                changed = market.prices.copy()
-                changed[t:] *= factor
-                differs = np.flatnonzero(self._ask(changed, values)[: t + 1] != decided[: t + 1])
-                if differs.size:
-                    raise LlmguideError(
-                        f"the rule {self.name} looks ahead: its decision for bar {differs[0]} changes with closes from "
-                        f"bar {t} on; decide bar t from close[:t] alone, and without chance"
-                    )
+        found = find_look_ahead(lambda prices: self._ask(prices, values), market.prices, decided, start=market.start)
+        if found is not None:
+            raise LlmguideError(
+                f"the rule {self.name} looks ahead: its decision for bar {found.said} changes with closes from "
+                f"bar {found.changed} on; decide bar t from close[:t] alone, and without chance"
+            )
         self._tried.add(tried)
 
 

@@ -1,7 +1,8 @@
 """The benchmark's account rules, written once.
 
 Everything that moves money in llmguide calls `step`: the simulator, the training environment, the untaken action's
-transition, the vectorised rollout and the Backtrader strategies.
+transition, the vectorised rollout and the Backtrader strategies. `llmguide.trading.sizing` has the second rule, for
+positions that are a fraction of the account.
 
 An account is three numbers: `side` (+1 long, -1 short, 0 nothing yet), `shares` (a whole number) and `cash` (a short's
 proceeds are in it). Its value at price p is ``cash + side * shares * p``.
@@ -23,9 +24,22 @@ from numpy.typing import NDArray
 
 from llmguide.compiling import njit
 
-__all__ = ["COVER_MARGIN", "LONG", "SHORT", "advance", "count_shares", "rollout", "step", "transition", "value"]
+__all__ = [
+    "COVER_MARGIN",
+    "FLAT",
+    "LONG",
+    "SHORT",
+    "advance",
+    "count_shares",
+    "rollout",
+    "step",
+    "transition",
+    "value",
+]
 
 LONG, SHORT = 1, 0
+FLAT = -1
+"""Hold nothing, as before the first decision. The benchmark does not know it: sweeps and `long_only` do."""
 COVER_MARGIN = 0.1
 """Relative price move that a short must be able to survive (epsilon in the paper)."""
 
@@ -50,7 +64,7 @@ def step(
 
     Args:
         side, shares, cash: the account before the bar's close.
-        decision: 1 long, 0 short.
+        decision: 1 long, 0 short, -1 flat.
         price: close of the bar, at which everything is executed.
         previous_price: close of the bar before, from which a short decides how much it must buy back.
         cost: fraction of each traded value.
@@ -59,6 +73,10 @@ def step(
         ``(side, shares, cash, covered)`` after the close; `covered` says that a short which stays short had to buy
         back.
     """
+    if decision == FLAT:
+        rate = 1.0 - cost if side > 0 else 1.0 + cost
+        return 0.0, 0.0, cash + side * shares * price * rate, False
+
     if decision == LONG:
         if side > 0:
             return side, shares, cash, False

@@ -26,7 +26,17 @@ from llmguide.periods import periods_of
 from llmguide.trading.account import LONG, SHORT, step, value
 from llmguide.trading.simulate import check_account, closes
 
-__all__ = ["LONGEST", "Rule", "Windows", "check_windows", "choose_windows", "decide", "decisions", "sharpe_grid"]
+__all__ = [
+    "LONGEST",
+    "Rule",
+    "Windows",
+    "check_windows",
+    "choose_windows",
+    "decide",
+    "decisions",
+    "is_trend",
+    "sharpe_grid",
+]
 
 LONGEST = 29
 """Longest window of the authors' search: their state holds 30 closes."""
@@ -94,7 +104,7 @@ def sharpe_grid(
         DataError: closes, cash, cost or start that cannot be used; LlmguideError: an unknown rule, or an impossible
             `longest`.
     """
-    trend = _is_trend(rule)
+    trend = is_trend(rule)
     prices = closes(bars)
     check_account(cash=cash, cost=cost, start=start, bars=len(prices))
     if not isinstance(longest, int | np.integer) or longest < 2:
@@ -120,7 +130,7 @@ def decisions(bars: pd.DataFrame, short: int, long: int, *, rule: Rule = "trend"
     Shape ``(len(bars) - start,)``, 1 long or 0 short; the one for bar t uses closes up to and including t-1. Raises as
     `sharpe_grid` does.
     """
-    trend = _is_trend(rule)
+    trend = is_trend(rule)
     prices = closes(bars)
     check_windows(short, long)
     if not long <= start < len(prices):
@@ -200,7 +210,8 @@ def _moments(
     return mean, squares
 
 
-def _is_trend(rule: str) -> bool:
+def is_trend(rule: str) -> bool:
+    """Return whether a rule is "trend"; LlmguideError unless it is that or "reversion"."""
     known = get_args(Rule)
     if rule not in known:
         raise LlmguideError(f"rule is 'trend' or 'reversion', got {rule!r}{did_you_mean(rule, known)}")

@@ -9,20 +9,39 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from llmguide.errors import DataError, did_you_mean
-from llmguide.trading import account
+from llmguide.trading import account, sizing
+from llmguide.trading.sizing import BAND, check_sizing, check_weights, limit_weights
 
 __all__ = ["check_account", "check_decisions", "closes", "simulate"]
 
 
 def simulate(
-    bars: pd.DataFrame, decisions: ArrayLike, *, cash: float = 100_000.0, cost: float = 0.001, start: int = 30
+    bars: pd.DataFrame,
+    decisions: ArrayLike | None = None,
+    *,
+    weights: ArrayLike | None = None,
+    long_only: bool = False,
+    max_leverage: float = 1.0,
+    band: float = BAND,
+    cash: float = 100_000.0,
+    cost: float = 0.001,
+    start: int = 30,
 ) -> pd.DataFrame:
-    """Carry out scripted decisions on the benchmark's account.
+    """Carry out scripted decisions, or target weights, on the benchmark's account.
+
+    Give one of the two. ``decisions[i]`` or ``weights[i]`` is executed at the close of bar ``start + i``; whoever made
+    it should have looked at bars up to ``start + i - 1`` only.
 
     Args:
         bars: a frame with a column ``close`` (see `llmguide.read_bars`).
-        decisions: shape ``(len(bars) - start,)``, 1 long or 0 short. ``decisions[i]`` is executed at the close of bar
-            ``start + i``; whoever made it should have looked at bars up to ``start + i - 1`` only.
+        decisions: 1 long or 0 short, all in, shape ``(len(bars) - start,)``.
+        weights: wanted positions as fractions of the account, from -1 (all of it short) over 0 (nothing) to 1 (all of
+            it long), of the same shape.
+        long_only: short decisions and negative weights become flat.
+        max_leverage: largest position as a fraction of the account, in (0, 1]. Below 1 decisions are carried out as
+            weights of that size.
+        band: a position no further than this fraction of the account from its weight is left alone (see
+            `llmguide.trading.sizing`); all-in decisions have none.
         cash: capital at the beginning, in the bars' currency.
         cost: fraction of each traded value, 0.001 is 0.1 %.
         start: number of idle bars at the beginning.
@@ -30,18 +49,33 @@ def simulate(
     Returns:
         A frame indexed like `bars`, each row after the bar's close: ``side`` (+1, -1, 0), ``shares`` (whole number),
         ``cash``, ``holdings`` (negative when short), ``value``, ``returns`` (fraction, 0 on the first bar) and
-        ``reward`` (the agent's reward before clipping, NaN on idle bars).
+        ``reward`` (the agent's reward before clipping, of weights the return; NaN on idle bars).
 
     Raises:
-        DataError: wrong number of decisions, values other than 0 and 1, bars that are not oldest first, an impossible
-            cash, cost or start.
+        DataError: neither or both of decisions and weights, a wrong number of them, decisions other than 0 and 1,
+            weights outside [-1, 1], bars that are not oldest first, an impossible cash, cost, start, limit or band.
 
-    Source: arXiv 2004.06627; the rules are in `llmguide.trading.account`.
+    Source: arXiv 2004.06627; the rules are in `llmguide.trading.account`, those of weights in
+    `llmguide.trading.sizing`.
     """
     prices = closes(bars)
     check_account(cash=cash, cost=cost, start=start, bars=len(prices))
-    chosen = check_decisions(decisions, (len(prices) - start,))
-    side, shares, money, reward = account.trajectory(prices, chosen, float(cash), float(cost), start)
+    check_sizing(max_leverage=max_leverage, band=band)
+    if (decisions is None) == (weights is None):
+        raise DataError("expected either decisions (1 long, 0 short) or weights= (fractions of the account in [-1, 1])")
+    shape = (len(prices) - start,)
+    if decisions is not None:
+        chosen = check_decisions(decisions, shape)
+        if max_leverage < 1.0:
+            weights = np.where(chosen == account.LONG, 1.0, -1.0)
+        elif long_only:
+            chosen = np.where(chosen == account.LONG, chosen, np.int8(account.FLAT))
+    if weights is not None:
+        targets = limit_weights(check_weights(weights, shape), long_only=long_only, max_leverage=max_leverage)
+        side, shares, money = sizing.trajectory(prices, targets, float(cash), float(cost), start, float(band))
+        reward = returns_of(money + side * shares * prices)
+    else:
+        side, shares, money, reward = account.trajectory(prices, chosen, float(cash), float(cost), start)
     holdings = side * shares * prices
     worth = money + holdings
     reward[:start] = np.nan
@@ -110,5 +144,8 @@ def check_decisions(decisions: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.
         )
     if not np.isin(given, (0, 1)).all():
         odd = given[~np.isin(given, (0, 1))].flat[0]
-        raise DataError(f"decisions are 1 (long) or 0 (short), but {odd} is among them")
+        raise DataError(
+            f"decisions are 1 (long) or 0 (short), but {odd} is among them; fractions of the account, in [-1, 1], go "
+            "into weights="
+        )
     return np.ascontiguousarray(given, dtype=np.int8)

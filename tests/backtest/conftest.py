@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from llmguide.strategies import AccountStrategy
+from llmguide.strategies import AccountStrategy, SizedStrategy
 
 
 class ScriptedStrategy(AccountStrategy):
@@ -16,6 +16,15 @@ class ScriptedStrategy(AccountStrategy):
 
     def decide(self) -> int:
         return int(self.p.script[len(self.traded) - 1 - self.p.start])
+
+
+class ScriptedWeights(SizedStrategy):
+    """Takes the weight of a list for each bar from `start` on."""
+
+    params = (("script", ()),)
+
+    def decide(self) -> float:
+        return float(self.p.script[len(self.traded) - 1 - self.p.start])
 
 
 def _bars(count: int, seed: int = 0, *, volatility: float = 0.02) -> pd.DataFrame:
@@ -39,6 +48,12 @@ def _bars(count: int, seed: int = 0, *, volatility: float = 0.02) -> pd.DataFram
 def scripted():
     """The class of a strategy that follows a script."""
     return ScriptedStrategy
+
+
+@pytest.fixture(scope="session")
+def scripted_weights():
+    """The class of a strategy that follows a script of target weights."""
+    return ScriptedWeights
 
 
 @pytest.fixture(scope="session")

@@ -18,12 +18,13 @@ CASH = 100_000.0
 TOLERANCE = 1e-6  # of the value, or of the capital where the value is near zero
 
 
-def replay_simulate(bars, result, cost):
-    decisions = result.decisions.to_numpy()
-    return simulate(bars, decisions, cash=CASH, cost=cost, start=len(bars) - len(decisions))["value"]
+def replay_simulate(bars, result, cost, **limits):
+    decided = result.decisions.to_numpy()
+    kind = "decisions" if result.decisions.name == "decision" else "weights"
+    return simulate(bars, **{kind: decided}, cash=CASH, cost=cost, start=len(bars) - len(decided), **limits)["value"]
 
 
-def replay_vectorbt(bars, result, cost):
+def replay_vectorbt(bars, result, cost, **_):
     import vectorbt as vbt
 
     # vectorbt never lets the cash fall below zero: it is lent enough of it, and the loan is taken back from the value.
@@ -45,8 +46,8 @@ ENGINES = [
 ]
 
 
-def check(engine, bars, result, cost):
-    difference = np.abs(engine(bars, result, cost).to_numpy() - result.values.to_numpy())
+def check(engine, bars, result, cost, **limits):
+    difference = np.abs(engine(bars, result, cost, **limits).to_numpy() - result.values.to_numpy())
     assert (difference <= TOLERANCE * np.maximum(np.abs(result.values), 1.0)).all()
 
 
@@ -74,6 +75,28 @@ def test_real_bars(real_bars, scripted, engine, symbol, part):
         check(engine, bars, run_backtest(bars, strategy), 0.001)
     guidance = guide(bars, "oracle", accuracy=0.7, every=11, first=45)
     check(engine, bars, run_backtest(bars, LLMOnly, guidance=guidance), 0.001)
+
+
+@pytest.mark.real_bars
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("symbol", ["AAPL", "TSLA"])
+def test_weights_on_real_bars(real_bars, scripted_weights, engine, symbol):
+    bars = real_bars(symbol, "test")
+    rng = np.random.default_rng(0)
+    for cost, band in ((0.001, 0.05), (0.0, 0.0), (0.002, 0.2)):
+        script = np.repeat(rng.uniform(-1, 1, len(bars)), 7)[: len(bars) - 30]
+        result = run_backtest(bars, scripted_weights, cost=cost, script=script, band=band)
+        check(engine, bars, result, cost, band=band)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("limits", [{"long_only": True}, {"max_leverage": 0.5}, {"max_leverage": 0.5, "band": 0.0}])
+def test_decisions_under_limits(make_bars, scripted, engine, limits):
+    bars = make_bars(150, 3)
+    for script in scripts(bars):
+        result = run_backtest(bars, scripted, script=script, **limits)
+        assert set(result.orders["status"]) == {"Completed"}
+        check(engine, bars, result, 0.001, **limits)
 
 
 @pytest.mark.parametrize("engine", ENGINES)

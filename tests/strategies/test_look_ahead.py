@@ -9,9 +9,17 @@ import pytest
 from llmguide.backtest import make_cerebro, run_backtest
 from llmguide.guidance import Guidance
 from llmguide.indicators.q_values import TABLE
-from llmguide.strategies import DQN, BuyAndHold, LLMGuidedDQN, LLMOnly, SellAndHold
+from llmguide.strategies import DQN, BuyAndHold, LLMGuidedDQN, LLMOnly, SellAndHold, SizedStrategy
 
 CUTS = (30, 31, 44, 61, 78)
+
+
+class Momentum(SizedStrategy):
+    """A weight in proportion to the last known move."""
+
+    def decide(self):
+        close = self.traded.close
+        return float(np.clip(20.0 * (close[-1] / close[-2] - 1.0), -1.0, 1.0))
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +34,7 @@ def setting(make_bars, make_agent, make_guidance):
         LLMOnly: {"guidance": guidance},
         BuyAndHold: {},
         SellAndHold: {},
+        Momentum: {},
     }
 
 
@@ -42,7 +51,7 @@ def other_bars(bars: pd.DataFrame, *, after: int, seed: int) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("fill", ["close", "next_open"])
-@pytest.mark.parametrize("strategy", [DQN, LLMGuidedDQN, LLMOnly, BuyAndHold, SellAndHold])
+@pytest.mark.parametrize("strategy", [DQN, LLMGuidedDQN, LLMOnly, BuyAndHold, SellAndHold, Momentum])
 def test_later_bars_change_nothing_before_them(setting, strategy, fill):
     bars, params = setting["bars"], setting[strategy]
     whole = run_backtest(bars, strategy, fill=fill, reserve=0.9, **params)
@@ -52,6 +61,17 @@ def test_later_bars_change_nothing_before_them(setting, strategy, fill):
         # At the close, the decision on the next bar is known as well: it is taken from bars up to the cut. (With fills
         # at the open, whether the order was filled there is known too, and may matter.)
         last = bars.index[min(cut + (fill == "close"), len(bars) - 1)]
+        assert result.decisions.loc[:last].equals(whole.decisions.loc[:last])
+
+
+@pytest.mark.parametrize("limits", [{"long_only": True}, {"max_leverage": 0.4}, {"max_leverage": 0.4, "band": 0.0}])
+def test_later_bars_change_nothing_before_them_under_limits_either(setting, limits):
+    bars, params = setting["bars"], setting[LLMGuidedDQN] | limits
+    whole = run_backtest(bars, LLMGuidedDQN, **params)
+    for cut in CUTS:
+        result = run_backtest(other_bars(bars, after=cut, seed=cut), LLMGuidedDQN, **params)
+        assert result.account.iloc[: cut + 1].equals(whole.account.iloc[: cut + 1])
+        last = bars.index[min(cut + 1, len(bars) - 1)]
         assert result.decisions.loc[:last].equals(whole.decisions.loc[:last])
 
 

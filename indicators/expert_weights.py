@@ -1,0 +1,185 @@
+"""Whom a mixture of experts trusts, as lines."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, time
+from functools import cache
+from typing import Any, ClassVar
+
+import backtrader as bt
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from llmguide.backtest.feed_checks import adopt_zone, check_now, feed_of
+from llmguide.errors import LlmguideError
+from llmguide.guidance.live import COLUMNS
+from llmguide.mixture import Bar, Expert, LiveMix, Weighed
+from llmguide.mixture.experts import naming
+from llmguide.mixture.followers import Follower, KnownBars
+
+__all__ = ["ExpertWeights", "FollowLine"]
+
+
+@dataclass(frozen=True, eq=False)
+class FollowLine(Expert):
+    """A line of Backtrader's as an expert: its value at bar t-1, in [-1, 1], is the side for bar t; NaN is no opinion.
+
+        FollowLine(lambda data: bt.Cmp(bt.ind.SMA(data, period=5), bt.ind.SMA(data, period=20)))
+
+    `line` is a function of the data that returns a line or an indicator, whose first line counts; or the class of an
+    indicator; or, where experts are named beside their lines, a line itself. It has no opinion on a history's bars: it
+    has no values there.
+    """
+
+    line: Any
+
+    def propose(self, bars: pd.DataFrame) -> NDArray[np.float64]:
+        """Refuse: a line has values in a Cerebro only."""
+        raise LlmguideError(
+            "a line has values in a Cerebro only; use llmguide.strategies.MixtureOfExperts or "
+            "llmguide.indicators.ExpertWeights, or pass its values as an array of sides"
+        )
+
+    def built_on(self, data: Any) -> FollowLine:
+        """Return the expert of the line's value one bar ago, which it reads as the current one."""
+        line = self.line
+        if not isinstance(line, bt.LineRoot) and callable(line):
+            line = line(data)
+        if not isinstance(line, bt.LineRoot):
+            raise LlmguideError(f"expected a line, or a function of the data that returns one, got {line!r}")
+        return replace(self, line=line(-1))  # as an indicator, so that Backtrader keeps that bar in every memory mode
+
+    def follow(self) -> Follower:
+        """See `llmguide.mixture.Expert`."""
+        return _LineFollower(self.line)
+
+
+class _LineFollower(Follower):
+    """Reads a line that is one bar late."""
+
+    def __init__(self, late: Any) -> None:
+        self._late = late
+
+    def past(self, history: pd.DataFrame) -> NDArray[np.float64]:
+        """See `Follower`."""
+        return np.full(len(history), math.nan)
+
+    def side(self, known: KnownBars, stamp: datetime) -> float:
+        """See `Follower`."""
+        return float(self._late[0])
+
+
+class _WithLinesOfItsExperts(type(bt.Indicator)):  # type: ignore[misc]
+    """Lines belong to a class: an indicator becomes one of a subclass with a line for each of its experts."""
+
+    def doprenew(cls, *args: Any, **kwargs: Any) -> Any:
+        experts = kwargs.get("experts", cls.params.experts)
+        named = cls if not isinstance(experts, Mapping) else _with_lines(cls, tuple(str(name) for name in experts))
+        return named, args, kwargs
+
+
+class ExpertWeights(bt.Indicator, metaclass=_WithLinesOfItsExperts):
+    """Weighs experts by what they have earned so far, as `llmguide.mix` does.
+
+        ExpertWeights(data, experts={"guidance": table, "hold": "hold"})
+
+    The value at bar t is known at the close of t-1, but for guidance, which may be of the date of t; the position is
+    the one to take at the close of t. Data is a feed.
+
+    Lines: `position`, the fraction of the account to hold, in [-1, 1]; and for each expert `weight_` and its name, such
+    as `weight_guidance`: weights add up to 1, or are 0 where nobody is trusted.
+
+    Params:
+        experts: by name, whatever `llmguide.mix` takes; beside it `FollowLine`, and a line, or the class of an
+            indicator, which stand for one. Where a line has its first value late, so has a strategy with this
+            indicator; the records of the other experts are made meanwhile.
+        history: bars before the feed's first one, as `llmguide.read_bars` returns them: experts look back on them, and
+            records are made of them.
+        cost: fraction of each traded value.
+
+    Attributes:
+        weight_log: a `llmguide.mixture.Weighed` for each bar.
+        uses_future: whether an expert was made with knowledge of its future.
+    """
+
+    lines: ClassVar[Any] = ("position",)
+    params: ClassVar[Any] = (("experts", None), ("history", None), ("cost", 0.001))
+    plotinfo: ClassVar[Any] = {"subplot": True, "plotname": "Expert weights", "plotyhlines": [-1.0, 0.0, 1.0]}
+    plotlines: ClassVar[Any] = {"position": {"color": "black", "drawstyle": "steps-post"}}
+
+    def __init__(self) -> None:
+        super().__init__()
+        feed = feed_of(self.data)
+        if feed is None or any(not hasattr(self.data.lines, name) for name in COLUMNS):
+            raise LlmguideError(f"ExpertWeights needs a feed as its data, got {type(self.data).__name__}")
+        adopt_zone(feed)
+        experts = self.p.experts
+        if isinstance(experts, Mapping):
+            experts = {name: _as_expert(name, source, self.data) for name, source in experts.items()}
+        self._mix = LiveMix(experts, cost=self.p.cost, history=self.p.history)
+        self.uses_future = self._mix.uses_future
+        self.weight_log: list[Weighed] = []
+
+    def qbuffer(self, savemem: int = 0) -> None:
+        """Keep the bar before the current one where Backtrader saves memory."""
+        super().qbuffer(savemem)
+        self.data.minbuffer(2)
+
+    def prenext(self) -> None:
+        """Weigh while lines have no value yet: they have no opinion."""
+        self.next()
+
+    def next(self) -> None:
+        """Weigh the experts, once for each bar."""
+        check_now(self.data, self._mix.needs, needed_by=type(self).__name__)
+        if len(self.data) > len(self.weight_log):
+            before = None
+            if self.weight_log:
+                values = [float(getattr(self.data.lines, name)[-1]) for name in COLUMNS]
+                before = Bar(self._stamp(-1), values)
+            self.weight_log.append(self._mix.see(self._stamp(0), before))
+        weighed = self.weight_log[-1]
+        self.lines.position[0] = weighed.position
+        for name, weight in weighed.weights.items():
+            getattr(self.lines, f"weight_{name}")[0] = weight
+
+    def check(self) -> None:
+        """Refuse, when the bars are over, a table of other bars or of another time, as `llmguide.mix` does."""
+        self._mix.check()
+
+    def _plotlabel(self) -> list[str]:
+        return ["USES THE FUTURE"] if self.uses_future else []
+
+    def _stamp(self, ago: int) -> datetime:
+        """A bar's time; midnight for bars of a day or more, which some feeds stamp with the end of their session."""
+        stamp: datetime = self.data.datetime.datetime(ago)
+        return datetime.combine(stamp.date(), time()) if self.data._timeframe >= bt.TimeFrame.Days else stamp
+
+
+@cache
+def _with_lines(cls: type[bt.Indicator], names: tuple[str, ...]) -> Any:
+    """Return a subclass with a line for the weight of each expert."""
+    lines = tuple(f"weight_{name}" for name in names)
+    drawn = [{"_name": name, "color": f"C{place % 10}", "drawstyle": "steps-post"} for place, name in enumerate(names)]
+    body = {
+        "__module__": cls.__module__,
+        "__doc__": cls.__doc__,
+        "lines": lines,
+        "plotlines": dict(zip(lines, drawn, strict=True)),
+    }
+    metaclass: Any = type(cls)
+    return metaclass(f"_{cls.__name__}", (cls,), body)  # the underscore keeps it out of Backtrader's own list
+
+
+def _as_expert(name: str, source: Any, data: Any) -> Any:
+    """Return an expert of a line as one that can be asked, and any other source as it is."""
+    if isinstance(source, bt.LineRoot) or (isinstance(source, type) and issubclass(source, bt.LineRoot)):
+        source = FollowLine(source)
+    if not isinstance(source, FollowLine):
+        return source
+    with naming(str(name)):
+        return source.built_on(data)

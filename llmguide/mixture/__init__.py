@@ -1,0 +1,53 @@
+"""A mixture of experts whose weights follow what each has earned: `llmguide.mix`.
+
+run        the door
+experts    who may take part, and from which bar on their record counts
+prior      what is believed of them at first
+live       the same mixture, one bar at a time
+live_mix   mixture and experts, on bars as they come
+followers  what each expert says there, one bar at a time
+result     what came of it: sides, results, records, weights, positions
+kernels    what runs per bar, shared by all of these
+
+Knows neither torch nor Backtrader. The idea is arXiv 2508.02366's mixture of experts, left there for later work; the
+weights are llmguide's own.
+"""
+
+from llmguide.mixture.experts import (
+    Expert,
+    FollowAgent,
+    FollowGuidance,
+    FollowProvider,
+    Function,
+    Hold,
+    MovingAverages,
+    Sides,
+    sides_of,
+)
+from llmguide.mixture.followers import Bar
+from llmguide.mixture.live import Mixed, Mixture
+from llmguide.mixture.live_mix import LiveMix, Weighed
+from llmguide.mixture.prior import Prior
+from llmguide.mixture.result import Mix
+from llmguide.mixture.run import mix, mix_draws
+
+__all__ = [
+    "Bar",
+    "Expert",
+    "FollowAgent",
+    "FollowGuidance",
+    "FollowProvider",
+    "Function",
+    "Hold",
+    "LiveMix",
+    "Mix",
+    "Mixed",
+    "Mixture",
+    "MovingAverages",
+    "Prior",
+    "Sides",
+    "Weighed",
+    "mix",
+    "mix_draws",
+    "sides_of",
+]

@@ -1,0 +1,447 @@
+"""Experts from what users have: each proposes a side for every bar.
+
+A *side* is what an expert would have the account hold: +1 all of it long, -1 all of it short, 0 nothing, or anything
+between; NaN is no opinion. The side for bar t uses bars up to and including t-1, and guidance issued by the date of bar
+t; it is taken at the close of t.
+
+| expert | proposes | its record begins |
+|---|---|---|
+| Hold | long | at the first bar |
+| FollowGuidance | the direction in force; on an abstention, what it has | at the first bar |
+| FollowProvider | the same of guidance that is asked for as bars come | at the first bar |
+| FollowAgent | a trained agent's decision, on an account of its own | after its last training bar |
+| MovingAverages | by two moving averages (see `llmguide.trading.moving_averages`) | at the first bar |
+| Sides | what an array or a series says | at the first bar |
+| Function | what a function of the bars says | at the first bar |
+
+**Out of sample.** What an expert says on bars that it was made from is no evidence for it. Where one was chosen on some
+of the bars (windows by `choose_windows`, an array from a fitted model, guidance from a model that may have read
+about them), pass the date of the first later bar as `since`: before it the expert has no opinion.
+"""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from llmguide.errors import LlmguideError
+from llmguide.guidance.in_force import check_in_force
+from llmguide.guidance.language_model import LanguageModel
+from llmguide.guidance.live import COLUMNS, open_live
+from llmguide.guidance.table import Guidance
+from llmguide.look_ahead import find_look_ahead
+from llmguide.mixture.followers import (
+    AgentFollower,
+    Asked,
+    Constant,
+    Follower,
+    Given,
+    GuidanceFollower,
+    LiveRows,
+    MovingAveragesFollower,
+    Rows,
+    TableRows,
+    directions,
+)
+from llmguide.mixture.live import check_sides
+from llmguide.mixture.prior import AGENT, GUIDANCE, HOLD, OTHER, Prior
+from llmguide.rl.agent import Agent
+from llmguide.rl.checkpoint import load_agent
+from llmguide.trading.moving_averages import Rule, check_windows, decisions, is_trend
+
+__all__ = [
+    "Expert",
+    "FollowAgent",
+    "FollowGuidance",
+    "FollowProvider",
+    "Function",
+    "Hold",
+    "MovingAverages",
+    "Sides",
+    "as_stamp",
+    "find_expert",
+    "naming",
+    "sides_of",
+]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Expert(ABC):
+    """Somebody who proposes a side for every bar.
+
+    Attributes:
+        prior: what is believed of it at first; None is the usual prior of its kind (see `llmguide.mixture.prior`).
+        since: date of the first bar of its record; None is what its kind knows of itself.
+    """
+
+    prior: Prior | None = None
+    since: str | date | None = None
+    usual: ClassVar[Prior] = OTHER
+
+    @abstractmethod
+    def propose(self, bars: pd.DataFrame) -> Array:
+        """Return its side for every bar, shape ``(bars,)``."""
+
+    @property
+    def belief(self) -> Prior:
+        """The prior that is meant."""
+        return self.usual if self.prior is None else self.prior
+
+    @property
+    def uses_future(self) -> bool:
+        """Whether it was made with knowledge of its future: a control, never a result."""
+        return False
+
+    @property
+    def begins(self) -> tuple[Any, Literal["left", "right"]] | None:
+        """Date of the first bar of its record, with "left", or of the last bar before it, with "right"."""
+        return None if self.since is None else (self.since, "left")
+
+    def first(self, bars: pd.DataFrame) -> int:
+        """Return the position of the first bar of its record; LlmguideError where there is none."""
+        if self.begins is None:
+            return 0
+        moment, side = self.begins
+        return _position(bars, moment, side=side)
+
+    def sides(self, bars: pd.DataFrame) -> Array:
+        """Return its side for every bar, checked, and NaN before the first bar of its record."""
+        proposed = check_sides(self.propose(bars), (len(bars),), type(self).__name__).copy()
+        proposed[: self.first(bars)] = np.nan
+        return proposed
+
+    def check(self, bars: pd.DataFrame) -> None:
+        """Refuse bars that it cannot speak about; LlmguideError where they end before its record begins."""
+        self.first(bars)
+
+    def follow(self) -> Follower:
+        """Return what says the same bar by bar; unless its kind knows better, `propose` asked anew at each bar."""
+        return Asked(self.propose, tried=self.propose)
+
+
+@dataclass(frozen=True, eq=False)
+class Hold(Expert):
+    """Long at every bar."""
+
+    usual: ClassVar[Prior] = HOLD
+
+    def propose(self, bars: pd.DataFrame) -> Array:
+        """Return ones."""
+        return np.ones(len(bars))
+
+    def follow(self) -> Follower:
+        """See `Expert`."""
+        return Constant(1.0)
+
+
+@dataclass(frozen=True, eq=False)
+class FollowGuidance(Expert):
+    """The direction in force at each bar, whatever its strength.
+
+    No opinion before the first direction; an abstention leaves the side as it is, as `llmguide.strategies.LLMOnly` has
+    it. Raises GuidanceError on bars other than those that the table was made from, and on bars of another time; warns
+    where it ends long before them (see `llmguide.guidance.in_force`).
+    """
+
+    guidance: Guidance
+    usual: ClassVar[Prior] = GUIDANCE
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.guidance, Guidance):
+            raise LlmguideError(
+                f"expected a llmguide.Guidance, got {type(self.guidance).__name__}; llmguide.Guidance.read reads a file"
+            )
+
+    def propose(self, bars: pd.DataFrame) -> Array:
+        """Return the directions as sides."""
+        self.check(bars)
+        return directions(self.guidance, _dates(bars, "guidance"))
+
+    def check(self, bars: pd.DataFrame) -> None:
+        """Refuse bars other than those of the table, and bars of another time."""
+        check_in_force(self.guidance, bars, _dates(bars, "guidance"), start=self.first(bars))
+
+    def follow(self) -> Follower:
+        """See `Expert`."""
+        return GuidanceFollower(TableRows(self.guidance))
+
+    @property
+    def uses_future(self) -> bool:
+        """Whether the table does."""
+        return self.guidance.uses_future
+
+
+@dataclass(frozen=True, eq=False)
+class FollowProvider(Expert):
+    """The direction in force of guidance that is asked for month by month, each from the bars before it.
+
+    `provider` is "llm", "replay" (answers of the cache only), "rules", a `llmguide.LanguageModel`, or a function of the
+    known bars and the date (see `llmguide.guidance.live`). Pass as `since` the first bar that a language model cannot
+    have read about. Raises as the provider does.
+    """
+
+    provider: Any
+    usual: ClassVar[Prior] = GUIDANCE
+
+    def ask(self, bars: pd.DataFrame) -> Guidance:
+        """Ask about every month of the bars, each from the bars before it."""
+        live = open_live(self.provider)
+        stamps = _dates(bars, "guidance").to_pydatetime()
+        for number, values in enumerate(bars[list(COLUMNS)].to_numpy(dtype=np.float64).tolist()):
+            live.see(number, stamps[number], tuple(values))
+        return live.table
+
+    def propose(self, bars: pd.DataFrame) -> Array:
+        """Return the directions as sides."""
+        return directions(self.ask(bars), _dates(bars, "guidance"))
+
+    def follow(self) -> Follower:
+        """See `Expert`."""
+        return GuidanceFollower(LiveRows(self.provider))
+
+
+@dataclass(frozen=True, eq=False)
+class FollowAgent(Expert):
+    """A trained agent's greedy decisions on an account of its own, which is not the mixture's.
+
+    Its record begins after the last bar that its checkpoint says it was trained on. `guidance`, for an agent that was
+    trained with it, is a table or a `FollowProvider`. Raises ModelError where one of the two lacks the other.
+    """
+
+    agent: Agent
+    guidance: Guidance | FollowProvider | None = None
+    usual: ClassVar[Prior] = AGENT
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.agent, Agent):
+            raise LlmguideError(
+                f"expected an agent, got {type(self.agent).__name__}; llmguide.load_agent reads a checkpoint"
+            )
+
+    @property
+    def begins(self) -> tuple[Any, Literal["left", "right"]] | None:
+        """Date of the last training bar, or `since`."""
+        if self.since is not None:
+            return super().begins
+        last = self.agent.notes.get("trained_on", {}).get("last")
+        if last is None:
+            raise LlmguideError(
+                "the agent does not say which bars it was trained on; pass the first later one as since="
+            )
+        return last, "right"
+
+    def propose(self, bars: pd.DataFrame) -> Array:
+        """Let the agent decide; no opinion as long as it has too few bars to look back on."""
+        lookback = self.agent.config.lookback
+        if len(bars) <= lookback:
+            raise LlmguideError(f"this agent looks back {lookback} bars, but there are only {len(bars)}; give more")
+        self.check(bars)
+        table = self.guidance.ask(bars) if isinstance(self.guidance, FollowProvider) else self.guidance
+        tau = None if table is None else table.tau(_dates(bars, "guidance"))
+        sides = np.full(len(bars), np.nan)
+        sides[lookback:] = sides_of(self.agent.decide(bars, tau))
+        return sides
+
+    def check(self, bars: pd.DataFrame) -> None:
+        """Refuse bars other than those of the table, and bars of another time."""
+        if isinstance(self.guidance, Guidance):
+            check_in_force(self.guidance, bars, _dates(bars, "guidance"), start=self.first(bars))
+
+    def follow(self) -> Follower:
+        """See `Expert`."""
+        rows: Rows | None = None
+        if isinstance(self.guidance, FollowProvider):
+            rows = LiveRows(self.guidance.provider)
+        elif self.guidance is not None:
+            rows = TableRows(self.guidance)
+        return AgentFollower(self.agent, rows)
+
+    @property
+    def uses_future(self) -> bool:
+        """Whether the agent's guidance does."""
+        return self.guidance is not None and self.guidance.uses_future
+
+
+@dataclass(frozen=True, eq=False)
+class MovingAverages(Expert):
+    """Trend following or mean reversion by two windows, in bars; no opinion before they are filled."""
+
+    short: int
+    long: int
+    rule: Rule = "trend"
+
+    def __post_init__(self) -> None:
+        check_windows(self.short, self.long)
+
+    def propose(self, bars: pd.DataFrame) -> Array:
+        """Return the rule's decisions as sides."""
+        sides = np.full(len(bars), np.nan)
+        sides[self.long :] = sides_of(decisions(bars, self.short, self.long, rule=self.rule, start=self.long))
+        return sides
+
+    def follow(self) -> Follower:
+        """See `Expert`."""
+        return MovingAveragesFollower(self.short, self.long, trend=is_trend(self.rule))
+
+
+@dataclass(frozen=True, eq=False)
+class Sides(Expert):
+    """Sides made elsewhere: one for each bar, as an array, or as a series with the bars' own index.
+
+    They are taken as they are: nothing can be said of what they have looked at. Decisions (1 long, 0 short) are no
+    sides; `sides_of` makes some of them.
+    """
+
+    given: Any
+
+    def propose(self, bars: pd.DataFrame) -> Array:
+        """Return them."""
+        self._refuse_decisions()
+        if isinstance(self.given, pd.Series) and not self.given.index.equals(bars.index):
+            raise LlmguideError(
+                "the sides are of other dates than the bars; reindex them to bars.index, or pass an array to have them "
+                "taken by position"
+            )
+        return check_sides(self.given, (len(bars),), "the sides of an array")
+
+    def follow(self) -> Follower:
+        """See `Expert`."""
+        self._refuse_decisions()
+        return Given(self.given)
+
+    def _refuse_decisions(self) -> None:
+        if isinstance(self.given, pd.Series) and str(self.given.name).startswith("decision"):
+            raise LlmguideError(
+                "these are decisions, of which 0 is short, and not sides; pass llmguide.mixture.sides_of(decisions)"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Function(Expert):
+    """A user's function of the bars, which returns a side for every bar, shape ``(bars,)``.
+
+    It may keep and change the frame that it gets. Its side for bar t may use ``bars.iloc[:t]``; that it looks no
+    further is tried out on the bars it is used on (see `llmguide.look_ahead`), and one that does is refused.
+    """
+
+    function: Callable[[pd.DataFrame], Any]
+    name: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        if not callable(self.function):
+            raise LlmguideError(f"expected a function of the bars, got {type(self.function).__name__}")
+        object.__setattr__(self, "name", getattr(self.function, "__name__", type(self.function).__name__))
+
+    def propose(self, bars: pd.DataFrame) -> Array:
+        """Ask it, and try it on bars whose end is changed."""
+        numbers = list(bars.select_dtypes("number").columns)
+        values = bars[numbers].to_numpy(dtype=np.float64)
+
+        def ask(changed: Array) -> Array:
+            frame = bars.copy()
+            frame[numbers] = changed
+            return check_sides(self.function(frame), (len(bars),), f"the function {self.name}")
+
+        said = ask(values)
+        found = find_look_ahead(ask, values, said, start=1)
+        if found is not None:
+            raise LlmguideError(
+                f"the function {self.name} looks ahead: its side for bar {found.said} changes with bars from "
+                f"{found.changed} on; decide bar t from bars.iloc[:t] alone, and without chance"
+            )
+        return said
+
+    def follow(self) -> Follower:
+        """See `Expert`."""
+        return Asked(self.function, tried=self.propose)
+
+
+def find_expert(source: Any, *, name: str = "") -> Expert:
+    """Return the expert that something stands for; `name` is used in errors.
+
+    "hold"; a `Guidance`, an `Agent`, or the path of one; a provider of guidance ("llm", "replay", "rules", a
+    `LanguageModel`); an array, series or list of sides; a function of the bars; or an `Expert`.
+    """
+    if isinstance(source, Expert):
+        return source
+    if isinstance(source, Guidance):
+        return FollowGuidance(source)
+    if isinstance(source, Agent):
+        return FollowAgent(source)
+    if isinstance(source, str | os.PathLike):
+        text = os.fspath(source)
+        if text == "hold":
+            return Hold()
+        if text in ("llm", "replay", "rules"):
+            return FollowProvider(text)
+        if text.endswith(".safetensors"):
+            return FollowAgent(load_agent(text))
+        if text.endswith((".parquet", ".csv")):
+            return FollowGuidance(Guidance.read(text))
+    elif isinstance(source, LanguageModel):
+        return FollowProvider(source)
+    elif callable(source) and not isinstance(source, type):
+        return Function(source)
+    elif isinstance(source, np.ndarray | pd.Series | list | tuple):
+        return Sides(source)
+    raise LlmguideError(
+        f"the expert {name!r} is {source!r}; expected 'hold', guidance, an agent, the path of one (.parquet, .csv, "
+        ".safetensors), 'llm', 'replay', 'rules', a LanguageModel, an array of sides, a function of the bars, or an "
+        "expert of llmguide.mixture"
+    )
+
+
+def sides_of(decisions: Any) -> Array:
+    """Return the sides of decisions: 1 (long) is +1, 0 (short) is -1, and -1 (flat) is 0."""
+    given = np.asarray(decisions)
+    if not np.isin(given, (-1, 0, 1)).all():
+        raise LlmguideError("decisions are 1 (long), 0 (short) or -1 (flat), and some of these are not")
+    return np.where(given == 1, 1.0, np.where(given == 0, -1.0, 0.0))
+
+
+@contextmanager
+def naming(name: str) -> Iterator[None]:
+    """Let an error say which expert it is of."""
+    try:
+        yield
+    except LlmguideError as error:
+        error.args = (f"the expert {name!r}: {error}",)
+        raise
+
+
+def as_stamp(since: Any) -> pd.Timestamp:
+    """Return the beginning of a record as a time."""
+    try:
+        return pd.Timestamp(since)
+    except (TypeError, ValueError) as error:
+        raise LlmguideError(f"since is the date of a bar, got {since!r}") from error
+
+
+def _dates(bars: pd.DataFrame, what: str) -> pd.DatetimeIndex:
+    if not isinstance(bars.index, pd.DatetimeIndex):
+        raise LlmguideError(f"{what} needs bars with dates, got an index of type {type(bars.index).__name__}")
+    return bars.index
+
+
+def _position(bars: pd.DataFrame, moment: Any, *, side: Any) -> int:
+    """Return how many bars are before a date, or up to and including it; LlmguideError where none are left."""
+    dates = _dates(bars, "the beginning of a record")
+    stamp = as_stamp(moment)
+    position = int(dates.searchsorted(stamp, side=side))
+    if position >= len(dates):
+        raise LlmguideError(
+            f"no bar is left for a record {'since' if side == 'left' else 'after'} {stamp.date()}: they end on "
+            f"{dates[-1].date()}; give later bars"
+        )
+    return position

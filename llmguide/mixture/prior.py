@@ -1,0 +1,42 @@
+"""What is believed of an expert before anything is known of it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from llmguide.errors import LlmguideError
+
+__all__ = ["AGENT", "GUIDANCE", "HOLD", "OTHER", "Prior"]
+
+
+@dataclass(frozen=True)
+class Prior:
+    """`count` bars with a mean result of `mean`, which an expert is credited with before its first own one.
+
+    Attributes:
+        mean: m0, of an expert's result per bar in standard deviations of the instrument's returns, after cost. 0.05 a
+            day is a Sharpe ratio of 0.8 a year for an expert that is always in the market.
+        count: n0, after how many bars of its own an expert's record counts as much as the prior.
+
+    Raises LlmguideError where they are no finite numbers, or `count` is not above 0.
+    """
+
+    mean: float
+    count: float
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.mean):
+            raise LlmguideError(f"a prior's mean is a finite result per bar, such as 0.03, got {self.mean}")
+        if not (math.isfinite(self.count) and self.count > 0):
+            raise LlmguideError(f"a prior's count is a number of bars above 0, such as 252, got {self.count}")
+
+
+AGENT = Prior(0.05, 1000)
+"""Of a trained agent: it was selected by years of bars already, and a year of its own tells little beside them."""
+GUIDANCE = Prior(0.02, 252)
+"""Of guidance: little is promised, and a year decides."""
+HOLD = Prior(0.02, 1000)
+"""Of holding: markets rise slowly, and a bad year is no news."""
+OTHER = Prior(0.03, 252)
+"""Of any other expert."""

@@ -1,0 +1,115 @@
+"""The door: bars and experts in, weights and positions out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from llmguide.errors import LlmguideError
+from llmguide.mixture.experts import Expert, find_expert, naming
+from llmguide.mixture.kernels import deviations, follow, follow_draws
+from llmguide.mixture.live import WINDOW, check_cost, check_sides
+from llmguide.mixture.prior import Prior
+from llmguide.mixture.result import Mix
+from llmguide.trading.simulate import check_account, closes, returns_of
+
+__all__ = ["mix", "mix_draws"]
+
+Array = NDArray[np.float64]
+
+
+def mix(bars: pd.DataFrame, experts: Mapping[str, Any], *, cost: float = 0.001, start: int = 30) -> Mix:
+    """Weigh experts by what they have earned so far, out of sample, and hold the weighted mean of their sides.
+
+    ``mix(bars, {"agent": agent, "guidance": table, "hold": "hold"})``
+
+    An expert's result on bar t is ``x[t-1] R[t] - c |x[t] - x[t-1]|`` over the standard deviation of the 60 returns up
+    to t-1: x is its side, taken at a bar's close, R the bar's return, c the cost. Its record is the mean of the results
+    so far and of a prior, its weight the positive part of that, and the position the weighted mean of the sides.
+
+    Timing. The position for bar t is taken at the close of t. Its sides use bars up to and including t-1, and guidance
+    issued by the date of t; its weights use results up to and including that of bar t-1, so no close after that of t-1.
+
+    Args:
+        bars: as `llmguide.read_bars` returns them; give the bars before the test too, since records are made of them.
+        experts: by name: "hold"; a `llmguide.Guidance`, an agent, or the path of one; "llm", "replay", "rules" or a
+            `llmguide.LanguageModel`, which are asked month by month; an array of sides; a function of the bars; or an
+            expert of `llmguide.mixture` with a prior or first bar of its own.
+        cost: fraction of each traded value.
+        start: idle bars at the beginning; records are kept, but nothing is held.
+
+    Raises:
+        LlmguideError: no experts, sides that cannot be, a function that looks ahead, or an expert without bars that it
+            has not learned from.
+        DataError: bars, cost or start that cannot be used. GuidanceError, ModelError: as the experts raise them.
+    """
+    prices = closes(bars)
+    check_account(cash=1.0, cost=cost, start=start, bars=len(prices))
+    if not isinstance(experts, Mapping) or not experts:
+        raise LlmguideError('expected experts by name, such as {"guidance": table, "hold": "hold"}')
+    found = {str(name): find_expert(source, name=str(name)) for name, source in experts.items()}
+    sides = np.column_stack([_sides(name, expert, bars) for name, expert in found.items()])
+    means, strengths = _arrays([expert.belief for expert in found.values()])
+    changes = _returns(prices)
+    results, records, weights = (np.empty_like(sides) for _ in range(3))
+    positions = np.empty(len(sides))
+    follow(
+        changes, deviations(changes, WINDOW), sides, means, strengths, float(cost), results, records, weights, positions
+    )
+    positions[:start] = 0.0
+    frames = {"sides": sides, "results": results, "records": records, "weights": weights}
+    return Mix(
+        **{name: pd.DataFrame(table, bars.index, list(found)) for name, table in frames.items()},
+        positions=pd.Series(positions, bars.index, name="position"),
+        start=start,
+        uses_future=any(expert.uses_future for expert in found.values()),
+    )
+
+
+def mix_draws(bars: pd.DataFrame, sides: ArrayLike, priors: Sequence[Prior], *, cost: float = 0.001) -> Array:
+    """Return the positions of many draws of the same experts, on all cores: for studies of how a mixture behaves.
+
+    Args:
+        bars: a frame with a column ``close``.
+        sides: shape ``(draws, bars, experts)``; see `llmguide.mixture.experts`.
+        priors: one for each expert.
+        cost: fraction of each traded value.
+
+    Returns:
+        Positions, shape ``(draws, bars)``: those of `mix`, each draw by itself, with no idle bars.
+
+    Raises LlmguideError for sides and costs that cannot be, DataError for bars that cannot.
+    """
+    prices = closes(bars)
+    draws = len(np.asarray(sides))
+    given = check_sides(sides, (draws, len(prices), len(priors)), "sides of (draws, bars, experts)")
+    means, strengths = _arrays(priors)
+    changes = _returns(prices)
+    positions = np.empty(given.shape[:2])
+    follow_draws(changes, deviations(changes, WINDOW), given, means, strengths, check_cost(cost), positions)
+    return positions
+
+
+def _returns(prices: Array) -> Array:
+    """Return each bar's return, NaN at the first bar, which has none."""
+    changes = returns_of(prices)
+    changes[0] = np.nan
+    return changes
+
+
+def _arrays(priors: Sequence[Prior]) -> tuple[Array, Array]:
+    """Return the means and counts of priors."""
+    return (
+        np.array([prior.mean for prior in priors], dtype=np.float64),
+        np.array([prior.count for prior in priors], dtype=np.float64),
+    )
+
+
+def _sides(name: str, expert: Expert, bars: pd.DataFrame) -> Array:
+    """Return an expert's sides; an error of its says which expert it is."""
+    with naming(name):
+        return expert.sides(bars)
