@@ -38,6 +38,7 @@ class Debiased(Revision):
 
     views: tuple[View, ...]  # of all forms, usable or not
     by_votes: bool  # whether p_long is a share of directions, since log-probabilities are missing
+    counted: tuple[Form, ...]  # the forms whose answers p_long is made from
 
     @property
     def note(self) -> str:
@@ -47,7 +48,9 @@ class Debiased(Revision):
             for view in self.views
         )
         what = "share of LONG" if self.by_votes else "p(LONG)"
-        return f"Debiased: {what} {self.p_long:.2f} over neutral labels both ways, groups in both orders ({said})."
+        whole = {form.reversed for form in self.counted}
+        order = "groups in both orders" if len(whole) == 2 else f"groups {'reversed' if True in whole else 'in order'}"
+        return f"Debiased: {what} {self.p_long:.2f} over neutral labels both ways, {order} ({said})."
 
 
 async def ask_in_all_forms(
@@ -79,15 +82,15 @@ def debias(views: Iterable[View], *, direction: int, confidence: int) -> Debiase
     """
     views = tuple(views)
     pairs = [[view for view in views if view.form.reversed is order] for order in (False, True)]
-    told = [p for pair in pairs if len(known := [v.p_long for v in pair if v.p_long is not None]) == 2 for p in known]
-    said = [
-        d for pair in pairs if len(known := [v.direction for v in pair if v.direction is not None]) == 2 for d in known
-    ]
+    pairs = [pair for pair in pairs if len(pair) == len(CODES)]
+    told = [view for pair in pairs if all(view.p_long is not None for view in pair) for view in pair]
+    said = [view for pair in pairs if all(view.direction is not None for view in pair) for view in pair]
     if told:
-        mean = math.fsum(log_odds(p, 1.0 - p) for p in told) / len(told)
-        p_long = 0.5 + 0.5 * math.tanh(mean / 2.0)  # the logistic function
+        odds = [log_odds(view.p_long, 1.0 - view.p_long) for view in told if view.p_long is not None]
+        p_long = 0.5 + 0.5 * math.tanh(math.fsum(odds) / len(odds) / 2.0)  # the logistic function
     elif said:
-        p_long = sum(said) / len(said)
+        p_long = sum(view.direction or 0 for view in said) / len(said)
     else:
         return None
-    return Debiased(*decide(p_long, direction=direction, confidence=confidence), p_long, views, not told)
+    decided = decide(p_long, direction=direction, confidence=confidence)
+    return Debiased(*decided, p_long, views, not told, tuple(view.form for view in told or said))

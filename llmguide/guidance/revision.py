@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 __all__ = ["Revision", "decide"]
 
-_ROUNDING = 1e-9  # two votes of three are in the second third, whatever 2/3 is in binary
+_ROUNDING = 1e-9  # a half is one though it was computed, and two votes of three are in the second third
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,6 @@ def decide(p_long: float, *, direction: int, confidence: int) -> tuple[int, int]
     The direction is LONG above 0.5, SHORT below, and stays at 0.5. The confidence is 1, 2 or 3 by the thirds of
     2 |p - 0.5|, and not more than the model's own where the direction is the model's.
     """
-    chosen = direction if p_long == 0.5 else int(p_long > 0.5)
+    chosen = direction if abs(p_long - 0.5) <= _ROUNDING else int(p_long > 0.5)
     third = min(int(6.0 * abs(p_long - 0.5) + _ROUNDING) + 1, 3)
     return chosen, min(third, confidence) if chosen == direction else third

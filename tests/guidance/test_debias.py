@@ -120,7 +120,10 @@ def test_the_mean_of_the_odds_by_hand():
     )
     half = [views[0], View(FORMS[1], None, None), *views[2:]]  # 0.9 alone would lean as its code does
     assert debias(half, direction=0, confidence=2).p_long == pytest.approx(2 / 3, abs=1e-12)
-    assert debias(half[:2], direction=0, confidence=2) is None
+    assert "both ways, groups reversed (0.90, none, 0.80, 0.50)." in debias(half, direction=0, confidence=2).note
+    assert (
+        debias([*half[:2], half[3]._replace(p_long=None, direction=None), half[2]], direction=0, confidence=2) is None
+    )
     votes = [View(form, direction, None) for form, direction in zip(FORMS, (1, 1, 1, 0), strict=True)]
     counted = debias(votes, direction=0, confidence=1)
     assert (counted.p_long, counted.direction, counted.confidence, counted.by_votes) == (0.75, 1, 2, True)
