@@ -85,6 +85,17 @@ def test_a_folder_of_instruments_is_asked_about_the_test_months(llmguide, server
     assert json.loads(more)["calls"] + json.loads(more)["kept"] > found["questions"]
 
 
+def test_levels_are_told_as_the_option_says(llmguide, server):
+    for levels in ("relative", "absolute"):
+        code, _, err = llmguide(*ASK, "--measures", "identification", "--levels", levels, "--json")
+        assert (code, err) == (0, "")
+    told = ["Prices are on a scale" in str(body) for body in server.requests if "IdentityReply" in str(body)]
+    shown = {str(body["messages"][1]["content"]) for body in server.requests if "IdentityReply" in str(body)}
+    assert len(told) == len(shown) == 24  # twelve months, in two forms
+    code, _, err = llmguide(*ASK, "--levels", "none")
+    assert (code, "expected levels relative or absolute" in err) == (1, True)
+
+
 def test_suppression_is_asked_for_counted_and_planned(llmguide, server):
     code, out, _ = llmguide(*GUIDE, "--suppress-memory", "--alpha", "1", "--plan", "--json")
     assert code == 0

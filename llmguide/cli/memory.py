@@ -19,6 +19,7 @@ from llmguide.cli.options import (
     InFlight,
     InsteadOfFiles,
     Json,
+    Levels,
     Model,
     ModelFile,
     NamesFile,
@@ -67,6 +68,7 @@ def memory(
     base_url: BaseUrl = None,
     model_file: ModelFile = None,
     settings: SettingsFile = None,
+    levels: Levels = None,
     budget: Budget = None,
     prices: PricesFile = None,
     in_flight: InFlight = 8,
@@ -90,7 +92,6 @@ def memory(
     from llmguide.guidance import Guidance
     from llmguide.guidance.memory_study import MemoryStudy, run_memory
     from llmguide.guidance.planning import plan_memory
-    from llmguide.guidance.settings import read_settings
 
     subjects = read_subjects(
         files or (), symbol, data, symbols, split, tables, names, reading, test_only=not all_months
@@ -98,17 +99,17 @@ def memory(
     if guidance is not None and len(subjects) > 1:
         raise GuidanceError(f"--guidance is of one instrument, got {len(subjects)}; choose one with --symbols")
     table = None if guidance is None else Guidance.read(guidance)
+    asking = Asking(model, cache, base_url, settings, budget, prices, in_flight, strict, replay, model_file)
     study = MemoryStudy(
         tuple(subjects),
         prompt,
-        read_settings(settings).brief,
+        asking.study(subjects, [prompt], levels=levels).brief,
         seed=seed,
         cutoff=read_cutoff(cutoff),
         measures=tuple(split_names(measures) or []),
     )
     if table is not None:
         table.with_recall(dict.fromkeys((stamp.to_pydatetime() for _, stamp in study.outcomes), None))
-    asking = Asking(model, cache, base_url, settings, budget, prices, in_flight, strict, replay, model_file)
     if plan:
         print_plan(plan_memory(study, asking.access()), as_json=as_json)
         return
