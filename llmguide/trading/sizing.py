@@ -70,7 +70,7 @@ def rebalance(
         if weight == 0.0 or worth <= 0.0:
             return side, shares, cash
 
-    # The value after a trade of d shares is worth - cost * price * d: hence one bound for buying and one for selling.
+    # n shares after the trade leave a value of worth - cost * price * abs(n - shares); size is the part for n * price.
     size, toward = abs(weight), math.copysign(1.0, weight)
     more = shares * price <= size * worth
     rate = cost if more else -cost
