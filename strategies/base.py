@@ -35,12 +35,14 @@ class Decided(NamedTuple):
 
     date: datetime
     decision: float  # 1 long, 0 short; of a `SizedStrategy` the target weight
-    side: int  # +1, -1: the side meant
+    side: int  # +1, -1, 0: the side meant
     shares: int  # whole shares meant to be held, short or long
 
 
 class AccountStrategy(bt.Strategy):
     """All in, long or short, in one feed; a subclass only says which (see `decide`).
+
+    `llmguide.strategies.SizedStrategy` is the same for any fraction of the account.
 
     Timing. In `next` at bar t a decision is taken from bars up to and including t-1, and its order goes out at the
     close of bar t. With `llmguide.backtest.CloseFillBroker` it is filled at that very close, which reproduces the

@@ -11,9 +11,13 @@ __all__ = ["SizedStrategy"]
 class SizedStrategy(AccountStrategy):
     """Brings its position to a target weight at every bar; a subclass says which (see `decide`).
 
-        class Cautious(SizedStrategy):
+        class Momentum(SizedStrategy):
+            def __init__(self):
+                super().__init__()
+                self.change = bt.ind.PctChange(self.traded.close(-1), period=20)  # up to the bar before
+
             def decide(self):
-                return 0.5 if self.traded.close[-1] > self.traded.close[-2] else -0.25
+                return max(-1.0, min(1.0, 10.0 * self.change[0]))
 
     A weight is the position's value as a fraction of the account's: 1 all of it long, -1 all of it short, 0 nothing.
     The rules are those of `llmguide.trading.sizing`; with `llmguide.backtest.CloseFillBroker` the account is that of

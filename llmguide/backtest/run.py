@@ -59,7 +59,7 @@ class BacktestResult:
 
     @property
     def sides(self) -> pd.Series:
-        """+1 long, -1 short, 0 nothing yet, after each bar."""
+        """+1 long, -1 short, 0 nothing, after each bar."""
         return self.account["side"]
 
     @property

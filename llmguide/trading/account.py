@@ -4,7 +4,7 @@ Everything that moves money in llmguide calls `step`: the simulator, the trainin
 transition, the vectorised rollout and the Backtrader strategies. `llmguide.trading.sizing` has the second rule, for
 positions that are a fraction of the account.
 
-An account is three numbers: `side` (+1 long, -1 short, 0 nothing yet), `shares` (a whole number) and `cash` (a short's
+An account is three numbers: `side` (+1 long, -1 short, 0 nothing), `shares` (a whole number) and `cash` (a short's
 proceeds are in it). Its value at price p is ``cash + side * shares * p``.
 
 Insolvency. A short can lose more than the account has. The rules then go on as formulas, as they do in the authors'

@@ -34,7 +34,8 @@ Reasoned, not tuned. Correcting a distance d costs c d of the account; leaving i
 times d^2 variance for as long as it lasts. What balances the two for a proportional cost c, a weight w and a relative
 risk aversion p is a half-width of (3 w^2 (1 - w)^2 c / (2 p))^(1/3), whatever the volatility (Janecek and Shreve 2004,
 Finance and Stochastics 8, pages 181-206). For c = 0.1 %, p = 1 (logarithmic utility) and w = 1/2, where it is widest,
-this is 0.045, rounded here to 0.05; at ten times the cost it would only be twice that.
+this is 0.045. There one trades back to the edge of that region, here to the target, which costs more each time: hence
+rounded up, to 0.05. The cube root makes the choice a lenient one: ten times the cost would only double it.
 """
 
 
@@ -70,7 +71,7 @@ def rebalance(
         if weight == 0.0 or worth <= 0.0:
             return side, shares, cash
 
-    # The value after a trade of d shares is worth - cost * price * d: hence one bound for buying and one for selling.
+    # n shares after the trade leave a value of worth - cost * price * abs(n - shares); size is the part for n * price.
     size, toward = abs(weight), math.copysign(1.0, weight)
     more = shares * price <= size * worth
     rate = cost if more else -cost

@@ -5,21 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from momentum import Momentum
 
 from llmguide.backtest import make_cerebro, run_backtest
 from llmguide.guidance import Guidance
 from llmguide.indicators.q_values import TABLE
-from llmguide.strategies import DQN, BuyAndHold, LLMGuidedDQN, LLMOnly, SellAndHold, SizedStrategy
+from llmguide.strategies import DQN, BuyAndHold, LLMGuidedDQN, LLMOnly, SellAndHold
 
 CUTS = (30, 31, 44, 61, 78)
-
-
-class Momentum(SizedStrategy):
-    """A weight in proportion to the last known move."""
-
-    def decide(self):
-        close = self.traded.close
-        return float(np.clip(20.0 * (close[-1] / close[-2] - 1.0), -1.0, 1.0))
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ import backtrader as bt
 import numpy as np
 import pandas as pd
 import pytest
+from momentum import Momentum
 
 from llmguide import simulate
 from llmguide.backtest import BarsData, CloseFillBroker, SharpeDrawdown
@@ -76,6 +77,20 @@ def test_decisions_and_values_do_not_depend_on_how_cerebro_runs(case, runonce, p
     np.testing.assert_allclose(values["value"], account["value"], rtol=1e-12)
     assert values["shares"].tolist() == account["shares"].tolist()
     assert [decided.date for decided in ran.decision_log] == bars.index[30:].to_pydatetime().tolist()
+
+
+@pytest.mark.parametrize("live", [False, True])
+@pytest.mark.parametrize("mode", [{}, {"runonce": False}, {"preload": False}, {"exactbars": 1}, {"exactbars": -2}])
+def test_weights_and_values_do_not_depend_on_how_cerebro_runs(make_bars, mode, live):
+    bars = make_bars(110, 4)
+    known = bars["close"].shift(1)
+    weights = (10.0 * (known / known.shift(5) - 1.0)).clip(-1.0, 1.0)[30:]
+    feed = (LiveBars if live else BarsData)(dataname=bars)
+    ran, values = run({"a": feed}, Momentum, cerebro=bt.Cerebro(**mode))
+    np.testing.assert_allclose(decisions_of(ran), weights, rtol=1e-12, atol=1e-14)
+    account = simulate(bars, weights=weights, cost=COST)
+    np.testing.assert_allclose(values["value"], account["value"], rtol=1e-12)
+    assert values["shares"].tolist() == account["shares"].tolist()
 
 
 @pytest.mark.parametrize(("lookback", "smoothing"), [(30, 0), (30, 1), (12, 5), (12, 20), (2, 3)])
