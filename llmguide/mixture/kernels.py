@@ -17,7 +17,7 @@ from llmguide.compiling import njit
 
 __all__ = ["book", "deviation", "deviations", "follow", "follow_draws", "record", "result", "weigh"]
 
-# As in llmguide.metrics: a spread of returns that is no more than their rounding counts as none.
+# As in llmguide.metrics: what is no more than the rounding of numbers about 1 counts as none.
 _ROUNDING = 8 * float(np.finfo(np.float64).eps)
 
 
@@ -118,7 +118,7 @@ def weigh(
     for expert in range(len(sums)):
         side = sides[t, expert]
         trust = record(sums[expert], counts[expert], means[expert], strengths[expert])
-        if math.isnan(side) or not trust > 0.0:
+        if math.isnan(side) or trust <= _ROUNDING:
             weights[expert] = 0.0
         else:
             weights[expert] = trust

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import llmguide
@@ -121,6 +121,7 @@ def test_many_draws_are_each_a_mixture_of_its_own(make_bars):
 
 
 @settings(max_examples=25)
+@example(sides=[(None, None, 0.5)] * 70, seed=0, means=(0.0, 0.0, 5e-324), cost=0.0)  # the smallest number there is
 @given(
     sides=st.lists(st.tuples(SIDE, SIDE, SIDE), min_size=70, max_size=90),
     seed=st.integers(0, 1000),
