@@ -135,7 +135,7 @@ class ExpertWeights(bt.Indicator, metaclass=_WithLinesOfItsExperts):
 
     def next(self) -> None:
         """Weigh the experts, once for each bar."""
-        check_now(self.data, self._mix.needs, needed_by=type(self).__name__)
+        check_now(self.data, self._mix.needs, needed_by="ExpertWeights")
         if len(self.data) > len(self.weight_log):
             before = None
             if self.weight_log:
