@@ -287,18 +287,21 @@ def test_paths_are_read_and_every_process_of_an_optimisation_reads_them_itself(c
     ran, _ = run({"a": BarsData(dataname=bars)}, experts=paths)
     assert_is(ran, expected)
 
-    cerebro = bt.Cerebro(stdstats=False, maxcpus=2)
+    cerebro = bt.Cerebro(stdstats=False, maxcpus=2, optreturn=False)
     cerebro.broker = CloseFillBroker()
     cerebro.broker.setcommission(commission=COST)
     cerebro.adddata(BarsData(dataname=bars))
     cerebro.optstrategy(MixtureOfExperts, experts=(paths,), all_in=(False, True))
     cerebro.addanalyzer(SharpeDrawdown)
-    ends = {one.p.all_in: one.analyzers.sharpedrawdown.account["value"].iloc[-1] for (one,) in cerebro.run()}
-    for all_in, end in ends.items():
+    strategies = [strategy for (strategy,) in cerebro.run()]
+    assert [strategy.p.all_in for strategy in strategies] == [False, True]
+    for strategy in strategies:
         weights = expected.positions.iloc[30:]
-        weights = np.sign(weights) if all_in else weights
+        weights = np.sign(weights) if strategy.p.all_in else weights
+        end = strategy.analyzers.sharpedrawdown.account["value"].iloc[-1]
         assert end == pytest.approx(simulate(bars, weights=weights, cash=10_000.0, cost=COST)["value"].iloc[-1])
-    assert set(ends) == {False, True}
+        drawn = np.array(strategy.mixture.lines.weight_guidance.array[30:])  # whole strategies come back
+        np.testing.assert_allclose(drawn, expected.weights["guidance"].iloc[30:], rtol=0.0, atol=1e-12)
 
 
 def test_nobody_trusted_is_flat(make_bars):
