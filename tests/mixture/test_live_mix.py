@@ -163,9 +163,9 @@ def test_a_function_gets_the_known_bars_and_a_row_whose_values_repeat(make_bars)
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        (lambda bars: np.full(len(bars), 2.0), r"the expert 'mine': the function: a side lies in \[-1, 1\]"),
-        (lambda bars: np.ones(3), r"the expert 'mine': the function: expected the shape \(2,\), got \(3,\)"),
-        (lambda bars: ["long"] * len(bars), "the expert 'mine': the function: expected numbers"),
+        (lambda bars: np.full(len(bars), 2.0), r"the expert 'mine': the function <lambda>: a side lies in \[-1, 1\]"),
+        (lambda bars: np.ones(3), r"the expert 'mine': the function <lambda>: expected the shape \(2,\), got \(3,\)"),
+        (lambda bars: ["long"] * len(bars), "the expert 'mine': the function <lambda>: expected numbers"),
     ],
 )
 def test_a_function_that_returns_no_sides_is_refused_by_name(make_bars, answer, message):
