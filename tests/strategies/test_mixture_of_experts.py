@@ -135,7 +135,10 @@ def test_the_case_has_experts_that_agree_and_disagree(case):
 
 @pytest.mark.parametrize(
     ("runonce", "preload", "exactbars", "live"),
-    list(itertools.product([True, False], [True, False], [False, 1, -1, -2], [False, True])),
+    [
+        *itertools.product([True, False], [True, False], [False, 1, -1, -2], [False]),
+        *itertools.product([True], [True], [False, 1, -1, -2], [True]),  # a live feed is never preloaded
+    ],
 )
 def test_in_every_mode_it_is_mix_on_history_and_feed(case, runonce, preload, exactbars, live):
     bars, experts, mixed = case
