@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copyreg
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, time
@@ -135,8 +137,11 @@ class ExpertWeights(bt.Indicator, metaclass=_WithLinesOfItsExperts):
 
     def next(self) -> None:
         """Weigh the experts, once for each bar."""
-        check_now(self.data, self._mix.needs, needed_by=type(self).__name__)
-        if len(self.data) > len(self.weight_log):
+        check_now(self.data, self._mix.needs, needed_by="ExpertWeights")
+        seen = len(self.weight_log)
+        if len(self.data) > seen + 1:
+            raise LlmguideError(f"ExpertWeights has to see every bar, got bar {len(self.data) - 1} after {seen - 1}")
+        if len(self.data) > seen:
             before = None
             if self.weight_log:
                 values = [float(getattr(self.data.lines, name)[-1]) for name in COLUMNS]
@@ -171,8 +176,21 @@ def _with_lines(cls: type[bt.Indicator], names: tuple[str, ...]) -> Any:
         "lines": lines,
         "plotlines": dict(zip(lines, drawn, strict=True)),
     }
+    # A name of its own, by which Backtrader names its lines; the underscore keeps it out of Backtrader's own list.
+    name = "_".join(["", cls.__name__, *(re.sub(r"\W", "_", name) for name in names)])
     metaclass: Any = type(cls)
-    return metaclass(f"_{cls.__name__}", (cls,), body)  # the underscore keeps it out of Backtrader's own list
+    made = metaclass(name, (cls,), body)
+    made.made_for = (cls, names)
+    return made
+
+
+def _how_to_make(cls: Any) -> Any:
+    """Say how a class is found, or made, in another process: what `cerebro.optstrategy` sends back may have any."""
+    made_for = vars(cls).get("made_for")
+    return cls.__qualname__ if made_for is None else (_with_lines, made_for)
+
+
+copyreg.pickle(_WithLinesOfItsExperts, _how_to_make)
 
 
 def _as_expert(name: str, source: Any, data: Any) -> Any:

@@ -14,13 +14,14 @@ from __future__ import annotations
 from typing import Any
 
 from llmguide.backtest import GuidanceAction, OrderLog, SharpeDrawdown, TradeLog, use_close_fills
-from llmguide.indicators import LLMGuidance, QValues
+from llmguide.indicators import ExpertWeights, LLMGuidance, QValues
 from llmguide.strategies import (
     DQN,
     BuyAndHold,
     LLMGuidedDQN,
     LLMOnly,
     MeanReversion,
+    MixtureOfExperts,
     SellAndHold,
     TrendFollowing,
 )
@@ -28,11 +29,13 @@ from llmguide.strategies import (
 __all__ = [
     "DQN",
     "BuyAndHold",
+    "ExpertWeights",
     "GuidanceAction",
     "LLMGuidance",
     "LLMGuidedDQN",
     "LLMOnly",
     "MeanReversion",
+    "MixtureOfExperts",
     "OrderLog",
     "QValues",
     "SellAndHold",

@@ -2,8 +2,9 @@
 
     import llmguide.plugin
 
-    bt.ind.LLMGuidance, QValues, Slope, ZScore, WeeklyReturns, HistoricalVolatility, VWAP, MACDStrength
-    bt.strategies.LLMGuidedDQN, DQN, LLMOnly, BuyAndHold, SellAndHold, TrendFollowing, MeanReversion
+    bt.ind.LLMGuidance, QValues, Slope, ZScore, WeeklyReturns, HistoricalVolatility, VWAP, MACDStrength,
+        ExpertWeights
+    bt.strategies.LLMGuidedDQN, DQN, LLMOnly, BuyAndHold, SellAndHold, TrendFollowing, MeanReversion, MixtureOfExperts
     bt.analyzers.SharpeDrawdown, OrderLog, TradeLog; bt.observers.GuidanceAction; bt.brokers.CloseFillBroker
 
 `btrun` run from the same process then finds them without a file: ``btrun --strategy :LLMGuidedDQN``. For `btrun` on the
@@ -32,6 +33,7 @@ CLASSES: dict[ModuleType, tuple[type[Any], ...]] = {
         indicators.HistoricalVolatility,
         indicators.VWAP,
         indicators.MACDStrength,
+        indicators.ExpertWeights,
     ),
     bt.strategies: (
         strategies.LLMGuidedDQN,
@@ -41,6 +43,7 @@ CLASSES: dict[ModuleType, tuple[type[Any], ...]] = {
         strategies.SellAndHold,
         strategies.TrendFollowing,
         strategies.MeanReversion,
+        strategies.MixtureOfExperts,
     ),
     bt.analyzers: (backtest.SharpeDrawdown, backtest.OrderLog, backtest.TradeLog),
     bt.observers: (backtest.GuidanceAction,),

@@ -28,7 +28,7 @@ class MixtureOfExperts(SizedStrategy):
             of the bars, which is asked anew at each bar; an expert of `llmguide.mixture`; or an indicator (see
             `llmguide.indicators.FollowLine`).
         history: bars before the feed's first one: experts look back on them, and records are made of them.
-        all_in: hold all of the account or nothing of it, by the position's sign.
+        all_in: take the position's sign instead of the fraction: all of the account long or short, or nothing.
 
     Attributes:
         mixture: the `llmguide.indicators.ExpertWeights` on the feed.

@@ -23,7 +23,7 @@ REDUCED = {
     "guidance_controls": ["--controls", "shuffled", "--hidden", "16"],
     "guide_with_openai": [],
     "made_up_news": ["AAPL", "KO"],
-    "mixture_of_experts": [],
+    "mixture_of_experts": ["--out", "mine.html"],
     "sb3_agent_in_cerebro": ["--steps", "300"],
     "sweep_guidance_threshold": [],
     "tearsheet_from_cerebro": [],
@@ -97,13 +97,20 @@ def test_a_mixture_trusts_guidance_as_much_as_it_deserves(tmp_path):
         printed = run_example("mixture_of_experts", tmp_path, "--accuracy", accuracy)
         assert "USES THE FUTURE" in printed
         years = [line.split() for line in printed.splitlines() if re.match(r"20\d\d ", line)]
-        assert len(years) == 6
+        quarters = [line.split() for line in printed.splitlines() if re.match(r"20\d\dQ", line)]
+        assert (len(years), len(quarters)) == (6, 9)
         for _, *shares, position in years:
             assert sum(map(float, shares)) == pytest.approx(1.0, abs=0.02)
             assert -1.0 <= float(position) <= 1.0
-        weights[accuracy] = float(years[-1][1])
-    assert weights["0.3"] == 0.0 < 0.5 < weights["0.8"]
-    assert written(tmp_path) == set()
+        for _, *shares in quarters:
+            assert len(shares) == 4
+            assert sum(map(float, shares)) == pytest.approx(1.0, abs=0.03)
+        assert re.search(r"^mine.html: Sharpe ratio -?\d", printed, re.MULTILINE)
+        weights[accuracy] = float(years[-1][1]), float(quarters[-1][1])
+    for worthless, worth in zip(weights["0.3"], weights["0.8"], strict=True):
+        assert worthless == 0.0 < 0.5 < worth
+    assert written(tmp_path) == {"mine.html"}
+    assert "A mixture of experts, USES THE FUTURE" in (tmp_path / "mine.html").read_text(encoding="utf-8")
 
 
 def test_a_tearsheet_comes_from_backtraders_own_analyzer(tmp_path):

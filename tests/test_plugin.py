@@ -18,7 +18,7 @@ import llmguide.plugin
 from llmguide.backtest import run_backtest
 from llmguide.errors import LlmguideError
 from llmguide.guidance import Guidance
-from llmguide.strategies import BuyAndHold, LLMOnly, MeanReversion
+from llmguide.strategies import BuyAndHold, LLMOnly, MeanReversion, MixtureOfExperts
 
 SHIM = Path(llmguide.btrun.__file__)
 
@@ -40,9 +40,10 @@ def csv(bars, tmp_path_factory) -> Path:
 def test_every_class_is_backtraders_too():
     assert bt.ind.LLMGuidance is llmguide.indicators.LLMGuidance
     assert bt.ind.QValues is llmguide.indicators.QValues
-    for name in ("Slope", "ZScore", "WeeklyReturns", "HistoricalVolatility", "VWAP", "MACDStrength"):
+    for name in ("Slope", "ZScore", "WeeklyReturns", "HistoricalVolatility", "VWAP", "MACDStrength", "ExpertWeights"):
         assert getattr(bt.ind, name) is getattr(llmguide.indicators, name)
-    for name in ("LLMGuidedDQN", "DQN", "LLMOnly", "BuyAndHold", "SellAndHold", "TrendFollowing", "MeanReversion"):
+    for name in ("LLMGuidedDQN", "DQN", "LLMOnly", "BuyAndHold", "SellAndHold", "TrendFollowing", "MeanReversion",
+                 "MixtureOfExperts"):  # fmt: skip
         assert getattr(bt.strategies, name) is getattr(llmguide.strategies, name)
     assert bt.analyzers.SharpeDrawdown is llmguide.backtest.SharpeDrawdown
     assert bt.observers.GuidanceAction is llmguide.backtest.GuidanceAction
@@ -121,6 +122,19 @@ def test_btrun_passes_windows_of_moving_averages(csv, bars):
         csv, "--strategy", strategy, "--analyzer", f"{SHIM}:SharpeDrawdown", "--hook", f"{SHIM}:close_fills"
     )
     expected = run_backtest(bars, MeanReversion, short=3, long=10)
+    assert float(printed["end_value"]) == pytest.approx(expected.values.iloc[-1], rel=1e-6)
+
+
+def test_btrun_passes_experts_by_name(csv, bars, tmp_path):
+    table = Guidance.from_rows([{"issued_at": bars.index[20], "direction": 0, "confidence": 3}]).save(
+        tmp_path / "g.csv"
+    )
+    printed = btrun(
+        csv,
+        *("--strategy", f"{SHIM}:MixtureOfExperts:experts=dict(guidance={str(table)!r},hold='hold'),all_in=True"),
+        *("--analyzer", f"{SHIM}:SharpeDrawdown", "--hook", f"{SHIM}:close_fills"),
+    )
+    expected = run_backtest(bars, MixtureOfExperts, experts={"guidance": str(table), "hold": "hold"}, all_in=True)
     assert float(printed["end_value"]) == pytest.approx(expected.values.iloc[-1], rel=1e-6)
 
 

@@ -33,7 +33,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from llmguide.errors import LlmguideError
+from llmguide.errors import DataError, LlmguideError
 from llmguide.guidance.in_force import check_in_force
 from llmguide.guidance.language_model import LanguageModel
 from llmguide.guidance.live import COLUMNS, open_live
@@ -127,7 +127,7 @@ class Expert(ABC):
 
     def follow(self) -> Follower:
         """Return what says the same bar by bar; unless its kind knows better, `propose` asked anew at each bar."""
-        return Asked(self.propose, tried=self.propose)
+        return Asked(type(self).__name__, self.propose, tried=self.propose)
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,6 +196,12 @@ class FollowProvider(Expert):
 
     def ask(self, bars: pd.DataFrame) -> Guidance:
         """Ask about every month of the bars, each from the bars before it."""
+        missing = [name for name in COLUMNS if name not in bars]
+        if missing:
+            raise DataError(
+                f"guidance that is asked for needs bars with {', '.join(COLUMNS)}, and these lack {missing}; pass them "
+                "through llmguide.read_bars"
+            )
         live = open_live(self.provider)
         stamps = _dates(bars, "guidance").to_pydatetime()
         for number, values in enumerate(bars[list(COLUMNS)].to_numpy(dtype=np.float64).tolist()):
@@ -364,7 +370,7 @@ class Function(Expert):
 
     def follow(self) -> Follower:
         """See `Expert`."""
-        return Asked(self.function, tried=self.propose)
+        return Asked(f"the function {self.name}", self.function, tried=self.propose)
 
 
 def find_expert(source: Any, *, name: str = "") -> Expert:

@@ -196,8 +196,10 @@ class Asked(Follower):
     of the bar before. What it says of earlier bars must be what it has said before: with that it looks ahead nowhere.
     """
 
-    def __init__(self, ask: Callable[[pd.DataFrame], ArrayLike], *, tried: Callable[[pd.DataFrame], Array]) -> None:
-        self._ask, self._tried = ask, tried
+    def __init__(
+        self, name: str, ask: Callable[[pd.DataFrame], ArrayLike], *, tried: Callable[[pd.DataFrame], Array]
+    ) -> None:
+        self._name, self._ask, self._tried = name, ask, tried
         self._said: list[float] = []
 
     def past(self, history: pd.DataFrame) -> Array:
@@ -212,12 +214,12 @@ class Asked(Follower):
         if count == 0:  # no values to show, and no side that could ever matter
             self._said = [math.nan]
             return math.nan
-        sides = check_sides(self._ask(known.frame(stamp)), (count + 1,), "the function")
+        sides = check_sides(self._ask(known.frame(stamp)), (count + 1,), self._name)
         same = np.isclose(sides[1:count], self._said[1:], rtol=0.0, atol=_ROUNDING, equal_nan=True)
         if not same.all():
             place = 1 + int(np.argmin(same))
             raise LlmguideError(
-                f"the function looks ahead: its side for bar {place} changes with the bars from {place} on; decide bar "
+                f"{self._name} looks ahead: its side for bar {place} changes with the bars from {place} on; decide bar "
                 "t from bars.iloc[:t] alone, and without chance"
             )
         self._said.append(float(sides[-1]))

@@ -64,7 +64,7 @@ class LiveMix:
         )
         self.uses_future = any(heard.expert.uses_future for heard in self._experts)
         self._mixture = Mixture({heard.name: heard.expert.belief for heard in self._experts}, cost=cost)
-        self._history = pd.DataFrame() if history is None else self._checked(history)
+        self._history = pd.DataFrame() if history is None or len(history) == 0 else self._checked(history)
         self._known = KnownBars()
         self._begun = False
 

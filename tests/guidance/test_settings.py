@@ -68,7 +68,11 @@ def test_every_setting_is_read(written):
 
 def test_the_file_above_names_every_setting_there_is():
     names = {line.split(" = ")[0] for line in FULL.splitlines() if " = " in line}
-    assert names == {*asdict(Sampling()), *asdict(Brief()), "timeout", "max_retries"} - {"suppress", "debias", "samples"}
+    assert names == {*asdict(Sampling()), *asdict(Brief()), "timeout", "max_retries"} - {
+        "suppress",
+        "debias",
+        "samples",
+    }
 
 
 def test_what_is_left_out_keeps_its_default(written):

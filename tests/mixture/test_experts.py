@@ -11,11 +11,12 @@ import pytest
 import llmguide
 from llmguide import Guidance, train_dqn
 from llmguide.backtest import run_backtest
-from llmguide.errors import DataWarning, GuidanceError, LlmguideError, ModelError
+from llmguide.errors import DataError, DataWarning, GuidanceError, LlmguideError, ModelError
 from llmguide.guidance.controls import oracle
 from llmguide.mixture import (
     FollowAgent,
     FollowGuidance,
+    FollowProvider,
     Function,
     Hold,
     MovingAverages,
@@ -279,3 +280,42 @@ def test_foresight_is_marked(bars, table):
     assert FollowGuidance(oracle(bars)).uses_future
     assert not FollowGuidance(table).uses_future
     assert not Hold().uses_future
+
+
+def test_guidance_that_is_asked_for_is_followed_as_the_strategy_does(bars):
+    def by_sum(known, issued_at):
+        direction = None if len(known) > 80 else int(known["close"].sum() * 1e4) % 2
+        return {"issued_at": issued_at, "direction": direction, "confidence": None if direction is None else 2}
+
+    for provider in ("rules", by_sum):
+        proposed = FollowProvider(provider).sides(bars)
+        ran = side_after(run_backtest(bars, LLMOnly, provider=provider, start=1), bars)
+        np.testing.assert_array_equal(proposed, ran)
+        assert np.isfinite(proposed[30:]).all()
+    table = llmguide.guide(bars, "rules")
+    np.testing.assert_array_equal(find_expert("rules").sides(bars), FollowGuidance(table).sides(bars))
+    with pytest.raises(DataError, match=r"needs bars with open, high, low, close, volume, and these lack \['volume'\]"):
+        FollowProvider("rules").sides(bars.drop(columns="volume"))
+
+
+def test_an_agent_observes_guidance_that_is_asked_for(bars, make_agent):
+    asked = FollowProvider("rules")
+    agent = make_agent(bars, asked.ask(bars).tau(bars.index))
+    table = llmguide.guide(bars, "rules")
+    np.testing.assert_array_equal(FollowAgent(agent, asked).sides(bars), FollowAgent(agent, table).sides(bars))
+    with pytest.raises(ModelError, match="without guidance"):
+        FollowAgent(make_agent(bars), asked).sides(bars)
+
+
+def test_a_path_of_guidance_and_a_language_model_stand_for_guidance(bars, table, tmp_path):
+    for name in ("g.parquet", "g.csv"):
+        expert = find_expert(table.save(tmp_path / name))
+        assert type(expert) is FollowGuidance
+        np.testing.assert_array_equal(expert.sides(bars), FollowGuidance(table).sides(bars))
+    for source in ("llm", "replay", "rules", llmguide.LanguageModel(replay=True)):
+        expert = find_expert(source)
+        assert type(expert) is FollowProvider
+        assert expert.belief == GUIDANCE
+        assert expert.provider is source
+    with pytest.raises(GuidanceError, match="expected provider 'llm'"):
+        FollowProvider("rule").sides(bars)

@@ -10,7 +10,8 @@ from momentum import Momentum
 from llmguide.backtest import make_cerebro, run_backtest
 from llmguide.guidance import Guidance
 from llmguide.indicators.q_values import TABLE
-from llmguide.strategies import DQN, BuyAndHold, LLMGuidedDQN, LLMOnly, SellAndHold
+from llmguide.mixture import FollowAgent, MovingAverages
+from llmguide.strategies import DQN, BuyAndHold, LLMGuidedDQN, LLMOnly, MixtureOfExperts, SellAndHold
 
 CUTS = (30, 31, 44, 61, 78)
 
@@ -28,6 +29,13 @@ def setting(make_bars, make_agent, make_guidance):
         BuyAndHold: {},
         SellAndHold: {},
         Momentum: {},
+        MixtureOfExperts: {
+            "experts": {
+                "agent": FollowAgent(make_agent(bars), since=bars.index[35]),
+                "guidance": guidance,
+                "trend": MovingAverages(2, 9),
+            }
+        },
     }
 
 
@@ -44,7 +52,7 @@ def other_bars(bars: pd.DataFrame, *, after: int, seed: int) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("fill", ["close", "next_open"])
-@pytest.mark.parametrize("strategy", [DQN, LLMGuidedDQN, LLMOnly, BuyAndHold, SellAndHold, Momentum])
+@pytest.mark.parametrize("strategy", [DQN, LLMGuidedDQN, LLMOnly, BuyAndHold, SellAndHold, Momentum, MixtureOfExperts])
 def test_later_bars_change_nothing_before_them(setting, strategy, fill):
     bars, params = setting["bars"], setting[strategy]
     whole = run_backtest(bars, strategy, fill=fill, reserve=0.9, **params)
@@ -95,9 +103,11 @@ def test_later_guidance_changes_nothing_before_it(setting):
         {"issued_at": later, "direction": 0, "confidence": 3, "entropy": 0.0} for later in bars.index[cut + 1 :: 3]
     ]
     changed = Guidance.from_rows([*kept, *opposite])
-    for strategy in (LLMOnly, LLMGuidedDQN):
+    mixed = {"experts": setting[MixtureOfExperts]["experts"] | {"guidance": changed}}
+    for strategy in (LLMOnly, LLMGuidedDQN, MixtureOfExperts):
         params = setting[strategy]
+        other = mixed if strategy is MixtureOfExperts else {"guidance": changed}
         one = run_backtest(bars, strategy, **params)
-        two = run_backtest(bars, strategy, **{**params, "guidance": changed})
+        two = run_backtest(bars, strategy, **{**params, **other})
         assert one.account.iloc[: cut + 1].equals(two.account.iloc[: cut + 1])
         assert not one.account.equals(two.account)
