@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 from command_line import run_here, start, wait_until_signals_are_handled
 
-from llmguide import Guidance, sample_bars, simulate
+from llmguide import Guidance, load_agent, sample_bars, simulate
 from llmguide.experiments.compare import Comparison
 from llmguide.llm.cache import Cache
 from llmguide.rl.config import DQNConfig
@@ -84,6 +84,38 @@ def test_train_then_backtest(llmguide, files):
     account = pd.read_csv(files / "b" / "account.csv")
     assert account["value"].iloc[-1] == summary["final_value"]
     assert (files / "b" / "tearsheet.html").exists()
+
+
+def test_train_holds_out_bars_at_the_end_and_does_not_mix_such_agents_with_others(llmguide, files):
+    words = ("train", "train.csv", "--test", "test.csv", "--episodes", "1", "--out", "a")
+    code, _, _ = llmguide(*words, "--seeds", "1", "--holdout", "200")
+    assert code == 0
+    assert load_agent(files / "a" / "rl-0.safetensors").notes["trained_on"]["last"] == str(BARS.index[303])
+    code, _, err = llmguide(*words, "--seeds", "7,8")
+    assert code == 1
+    assert "holdout is 200 there and 0 here" in err
+    code, _, err = llmguide(*words[:-1], "b", "--seeds", "1", "--holdout", "504")
+    assert code == 1
+    assert "hold out fewer" in err
+
+
+def test_compare_and_replicate_take_the_mixture_and_its_holdout(llmguide, files):
+    llmguide("guide", "train.csv", "test.csv", "--out", "g.parquet")
+    words = ("--arms", "mixture,hold", "--holdout", "300", "--seeds", "1", "--episodes", "1", "--json")
+    code, out, _ = llmguide(
+        "compare", "--train", "train.csv", "--test", "test.csv", "--guidance", "g.parquet", *words, "--out", "c"
+    )
+    assert code == 0
+    compared = json.loads(out)["runs"]
+    (files / "bars").mkdir()
+    BARS.to_csv(files / "bars" / "X.csv")
+    split = f"{BARS.index[504]:%Y-%m-%d}"
+    code, out, _ = llmguide(
+        "replicate", "--data", "bars", "--split", split, "--provider", "rules", *words, "--out", "r"
+    )
+    assert code == 0
+    for ours, theirs in zip(json.loads(out)["runs"], compared, strict=True):
+        assert {name: ours[name] for name in theirs} == theirs
 
 
 def test_backtest_of_holding_is_the_simulated_one(llmguide):

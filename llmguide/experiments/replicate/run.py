@@ -45,6 +45,7 @@ def replicate(
     strict: bool = False,
     curves: bool = False,
     periods: float | None = None,
+    holdout: int | None = None,
     out: Path | str | None = None,
     resume: bool = True,
     ray: str | None = None,
@@ -69,6 +70,8 @@ def replicate(
         curves: record SR after every episode, for plots; nothing is selected by it.
         periods: bars per year, by which Sharpe ratios are annual; None reads it from the dates of each instrument's
             test bars. The published ratios have 252.
+        holdout: training bars at the end from which the agents of the arm ``mixture`` do not learn, and on which their
+            record begins; None is a year of bars.
         out: folder. Every instrument has a run folder in it, in which every agent is stored as soon as it is trained
             and every row as soon as it is measured; a second call with the same settings resumes from it.
             `Replication.write` writes the tables.
@@ -104,10 +107,11 @@ def replicate(
             device,
             curves,
             periods,
+            holdout,
         )
         for symbol, market in markets.items()
     }
-    described = {symbol: plan.describe([arm.name for arm in chosen]) for symbol, plan in plans.items()}
+    described = {symbol: plan.describe(chosen) for symbol, plan in plans.items()}
     folders = None if out is None else _open(Path(out), plans, described, resume)
 
     rows: dict[tuple[str, str, int], dict[str, Any]] = {}
