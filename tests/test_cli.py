@@ -118,6 +118,27 @@ def test_compare_and_replicate_take_the_mixture_and_its_holdout(llmguide, files)
         assert {name: ours[name] for name in theirs} == theirs
 
 
+def test_mixture_prints_its_tables_and_that_it_is_a_control(llmguide, files):
+    (files / "bars").mkdir()
+    for name, bars in (("A", BARS), ("B", sample_bars(years=3, seed=2))):
+        bars.to_csv(files / "bars" / f"{name}.csv")
+    words = ("mixture", "--data", "bars", "--split", f"{BARS.index[504]:%Y-%m-%d}", "--seeds", "0", "--draws", "3")
+    code, out, _ = llmguide(*words, "--accuracy", "0.5,1", "--json", "--out", "m")
+    assert code == 0
+    found = json.loads(out)
+    assert [row["accuracy"] for row in found["table"]] == [0.5, 1.0]
+    written = pd.read_csv(files / "m" / "table.csv")
+    assert [row["mixture"] for row in found["table"]] == pytest.approx(written["mixture"].tolist())
+    assert found["uses_future"] is True
+    code, out, _ = llmguide(*words, "--accuracy", "0.8", "--out", "m")
+    assert code == 0
+    assert "a control, not a result" in out
+    assert "mixture all in − guidance" in out
+    code, _, err = llmguide(*words, "--accuracy", "half")
+    assert code == 1
+    assert "--accuracy is one or more chances" in err
+
+
 def test_backtest_of_holding_is_the_simulated_one(llmguide):
     _, out, _ = llmguide("backtest", "test.csv", "--strategy", "BuyAndHold", "--cost", "0.002", "--json")
     expected = simulate(BARS.iloc[504:], [1] * (252 - 30), cost=0.002)
@@ -223,6 +244,7 @@ def test_the_command_that_a_report_shows_trains_again_and_again(llmguide, files,
         ("backtest", "test.csv", "--strategy", "BuyAndHold"),
         ("compare", "--train", "train.csv", "--test", "test.csv"),
         ("replicate", "--data", "."),
+        ("mixture", "--data", "."),
         ("guide", "test.csv"),
         ("guide", "test.csv", "--provider", "llm"),
         ("guide", "--data", ".", "--symbols", "test", "--split", "2014-06-01", "--provider", "llm"),

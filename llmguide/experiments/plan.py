@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
@@ -17,7 +17,7 @@ from llmguide.hashing import hash_bars
 from llmguide.periods import periods_of
 from llmguide.rl.config import DQNConfig
 
-__all__ = ["Plan"]
+__all__ = ["Plan", "put_together"]
 
 LIBRARIES = ("torch", "numpy", "pandas", "numba", "backtrader", "TA-Lib", "quantstats")
 """Whose versions a run records."""
@@ -85,6 +85,17 @@ class Plan:
             "versions": {"llmguide": __version__, "python": platform.python_version()}
             | {name: version(name) for name in LIBRARIES},
         }
+
+
+def put_together(described: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """Return the settings of many instruments as one: what they share, and what each has of its own by symbol."""
+    shared = next(iter(described.values()))
+    own = {
+        name: {symbol: run[name] for symbol, run in described.items()}
+        for name in ("data", "guidance", "periods", "holdout")
+        if name in shared
+    }
+    return {"symbols": list(described)} | shared | own
 
 
 def _summary(bars: pd.DataFrame) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from llmguide.errors import GuidanceError, LlmguideError
 from llmguide.experiments.arms import Arm, choose_arms
 from llmguide.experiments.markets import SPLIT, Market, find_markets
 from llmguide.experiments.measure import NO_SEED
-from llmguide.experiments.plan import Plan
+from llmguide.experiments.plan import Plan, put_together
 from llmguide.experiments.replicate.grid import measure_cell
 from llmguide.experiments.replicate.replication import Replication
 from llmguide.experiments.run_folder import RunFolder
@@ -132,7 +132,7 @@ def replicate(
 
     of_arm = {arm.name: seeds if arm.trained else (NO_SEED,) for arm in chosen}
     order = [(symbol, arm, seed) for symbol in markets for arm in of_arm for seed in of_arm[arm]]
-    return Replication(pd.DataFrame([rows[cell] for cell in order]), _settings(described))
+    return Replication(pd.DataFrame([rows[cell] for cell in order]), put_together(described))
 
 
 def _check_guidance(arms: Sequence[Arm], guidance: GuidanceSource | None) -> None:
@@ -185,10 +185,3 @@ def _open(
         if plan.guidance is not None:
             plan.guidance.save(out / symbol / "guidance.parquet")
     return folders
-
-
-def _settings(described: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
-    """Put the settings of all instruments together: what they share, and data and guidance by symbol."""
-    shared = next(iter(described.values()))
-    own = {name: {symbol: run[name] for symbol, run in described.items()} for name in ("data", "guidance", "periods")}
-    return {"symbols": list(described)} | shared | own
