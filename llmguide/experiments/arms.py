@@ -109,11 +109,17 @@ DEFAULT_ARMS = ("hybrid", "rl", "llm", "hold", "sell")
 """The arms of a comparison that names none."""
 
 
-def choose_arms(names: tuple[str, ...] | list[str]) -> tuple[Arm, ...]:
-    """Return the arms of these names; unknown and repeated ones are refused."""
+def choose_arms(names: tuple[str, ...] | list[str], *, holdout: int | None = None) -> tuple[Arm, ...]:
+    """Return the arms of these names; unknown and repeated ones are refused, and a holdout that none of them has."""
     for name in names:
         if name not in ARMS:
             raise LlmguideError(f"unknown arm {name!r}, choose from {', '.join(ARMS)}{did_you_mean(name, ARMS)}")
     if not names or len(set(names)) < len(names):
         raise LlmguideError(f"expected one or more different arms, got {list(names)}")
-    return tuple(ARMS[name] for name in names)
+    chosen = tuple(ARMS[name] for name in names)
+    if holdout is not None and not any(arm.held_out for arm in chosen):
+        raise LlmguideError(
+            f"holdout= is for the arm mixture, which is not among {list(names)}: their agents learn from all training "
+            "bars; add it with arms=, or leave holdout= out"
+        )
+    return chosen

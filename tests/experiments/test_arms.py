@@ -84,6 +84,12 @@ def test_arms_are_chosen_by_name_in_the_order_asked_for():
         choose_arms(["trend", "trend"])
 
 
+def test_a_holdout_is_refused_where_no_arm_holds_bars_out():
+    with pytest.raises(LlmguideError, match=r"holdout= is for the arm mixture, which is not among \['rl', 'hold'\]"):
+        choose_arms(["rl", "hold"], holdout=252)
+    assert choose_arms(["rl", "mixture"], holdout=252)[1].held_out
+
+
 @pytest.mark.real_bars
 def test_on_apple_the_arms_earn_what_the_authors_baselines_earn(real_bars):
     table = classical(real_bars("AAPL", "train"), real_bars("AAPL", "test"), DQNConfig()).table

@@ -69,9 +69,9 @@ def compare(
     Raises:
         DataError: test bars that do not follow the training bars; a `holdout` that leaves no bars to train on.
         GuidanceError: an arm needs guidance and there is none.
-        LlmguideError: unknown arms; or `out` holds a run with other settings.
+        LlmguideError: unknown arms; a `holdout` without the arm mixture; or `out` holds a run with other settings.
     """
-    chosen = choose_arms(list(arms))
+    chosen = choose_arms(list(arms), holdout=holdout)
     _check(train, test, guidance, chosen)
     settings = config or DQNConfig()
     plan = Plan(train, test, guidance, tuple(as_seeds(seeds)), episodes, settings, device, curves, periods, holdout)

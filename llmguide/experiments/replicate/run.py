@@ -84,10 +84,10 @@ def replicate(
     Raises:
         DataError: instruments that cannot be used (see `llmguide.experiments.markets.find_markets`).
         GuidanceError: an arm needs guidance and an instrument has none.
-        LlmguideError: unknown arms; or `out` holds a run with other settings.
+        LlmguideError: unknown arms; a `holdout` without the arm mixture; or `out` holds a run with other settings.
     """
     usual = ("rl",) if guidance is None else ("hybrid", "rl", "llm")
-    chosen = choose_arms(list(usual if arms is None else arms))
+    chosen = choose_arms(list(usual if arms is None else arms), holdout=holdout)
     seeds = tuple(as_seeds(seeds))
     say = announce or (lambda line: None)
     markets = {

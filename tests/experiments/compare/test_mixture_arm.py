@@ -189,7 +189,7 @@ def test_it_joins_a_folder_is_resumed_from_it_and_another_holdout_is_refused(gui
         settings = MIXTURE | {"seeds": seeds} | options
         return compare(TRAIN, TEST, guidance, **settings, arms=arms, out=tmp_path / "run", announce=said.append)
 
-    run("rl")
+    run("rl", holdout=None)
     first = run("rl", "mixture")
     assert said[0] == "1 of 2 agents are already trained"
     write_comparison(first, tmp_path / "run", seeds=0)
