@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 from command_line import run_here, start, wait_until_signals_are_handled
 
-from llmguide import Guidance, sample_bars, simulate
+from llmguide import Guidance, load_agent, sample_bars, simulate
 from llmguide.experiments.compare import Comparison
 from llmguide.llm.cache import Cache
 from llmguide.rl.config import DQNConfig
@@ -84,6 +84,59 @@ def test_train_then_backtest(llmguide, files):
     account = pd.read_csv(files / "b" / "account.csv")
     assert account["value"].iloc[-1] == summary["final_value"]
     assert (files / "b" / "tearsheet.html").exists()
+
+
+def test_train_holds_out_bars_at_the_end_and_does_not_mix_such_agents_with_others(llmguide, files):
+    words = ("train", "train.csv", "--test", "test.csv", "--episodes", "1", "--out", "a")
+    code, _, _ = llmguide(*words, "--seeds", "1", "--holdout", "200")
+    assert code == 0
+    assert load_agent(files / "a" / "rl-0.safetensors").notes["trained_on"]["last"] == str(BARS.index[303])
+    code, _, err = llmguide(*words, "--seeds", "7,8")
+    assert code == 1
+    assert "holdout is 200 there and 0 here" in err
+    code, _, err = llmguide(*words[:-1], "b", "--seeds", "1", "--holdout", "504")
+    assert code == 1
+    assert "hold out fewer" in err
+
+
+def test_compare_and_replicate_take_the_mixture_and_its_holdout(llmguide, files):
+    llmguide("guide", "train.csv", "test.csv", "--out", "g.parquet")
+    words = ("--arms", "mixture,hold", "--holdout", "300", "--seeds", "1", "--episodes", "1", "--json")
+    code, out, _ = llmguide(
+        "compare", "--train", "train.csv", "--test", "test.csv", "--guidance", "g.parquet", *words, "--out", "c"
+    )
+    assert code == 0
+    compared = json.loads(out)["runs"]
+    (files / "bars").mkdir()
+    BARS.to_csv(files / "bars" / "X.csv")
+    split = f"{BARS.index[504]:%Y-%m-%d}"
+    code, out, _ = llmguide(
+        "replicate", "--data", "bars", "--split", split, "--provider", "rules", *words, "--out", "r"
+    )
+    assert code == 0
+    for ours, theirs in zip(json.loads(out)["runs"], compared, strict=True):
+        assert {name: ours[name] for name in theirs} == theirs
+
+
+def test_mixture_prints_its_tables_and_that_it_is_a_control(llmguide, files):
+    (files / "bars").mkdir()
+    for name, bars in (("A", BARS), ("B", sample_bars(years=3, seed=2))):
+        bars.to_csv(files / "bars" / f"{name}.csv")
+    words = ("mixture", "--data", "bars", "--split", f"{BARS.index[504]:%Y-%m-%d}", "--seeds", "0", "--draws", "3")
+    code, out, _ = llmguide(*words, "--accuracy", "0.5,1", "--json", "--out", "m")
+    assert code == 0
+    found = json.loads(out)
+    assert [row["accuracy"] for row in found["table"]] == [0.5, 1.0]
+    written = pd.read_csv(files / "m" / "table.csv")
+    assert [row["mixture"] for row in found["table"]] == pytest.approx(written["mixture"].tolist())
+    assert found["uses_future"] is True
+    code, out, _ = llmguide(*words, "--accuracy", "0.8", "--out", "m")
+    assert code == 0
+    assert "a control, not a result" in out
+    assert "mixture all in − guidance" in out
+    code, _, err = llmguide(*words, "--accuracy", "half")
+    assert code == 1
+    assert "--accuracy is one or more chances" in err
 
 
 def test_backtest_of_holding_is_the_simulated_one(llmguide):
@@ -191,6 +244,7 @@ def test_the_command_that_a_report_shows_trains_again_and_again(llmguide, files,
         ("backtest", "test.csv", "--strategy", "BuyAndHold"),
         ("compare", "--train", "train.csv", "--test", "test.csv"),
         ("replicate", "--data", "."),
+        ("mixture", "--data", "."),
         ("guide", "test.csv"),
         ("guide", "test.csv", "--provider", "llm"),
         ("guide", "--data", ".", "--symbols", "test", "--split", "2014-06-01", "--provider", "llm"),

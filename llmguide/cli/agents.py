@@ -20,6 +20,7 @@ from llmguide.cli.options import (
     Device,
     Episodes,
     GuidanceFile,
+    Holdout,
     Json,
     ModelFile,
     Out,
@@ -90,7 +91,9 @@ def demo(
         table = find_guidance(market, None, "rules")
     else:
         table = _ask_for_demo(market, model_file, settings, cache, quiet=as_json)
-    _compare(train, test, table, seeds, episodes, None, 100_000.0, 0.001, device, None, None, out, resume, as_json)
+    _compare(
+        train, test, table, seeds, episodes, None, 100_000.0, 0.001, device, None, None, None, out, resume, as_json
+    )
 
 
 def _ask_for_demo(
@@ -118,6 +121,9 @@ def train(
     any_bars: AnyBars = False,
     provider: Annotated[str | None, typer.Option(help=f"Make the guidance here: {PROVIDERS}.")] = None,
     test: Annotated[Path | None, typer.Option(help="Test bars for the training curves; they select nothing.")] = None,
+    holdout: Annotated[
+        int, typer.Option(min=0, help="Bars at the end that are kept from training, for a record out of sample.")
+    ] = 0,
     seeds: Seeds = "25",
     episodes: Episodes = 50,
     cash: Cash = 100_000.0,
@@ -133,6 +139,8 @@ def train(
 
     They are stored as hybrid-SEED.safetensors or rl-SEED.safetensors, each as soon as it is trained.
     """
+    from dataclasses import replace
+
     from llmguide.cli.stopping import resumable
     from llmguide.console import err, number, print_json, print_table, records
     from llmguide.experiments.arms import ARMS
@@ -147,10 +155,11 @@ def train(
     test_frame = None if test is None else reading.bars(test)
     history = frame if test is None else reading.history([file, test], said=True)
     table = find_guidance(history, guidance, provider, any_bars=any_bars) if guidance or provider else None
-    arm = ARMS["hybrid" if table is not None else "rl"]
+    arm = replace(ARMS["hybrid" if table is not None else "rl"], held_out=True)
     config = DQNConfig(cash=cash, cost=cost)
-    plan = Plan(frame, test_frame, table, tuple(as_seeds(parse_seeds(seeds))), episodes, config, device)
-    folder = RunFolder.open(out, plan.describe([arm.name]), resume=resume)
+    chosen = tuple(as_seeds(parse_seeds(seeds)))
+    plan = Plan(frame, test_frame, table, chosen, episodes, config, device, holdout=holdout)
+    folder = RunFolder.open(out, plan.describe([arm]), resume=resume)
     if table is not None:
         table.save(out / "guidance.parquet")
     with resumable(out):
@@ -280,7 +289,9 @@ def compare(
     provider: Annotated[
         str | None, typer.Option(help=f"Make the guidance here, on all bars: {PROVIDERS}; rules by default.")
     ] = None,
-    arms: Annotated[str, typer.Option(help="Arms, separated by commas.")] = "hybrid,rl,llm,hold,sell",
+    arms: Annotated[
+        str, typer.Option(help="Arms, separated by commas; also trend, reversion and mixture.")
+    ] = "hybrid,rl,llm,hold,sell",
     seeds: Seeds = "25",
     episodes: Episodes = 50,
     cash: Cash = 100_000.0,
@@ -288,6 +299,7 @@ def compare(
     device: Device = "auto",
     ray: Ray = None,
     periods: Periods = None,
+    holdout: Holdout = None,
     out: Out = Path("runs/compare"),
     resume: Resume = True,
     as_json: Json = False,
@@ -307,7 +319,7 @@ def compare(
         any_bars=any_bars,
     )
     names = [name.strip() for name in arms.split(",")]
-    _compare(*frames, table, seeds, episodes, names, cash, cost, device, ray, periods, out, resume, as_json)
+    _compare(*frames, table, seeds, episodes, names, cash, cost, device, ray, periods, holdout, out, resume, as_json)
 
 
 @app.command()
@@ -332,6 +344,7 @@ def replicate(
     device: Device = "auto",
     ray: Ray = None,
     periods: Periods = None,
+    holdout: Holdout = None,
     out: Out = Path("runs/replicate"),
     resume: Resume = True,
     as_json: Json = False,
@@ -369,6 +382,7 @@ def replicate(
             **reading.options,
             curves=curves,
             periods=periods,
+            holdout=holdout,
             out=out,
             resume=resume,
             ray=ray,
@@ -399,6 +413,7 @@ def _compare(
     device: str,
     ray: str | None,
     periods: float | None,
+    holdout: int | None,
     out: Path,
     resume: bool,
     as_json: bool,
@@ -424,6 +439,7 @@ def _compare(
             config=DQNConfig(cash=cash, cost=cost),
             device=device,
             periods=periods,
+            holdout=holdout,
             out=out,
             resume=resume,
             ray=ray,

@@ -19,6 +19,14 @@ Device = Annotated[str, typer.Option(help="cpu, cuda or auto.")]
 Ray = Annotated[str | None, typer.Option("--ray", help="Train on a Ray cluster: its HOST:PORT, or auto.")]
 Cash = Annotated[float, typer.Option(help="Capital at the beginning.")]
 Cost = Annotated[float, typer.Option(help="Fraction of each traded value; 0.001 is 0.1 %.")]
+Holdout = Annotated[
+    int | None,
+    typer.Option(
+        "--holdout",
+        min=0,
+        help="Training bars at the end that the mixture's agents do not learn from; a year of bars by default.",
+    ),
+]
 GuidanceFile = Annotated[
     Path | None, typer.Option("--guidance", help="Guidance table (.parquet or .csv), as `llmguide guide` writes it.")
 ]

@@ -9,7 +9,9 @@ import backtrader as bt
 import pandas as pd
 
 from llmguide.errors import LlmguideError, did_you_mean
+from llmguide.experiments.mixing import HoldPositions
 from llmguide.guidance import Guidance
+from llmguide.mixture import Mix, mix
 from llmguide.rl.agent import Agent
 from llmguide.rl.config import DQNConfig
 from llmguide.strategies import DQN, BuyAndHold, LLMGuidedDQN, LLMOnly, MeanReversion, SellAndHold, TrendFollowing
@@ -27,6 +29,10 @@ class Arm:
         trained: whether there is one agent per seed.
         guided: whether it is given the guidance.
         windows: the rule by which its moving averages are chosen on the training bars, if it has any.
+        mixed: whether it mixes its agent, the guidance and holding by their records (see `llmguide.mixture`). Its agent
+            does not observe the guidance, which has a record of its own.
+        held_out: whether its agents learn nothing from the last training bars (see `llmguide.experiments.plan.Plan`),
+            which are then the beginning of their record.
     """
 
     name: str
@@ -34,11 +40,42 @@ class Arm:
     trained: bool = False
     guided: bool = False
     windows: Rule | None = None
+    mixed: bool = False
+    held_out: bool = False
+
+    @property
+    def observes(self) -> bool:
+        """Whether its agents observe the guidance."""
+        return self.guided and not self.mixed
+
+    def mix(
+        self,
+        agent: Agent | None,
+        guidance: Guidance | None,
+        train: pd.DataFrame,
+        test: pd.DataFrame,
+        config: DQNConfig,
+    ) -> Mix | None:
+        """Return what its experts come to on training and test bars, which are raw; None where it mixes none.
+
+        Positions are held on the test bars only, after as many idle ones as in every arm.
+        """
+        if not self.mixed:
+            return None
+        experts = {"agent": agent, "guidance": guidance, "hold": "hold"}
+        return mix(pd.concat([train, test]), experts, cost=config.cost, start=len(train) + config.lookback)
 
     def params(
-        self, agent: Agent | None, guidance: Guidance | None, train: pd.DataFrame, config: DQNConfig
+        self,
+        agent: Agent | None,
+        guidance: Guidance | None,
+        train: pd.DataFrame,
+        config: DQNConfig,
+        mixed: Mix | None = None,
     ) -> dict[str, Any]:
-        """Return the strategy's parameters; `train` are the training bars, raw."""
+        """Return the strategy's parameters; `train` are the training bars, raw, `mixed` is what `mix` returned."""
+        if mixed is not None:
+            return {"positions": mixed.positions.to_numpy()[len(train) :]}
         params: dict[str, Any] = {}
         if self.trained:
             params["model"] = agent
@@ -63,6 +100,7 @@ ARMS = {
         Arm("sell", SellAndHold),
         Arm("trend", TrendFollowing, windows="trend"),
         Arm("reversion", MeanReversion, windows="reversion"),
+        Arm("mixture", HoldPositions, trained=True, guided=True, mixed=True, held_out=True),
     )
 }
 """Every arm by name."""
@@ -71,11 +109,17 @@ DEFAULT_ARMS = ("hybrid", "rl", "llm", "hold", "sell")
 """The arms of a comparison that names none."""
 
 
-def choose_arms(names: tuple[str, ...] | list[str]) -> tuple[Arm, ...]:
-    """Return the arms of these names; unknown and repeated ones are refused."""
+def choose_arms(names: tuple[str, ...] | list[str], *, holdout: int | None = None) -> tuple[Arm, ...]:
+    """Return the arms of these names; unknown and repeated ones are refused, and a holdout that none of them has."""
     for name in names:
         if name not in ARMS:
             raise LlmguideError(f"unknown arm {name!r}, choose from {', '.join(ARMS)}{did_you_mean(name, ARMS)}")
     if not names or len(set(names)) < len(names):
         raise LlmguideError(f"expected one or more different arms, got {list(names)}")
-    return tuple(ARMS[name] for name in names)
+    chosen = tuple(ARMS[name] for name in names)
+    if holdout is not None and not any(arm.held_out for arm in chosen):
+        raise LlmguideError(
+            f"holdout= is for the arm mixture, which is not among {list(names)}: their agents learn from all training "
+            "bars; add it with arms=, or leave holdout= out"
+        )
+    return chosen

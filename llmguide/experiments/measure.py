@@ -8,8 +8,9 @@ import pandas as pd
 
 from llmguide.backtest import BacktestResult, run_backtest
 from llmguide.experiments.arms import Arm
-from llmguide.experiments.usage import Usage, measure_usage
+from llmguide.experiments.usage import Usage, agreement, measure_usage
 from llmguide.guidance import Guidance
+from llmguide.mixture import Mix
 from llmguide.rl.agent import Agent
 from llmguide.rl.config import DQNConfig
 
@@ -22,10 +23,14 @@ _NO_USAGE = Usage(*[float("nan")] * len(Usage._fields))
 
 
 class Measured(NamedTuple):
-    """A backtest, and its row: arm, seed, sr, mdd, final_value, trades, exposure and the fields of `Usage`."""
+    """A backtest, and its row: arm, seed, sr, mdd, final_value, trades, exposure and the fields of `Usage`.
+
+    `mixed` is what the experts came to, where the arm mixes some.
+    """
 
     result: BacktestResult
     row: dict[str, Any]
+    mixed: Mix | None = None
 
 
 def measure(
@@ -40,6 +45,9 @@ def measure(
 ) -> Measured:
     """Run an arm in Backtrader at close fills, and measure how its agent used the guidance.
 
+    Of a mixture only the agreement on the test bars is measured: that of its position's sign, flat agreeing with
+    nothing.
+
     Args:
         arm: what trades.
         agent: the trained agent, None where the arm has none.
@@ -49,14 +57,19 @@ def measure(
         config: capital, cost and lookback.
         periods: bars per year; None reads it from the dates of the test bars.
     """
+    mixed = arm.mix(agent, guidance, train, test, config)
     result = run_backtest(
         test, arm.strategy, cash=config.cash, cost=config.cost, start=config.lookback, periods=periods,
-        **arm.params(agent, guidance, train, config),
+        **arm.params(agent, guidance, train, config, mixed),
     )  # fmt: skip
     usage = _NO_USAGE
     if agent is not None and guidance is not None:
         aligned = [guidance.align(pd.DatetimeIndex(bars.index)) for bars in (train, test)]
-        usage = measure_usage(agent, train, test, *aligned)
+        if mixed is None:
+            usage = measure_usage(agent, train, test, *aligned)
+        else:
+            said = aligned[1]["direction"].iloc[config.lookback :]
+            usage = usage._replace(agreement_test=agreement(mixed.decisions, said))
     row = {
         "arm": arm.name,
         "seed": NO_SEED if agent is None else agent.seed,
@@ -67,4 +80,4 @@ def measure(
         "exposure": result.exposure,
         **usage._asdict(),
     }
-    return Measured(result, row)
+    return Measured(result, row, mixed)

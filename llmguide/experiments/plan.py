@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
@@ -11,12 +11,13 @@ from typing import Any
 import pandas as pd
 
 from llmguide._version import __version__
+from llmguide.experiments.arms import Arm
 from llmguide.guidance import Guidance
 from llmguide.hashing import hash_bars
 from llmguide.periods import periods_of
 from llmguide.rl.config import DQNConfig
 
-__all__ = ["Plan"]
+__all__ = ["Plan", "put_together"]
 
 LIBRARIES = ("torch", "numpy", "pandas", "numba", "backtrader", "TA-Lib", "quantstats")
 """Whose versions a run records."""
@@ -24,7 +25,12 @@ LIBRARIES = ("torch", "numpy", "pandas", "numba", "backtrader", "TA-Lib", "quant
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that shapes the agents of a run; see `llmguide.compare` for each part."""
+    """Everything that shapes the agents of a run; see `llmguide.compare` for each part.
+
+    Attributes:
+        holdout: bars at the end of `train` from which the agents of some arms do not learn (see `Arm.held_out`); None
+            is a year of them.
+    """
 
     train: pd.DataFrame
     test: pd.DataFrame | None
@@ -35,6 +41,7 @@ class Plan:
     device: str = "auto"
     curves: bool = True
     periods: float | None = None
+    holdout: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse guidance that was made from other bars."""
@@ -46,16 +53,26 @@ class Plan:
         """Bars per year: `periods`, or as the dates of the bars that are traded have it."""
         return periods_of(self.train if self.test is None else self.test, self.periods)
 
-    def describe(self, arms: Sequence[str]) -> dict[str, Any]:
+    @property
+    def kept(self) -> int:
+        """Bars at the end of `train` that are held out where an arm holds some out."""
+        return round(self.year) if self.holdout is None else self.holdout
+
+    def holdout_of(self, arm: Arm) -> int:
+        """Return the bars at the end of `train` from which an arm's agents do not learn."""
+        return self.kept if arm.held_out else 0
+
+    def describe(self, arms: Sequence[Arm]) -> dict[str, Any]:
         """Return all settings, the versions of what runs, and hashes of the data, ready for JSON."""
         guidance = self.guidance
         return {
-            "arms": list(arms),
+            "arms": [arm.name for arm in arms],
             "seeds": list(self.seeds),
             "episodes": self.episodes,
             "curves": self.curves,
             "periods": self.year,
             "agent": self.config.to_dict(),
+            **({"holdout": self.kept} if any(arm.held_out for arm in arms) else {}),
             "data": {"train": _summary(self.train), "test": None if self.test is None else _summary(self.test)},
             "guidance": None
             if guidance is None
@@ -68,6 +85,17 @@ class Plan:
             "versions": {"llmguide": __version__, "python": platform.python_version()}
             | {name: version(name) for name in LIBRARIES},
         }
+
+
+def put_together(described: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """Return the settings of many instruments as one: what they share, and what each has of its own by symbol."""
+    shared = next(iter(described.values()))
+    own = {
+        name: {symbol: run[name] for symbol, run in described.items()}
+        for name in ("data", "guidance", "periods", "holdout")
+        if name in shared
+    }
+    return {"symbols": list(described)} | shared | own
 
 
 def _summary(bars: pd.DataFrame) -> dict[str, Any]:

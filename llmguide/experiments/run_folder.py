@@ -10,6 +10,7 @@ intervals.csv           95 % intervals over bars, by arm and for differences
 sensitivity.csv         SR and MDD of every arm under other costs, slippages and fills
 values.parquet          value after each test bar: columns date, arm, seed, value, side
 curves.parquet          SR after each episode
+mixture.parquet         side, record and weight of the mixture's experts at each bar, training bars included
 orders.csv, trades.csv  every order, rejected ones too, and every trade, by arm and seed
 report.html             the page to read
 tearsheets/ARM.html     quantstats, first seed
@@ -38,6 +39,8 @@ AGENT_SUFFIX = ".safetensors"
 FREE = ("seeds", "arms", "versions")
 """Settings that may differ when a run is resumed: more seeds and arms use the agents that are there."""
 
+OF_SOME_ARMS = ("holdout",)
+"""Settings that a run has only where one of its arms needs them: there they must be the same."""
 
 SHOWN = 4
 """Differences that an error names."""
@@ -71,7 +74,13 @@ class RunFolder:
             except ValueError as error:
                 message = f"{config} is damaged ({error}); choose another folder, or delete this one"
                 raise LlmguideError(message) from error
-            different = [name for name in settings if name not in FREE and stored.get(name) != settings[name]]
+            different = [
+                name
+                for name in settings
+                if name not in FREE
+                and stored.get(name) != settings[name]
+                and not (name in OF_SOME_ARMS and name not in stored)
+            ]
             if different:
                 pairs = [pair for name in different for pair in _differences(stored.get(name), settings[name], name)]
                 more = f", and {len(pairs) - SHOWN} more" if len(pairs) > SHOWN else ""

@@ -19,7 +19,7 @@ from llmguide.experiments.run_folder import RunFolder
 from llmguide.rl.agent import Agent
 from llmguide.rl.cluster import train_on_cluster
 from llmguide.rl.runs import Job
-from llmguide.rl.training import Agents, Lesson, train_agents, training_data
+from llmguide.rl.training import Agents, Lesson, train_agents, training_bars, training_data
 
 __all__ = ["train_arms", "train_grid"]
 
@@ -83,8 +83,14 @@ def train_grid(
             ready += len(there)
             missing = [seed for seed in plan.seeds if seed not in there]
             if missing:
-                guidance = plan.guidance if arm.guided else None
-                lesson = Lesson.prepare(plan.train, guidance, config=plan.config, test=plan.test, curves=plan.curves)
+                lesson = Lesson.prepare(
+                    plan.train,
+                    plan.guidance if arm.observes else None,
+                    config=plan.config,
+                    test=plan.test,
+                    curves=plan.curves,
+                    holdout=plan.holdout_of(arm),
+                )
             for seed in missing:
                 state = None if folder is None else folder.state_path(arm.name, seed)
                 job = lesson.job(seed, plan.episodes, name=f"{symbol} {arm.name}-{seed}".strip(), state=state)
@@ -112,8 +118,9 @@ def _check_origin(agents: Mapping[int, Agent], arm: Arm, plan: Plan) -> None:
     """Refuse agents that this plan would not have trained."""
     if not agents:
         return
-    tau = plan.guidance.tau(pd.DatetimeIndex(plan.train.index)) if arm.guided and plan.guidance is not None else None
-    expected: dict[str, Any] = {"episodes": plan.episodes, "trained_on": training_data(plan.train, tau)}
+    bars = training_bars(plan.train, plan.holdout_of(arm))
+    tau = plan.guidance.tau(pd.DatetimeIndex(bars.index)) if arm.observes and plan.guidance is not None else None
+    expected: dict[str, Any] = {"episodes": plan.episodes, "trained_on": training_data(bars, tau)}
     for seed, agent in agents.items():
         if agent.config != plan.config or any(agent.notes.get(name) != value for name, value in expected.items()):
             raise ModelError(

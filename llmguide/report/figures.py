@@ -35,6 +35,7 @@ __all__ = [
     "styles",
     "svg",
     "training",
+    "weights",
     "yearly",
 ]
 
@@ -55,6 +56,9 @@ _KNOWN: Mapping[str, tuple[str, str]] = {
     "llm": (_GREEN, "-"),
     "hold": (_GREY, "--"),
     "sell": (_GREY, ":"),
+    # A mixture's experts look like the arms that follow them alone.
+    "agent": (_RED, "-"),
+    "guidance": (_GREEN, "-"),
 }
 _OTHERS = ((_PINK, "-"), (_ORANGE, "-"), (_SKY, "-"), (_YELLOW, "-"), (_PINK, "--"), (_ORANGE, "--"), (_SKY, "--"))
 _LONG, _SHORT = _SKY, _ORANGE
@@ -199,6 +203,22 @@ def q_values(arms: Mapping[str, QCurves]) -> str:
         handles, labels = panels[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper right", ncols=2)
         _dates(panels[-1])
+        return svg(figure)
+
+
+def weights(experts: Mapping[str, pd.DataFrame]) -> str:
+    """The weight of each expert of a mixture over time: mean and band over seeds, of frames as in `equity`."""
+    from matplotlib.ticker import PercentFormatter
+
+    with house_style():
+        figure = new_figure(8, 3.4)
+        axes = figure.subplots()
+        _bands(axes, experts)
+        axes.set_ylim(0, 1)
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        axes.set_ylabel("weight")
+        _legend_above(axes, len(experts))
+        _dates(axes)
         return svg(figure)
 
 

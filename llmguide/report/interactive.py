@@ -22,7 +22,7 @@ from llmguide.metrics import drawdowns
 from llmguide.report.figures import logarithmic, styles
 from llmguide.report.report_data import QCurves
 
-__all__ = ["SCRIPT", "drawdown", "embed", "equity", "library", "market", "q_values", "scatter", "training"]
+__all__ = ["SCRIPT", "drawdown", "embed", "equity", "library", "market", "q_values", "scatter", "training", "weights"]
 
 Plot = Mapping[str, Any]
 
@@ -181,6 +181,13 @@ def q_values(arms: Mapping[str, QCurves]) -> Plot:
             for trace in _band(frame, name, look, hover=".4f"):
                 data.append({**trace, "yaxis": f"y{axis}", "showlegend": bool(trace.get("name") and not at)})
     return {"data": data, "layout": _layout(height=120 + 220 * len(arms), **axes)}
+
+
+def weights(experts: Mapping[str, pd.DataFrame]) -> Plot:
+    """The weight of each expert of a mixture, as `llmguide.report.figures.weights`."""
+    looks = styles(list(experts))
+    data = [trace for name, frame in experts.items() for trace in _band(frame, name, looks[name], hover=".1%")]
+    return {"data": data, "layout": _layout(yaxis={"title": {"text": "weight"}, "tickformat": ".0%", "range": [0, 1]})}
 
 
 def scatter(runs: pd.DataFrame) -> Plot:

@@ -102,6 +102,7 @@ def _sections(data: ReportData) -> Iterator[tuple[str, list[str]]]:
         "Price, guidance and positions": _market(data),
         "Guidance month by month": _months(data),
         "How the arms use the guidance": _usage(data),
+        "Whom the mixture trusts": _weights(data),
         "Training": _training(data),
         "Q-values": _q_values(data),
         "Every run": _runs(data),
@@ -124,6 +125,8 @@ def _plots(data: ReportData) -> dict[str, interactive.Plot]:
     }
     if data.curves is not None and len(data.curves):
         plots["training"] = interactive.training(data.curves)
+    if data.weights:
+        plots["weights"] = interactive.weights(data.weights)
     if data.q_values:
         plots["q-values"] = interactive.q_values(data.q_values)
     if data.runs is not None and len(data.runs.dropna(subset=["sr", "mdd"])):
@@ -289,6 +292,17 @@ def _training(data: ReportData) -> Iterator[str]:
         f"{_BAND} The test curve is recorded to be looked at; nothing is selected by it.",
         "training",
     )
+
+
+def _weights(data: ReportData) -> Iterator[str]:
+    if data.weights:
+        yield figure(
+            figures.weights(data.weights),
+            "Weight of each expert of the mixture",
+            "An expert's weight is its share in the mixture's position. It follows what the expert has earned up to "
+            f"the bar before, after cost, on bars that it did not learn from. {_BAND}",
+            "weights",
+        )
 
 
 def _q_values(data: ReportData) -> Iterator[str]:

@@ -53,6 +53,7 @@ class ReportData:
         runs: one row per arm and seed, columns arm, seed (-1 where nothing is random), sr and mdd.
         curves: columns arm, seed, episode, train_sr, test_sr.
         q_values: arm -> the Q-values of its agents.
+        weights: expert of the mixture -> its weight on each test bar, one column per seed.
         sensitivity: arms under other conditions, as `llmguide.experiments.compare.sensitivity` returns them.
         usage: how arms use the guidance, one row per arm; the columns agreement_train, agreement_test, changed_inverted
             and changed_permuted are known, others are shown under their own name.
@@ -76,6 +77,7 @@ class ReportData:
     runs: pd.DataFrame | None = None
     curves: pd.DataFrame | None = None
     q_values: Mapping[str, QCurves] | None = None
+    weights: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     sensitivity: pd.DataFrame | None = None
     usage: pd.DataFrame | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)

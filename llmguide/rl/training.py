@@ -16,7 +16,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from llmguide.errors import ModelError
+from llmguide.errors import DataError, ModelError
 from llmguide.hashing import hash_bars
 from llmguide.rl.agent import Agent, Weights
 from llmguide.rl.checkpoint import save_agent
@@ -38,6 +38,7 @@ __all__ = [
     "deliver",
     "train_agents",
     "train_dqn",
+    "training_bars",
     "training_data",
 ]
 
@@ -103,10 +104,12 @@ class Lesson:
         config: DQNConfig | None = None,
         test: pd.DataFrame | None = None,
         curves: bool = False,
+        holdout: int = 0,
     ) -> Lesson:
         """Check and prepare everything; see `train_dqn` for the arguments and errors."""
         settings = config or DQNConfig()
         closes(bars)
+        bars = training_bars(bars, holdout)
         scaler = Scaler.fit(bars, smoothing=settings.smoothing)
         check_origin(guidance, bars)
         tau = None if guidance is None else guidance.tau(pd.DatetimeIndex(bars.index))
@@ -160,6 +163,7 @@ def train_dqn(
     config: DQNConfig | None = None,
     curves: bool = False,
     test: pd.DataFrame | None = None,
+    holdout: int = 0,
     states: Path | str | None = None,
     finished: Callable[[Agent], None] | None = None,
     progress: TrainingBar | bool = True,
@@ -176,6 +180,9 @@ def train_dqn(
         config: settings; the published ones where None.
         curves: record the Sharpe ratio after every episode, for plots.
         test: test bars for the curves; they are never learned from and select nothing.
+        holdout: so many of the last bars are kept from training, 252 daily ones being a year. The agents are those of
+            ``bars[:-holdout]``, and their checkpoints say so: what they do on the bars held out is out of sample, and a
+            mixture's record of them begins there (see `llmguide.mixture`).
         states: a folder in which unfinished training is kept, every few episodes and when it is interrupted; the same
             call resumes from there and gives the same agents, bit by bit. None keeps nothing.
         finished: called with each agent as soon as its seed has finished.
@@ -185,12 +192,12 @@ def train_dqn(
     Raises:
         ModelError: impossible seeds, episodes or device; guidance without a row for the training bars; or `states`
             holds a damaged file, or one of a training with other bars, guidance or settings.
-        DataError: too few bars.
+        DataError: too few bars, or a `holdout` that leaves none.
 
     Source: arXiv 2004.06627, algorithm 1; arXiv 2508.02366, section II (tau in the observation).
     """
     chosen = as_seeds(seeds)
-    lesson = Lesson.prepare(bars, guidance, config=config, test=test, curves=curves)
+    lesson = Lesson.prepare(bars, guidance, config=config, test=test, curves=curves, holdout=holdout)
     folder = None if states is None else Path(states)
     jobs = [
         lesson.job(seed, episodes, name=f"seed {seed}", state=folder and folder / f"seed-{seed}{STATE_SUFFIX}")
@@ -267,6 +274,16 @@ def _device(name: str) -> torch.device:
         raise ModelError("device 'cuda' was asked for, but torch finds no GPU; use 'cpu', or install torch with CUDA")
     use_cuda = name == "cuda" or (name == "auto" and torch.cuda.is_available())
     return torch.device("cuda" if use_cuda else "cpu")
+
+
+def training_bars(bars: pd.DataFrame, holdout: int) -> pd.DataFrame:
+    """Return the bars without the last `holdout`; DataError unless some are left."""
+    if not (isinstance(holdout, int | np.integer) and 0 <= holdout < len(bars)):
+        raise DataError(
+            f"holdout is a number of bars at the end that are kept from training, from 0 to {len(bars) - 1} of these "
+            f"{len(bars)} bars, got {holdout}; hold out fewer, or give earlier bars too"
+        )
+    return bars.iloc[: len(bars) - holdout]
 
 
 def training_data(bars: pd.DataFrame, tau: NDArray[np.float64] | None) -> dict[str, Any]:

@@ -73,7 +73,7 @@ def test_they_stand_beside_an_agent_in_the_tests_of_significance():
 
 def test_a_comparison_that_names_no_arms_has_the_five_of_before():
     assert DEFAULT_ARMS == ("hybrid", "rl", "llm", "hold", "sell")
-    assert set(DEFAULT_ARMS) | set(CLASSICAL) == set(ARMS)
+    assert {*DEFAULT_ARMS, *CLASSICAL, "mixture"} == set(ARMS)
 
 
 def test_arms_are_chosen_by_name_in_the_order_asked_for():
@@ -82,6 +82,12 @@ def test_arms_are_chosen_by_name_in_the_order_asked_for():
         choose_arms(["trent"])
     with pytest.raises(LlmguideError, match="one or more different arms"):
         choose_arms(["trend", "trend"])
+
+
+def test_a_holdout_is_refused_where_no_arm_holds_bars_out():
+    with pytest.raises(LlmguideError, match=r"holdout= is for the arm mixture, which is not among \['rl', 'hold'\]"):
+        choose_arms(["rl", "hold"], holdout=252)
+    assert choose_arms(["rl", "mixture"], holdout=252)[1].held_out
 
 
 @pytest.mark.real_bars

@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from llmguide import Guidance, sample_bars, sharpe_ratio, simulate, train_dqn
-from llmguide.errors import ModelError
+from llmguide.errors import DataError, ModelError
+from llmguide.mixture import FollowAgent
 from llmguide.rl.batched_runs import train_batched
 from llmguide.rl.config import DQNConfig
 from llmguide.rl.evaluation import follow
@@ -113,6 +114,31 @@ def test_curves_hold_every_episode_and_test_bars_never_change_the_agent():
 def test_training_uses_no_bar_after_the_last_training_bar():
     longer = sample_bars(years=2, seed=2)
     assert same(*(train_dqn(b.iloc[:200], seeds=1, episodes=1, config=SMALL)[0] for b in (longer, longer.iloc[:230])))
+
+
+def test_bars_that_are_held_out_teach_nothing_and_the_agents_say_so():
+    whole, cut = (
+        train_dqn(BARS, seeds=2, episodes=1, config=SMALL, holdout=60),
+        train_dqn(BARS.iloc[:-60], seeds=2, episodes=1, config=SMALL),
+    )
+    for one, other in zip(whole, cut, strict=True):
+        assert same(one, other)
+        assert one.scaler == other.scaler
+        assert one.notes == other.notes
+        assert one.notes["trained_on"]["last"] == str(BARS.index[-61])
+        assert FollowAgent(one).first(BARS) == len(BARS) - 60
+    changed = BARS.copy()
+    changed.iloc[-60:] *= np.linspace(0.3, 3.0, 60)[:, None]
+    guided = (
+        train_dqn(bars, always_long(BARS), seeds=1, episodes=1, config=SMALL, holdout=60)[0] for bars in (BARS, changed)
+    )
+    assert same(*guided)
+
+
+@pytest.mark.parametrize("holdout", [-1, len(BARS), 20.5])
+def test_a_holdout_that_leaves_no_bars_or_is_no_number_of_bars_is_refused(holdout):
+    with pytest.raises(DataError, match=rf"holdout is a number of bars .* got {holdout}; hold out fewer"):
+        train_dqn(BARS, seeds=1, episodes=1, config=SMALL, holdout=holdout)
 
 
 def test_no_decision_depends_on_later_bars():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -11,10 +11,12 @@ import numpy as np
 import pandas as pd
 
 from llmguide.backtest import BacktestResult
+from llmguide.errors import LlmguideError
 from llmguide.experiments.arms import ARMS
 from llmguide.experiments.paired import paired_table
 from llmguide.experiments.usage import Usage
 from llmguide.guidance import Guidance
+from llmguide.mixture import Mix
 from llmguide.rl.agent import SIDES
 from llmguide.rl.training import Agents
 from llmguide.stats import Intervals, block_length, bootstrap_difference, bootstrap_intervals, paired_tests
@@ -38,6 +40,7 @@ class ComparisonResult:
         agents: the trained agents by arm.
         train, test, guidance: what it was made from.
         settings: everything that shaped it, with versions and hashes of the data.
+        mixed: what the experts of the arm mixture came to, on training and test bars, by seed.
     """
 
     runs: pd.DataFrame
@@ -47,6 +50,7 @@ class ComparisonResult:
     test: pd.DataFrame
     guidance: Guidance | None
     settings: Mapping[str, Any]
+    mixed: Mapping[int, Mix] = field(default_factory=dict)
 
     @property
     def arms(self) -> tuple[str, ...]:
@@ -140,9 +144,19 @@ class ComparisonResult:
 
     @property
     def curves(self) -> pd.DataFrame:
-        """Sharpe ratio of every trained arm after every episode (see `llmguide.rl.training.Agents.curves`)."""
+        """Sharpe ratio of every trained arm after every episode (see `llmguide.rl.training.Agents.curves`).
+
+        Of a mixture it is that of its agent alone.
+        """
         frames = [agents.curves.assign(arm=arm) for arm, agents in self.agents.items()]
         return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+    @property
+    def weights(self) -> dict[str, pd.DataFrame]:
+        """The weight of each expert of the mixture on every test bar, one column per seed; by expert, empty without."""
+        on_test = {seed: mixed.weights.loc[self.test.index] for seed, mixed in self.mixed.items()}
+        experts = dict.fromkeys(str(expert) for weights in on_test.values() for expert in weights)
+        return {name: pd.DataFrame({seed: weights[name] for seed, weights in on_test.items()}) for name in experts}
 
     def values(self, arm: str) -> pd.DataFrame:
         """Return the value after each test bar, one column per seed."""
@@ -155,8 +169,12 @@ class ComparisonResult:
     def q_values(self, arm: str, seed: int | None = None) -> pd.DataFrame:
         """Return the Q-values of one seed (None: the first) on each test bar for the side held before it.
 
-        Columns q_short, q_long.
+        Columns q_short, q_long. Raises LlmguideError for a mixture, which does not trade by its agent's Q-values alone.
         """
+        if ARMS[arm].mixed:
+            raise LlmguideError(
+                f"the arm {arm!r} does not trade by its agent's Q-values alone; its weights say whom it follows"
+            )
         agent = next(agent for agent in self.agents[arm] if seed in (None, agent.seed))
         tau = self.guidance.tau(pd.DatetimeIndex(self.test.index)) if agent.guided and self.guidance else None
         start = agent.config.lookback

@@ -36,6 +36,7 @@ def compare(
     device: str = "auto",
     curves: bool = True,
     periods: float | None = None,
+    holdout: int | None = None,
     out: Path | str | None = None,
     resume: bool = True,
     ray: str | None = None,
@@ -55,6 +56,8 @@ def compare(
         device: "cpu", "cuda" or "auto".
         curves: record SR after every episode, for plots; nothing is selected by it.
         periods: bars per year, by which Sharpe ratios are annual; None reads it from the dates of the test bars.
+        holdout: training bars at the end from which the agents of the arm ``mixture`` do not learn, and on which their
+            record begins; None is a year of bars. The agents of other arms learn from all training bars.
         out: run folder. Every agent is stored there as soon as it is trained, and a second call with the same settings
             goes on from what is there, unfinished training included. `Comparison.write` writes the rest.
         resume: False begins anew: agents and states that `out` holds are removed.
@@ -64,20 +67,21 @@ def compare(
         announce: called with one line on each thing that is being done.
 
     Raises:
-        DataError: test bars that do not follow the training bars.
+        DataError: test bars that do not follow the training bars; a `holdout` that leaves no bars to train on.
         GuidanceError: an arm needs guidance and there is none.
-        LlmguideError: unknown arms; or `out` holds a run with other settings.
+        LlmguideError: unknown arms; a `holdout` without the arm mixture; or `out` holds a run with other settings.
     """
-    chosen = choose_arms(list(arms))
+    chosen = choose_arms(list(arms), holdout=holdout)
     _check(train, test, guidance, chosen)
-    plan = Plan(train, test, guidance, tuple(as_seeds(seeds)), episodes, config or DQNConfig(), device, curves, periods)
-    described = plan.describe([arm.name for arm in chosen])
+    settings = config or DQNConfig()
+    plan = Plan(train, test, guidance, tuple(as_seeds(seeds)), episodes, settings, device, curves, periods, holdout)
+    described = plan.describe(chosen)
     folder = RunFolder.open(Path(out), described, resume=resume) if out is not None else None
     say = announce or (lambda line: None)
     trained = [arm for arm in chosen if arm.trained]
     agents = train_arms(plan, trained, folder, progress=progress, announce=say, ray=ray)
     say("backtesting every arm on the test bars")
-    results, rows = {}, []
+    results, rows, mixed = {}, [], {}
     for arm in chosen:
         for agent in agents[arm.name] if arm.trained else (None,):
             found = measure(
@@ -85,7 +89,9 @@ def compare(
             )
             results[arm.name, found.row["seed"]] = found.result
             rows.append(found.row)
-    return Comparison(pd.DataFrame(rows), results, agents, train, test, guidance, described)
+            if found.mixed is not None:
+                mixed[int(found.row["seed"])] = found.mixed
+    return Comparison(pd.DataFrame(rows), results, agents, train, test, guidance, described, mixed)
 
 
 def _check(train: pd.DataFrame, test: pd.DataFrame, guidance: Guidance | None, arms: tuple[Arm, ...]) -> None:

@@ -1,7 +1,8 @@
 """How far a comparison's result hangs on what trading costs: every arm run again in Backtrader under other conditions.
 
 One condition is changed at a time, from those of the comparison: its cost, no slippage, fills at the close. The agents
-are the trained ones, and moving averages keep the windows that were chosen at the comparison's cost.
+are the trained ones, moving averages keep the windows that were chosen at the comparison's cost, and a mixture the
+positions that follow from what its experts earned at it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from llmguide.backtest.feed_checks import closes_outside, refuse_two_scales
 from llmguide.errors import DataError, DataWarning
 from llmguide.experiments.arms import ARMS
 from llmguide.experiments.measure import NO_SEED
+from llmguide.mixture import Mix
+from llmguide.rl.agent import Agent
 from llmguide.rl.config import DQNConfig
 
 if TYPE_CHECKING:
@@ -99,8 +102,8 @@ def sensitivity(
     }
     params = {
         name: [
-            (NO_SEED if agent is None else agent.seed, arm.params(agent, comparison.guidance, comparison.train, config))
-            for agent in (comparison.agents[name][:seeds] if arm.trained else (None,))
+            (seed, arm.params(agent, comparison.guidance, comparison.train, config, mixed))
+            for seed, agent, mixed in _runs(comparison, name, seeds)
         ]
         for name, arm in ((name, ARMS[name]) for name in comparison.arms)
     }
@@ -137,6 +140,14 @@ def sensitivity(
             more = f" (and {len(new) - 1} more of this kind)" if len(new) > 1 else ""
             warnings.warn(f"run again with {condition.words}: {new[0]}{more}", DataWarning, stacklevel=2)
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _runs(comparison: ComparisonResult, arm: str, seeds: int) -> list[tuple[int, Agent | None, Mix | None]]:
+    """Return seed, agent and mixture of an arm's first runs, as far as it has them."""
+    if not ARMS[arm].trained:
+        return [(NO_SEED, None, None)]
+    mixed = comparison.mixed if ARMS[arm].mixed else {}
+    return [(agent.seed, agent, mixed.get(agent.seed)) for agent in comparison.agents[arm][:seeds]]
 
 
 def _on_two_scales(bars: pd.DataFrame) -> str:

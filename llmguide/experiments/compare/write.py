@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from llmguide.experiments.arms import ARMS
 from llmguide.experiments.compare.sensitivity import sensitivity
 from llmguide.experiments.markets import Market
 from llmguide.experiments.outcomes import outcomes
@@ -41,6 +42,8 @@ def write_comparison(comparison: ComparisonResult, folder: Path, *, command: str
     write_csv(comparison.intervals, folder / "intervals.csv")
     write_parquet(comparison.curves, folder / "curves.parquet")
     write_parquet(_long(comparison), folder / "values.parquet")
+    if comparison.mixed:
+        write_parquet(_mixed(comparison), folder / "mixture.parquet")
     for name in ("orders", "trades"):
         frames = [
             getattr(result, name).assign(arm=arm, seed=seed) for (arm, seed), result in comparison.results.items()
@@ -82,7 +85,12 @@ def report_data(comparison: ComparisonResult, *, found: pd.DataFrame | None = No
             f"On {outside} of {len(test)} test bars the close lies outside low to high, as where only closes are "
             "adjusted for dividends: a fill at the next open is then at a price of another scale."
         )
-    trained = list(comparison.agents)
+    if comparison.mixed:
+        notes.append(
+            f"The mixture's agents did not learn from the last {comparison.settings['holdout']} training bars: their "
+            "record begins there. Under Training they are shown as they trade by themselves."
+        )
+    deciding = [arm for arm in comparison.agents if not ARMS[arm].mixed]
     curves = comparison.curves
     usage = comparison.usage
     return ReportData(
@@ -97,7 +105,8 @@ def report_data(comparison: ComparisonResult, *, found: pd.DataFrame | None = No
         decisions={arm: comparison.sides(arm) for arm in comparison.arms},
         runs=comparison.runs,
         curves=curves if len(curves) else None,
-        q_values={arm: _q_curves(comparison, arm) for arm in trained} or None,
+        q_values={arm: _q_curves(comparison, arm) for arm in deciding} or None,
+        weights=comparison.weights,
         sensitivity=found,
         usage=usage if len(usage) else None,
         settings=comparison.settings,
@@ -176,10 +185,24 @@ def _call(comparison: ComparisonResult) -> str:
         f"    episodes={settings['episodes']},",
         *([f"    config=DQNConfig({', '.join(changed)}),"] if changed else []),
         f"    periods={settings['periods']:g},",
+        *([f"    holdout={settings['holdout']},"] if "holdout" in settings else []),
         ")",
         'comparison.write("again")',
     ]
     return "\n".join(lines)
+
+
+def _mixed(comparison: ComparisonResult) -> pd.DataFrame:
+    """Side, record and weight of every expert of the mixture at every bar, training bars included."""
+    frames = [
+        pd.DataFrame({name: getattr(found, f"{name}s")[expert] for name in ("side", "record", "weight")})
+        .rename_axis("date")
+        .reset_index()
+        .assign(expert=str(expert), seed=seed)
+        for seed, found in comparison.mixed.items()
+        for expert in found.weights
+    ]
+    return pd.concat(frames, ignore_index=True)
 
 
 def _long(comparison: ComparisonResult) -> pd.DataFrame:

@@ -66,7 +66,7 @@ def measure_cell(market: Market, arm: Arm, agent: Agent | None, plan: Plan, fold
 
 def _made_from(market: Market, arm: Arm, agent: Agent | None, plan: Plan) -> dict[str, Any]:
     """Say everything that a row depends on."""
-    return {
+    made_from = {
         "llmguide": __version__,
         "symbol": market.symbol,
         "arm": arm.name,
@@ -77,6 +77,7 @@ def _made_from(market: Market, arm: Arm, agent: Agent | None, plan: Plan) -> dic
         "periods": plan.year,
         "agent": None if agent is None else _hash_weights(agent),
     }
+    return made_from | {"holdout": plan.kept} if arm.held_out else made_from
 
 
 def _hash_weights(agent: Agent) -> str:

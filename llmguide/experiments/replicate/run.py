@@ -13,7 +13,7 @@ from llmguide.errors import GuidanceError, LlmguideError
 from llmguide.experiments.arms import Arm, choose_arms
 from llmguide.experiments.markets import SPLIT, Market, find_markets
 from llmguide.experiments.measure import NO_SEED
-from llmguide.experiments.plan import Plan
+from llmguide.experiments.plan import Plan, put_together
 from llmguide.experiments.replicate.grid import measure_cell
 from llmguide.experiments.replicate.replication import Replication
 from llmguide.experiments.run_folder import RunFolder
@@ -45,6 +45,7 @@ def replicate(
     strict: bool = False,
     curves: bool = False,
     periods: float | None = None,
+    holdout: int | None = None,
     out: Path | str | None = None,
     resume: bool = True,
     ray: str | None = None,
@@ -69,6 +70,8 @@ def replicate(
         curves: record SR after every episode, for plots; nothing is selected by it.
         periods: bars per year, by which Sharpe ratios are annual; None reads it from the dates of each instrument's
             test bars. The published ratios have 252.
+        holdout: training bars at the end from which the agents of the arm ``mixture`` do not learn, and on which their
+            record begins; None is a year of bars.
         out: folder. Every instrument has a run folder in it, in which every agent is stored as soon as it is trained
             and every row as soon as it is measured; a second call with the same settings resumes from it.
             `Replication.write` writes the tables.
@@ -81,10 +84,10 @@ def replicate(
     Raises:
         DataError: instruments that cannot be used (see `llmguide.experiments.markets.find_markets`).
         GuidanceError: an arm needs guidance and an instrument has none.
-        LlmguideError: unknown arms; or `out` holds a run with other settings.
+        LlmguideError: unknown arms; a `holdout` without the arm mixture; or `out` holds a run with other settings.
     """
     usual = ("rl",) if guidance is None else ("hybrid", "rl", "llm")
-    chosen = choose_arms(list(usual if arms is None else arms))
+    chosen = choose_arms(list(usual if arms is None else arms), holdout=holdout)
     seeds = tuple(as_seeds(seeds))
     say = announce or (lambda line: None)
     markets = {
@@ -104,10 +107,11 @@ def replicate(
             device,
             curves,
             periods,
+            holdout,
         )
         for symbol, market in markets.items()
     }
-    described = {symbol: plan.describe([arm.name for arm in chosen]) for symbol, plan in plans.items()}
+    described = {symbol: plan.describe(chosen) for symbol, plan in plans.items()}
     folders = None if out is None else _open(Path(out), plans, described, resume)
 
     rows: dict[tuple[str, str, int], dict[str, Any]] = {}
@@ -128,7 +132,7 @@ def replicate(
 
     of_arm = {arm.name: seeds if arm.trained else (NO_SEED,) for arm in chosen}
     order = [(symbol, arm, seed) for symbol in markets for arm in of_arm for seed in of_arm[arm]]
-    return Replication(pd.DataFrame([rows[cell] for cell in order]), _settings(described))
+    return Replication(pd.DataFrame([rows[cell] for cell in order]), put_together(described))
 
 
 def _check_guidance(arms: Sequence[Arm], guidance: GuidanceSource | None) -> None:
@@ -181,10 +185,3 @@ def _open(
         if plan.guidance is not None:
             plan.guidance.save(out / symbol / "guidance.parquet")
     return folders
-
-
-def _settings(described: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
-    """Put the settings of all instruments together: what they share, and data and guidance by symbol."""
-    shared = next(iter(described.values()))
-    own = {name: {symbol: run[name] for symbol, run in described.items()} for name in ("data", "guidance", "periods")}
-    return {"symbols": list(described)} | shared | own

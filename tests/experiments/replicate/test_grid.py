@@ -104,6 +104,17 @@ def test_a_row_of_anything_else_is_stale(agent, plan, folder, measured, monkeypa
     assert again() == (first, 1)
 
 
+def test_a_mixtures_row_is_stale_where_other_bars_are_held_out(plan, folder, measured, random_agent):
+    plain = random_agent(MARKET.train, guided=False, seed=3)
+    for holdout, fresh in ((100, 1), (100, 0), (90, 1), (90, 0)):
+        last = {"last": str(MARKET.train.index[-holdout - 1])}
+        agent = dataclasses.replace(plain, notes={"trained_on": last})
+        before = len(measured)
+        row = measure_cell(MARKET, ARMS["mixture"], agent, dataclasses.replace(plan, holdout=holdout), folder)
+        assert len(measured) - before == fresh
+        assert (row["arm"], row["seed"]) == ("mixture", 3)
+
+
 @pytest.mark.parametrize("damage", ["", "{", "[]", "null", '{"made_from": {}}', '{"row": {}}'])
 def test_a_damaged_file_is_measured_again_and_replaced(agent, plan, folder, measured, damage):
     row = measure_cell(MARKET, ARMS["hybrid"], agent, plan, folder)
