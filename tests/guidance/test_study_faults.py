@@ -163,8 +163,11 @@ def test_every_kind_of_fault_is_survived_and_only_what_the_model_spoilt_is_an_ab
     assert set(server.faulted) == set(KINDS)
     assert set(server.complete.values()) == {1}
     asked = {tuple(message["content"] for message in body["messages"]): body for body in server.requests}
-    last = [asked[tuple(message.content for message in one.messages)] for one in advice]
-    assert [one.row.direction is None for one in advice] == [said(body) in UNUSABLE for body in last]
+    came = [one for one in advice if not one.timed_out]  # a time-out is sent again once: two in a row abstain
+    assert len(came) > 0.8 * len(advice)
+    last = [asked[tuple(message.content for message in one.messages)] for one in came]
+    assert [one.row.direction is None for one in came] == [said(body) in UNUSABLE for body in last]
+    assert all(one.row.direction is None for one in advice if one.timed_out)
 
 
 @pytest.fixture(scope="module")
