@@ -28,7 +28,7 @@ from llmguide.guidance.mirror import mirrored
 from llmguide.guidance.strategist import Subject, prepare, write_prompt
 from llmguide.llm.asking import Asker
 from llmguide.llm.ledger import Purpose
-from llmguide.llm.odds import field_odds
+from llmguide.llm.odds import known_share
 from llmguide.llm.probe import Capabilities
 from llmguide.llm.protocol import Message
 from llmguide.sources.tables import Tables
@@ -124,6 +124,5 @@ async def _answer(question: BiasQuestion, version: str, asker: Asker) -> BiasAns
     model = asker.model if asked.completion is None else asked.completion.model
     if asked.value is None:
         return BiasAnswer(question, model=model)
-    odds = None if asked.completion is None else field_odds(asked.completion, "direction")
     said = int(asked.value.direction == "LONG")
-    return BiasAnswer(question, said, None if odds is None else odds.shares[0], model)
+    return BiasAnswer(question, said, known_share(asked.completion, "direction", "LONG"), model)

@@ -17,7 +17,7 @@ from llmguide.guidance.coding import CODES, FORMS, CodedReply, Form, coded, deco
 from llmguide.guidance.revision import Revision, decide
 from llmguide.llm.asking import Asker
 from llmguide.llm.ledger import Purpose, Spending
-from llmguide.llm.odds import field_odds, log_odds
+from llmguide.llm.odds import known_share, log_odds
 from llmguide.llm.protocol import Message
 
 __all__ = ["Debiased", "View", "ask_in_all_forms", "ask_in_form", "debias"]
@@ -28,7 +28,7 @@ class View(NamedTuple):
 
     form: Form
     direction: int | None  # 1 long, 0 short; None: no usable answer
-    p_long: float | None  # at the direction's token; None without log-probabilities
+    p_long: float | None  # at the direction's token; None where it is not known
     cost: Spending = Spending()
 
 
@@ -68,8 +68,7 @@ async def ask_in_form(
     asked = await asker.ask(coded(messages, form), CodedReply, purpose=purpose, priority=priority, note=form.name)
     if asked.value is None:
         return View(form, None, None, asked.cost)
-    odds = None if asked.completion is None else field_odds(asked.completion, "direction", CODES)
-    p_long = None if odds is None else odds.shares[CODES.index(form.long)]
+    p_long = known_share(asked.completion, "direction", form.long, CODES)
     return View(form, decoded(asked.value, form), p_long, asked.cost)
 
 

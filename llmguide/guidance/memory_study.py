@@ -38,7 +38,7 @@ from llmguide.guidance.mirror import mirrored
 from llmguide.guidance.strategist import Month, Subject, prepare, write_prompt
 from llmguide.llm.asking import Asker
 from llmguide.llm.ledger import Purpose
-from llmguide.llm.odds import field_odds
+from llmguide.llm.odds import known_share
 from llmguide.llm.probe import Capabilities
 from llmguide.llm.protocol import Message
 from llmguide.sources.tables import Tables
@@ -190,6 +190,5 @@ async def _answer(question: Question, version: str, asker: Asker) -> MemoryAnswe
         return MemoryAnswer(question, failure=str(asked.failure), model=model)
     if isinstance(asked.value, IdentityReply):
         return MemoryAnswer(question, identity=asked.value, model=model)
-    odds = None if asked.completion is None else field_odds(asked.completion, "direction")
     said = getattr(asked.value, "direction")  # noqa: B009  # RecallReply and StrategistReply have it
-    return MemoryAnswer(question, int(said == "LONG"), None if odds is None else odds.shares[0], model=model)
+    return MemoryAnswer(question, int(said == "LONG"), known_share(asked.completion, "direction", "LONG"), model=model)

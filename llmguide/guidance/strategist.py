@@ -34,7 +34,7 @@ from llmguide.guidance.suppression import Suppression, ask_memory, require_logpr
 from llmguide.guidance.votes import ask_votes, vote
 from llmguide.llm.asking import Asked, Asker
 from llmguide.llm.ledger import Purpose, Spending
-from llmguide.llm.odds import field_odds
+from llmguide.llm.odds import known_share
 from llmguide.llm.protocol import Message
 from llmguide.llm.templates import (
     NothingKnown,
@@ -262,13 +262,13 @@ async def advise(
     nothing = Uncertainty(None, None, 0, 0)
     answered = completion is not None and asked.value is not None and k > 0
     whole, direction, confidence = nothing, nothing, nothing
-    odds = None
+    p_long = None
     if completion is not None and answered:
         whole = measure_object(completion, k=k)
         direction = measure_field(completion, "direction", k=k)
         confidence = measure_field(completion, "confidence", k=k)
-        odds = field_odds(completion, "direction")
-    said = _Said(messages, asked.value, None if odds is None else odds.shares[0])
+        p_long = known_share(completion, "direction", "LONG")
+    said = _Said(messages, asked.value, p_long)
     revised = await _revise(said, subject, month, brief, asker, purpose, priority)
     parts = [asked.cost, revised.cost, *([] if news is None else [news.cost])]
     return Advice(

@@ -24,7 +24,7 @@ from llmguide.guidance.revision import Revision, decide
 from llmguide.guidance.schedule import horizon_returns
 from llmguide.llm.asking import Asker
 from llmguide.llm.ledger import Purpose, Spending
-from llmguide.llm.odds import field_odds, log_odds
+from llmguide.llm.odds import known_share, log_odds
 
 __all__ = [
     "MemoryView",
@@ -160,8 +160,7 @@ async def ask_memory(
         purpose = Purpose(asker.study, "memory", symbol, "memory", f"{day:%Y-%m-%d}")
         messages = named_question(full_name(symbol, names), day, horizon=every)
         asked = await asker.ask(messages, RecallReply, purpose=purpose, priority=priority)
-        odds = None if asked.completion is None or asked.value is None else field_odds(asked.completion, "direction")
-        return None if odds is None else odds.shares[0], asked.cost
+        return None if asked.value is None else known_share(asked.completion, "direction", "LONG"), asked.cost
 
     p_long, cost = await ask(issued_at)
     if suppression.alpha is not None:

@@ -16,12 +16,15 @@ from llmguide.llm.laying import Laid, lay_on_object
 from llmguide.llm.protocol import Completion
 from llmguide.llm.replies import UNKNOWN, field_span
 
-__all__ = ["DIRECTIONS", "LEAST", "Odds", "field_odds", "log_odds"]
+__all__ = ["DIRECTIONS", "LEAST", "LEFT", "Odds", "field_odds", "known_share", "log_odds"]
 
 DIRECTIONS = ("LONG", "SHORT")
 
 LEAST = 1e-6
 """The least probability that log-odds are taken of: servers cut at the top k, and round."""
+
+LEFT = 0.05
+"""The most that values which the endpoint did not name may have together, so that a share is still known."""
 
 
 class Odds(NamedTuple):
@@ -46,6 +49,15 @@ class Odds(NamedTuple):
         """Whether the endpoint named every value, so that nothing is a bound."""
         return all(self.probabilities)
 
+    @property
+    def known_shares(self) -> tuple[float, ...] | None:
+        """`shares` where the endpoint has named every value, or bounds leave the others at most `LEFT` together.
+
+        None where a bound says nothing: a server that gives probabilities from before the schema's mask may name one
+        value with a thousandth and the other not at all, and a half would be no probability.
+        """
+        return self.shares if self.complete or max(self.shares) >= 1.0 - LEFT else None
+
 
 def field_odds(completion: Completion, name: str, values: Sequence[str] = DIRECTIONS) -> Odds | None:
     """Return the odds of the values that the top-level text field `name` of the object may have.
@@ -63,6 +75,15 @@ def field_odds(completion: Completion, name: str, values: Sequence[str] = DIRECT
     apart = start + _first_difference(said, values)
     places = [i for i in laid.places(start, end) if laid.ends[i] > apart]
     return _odds_at(laid, places[0], start, said, values) if places else None
+
+
+def known_share(
+    completion: Completion | None, name: str, value: str, values: Sequence[str] = DIRECTIONS
+) -> float | None:
+    """Return the probability of `value` among `values`, or None where it is not known (see `Odds.known_shares`)."""
+    odds = None if completion is None else field_odds(completion, name, values)
+    shares = None if odds is None else odds.known_shares
+    return None if shares is None else shares[values.index(value)]
 
 
 def log_odds(first: float, second: float) -> float:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmguide.llm.odds import field_odds, log_odds
+from llmguide.llm.odds import field_odds, known_share, log_odds
 from llmguide.llm.protocol import Completion, TokenLogprob, Usage
 
 TEXT = '{"direction": "LONG", "confidence": 2}'
@@ -50,6 +50,20 @@ def test_a_value_that_is_not_named_has_at_most_what_the_others_leave():
     assert odds.probabilities == pytest.approx((0.9, 0.0))
     assert odds.bounds[1] == pytest.approx(0.04)  # the rest is 0.06, but no more than the least that was named
     assert not odds.complete
+    assert odds.known_shares == odds.shares  # SHORT has at most 0.04 / 0.94 of both
+
+
+def test_a_bound_that_says_nothing_is_no_probability():
+    # As llama.cpp's server gives them: from before the schema's mask, which then leaves LONG and SHORT alone.
+    pieces = ['{"direction": "', "LONG", '", "confidence": 2}']
+    found = reply(pieces, {1: [("The", 0.7), ("up", 0.1), ("LONG", 0.001)]})
+    odds = field_odds(found, "direction")
+    assert odds.shares == pytest.approx((0.5, 0.5))
+    assert odds.known_shares is None
+    assert known_share(found, "direction", "LONG") is None
+    assert known_share(None, "direction", "LONG") is None
+    whole = reply(pieces, {1: [("LONG", 0.6), ("SHORT", 0.2)]})
+    assert [known_share(whole, "direction", word) for word in ("LONG", "SHORT")] == pytest.approx([0.75, 0.25])
 
 
 def test_values_with_a_common_beginning_are_told_apart_where_they_differ():

@@ -56,5 +56,9 @@ def test_uncertainty_is_what_the_model_s_own_logits_say(advice, key, measure):
 def test_the_direction_s_own_odds_are_those_of_the_alternatives_that_came(advice, key):
     """The server names five alternatives. The rest of the vocabulary, other spellings among it, is in the logits."""
     ours, all_of_them = advice[key].p_long, LOGITS[key]["p_long"]
+    if ours is None:  # one of the two is not among the five, and what they leave is too much to say
+        assert key == "P4 2013-03-26"
+        assert 0.05 < LOGITS[key]["p_long_of_five"] < 0.95
+        return
     assert ours == pytest.approx(LOGITS[key]["p_long_of_five"], abs=1e-3)
     assert (ours - 0.5) * (all_of_them - 0.5) >= 0 or abs(all_of_them - 0.5) < 0.1
