@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from llmguide.errors import GuidanceError
-from llmguide.guidance.revision import decide
+from llmguide.guidance.revision import decide, undecided
 from llmguide.guidance.row import GuidanceRow, parse_row
 from llmguide.guidance.schedule import EVERY, bar_dates, close_prices, daily_bars, horizon_returns
 from llmguide.guidance.table import Guidance
@@ -150,7 +150,7 @@ class _Walk:
         note = f"[Calibrated by {self._method} on {months} months: p(LONG) {p:.2f} becomes {calibrated:.2f}.]"
         return _with(
             row,
-            direction=row.direction if calibrated == 0.5 else direction,
+            direction=row.direction if undecided(calibrated) else direction,
             confidence=confidence,
             said_direction=own,
             said_confidence=own_confidence,

@@ -6,15 +6,16 @@ confidence, by one rule. The model's own words stay beside it.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
-__all__ = ["Revision", "decide"]
+__all__ = ["Revision", "decide", "undecided"]
 
 _ROUNDING = 1e-9  # a half is one though it was computed, and two votes of three are in the second third
 
 
 @dataclass(frozen=True)
-class Revision:
+class Revision(ABC):
     """A direction that took the place of the model's own."""
 
     direction: int  # 1 long, 0 short
@@ -22,9 +23,9 @@ class Revision:
     p_long: float  # what they were made from, 0..1
 
     @property
+    @abstractmethod
     def note(self) -> str:
         """One sentence for the explanation: what was done, and the numbers behind it."""
-        raise NotImplementedError
 
 
 def decide(p_long: float, *, direction: int, confidence: int) -> tuple[int, int]:
@@ -33,6 +34,11 @@ def decide(p_long: float, *, direction: int, confidence: int) -> tuple[int, int]
     The direction is LONG above 0.5, SHORT below, and stays at 0.5. The confidence is 1, 2 or 3 by the thirds of
     2 |p - 0.5|, and not more than the model's own where the direction is the model's.
     """
-    chosen = direction if abs(p_long - 0.5) <= _ROUNDING else int(p_long > 0.5)
+    chosen = direction if undecided(p_long) else int(p_long > 0.5)
     third = min(int(6.0 * abs(p_long - 0.5) + _ROUNDING) + 1, 3)
     return chosen, min(third, confidence) if chosen == direction else third
+
+
+def undecided(p_long: float) -> bool:
+    """Whether a probability of LONG is a half, but for rounding."""
+    return abs(p_long - 0.5) <= _ROUNDING

@@ -45,7 +45,7 @@ class GuidanceRow(NamedTuple):
     symbol: str = ""  # the instrument, where known
     seen_until: datetime | None = None  # the last daily bar before issued_at (see `llmguide.guidance.origin`)
     seen_return: float | None = None  # change of the close over 20 daily bars up to it, a fraction
-    p_long: float | None = None  # p(LONG) / (p(LONG) + p(SHORT)) at the direction's token; for information
+    p_long: float | None = None  # p(LONG) / (p(LONG) + p(SHORT)) at the direction's token, where both are known
     said_direction: int | None = None  # the model's own, where the row's was revised
     said_confidence: int | None = None  # likewise
     recall: float | None = None  # of `llmguide memory`; measured with the realised return: knowledge of the future

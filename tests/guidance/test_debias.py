@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from remembering import DATA, asker_of, closes_in, reply
+from leaning import Leaning, labels_in
+from remembering import asker_of, reply
 
 from llmguide import sample_bars
 from llmguide.errors import GuidanceError
 from llmguide.guidance.advice import StrategistReply
-from llmguide.guidance.coding import CODES, FORMS, CodedReply, Form, coded, decoded, reordered
+from llmguide.guidance.coding import FORMS, CodedReply, Form, coded, decoded, reordered
 from llmguide.guidance.debias import View, debias
 from llmguide.guidance.planning import plan_study
 from llmguide.guidance.strategist import Brief, Subject
@@ -33,43 +34,22 @@ DEBIAS = Brief(debias=True)
 PROBABILITY = st.floats(1e-5, 1 - 1e-5)
 
 
-class Leaning:
-    """Judges by the last 20 closes, and leans: to the word LONG, to the code X, to LONG where prices come last."""
+class Unusable(Leaning):
+    """Gives no usable answer in two of the forms, of which no pair is left whole."""
 
-    def __init__(self, *, word=0.0, code=0.0, order=0.0, logprobs=True):
-        self.word, self.code, self.order, self.logprobs = word, code, order, logprobs
-        self.unusable: set[str] = set()  # forms that get no usable answer
+    forms = (FORMS[0], FORMS[3])
 
     def __call__(self, request):
-        if request.schema_name == "Readiness":
-            return reply({"ready": "yes", "count": "one, two"}, None, logprobs=self.logprobs)
-        system, asked = request.messages[0].content, request.messages[1].content
-        closes = closes_in(asked)
-        odds = DATA if float(closes[-1]) > float(closes[0]) else -DATA
-        odds += self.order if asked.rindex("# Prices") > asked.rindex("# Trend") else 0.0
-        if request.schema_name == "StrategistReply":
-            return self._say({"LONG": 1, "SHORT": -1}, odds + self.word)
-        (long,) = re.findall(r"([XY]): you gain if the price rises", system)
-        form = Form(long, asked.rindex("# Prices") > asked.rindex("# Trend"))
-        if form.name in self.unusable:
-            return reply({"direction": "neither"}, None, logprobs=self.logprobs)
-        sign = 1 if long == "X" else -1
-        return self._say({"X": 1, "Y": -1}, sign * odds + self.code)
+        if request.schema_name == "CodedReply":
+            long, _ = labels_in(request.messages)
+            asked = request.messages[1].content
+            if Form(long, not asked.startswith("# Prices")) in self.forms:
+                return reply({"direction": "neither"}, None)
+        return super().__call__(request)
 
-    def _say(self, words, odds):
-        first, second = words
-        p = 1 / (1 + math.exp(-odds))
-        said = {"explanation": "The closes.", "features": [], "direction": first if odds >= 0 else second}
-        told = json.loads(reply({**said, "confidence": 3}, None))
-        text = told["choices"][0]["message"]["content"]
-        before, word, after = text.partition(f'{said["direction"]}"')
-        tokens = []
-        for part in (before, word[:-1], '"' + after):
-            among = {first: p, second: 1 - p} if part in words else {part: 1.0}
-            top = [{"token": token, "logprob": math.log(max(q, 1e-300)), "bytes": None} for token, q in among.items()]
-            tokens.append({"token": part, "logprob": math.log(among[part]), "bytes": None, "top_logprobs": top})
-        told["choices"][0]["logprobs"] = {"content": tokens} if self.logprobs else None
-        return json.dumps(told)
+
+def odds_of(p):
+    return math.log(p / (1 - p))
 
 
 def advice_of(model, folder, *, brief=DEBIAS, subject=SUBJECT, name="cache", prompt="P0"):
@@ -142,8 +122,7 @@ def test_debiasing_is_symmetric_in_long_and_short(ps, own, confidence):
 
 def test_planted_leanings_are_gone_and_what_the_data_say_is_left(tmp_path):
     fair = advice_of(Leaning(), tmp_path, name="fair")
-    # To the word, to the code, and half of that to whatever the order makes of it: each turns directions by itself.
-    leans = advice_of(Leaning(word=3.0, code=-2.0), tmp_path, name="leans")
+    leans = advice_of(Leaning(word=3.0, code=-2.0, order=0.7), tmp_path, name="leans")
     assert all(one.reply.direction == "LONG" for one in leans)
     for one, other in zip(leans, fair, strict=True):
         assert one.revision.p_long == pytest.approx(other.p_long, abs=1e-9)
@@ -154,21 +133,11 @@ def test_planted_leanings_are_gone_and_what_the_data_say_is_left(tmp_path):
     assert {one.row.direction for one in leans} == {0, 1}
 
 
-def test_an_order_that_moves_the_odds_counts_by_half(tmp_path):
-    fair = advice_of(Leaning(), tmp_path, name="fair")
-    moved = advice_of(Leaning(order=1.0), tmp_path, name="moved")
-    for one, other in zip(moved, fair, strict=True):
-        own, plain = (math.log(p / (1 - p)) for p in (one.revision.p_long, other.p_long))
-        assert own == pytest.approx(plain + 0.5, abs=1e-9)
-
-
 def test_without_log_probabilities_the_forms_vote_and_unusable_pairs_are_left_out(tmp_path):
-    bare = Leaning(code=5.0, logprobs=False)  # X always: the codes given out both ways tie, the model's word stays
+    bare = Leaning(code=20.0, logprobs=False)  # X always: the codes given out both ways tie, the model's word stays
     for one in advice_of(bare, tmp_path, name="a"):
         assert (one.revision.p_long, one.row.direction, one.row.confidence) == (0.5, one.row.said_direction, 1)
-    broken = Leaning()
-    broken.unusable = {FORMS[0].name, FORMS[3].name}
-    for one in advice_of(broken, tmp_path, name="b"):
+    for one in advice_of(Unusable(), tmp_path, name="b"):
         assert one.revision is None
         assert one.unrevised
         assert (one.row.said_direction, one.row.p_revised) == (None, None)
@@ -223,9 +192,9 @@ class Dice(Leaning):
     """Answers at a temperature by the seed of the question: LONG for even ones."""
 
     def __call__(self, request):
-        if request.schema_name != "StrategistReply" or not request.sampling.temperature:
+        if not request.sampling.temperature:
             return super().__call__(request)
-        return self._say({"LONG": 1, "SHORT": -1}, 4.0 if request.sampling.seed % 2 == 0 else -4.0)
+        return Leaning(rise=20.0 if request.sampling.seed % 2 == 0 else -20.0)(request)
 
 
 def test_samples_vote_with_seeds_of_their_own(tmp_path):
@@ -277,4 +246,3 @@ def test_a_table_keeps_what_was_revised(tmp_path):
     path = table.save(tmp_path / "table.csv")
     assert type(table).read(path) == table
     assert table.frame["p_revised"].notna().all()
-    assert CODES == ("X", "Y")
