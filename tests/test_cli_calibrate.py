@@ -11,7 +11,7 @@ from command_line import run_here
 from openai_server import OpenAIServer
 
 from llmguide import Guidance, read_bars, sample_bars
-from llmguide.guidance.calibrate import calibrate
+from llmguide.guidance.doubt.calibrate import calibrate
 
 GUIDE = ("guide", "ACME.csv", "--provider", "llm", "--prompt", "P0", "--every", "8")
 FOLDER = ("--data", "data", "--split", "2012-06-01")

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from llmguide.cli.reading import Reading
     from llmguide.experiments.markets import Market
     from llmguide.guidance.advice import Advice
-    from llmguide.guidance.anonymise import Names
-    from llmguide.guidance.inquiry import Inquiry
+    from llmguide.guidance.doubt.suppression import Suppression
+    from llmguide.guidance.inquiries.inquiry import Inquiry
+    from llmguide.guidance.news.anonymise import Names
     from llmguide.guidance.strategist import Subject
     from llmguide.guidance.study import Study
-    from llmguide.guidance.suppression import Suppression
     from llmguide.llm.access import Access
     from llmguide.llm.asking import Asker, Plan
 
@@ -299,7 +299,7 @@ def subjects_of(markets: Sequence[Market], tables: Path | None, *, test_only: bo
 
 def _names(symbol: str, tables: Path | None, names: Path | None) -> Names | None:
     """Return the names of a file, or those beside the tables."""
-    from llmguide.guidance.anonymise import Names
+    from llmguide.guidance.news.anonymise import Names
 
     if names is None and tables is not None:
         found = [

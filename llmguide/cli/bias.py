@@ -79,7 +79,7 @@ def bias(
     from llmguide.console import print_json, records
     from llmguide.experiments.bias import judge_bias
     from llmguide.files import write_csv
-    from llmguide.guidance.bias_study import BiasStudy, run_bias
+    from llmguide.guidance.inquiries.bias_study import BiasStudy, run_bias
     from llmguide.guidance.planning import plan_bias
 
     subjects = read_subjects(

@@ -26,7 +26,7 @@ def tables_of(study: Study, advice: Sequence[Advice], method: Method | None) -> 
 
     With a method each is calibrated by its own months known before and those of the other instruments by this prompt.
     """
-    from llmguide.guidance.calibrate import calibrate_each
+    from llmguide.guidance.doubt.calibrate import calibrate_each
     from llmguide.guidance.study import guidance_of
     from llmguide.llm.templates import prompt_version
 
@@ -60,7 +60,7 @@ def print_calibrated(
 ) -> None:
     """Say how many rows were calibrated; nothing without --calibrate."""
     from llmguide.console import out
-    from llmguide.guidance.calibrate import LEAST
+    from llmguide.guidance.doubt.calibrate import LEAST
 
     if method is None:
         return

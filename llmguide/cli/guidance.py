@@ -44,7 +44,7 @@ from llmguide.errors import GuidanceError
 
 if TYPE_CHECKING:
     from llmguide.guidance import Guidance
-    from llmguide.guidance.suppression import Suppression
+    from llmguide.guidance.doubt.suppression import Suppression
     from llmguide.stats.calibration import Method
 
 MODELS = ("llm", "local", "replay")
@@ -334,7 +334,7 @@ def _refuse(context: typer.Context, options: tuple[str, ...], why: str) -> None:
 
 def _suppression(wanted: bool, alpha: float | None, cutoff: str | None) -> Suppression | None:
     from llmguide.cli.asking import read_cutoff
-    from llmguide.guidance.suppression import Suppression
+    from llmguide.guidance.doubt.suppression import Suppression
 
     if not wanted:
         if alpha is not None or cutoff is not None:

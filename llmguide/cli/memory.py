@@ -90,7 +90,7 @@ def memory(
     from llmguide.experiments.memory import judge_memory
     from llmguide.files import write_csv
     from llmguide.guidance import Guidance
-    from llmguide.guidance.memory_study import MemoryStudy, run_memory
+    from llmguide.guidance.inquiries.memory_study import MemoryStudy, run_memory
     from llmguide.guidance.planning import plan_memory
 
     subjects = read_subjects(

@@ -5,17 +5,17 @@
 | modules | what they hold |
 |---|---|
 | strength, row, table, schedule | the equations, the validated table, the dates |
-| in_force | whether a table is of the bars' time |
+| in_force, origin | whether a table is of the bars' time, and of these bars |
 | rules, controls | the vote of indicators, and tables to test with |
 | language_model | one instrument's guidance from a language model, as a value that can be called |
 | study | months x instruments x prompts, asked side by side |
 | strategist, memory, advice | one month: what is known, the question, the answer and everything behind it |
-| analyst, headlines, anonymise, name_patterns, level_patterns | the month's news, cleaned, anonymised and condensed |
+| news/ | the month's headlines, cleaned, anonymised and condensed |
+| doubt/, revision | a direction's probability set right: leanings, memory, votes, calibration; what follows from it |
+| inquiries/ | a model examined: what it remembers, where it leans |
 | live | the same while bars come in |
-| memory_questions, memory_study, mirror | what a model remembers, asked |
-| suppression | a direction without what the model remembers |
-| calibrate, revision | a direction's probability set right by the months known before; what follows from it |
-| planning | what a study would cost |
+| settings | the file of what is rarely changed |
+| planning, preview, batching | what a study would cost; what would be sent; the same by the Batch API |
 """
 
 from llmguide.guidance.providers import PROVIDERS, guide

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from llmguide.errors import EndpointError, GuidanceError, MissingAnswers
 from llmguide.guidance.advice import AnalystReply, StrategistReply
-from llmguide.guidance.coding import CodedReply
+from llmguide.guidance.doubt.coding import CodedReply
 from llmguide.guidance.planning import offline
 from llmguide.guidance.strategist import uses_memory
 from llmguide.guidance.study import Study, run_study

@@ -12,8 +12,8 @@ from pathlib import Path
 import pandas as pd
 
 from llmguide.guidance.advice import Advice, StrategistReply
-from llmguide.guidance.anonymise import Names
-from llmguide.guidance.calibrate import calibrate, calibrate_last
+from llmguide.guidance.doubt.calibrate import calibrate, calibrate_last
+from llmguide.guidance.news.anonymise import Names
 from llmguide.guidance.row import GuidanceRow
 from llmguide.guidance.strategist import Brief, Subject, advise, condense_news, prepare, uses_news
 from llmguide.guidance.study import Study, guidance_of, run_study
@@ -44,7 +44,7 @@ class LanguageModel(Access):
         names: what the model must not see, or the file to read it from; None for the symbol alone.
         brief: schedule, memory, objective and risk profile.
         calibrate: "platt" or "isotonic" to set each direction's probability right by the months known before it (see
-            `llmguide.guidance.calibrate`); None to leave it as it is. The model sees nothing of that.
+            `llmguide.guidance.doubt.calibrate`); None to leave it as it is. The model sees nothing of that.
     """
 
     prompt: str | Path = "P4"

@@ -14,10 +14,10 @@ from pydantic import BaseModel
 
 from llmguide.errors import MissingAnswers
 from llmguide.guidance.advice import FACTORS, AnalystReply, Factor, FeatureUse, StrategistReply
-from llmguide.guidance.bias_study import BiasStudy, run_bias
-from llmguide.guidance.coding import CodedFeature, CodedReply
-from llmguide.guidance.memory_questions import IdentityReply, RecallReply
-from llmguide.guidance.memory_study import MemoryStudy, run_memory
+from llmguide.guidance.doubt.coding import CodedFeature, CodedReply
+from llmguide.guidance.doubt.memory_questions import IdentityReply, RecallReply
+from llmguide.guidance.inquiries.bias_study import BiasStudy, run_bias
+from llmguide.guidance.inquiries.memory_study import MemoryStudy, run_memory
 from llmguide.guidance.study import Study, run_study
 from llmguide.llm.access import Access
 from llmguide.llm.asking import Asked, Asker, Plan

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from llmguide.errors import GuidanceError, MissingAnswers, did_you_mean
 from llmguide.guidance.advice import Advice, StrategistReply
-from llmguide.guidance.analyst import NewsBrief
+from llmguide.guidance.news.analyst import NewsBrief
 from llmguide.guidance.planning import offline
 from llmguide.guidance.strategist import (
     FIRST_DECISION,

@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 
 from llmguide.errors import GuidanceError, did_you_mean
 from llmguide.features.levels import check_levels
-from llmguide.guidance.analyst import LEAST_CONTEXT
+from llmguide.guidance.news.analyst import LEAST_CONTEXT
 from llmguide.guidance.strategist import Brief
 from llmguide.llm.local import LocalSettings
 from llmguide.llm.protocol import Sampling

@@ -24,14 +24,14 @@ from llmguide.features.legend import legend
 from llmguide.features.levels import Levels, check_levels
 from llmguide.features.news import Headline, headlines
 from llmguide.guidance.advice import Advice, Factor, StrategistReply
-from llmguide.guidance.analyst import CONTEXT_CHARS, LEAST_CONTEXT, NewsBrief, condense
-from llmguide.guidance.anonymise import Names
-from llmguide.guidance.debias import ask_in_all_forms, debias
+from llmguide.guidance.doubt.debias import ask_in_all_forms, debias
+from llmguide.guidance.doubt.suppression import Suppression, ask_memory, require_logprobs, suppress
+from llmguide.guidance.doubt.votes import ask_votes, vote
 from llmguide.guidance.memory import recall
+from llmguide.guidance.news.analyst import CONTEXT_CHARS, LEAST_CONTEXT, NewsBrief, condense
+from llmguide.guidance.news.anonymise import Names
 from llmguide.guidance.revision import Revision
 from llmguide.guidance.schedule import EVERY, FIRST, daily_bars
-from llmguide.guidance.suppression import Suppression, ask_memory, require_logprobs, suppress
-from llmguide.guidance.votes import ask_votes, vote
 from llmguide.llm.asking import Asked, Asker
 from llmguide.llm.ledger import Purpose, Spending
 from llmguide.llm.odds import known_share

@@ -31,7 +31,7 @@ import pandas as pd
 
 from llmguide.errors import GuidanceError, LlmguideError, MissingAnswers
 from llmguide.guidance.advice import Advice
-from llmguide.guidance.analyst import NewsBrief
+from llmguide.guidance.news.analyst import NewsBrief
 from llmguide.guidance.schedule import issue_positions
 from llmguide.guidance.strategist import (
     Brief,

@@ -198,7 +198,7 @@ def _check_folders(root: Path, symbols: Sequence[str]) -> None:
 
 
 def _has_own(folder: Path) -> bool:
-    """Whether there are tables of an instrument, or its names (`llmguide.guidance.anonymise`)."""
+    """Whether there are tables of an instrument, or its names (`llmguide.guidance.news.anonymise`)."""
     return any(
         path.stem.lower() in (*_OWN, "names") and path.suffix.lower() in (".csv", ".parquet", ".toml")
         for path in folder.iterdir()

@@ -13,7 +13,7 @@ from openai_server import Answer, OpenAIServer
 from llmguide.errors import GuidanceError
 from llmguide.features.levels import LEVELS
 from llmguide.guidance.advice import Factor, StrategistReply
-from llmguide.guidance.anonymise import Name, Names
+from llmguide.guidance.news.anonymise import Name, Names
 from llmguide.guidance.strategist import Brief, Subject, advise, prepare, uses_memory, uses_news, write_prompt
 from llmguide.guidance.study import Study, run_study
 from llmguide.llm.templates import prompt_hash, source

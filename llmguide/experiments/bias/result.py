@@ -25,7 +25,7 @@ class BiasResult:
         months: one row per instrument and issue: ``symbol``, ``issued_at``, ``realised`` (fraction, NaN where the bars
             end before), and for each way to ask a direction (1 long, 0 short) and ``p_`` with its name (probability of
             LONG): ``plain``, ``long_x``, ``long_y``, ``long_x_reversed``, ``long_y_reversed``, ``debiased`` (of these
-            four, as `llmguide.guidance.debias` has it), ``paraphrase``, ``bare``, ``mirrored``.
+            four, as `llmguide.guidance.doubt.debias` has it), ``paraphrase``, ``bare``, ``mirrored``.
         nulls: the month in which nothing moved, by way to ask: ``form``, ``direction``, ``p_long``, ``log_odds``.
         measures: one row per bias, what was measured of it, and instrument ("all" for all of them): ``measure``,
             ``what``, ``symbol``, ``n``, ``hits`` (of shares), ``value``, ``unbiased`` (what it would be), ``low`` and

@@ -26,9 +26,9 @@ import pandas as pd
 from llmguide.errors import DataError
 from llmguide.experiments.bias.result import BiasResult
 from llmguide.experiments.shares import Share, calendar_months, judge_share
-from llmguide.guidance.bias_study import BiasAnswer, BiasStudy
-from llmguide.guidance.coding import FORMS, Form
-from llmguide.guidance.debias import View, debias
+from llmguide.guidance.doubt.coding import FORMS, Form
+from llmguide.guidance.doubt.debias import View, debias
+from llmguide.guidance.inquiries.bias_study import BiasAnswer, BiasStudy
 from llmguide.llm.odds import log_odds
 from llmguide.stats import clustered_interval, directional_skill
 

@@ -12,8 +12,8 @@ import pandas as pd
 from llmguide.errors import DataError
 from llmguide.experiments.memory.result import MemoryResult
 from llmguide.experiments.shares import judge_share
-from llmguide.guidance.memory_study import MemoryAnswer, MemoryStudy
-from llmguide.guidance.suppression import recall_score
+from llmguide.guidance.doubt.suppression import recall_score
+from llmguide.guidance.inquiries.memory_study import MemoryAnswer, MemoryStudy
 from llmguide.llm.odds import log_odds
 
 __all__ = ["NEAR", "judge_memory"]

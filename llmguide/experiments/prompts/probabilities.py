@@ -2,7 +2,7 @@
 
 Both functions take months as `PromptResult.test_months` has them, and use those with a probability and an outcome. A
 month rose where the price did until the next guidance. "said" is the model's own p(LONG), "calibrated" what walking
-forward made of it (see `llmguide.guidance.calibrate`), where that was asked for.
+forward made of it (see `llmguide.guidance.doubt.calibrate`), where that was asked for.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from llmguide.experiments.outcomes import Outcome, outcomes
 from llmguide.experiments.prompts.study import PromptStudy
 from llmguide.guidance import Guidance
 from llmguide.guidance.advice import Advice
-from llmguide.guidance.calibrate import calibrate_each, said_probability
+from llmguide.guidance.doubt.calibrate import calibrate_each, said_probability
 from llmguide.guidance.schedule import EVERY
 from llmguide.rl.config import DQNConfig
 from llmguide.stats.calibration import Method

@@ -18,7 +18,7 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, brier_score
 from llmguide import sample_bars
 from llmguide.errors import DataError
 from llmguide.experiments.bias import judge_bias
-from llmguide.guidance.bias_study import BiasAnswer, BiasStudy, run_bias
+from llmguide.guidance.inquiries.bias_study import BiasAnswer, BiasStudy, run_bias
 from llmguide.guidance.strategist import Subject
 
 BARS = {"ACME": sample_bars(years=2, seed=10), "BETA": sample_bars(years=2, seed=5)}

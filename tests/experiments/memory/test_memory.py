@@ -16,7 +16,7 @@ from remembering import Remembering, asker_of
 from llmguide import sample_bars
 from llmguide.errors import DataError, GuidanceError, MissingAnswers
 from llmguide.experiments.memory import judge_memory
-from llmguide.guidance.memory_study import MemoryStudy, run_memory
+from llmguide.guidance.inquiries.memory_study import MemoryStudy, run_memory
 from llmguide.guidance.planning import plan_memory
 from llmguide.guidance.strategist import Brief, Subject
 from llmguide.llm.access import Access

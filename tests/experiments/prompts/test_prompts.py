@@ -21,7 +21,7 @@ from llmguide.experiments.outcomes import outcomes
 from llmguide.experiments.prompts import judge_prompts
 from llmguide.experiments.prompts.published import PROMPT_SHARPE, published_sharpe
 from llmguide.experiments.published import GUIDED
-from llmguide.guidance.calibrate import calibrate
+from llmguide.guidance.doubt.calibrate import calibrate
 from llmguide.llm.ledger import Spending
 from llmguide.metrics import max_drawdown, sharpe_ratio
 from llmguide.stats import holm

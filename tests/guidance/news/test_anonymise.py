@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmguide.errors import GuidanceError
-from llmguide.guidance.anonymise import KINDS, Name, Names, plain
+from llmguide.guidance.news.anonymise import KINDS, Name, Names, plain
 
 NAMES = Names(
     (

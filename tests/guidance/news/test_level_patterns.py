@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmguide.guidance.anonymise import Name, Names
+from llmguide.guidance.news.anonymise import Name, Names
 
 NAMES = Names((Name("Apple", "company"), Name("AAPL", "ticker")))
 

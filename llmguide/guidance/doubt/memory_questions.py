@@ -8,7 +8,7 @@ from typing import Any, Literal
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
-from llmguide.guidance.anonymise import Names
+from llmguide.guidance.news.anonymise import Names
 from llmguide.llm.protocol import Message
 
 __all__ = [

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmguide.guidance.headlines import LIMIT, carries_instructions, clean
+from llmguide.guidance.news.headlines import LIMIT, carries_instructions, clean
 
 
 @pytest.mark.parametrize(

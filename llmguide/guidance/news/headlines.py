@@ -11,7 +11,7 @@ from __future__ import annotations
 import html
 import re
 
-from llmguide.guidance.anonymise import plain
+from llmguide.guidance.news.anonymise import plain
 
 __all__ = ["LIMIT", "LONGEST", "carries_instructions", "clean"]
 

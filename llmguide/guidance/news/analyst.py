@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from llmguide.errors import GuidanceError
 from llmguide.features.levels import Levels
 from llmguide.guidance.advice import FACTOR_WORDS, FACTORS, AnalystReply, Factor
-from llmguide.guidance.anonymise import KINDS, Anonymised, Names
-from llmguide.guidance.headlines import LONGEST, carries_instructions, clean
+from llmguide.guidance.news.anonymise import KINDS, Anonymised, Names
+from llmguide.guidance.news.headlines import LONGEST, carries_instructions, clean
 from llmguide.guidance.schedule import EVERY
 from llmguide.llm.ledger import Spending
 from llmguide.llm.protocol import Message

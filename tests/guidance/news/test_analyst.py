@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from llmguide.errors import EndpointError, GuidanceError, InvalidReplyError
 from llmguide.features.news import Headline
 from llmguide.guidance.advice import AnalystReply, Factor
-from llmguide.guidance.analyst import CONTEXT_CHARS, condense
-from llmguide.guidance.anonymise import Name, Names
+from llmguide.guidance.news.analyst import CONTEXT_CHARS, condense
+from llmguide.guidance.news.anonymise import Name, Names
 from llmguide.llm.asking import Asked
 from llmguide.llm.ledger import Spending
 

@@ -1,8 +1,8 @@
 """Take a model's leanings to a word, a place and an order out of a direction, by asking in four forms and averaging.
 
 The Strategist's question is asked as it is, and four times more under codes for LONG and SHORT (see
-`llmguide.guidance.coding`). The mean log-odds of the four are the direction; the answer to the question as it is keeps
-its reasons, its entropy and its place in the memory of later prompts.
+`llmguide.guidance.doubt.coding`). The mean log-odds of the four are the direction; the answer to the question as it is
+keeps its reasons, its entropy and its place in the memory of later prompts.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from llmguide.guidance.coding import CODES, FORMS, CodedReply, Form, coded, decoded
+from llmguide.guidance.doubt.coding import CODES, FORMS, CodedReply, Form, coded, decoded
 from llmguide.guidance.revision import Revision, decide
 from llmguide.llm.asking import Asker
 from llmguide.llm.ledger import Purpose, Spending

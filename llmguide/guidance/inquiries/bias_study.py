@@ -1,7 +1,7 @@
 """The biases of a model and a prompt: the questions of `llmguide bias`, and their answers.
 
 plain       the Strategist's question, as `llmguide guide` asks it
-coded       the same in the four forms of `llmguide.guidance.coding`, as `--debias` asks it
+coded       the same in the four forms of `llmguide.guidance.doubt.coding`, as `--debias` asks it
 paraphrase  the same with its first paragraph in other words
 bare        the same with bars alone, without external tables
 mirrored    bare, with the returns' signs flipped
@@ -20,11 +20,11 @@ from typing import NamedTuple
 import pandas as pd
 
 from llmguide.guidance.advice import StrategistReply
-from llmguide.guidance.bias_questions import flat_bars, paraphrased, replaces_own
-from llmguide.guidance.coding import FORMS, Form
-from llmguide.guidance.debias import ask_in_form
-from llmguide.guidance.inquiry import Inquiry, ask_side_by_side
-from llmguide.guidance.mirror import mirrored
+from llmguide.guidance.doubt.coding import FORMS, Form
+from llmguide.guidance.doubt.debias import ask_in_form
+from llmguide.guidance.inquiries.bias_questions import flat_bars, paraphrased, replaces_own
+from llmguide.guidance.inquiries.inquiry import Inquiry, ask_side_by_side
+from llmguide.guidance.inquiries.mirror import mirrored
 from llmguide.guidance.strategist import Subject, prepare, write_prompt
 from llmguide.llm.asking import Asker
 from llmguide.llm.ledger import Purpose

@@ -18,8 +18,8 @@ import numpy as np
 import pandas as pd
 
 from llmguide.errors import GuidanceError
-from llmguide.guidance.anonymise import Names
-from llmguide.guidance.memory_questions import RecallReply, full_name, named_question
+from llmguide.guidance.doubt.memory_questions import RecallReply, full_name, named_question
+from llmguide.guidance.news.anonymise import Names
 from llmguide.guidance.revision import Revision, decide
 from llmguide.guidance.schedule import horizon_returns
 from llmguide.llm.asking import Asker

@@ -26,9 +26,9 @@ _PRICE, _VOLUME = 100.0, 1e6
 def flat_bars() -> pd.DataFrame:
     """Return a year of bars on which nothing ever moved: every price is 100, every volume a million.
 
-    Their reflection (`llmguide.guidance.mirror`) is the same bars, so whoever treats rise and fall alike holds LONG and
-    SHORT equally likely on them. They pass through every template like any month, which values replaced by "n/a" would
-    not: the model would be asked about missing data, a question that no month asks.
+    Their reflection (`llmguide.guidance.inquiries.mirror`) is the same bars, so whoever treats rise and fall alike
+    holds LONG and SHORT equally likely on them. They pass through every template like any month, which values replaced
+    by "n/a" would not: the model would be asked about missing data, a question that no month asks.
     """
     prices = dict.fromkeys(("open", "high", "low", "close"), _PRICE)
     return pd.DataFrame({**prices, "volume": _VOLUME}, index=pd.bdate_range("2000-01-03", periods=_FLAT))

@@ -8,7 +8,7 @@ import pytest
 
 from llmguide import sample_bars
 from llmguide.errors import DataError
-from llmguide.guidance.mirror import mirrored
+from llmguide.guidance.inquiries.mirror import mirrored
 
 BARS = sample_bars(years=1, seed=3)
 PRICES = ["open", "high", "low", "close"]

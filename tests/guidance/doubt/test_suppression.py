@@ -15,10 +15,10 @@ from remembering import DATA, Remembering, asker_of
 
 from llmguide import sample_bars
 from llmguide.errors import GuidanceError
+from llmguide.guidance.doubt.suppression import Suppression, known_months, measured_alpha, recall_score, suppress
 from llmguide.guidance.planning import plan_study
 from llmguide.guidance.strategist import Brief, Subject
 from llmguide.guidance.study import Study, run_study
-from llmguide.guidance.suppression import Suppression, known_months, measured_alpha, recall_score, suppress
 from llmguide.llm.access import Access
 from llmguide.llm.odds import log_odds
 

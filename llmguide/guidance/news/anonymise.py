@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from llmguide.errors import GuidanceError, did_you_mean
-from llmguide.guidance.level_patterns import hide_levels
-from llmguide.guidance.name_patterns import END, EXCHANGE, LEGAL_FORM, LINKS, PHRASES, RULES, START, TIDY
+from llmguide.guidance.news.level_patterns import hide_levels
+from llmguide.guidance.news.name_patterns import END, EXCHANGE, LEGAL_FORM, LINKS, PHRASES, RULES, START, TIDY
 
 __all__ = ["KINDS", "Anonymised", "Name", "Names", "plain"]
 

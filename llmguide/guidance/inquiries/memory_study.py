@@ -24,8 +24,7 @@ from pydantic import BaseModel
 
 from llmguide.errors import GuidanceError
 from llmguide.guidance.advice import StrategistReply
-from llmguide.guidance.inquiry import Inquiry, ask_side_by_side
-from llmguide.guidance.memory_questions import (
+from llmguide.guidance.doubt.memory_questions import (
     ORDERS,
     IdentityReply,
     RecallReply,
@@ -34,7 +33,8 @@ from llmguide.guidance.memory_questions import (
     identity_question,
     named_question,
 )
-from llmguide.guidance.mirror import mirrored
+from llmguide.guidance.inquiries.inquiry import Inquiry, ask_side_by_side
+from llmguide.guidance.inquiries.mirror import mirrored
 from llmguide.guidance.strategist import Month, Subject, prepare, write_prompt
 from llmguide.llm.asking import Asker
 from llmguide.llm.ledger import Purpose

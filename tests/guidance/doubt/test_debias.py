@@ -17,13 +17,13 @@ from remembering import asker_of, reply
 from llmguide import sample_bars
 from llmguide.errors import GuidanceError
 from llmguide.guidance.advice import StrategistReply
-from llmguide.guidance.coding import FORMS, CodedReply, Form, coded, decoded, reordered
-from llmguide.guidance.debias import View, debias
+from llmguide.guidance.doubt.coding import FORMS, CodedReply, Form, coded, decoded, reordered
+from llmguide.guidance.doubt.debias import View, debias
+from llmguide.guidance.doubt.suppression import Suppression
+from llmguide.guidance.doubt.votes import vote
 from llmguide.guidance.planning import plan_study
 from llmguide.guidance.strategist import Brief, Subject
 from llmguide.guidance.study import Study, guidance_of, run_study
-from llmguide.guidance.suppression import Suppression
-from llmguide.guidance.votes import vote
 from llmguide.llm.access import Access
 from llmguide.llm.protocol import Message
 from llmguide.llm.schemas import schema_of

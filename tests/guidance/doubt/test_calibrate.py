@@ -14,7 +14,7 @@ from openai_server import OpenAIServer
 
 from llmguide import Guidance, LanguageModel, sample_bars
 from llmguide.errors import DataError, GuidanceError
-from llmguide.guidance.calibrate import calibrate, calibrate_each, calibrate_last
+from llmguide.guidance.doubt.calibrate import calibrate, calibrate_each, calibrate_last
 from llmguide.guidance.live import COLUMNS, open_live
 from llmguide.guidance.revision import decide
 from llmguide.guidance.schedule import issue_positions

@@ -12,10 +12,10 @@ from remembering import asker_of
 from llmguide import sample_bars
 from llmguide.errors import GuidanceError, MissingAnswers
 from llmguide.features.facts import facts_at
-from llmguide.guidance.bias_questions import flat_bars, paraphrased, replaces_own
-from llmguide.guidance.bias_study import BiasStudy, run_bias
-from llmguide.guidance.coding import FORMS
-from llmguide.guidance.mirror import mirrored
+from llmguide.guidance.doubt.coding import FORMS
+from llmguide.guidance.inquiries.bias_questions import flat_bars, paraphrased, replaces_own
+from llmguide.guidance.inquiries.bias_study import BiasStudy, run_bias
+from llmguide.guidance.inquiries.mirror import mirrored
 from llmguide.guidance.planning import plan_bias
 from llmguide.guidance.strategist import Brief, Subject, prepare, write_prompt
 from llmguide.guidance.study import Study, run_study

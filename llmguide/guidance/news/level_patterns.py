@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-from llmguide.guidance.name_patterns import END, START, rule
+from llmguide.guidance.news.name_patterns import END, START, rule
 
 __all__ = ["hide_levels"]
 
