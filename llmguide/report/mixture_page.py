@@ -92,7 +92,8 @@ def render_mixture_page(data: MixtureData) -> str:
 
 def summary(aims: pd.DataFrame, group: str = "all") -> str:
     """How far the sized mixture is from its best parent in a group, and which aims it reaches; in a few sentences."""
-    reached, missed = [], []
+    reached: list[str] = []
+    missed: list[str] = []
     own = aims[(aims["group"] == group) & (aims["arm"] == "mixture")]
     for aim, rows in own.groupby("aim", sort=False):
         good, of = int(rows["reached"].sum()), len(rows)
@@ -180,17 +181,11 @@ def _figure(data: MixtureData, group: str) -> str:
 
 def _counts(data: MixtureData) -> str:
     """How often each aim is reached, by mixture and group."""
-    cells = data.aims.groupby(["aim", "arm", "group"], sort=False)["reached"].agg(["sum", "count"])
+    found = data.aims.groupby(["aim", "arm", "group"], sort=False)["reached"]
+    cells = {key: f"{rows.sum()} of {len(rows)} {'✓' if rows.all() else '✗'}" for key, rows in found}
     pairs = [(arm, group) for arm in ("mixture", "mixture_all_in") for group in data.groups]
-    rows = []
-    for aim in dict.fromkeys(data.aims["aim"]):
-        row = [str(aim)]
-        for pair in pairs:
-            good, of = cells.loc[(aim, *pair)] if (aim, *pair) in cells.index else (0, 0)
-            row.append(f"{good} of {of} {'✓' if good == of else '✗'}" if of else "n/a")
-        rows.append(row)
-    head = [f"{LABELS[arm]}: {_WORDS[group]}" for arm, group in pairs]
-    return table(["Aim", *head], rows)
+    rows = [[aim, *(cells.get((aim, *pair), "n/a") for pair in pairs)] for aim in dict.fromkeys(data.aims["aim"])]
+    return table(["Aim", *(f"{LABELS[arm]}: {_WORDS[group]}" for arm, group in pairs)], rows)
 
 
 def _aims(data: MixtureData, arm: str) -> str:

@@ -19,7 +19,7 @@ that is. The p of the second is the largest of those against each parent.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -86,32 +86,47 @@ def judge(table: pd.DataFrame, differences: pd.DataFrame) -> pd.DataFrame:
 def _judge(table: pd.DataFrame, differences: pd.DataFrame) -> Iterator[Aim]:
     """Judge one mixture in one group."""
     for guidance, part in differences.groupby("guidance", sort=False):
-        by_minus = part.set_index("minus", drop=False)
+        by_minus = {row.minus: row for row in _rows(part)}
         kind = str(guidance).split()[0]
         if kind == NO_GUIDANCE:
             continue
         if kind == SHUFFLED:
-            row = by_minus.loc[WITHOUT_GUIDANCE]
-            yield _aim(SHUFFLED_COSTS, row, bound=-TOLERANCE, reached=row["sr"] >= -TOLERANCE)
+            row = by_minus[WITHOUT_GUIDANCE]
+            yield _aim(SHUFFLED_COSTS, row, bound=-TOLERANCE, reached=row.sr >= -TOLERANCE)
             continue
-        parents = table[(table["guidance"] == guidance) & table["arm"].isin(PARENTS)].set_index("arm")["sr"]
-        row = by_minus.loc[parents.idxmax()]
-        yield _aim(NEAR, row, bound=-TOLERANCE, reached=row["sr"] >= -TOLERANCE)
-        yield _aim(SHALLOWER, row, bound=0.0, reached=row["mdd"] < 0.0, measure="mdd")
-        if kind == ORACLE and round(float(row["accuracy"]), 9) in ABOVE_AT:
-            p = float(by_minus.loc[list(parents.index), "p"].max(skipna=False))
+        own = _rows(table[(table["guidance"] == guidance) & table["arm"].isin(PARENTS)])
+        parents = {parent.arm: parent.sr for parent in own}
+        row = by_minus[max(parents, key=parents.__getitem__)]
+        yield _aim(NEAR, row, bound=-TOLERANCE, reached=row.sr >= -TOLERANCE)
+        yield _aim(SHALLOWER, row, bound=0.0, reached=row.mdd < 0.0, measure="mdd")
+        if kind == ORACLE and round(row.accuracy, 9) in ABOVE_AT:
+            p = float(np.max([by_minus[parent].p for parent in parents]))  # NaN where one is
             yield _aim(ABOVE, row, bound=LEVEL, reached=p < LEVEL, p=p)
-    steps = differences[differences["minus"] == LOWER_ACCURACY]
-    if len(steps):
-        row = steps.loc[steps["sr"].idxmin()]
-        yield _aim(RISES, row, bound=0.0, reached=row["sr"] >= 0.0)
+    steps = list(_rows(differences[differences["minus"] == LOWER_ACCURACY]))
+    if steps:
+        row = min(steps, key=lambda step: float(step.sr))
+        yield _aim(RISES, row, bound=0.0, reached=row.sr >= 0.0)
 
 
-def _aim(
-    aim: str, row: pd.Series, *, bound: float, reached: bool, p: float = np.nan, measure: str = "sr"
-) -> Aim:  # fmt: skip
-    value, low, high = (float(row[f"{measure}{end}"]) for end in ("", "_low", "_high"))
+def _aim(aim: str, row: Any, *, bound: float, reached: bool, p: float = np.nan, measure: str = "sr") -> Aim:
+    """Return an aim that a row of the differences is judged by."""
+    value, low, high = (float(getattr(row, f"{measure}{end}")) for end in ("", "_low", "_high"))
     return Aim(
-        *(str(row["group"]), aim, str(row["arm"]), str(row["guidance"]), float(row["accuracy"]), str(row["minus"])),
-        *(value, low, high, p, bound, bool(reached), int(row["instruments"])),
-    )  # fmt: skip
+        row.group,
+        aim,
+        row.arm,
+        row.guidance,
+        row.accuracy,
+        row.minus,
+        value=value,
+        low=low,
+        high=high,
+        p=p,
+        bound=bound,
+        reached=bool(reached),
+        instruments=row.instruments,
+    )
+
+
+def _rows(frame: pd.DataFrame) -> Any:
+    return frame.itertuples(index=False)

@@ -59,7 +59,7 @@ def by_instrument(runs: pd.DataFrame) -> pd.DataFrame:
     held = runs[runs["arm"] == "hold"].set_index("symbol")["total_return"]
     table = pd.concat([beside, found[~alone]])
     table.insert(3, "fell", table["symbol"].map(held < 0.0))
-    order = {"guidance": blocks["guidance"], "symbol": blocks["symbol"], "arm": ARMS}
+    order = {"guidance": list(blocks["guidance"]), "symbol": list(blocks["symbol"]), "arm": list(ARMS)}
     places = {name: {value: at for at, value in enumerate(dict.fromkeys(values))} for name, values in order.items()}
     table = table.sort_values(list(order), key=lambda column: column.map(places[str(column.name)]))
     return table.reset_index(drop=True)
