@@ -51,7 +51,7 @@ def draw_by_accuracy(table: pd.DataFrame, aims: pd.DataFrame, group: str) -> str
             right.axhline(bound, color="#999999", lw=1.0, ls=":")
         right.set_title("less the best parent")
         for axes in (left, right):
-            axes.set_xlabel("chance that a month's guidance is right")
+            axes.set_xlabel("accuracy of the guidance")
         figure.legend(*left.get_legend_handles_labels(), loc="outside upper left", ncols=len(arms))
         return svg(figure)
 

@@ -22,6 +22,9 @@ _TITLE = "What a mixture makes of guidance"
 _STYLE = """
 body { max-width: 78rem; } figure { max-width: 60rem; }
 summary { cursor: pointer; padding: .3rem 0; }
+@media (max-width: 40rem) {
+  th, td { padding: .35rem .45rem; } thead th { min-width: 0; } tbody th { white-space: normal; min-width: 6.5rem; }
+}
 """
 _WORDS = {"all": "all instruments", "fell": "those that fell", "rose": "those that rose"}
 _MEANT = {
@@ -155,9 +158,9 @@ def _parts(data: MixtureData) -> Iterator[str]:
 def _remarks(data: MixtureData) -> Iterator[str]:
     settings = data.settings
     agents = len(settings.get("seeds", []))
-    trained = f"{agents} agents each, {settings.get('episodes')} episodes" if agents else "no agents"
-    draws = settings.get("draws")
-    yield f"{data.count('all')} instruments, {trained}, {draws} draws of each guidance that chance has a part in."
+    trained = f"{agents} agent{'' if agents == 1 else 's'} each, {settings.get('episodes')} episodes"
+    draws = f"{settings.get('draws')} draws of each guidance that chance has a part in"
+    yield f"{data.count('all')} instruments, {trained if agents else 'no agents'}, {draws}."
     for name, of_name in settings.get("tables", {}).items():
         known = " It uses the future." if any(table["uses_future"] for table in of_name.values()) else ""
         yield f"Guidance {name}: {len(of_name)} of {data.count('all')} instruments ({', '.join(of_name)}).{known}"
@@ -166,7 +169,10 @@ def _remarks(data: MixtureData) -> Iterator[str]:
 
 
 def _missing(missing: Mapping[str, Iterable[int]]) -> str:
-    return "; ".join(f"{symbol}, seed {', '.join(map(str, seeds))}" for symbol, seeds in missing.items())
+    by_seeds: dict[str, list[str]] = {}
+    for symbol, seeds in missing.items():
+        by_seeds.setdefault(", ".join(map(str, seeds)), []).append(symbol)
+    return "; ".join(f"seed {seeds} of {', '.join(symbols)}" for seeds, symbols in by_seeds.items())
 
 
 def _figure(data: MixtureData, group: str) -> str:
@@ -185,7 +191,8 @@ def _counts(data: MixtureData) -> str:
     cells = {key: f"{rows.sum()} of {len(rows)} {'✓' if rows.all() else '✗'}" for key, rows in found}
     pairs = [(arm, group) for arm in ("mixture", "mixture_all_in") for group in data.groups]
     rows = [[aim, *(cells.get((aim, *pair), "n/a") for pair in pairs)] for aim in dict.fromkeys(data.aims["aim"])]
-    return table(["Aim", *(f"{LABELS[arm]}: {_WORDS[group]}" for arm, group in pairs)], rows)
+    short = {"mixture": "Sized", "mixture_all_in": "All in"}
+    return table(["Aim", *(f"{short[arm]}: {group}" for arm, group in pairs)], rows)
 
 
 def _aims(data: MixtureData, arm: str) -> str:

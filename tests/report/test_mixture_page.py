@@ -47,13 +47,14 @@ def text(tmp_path_factory):
 
 def test_it_leads_with_the_answer_and_says_what_is_no_result(text):
     assert made().summary.split(". ")[0] in text
+    assert "4 instruments, 1 agent each, 50 episodes, 1 draws" in text
     assert text.index("sized mixture less") < text.index("Aims") < text.index("By instrument")
     assert "made with knowledge of later bars: controls, no results" in text
     assert "What this does not say" in text
 
 
 def test_it_says_what_was_left_out(text):
-    assert "Not trained yet, and left out: E, seed 0; F, seed 0." in text
+    assert "Not trained yet, and left out: seed 0 of E, F." in text
     assert "Guidance <b>mine: 1 of 4 instruments (A). It uses the future." in text
     assert "2 runs never traded; they count with a Sharpe ratio of 0" in text
 

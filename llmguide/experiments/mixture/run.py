@@ -126,7 +126,7 @@ def study_mixture(
         raise LlmguideError(f"{out} holds no trained agent of these instruments; train some, or choose another folder")
     if missing:
         number = sum(map(len, missing.values()))
-        say(f"{number} agents are not trained yet, and {len(markets) - len(mixed)} instruments have none")
+        say(f"agents that are not trained yet: {number}; instruments without any: {len(markets) - len(mixed)}")
     for name in tables or {}:
         say(f"guidance {name}: of {sum(name in own_tables[symbol] for symbol in mixed)} of {len(mixed)} instruments")
     say(f"mixing rules, and {draws} draws of each of {len(accuracies)} accuracies, on {len(mixed)} instruments")

@@ -111,7 +111,7 @@ def tables_of(tables: Tables, markets: Mapping[str, Market], *, lookback: int) -
     """
     own: dict[str, dict[str, Guidance]] = {symbol: {} for symbol in markets}
     for name, of_name in tables.items():
-        if not name or name.split()[0] in (NO_GUIDANCE, ORACLE, RULES, SHUFFLED):
+        if not name.strip() or name.split()[0] in (NO_GUIDANCE, ORACLE, RULES, SHUFFLED):
             raise GuidanceError(
                 f"guidance cannot be called {name!r}, as the study calls some of its own; rename the folder"
             )

@@ -222,7 +222,7 @@ def test_agents_are_trained_once_and_meet_other_draws_without_being_trained_agai
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
     assert len(trained) == 2
     assert part.missing == {"A": [1], "B": [0, 1]}
-    assert "3 agents are not trained yet, and 1 instruments have none" in said
+    assert "agents that are not trained yet: 3; instruments without any: 1" in said
     pd.testing.assert_frame_equal(part.runs, more.runs[more.runs["symbol"] == "A"])
     assert part.settings["symbols"] == ["A"]
     with pytest.raises(LlmguideError, match="other settings: holdout is 300 there and 90 here"):
@@ -261,7 +261,7 @@ def test_tables_are_read_from_folders_and_used_where_an_instrument_has_one(data,
     seen = table.made_from(sample_bars(years=2, seed=1))
     with pytest.raises(GuidanceError, match="was made from other bars"):
         study_mixture(data, **options, tables={"answers": {"A": seen}})
-    for name in ("none", "rules", "oracle 0.5", "shuffled mine", ""):
+    for name in ("none", "rules", "oracle 0.5", "shuffled mine", " "):
         with pytest.raises(GuidanceError, match="cannot be called"):
             study_mixture(data, **options, tables={name: {"A": table}})
     with pytest.raises(GuidanceError, match="no guidance at"):
