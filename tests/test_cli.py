@@ -120,23 +120,37 @@ def test_compare_and_replicate_take_the_mixture_and_its_holdout(llmguide, files)
 
 def test_mixture_prints_its_tables_and_that_it_is_a_control(llmguide, files):
     (files / "bars").mkdir()
+    (files / "answers").mkdir()
     for name, bars in (("A", BARS), ("B", sample_bars(years=3, seed=2))):
         bars.to_csv(files / "bars" / f"{name}.csv")
-    words = ("mixture", "--data", "bars", "--split", f"{BARS.index[504]:%Y-%m-%d}", "--seeds", "0", "--draws", "3")
-    code, out, _ = llmguide(*words, "--accuracy", "0.5,1", "--json", "--out", "m")
+    llmguide("guide", "train.csv", "test.csv", "--provider", "constant", "--out", "answers/A.parquet")
+    split = f"{BARS.index[504]:%Y-%m-%d}"
+    words = ("mixture", "--data", "bars", "--split", split, "--seeds", "0", "--draws", "3", "--guidance", "answers")
+    code, out, err = llmguide(*words, "--accuracy", "0.5,1", "--json", "--out", "m")
     assert code == 0
+    assert "guidance answers: of 1 of 2 instruments" in err
     found = json.loads(out)
-    assert [row["accuracy"] for row in found["table"]] == [0.5, 1.0]
-    written = pd.read_csv(files / "m" / "table.csv")
-    assert [row["mixture"] for row in found["table"]] == pytest.approx(written["mixture"].tolist())
+    assert list(dict.fromkeys(row["guidance"] for row in found["table"])) == [
+        *("none", "oracle 0.5", "shuffled oracle 0.5", "oracle 1", "shuffled oracle 1", "rules", "shuffled rules"),
+        *("answers", "shuffled answers"),
+    ]
+    for name in ("table", "aims", "differences", "instruments"):
+        written = pd.read_csv(files / "m" / f"{name}.csv")
+        assert [list(row) for row in found[name]] == [list(written)] * len(written)
     assert found["uses_future"] is True
+    assert found["missing"] == {}
+    assert (files / "m" / "report.html").samefile(found["page"])
     code, out, _ = llmguide(*words, "--accuracy", "0.8", "--out", "m")
     assert code == 0
-    assert "a control, not a result" in out
-    assert "mixture all in − guidance" in out
+    assert "controls, not results" in " ".join(out.split())
+    for said in ("shuffled oracle 0.8", "Mean maximum drawdown", "Aims that the sized mixture reaches", "Not reached:"):
+        assert said in out
     code, _, err = llmguide(*words, "--accuracy", "half")
     assert code == 1
     assert "--accuracy is one or more chances" in err
+    code, _, err = llmguide(*words, "--seeds", "1", "--only-trained")
+    assert code == 1
+    assert "holds no trained agent" in err
 
 
 def test_backtest_of_holding_is_the_simulated_one(llmguide):

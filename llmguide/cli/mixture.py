@@ -1,4 +1,4 @@
-"""The command that measures what a mixture makes of guidance of known accuracy."""
+"""The command that measures what a mixture makes of guidance: of known accuracy, by rules, and of tables."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import typer
 
 from llmguide.cli.app import app
 from llmguide.cli.options import (
+    AnyBars,
     Cash,
     Cost,
     DataFolder,
@@ -39,11 +40,22 @@ def mixture(
     split: Split = "2018-01-01",
     accuracy: Annotated[
         str, typer.Option(help="Chances of a right direction, separated by commas: 0.5 is a coin, 1 perfect foresight.")
-    ] = "0.5,0.6,0.7,0.85,1",
-    draws: Annotated[int, typer.Option(min=1, help="Draws of the guidance for each instrument and accuracy.")] = 100,
+    ] = "0.5,0.55,0.6,0.7,0.85,1",
+    guidance: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--guidance",
+            help="Folder of guidance tables that have the names of their instruments (AAPL.parquet), or one such file; "
+            "called by the folder's name, and may be given again.",
+        ),
+    ] = None,
+    any_bars: AnyBars = False,
+    draws: Annotated[
+        int, typer.Option(min=1, help="Draws of the errors at each accuracy, and of the order of shuffled guidance.")
+    ] = 10,
     seeds: Annotated[
         str, typer.Option(help="How many agents for each instrument, or which seeds; 0 mixes without an agent.")
-    ] = "2",
+    ] = "5",
     episodes: Episodes = 50,
     holdout: Holdout = None,
     cash: Cash = 100_000.0,
@@ -53,25 +65,36 @@ def mixture(
     periods: Periods = None,
     out: Out = Path("runs/mixture"),
     resume: Resume = True,
+    only_trained: Annotated[
+        bool,
+        typer.Option(
+            "--only-trained",
+            help="Train none: mix with the agents that the run folder has already, and say which are missing.",
+        ),
+    ] = False,
     as_json: Json = False,
     reading: Reading = AS_IT_IS,
 ) -> None:
-    """Measure what a mixture makes of guidance that is right with a known probability.
+    """Measure what a mixture of agent, guidance and holding makes of its guidance.
 
-    The guidance is perfect foresight with errors: a control, never a result. Agents are trained once for each
-    instrument, and meet every draw. Mean Sharpe ratios of the agent, the guidance, holding and their mixture.
+    The guidance is perfect foresight, each month turned round with a known probability (a control, never a result);
+    that of rules; and tables that you have. Each is shuffled too, and left out. Agents are trained once for each
+    instrument, and meet every draw. Sharpe ratios and drawdowns, and which aims the mixture reaches, on all
+    instruments and on those that fell; report.html is the page to read.
     """
     from llmguide.cli.stopping import resumable
     from llmguide.console import err, print_json, records
-    from llmguide.experiments.mixture import study_mixture
+    from llmguide.experiments.mixture import read_tables, study_mixture
     from llmguide.rl.config import DQNConfig
 
     writable(out, folder=True)
+    tables = read_tables(guidance or (), any_bars=any_bars)
     with resumable(out):
         study = study_mixture(
             data,
             symbols=split_names(symbols),
             accuracies=_accuracies(accuracy),
+            tables=tables,
             draws=draws,
             seeds=parse_seeds(seeds),
             episodes=episodes,
@@ -83,24 +106,28 @@ def mixture(
             periods=periods,
             out=out,
             resume=resume,
+            only_trained=only_trained,
             ray=ray,
             progress=not as_json,
             announce=lambda line: err.print(line, highlight=False),
         )
-        study.write(out)
+        page = study.write(out)
     if as_json:
         print_json(
             {
                 "out": str(out),
+                "page": str(page),
                 "uses_future": True,
-                "table": records(study.table.reset_index()),
+                "missing": study.missing,
+                "aims": records(study.aims),
+                "table": records(study.table),
                 "differences": records(study.differences),
                 "instruments": records(study.instruments),
             }
         )
         return
     _print(study)
-    typer.echo(f"written to {out}")
+    typer.echo(f"page: {page}")
 
 
 def _accuracies(text: str) -> list[float]:
@@ -114,18 +141,24 @@ def _accuracies(text: str) -> list[float]:
 def _print(study: MixtureStudy) -> None:
     from llmguide.console import number, out, print_table
 
-    names = [arm.replace("_", " ") for arm in study.arms]
-    rows = [[f"{accuracy:g}", *(number(value) for value in row)] for accuracy, row in study.table.iterrows()]
-    print_table("Mean Sharpe ratio by the chance that the guidance is right", ["accuracy", *names], rows)
-    differences = [
-        [
-            f"{row.accuracy:g}",
-            f"{str(row.arm).replace('_', ' ')} − {row.minus}",
-            number(row.difference),
-            f"{number(row.low)} to {number(row.high)}",
+    whole = study.table[study.table["group"] == "all"]
+    cells = whole.set_index(["guidance", "arm"])
+    arms = [arm.replace("_", " ") for arm in study.arms]
+    for measure, title in (("sr", "Mean Sharpe ratio"), ("mdd", "Mean maximum drawdown, a fraction")):
+        found = cells[measure].to_dict()
+        rows = [
+            [name, *(number(found.get((name, arm))) for arm in study.arms)] for name in dict.fromkeys(whole["guidance"])
         ]
-        for row in study.differences.itertuples()
-    ]
-    columns = ["accuracy", "arms", "Sharpe ratio", "interval"]
-    print_table("Differences, with 95 % intervals over instruments", columns, differences)
-    out.print("This guidance was made with knowledge of later bars: a control, not a result.", style="bold red")
+        print_table(f"{title}, by the guidance", ["guidance", *arms], rows)
+    counts = study.aims[study.aims["arm"] == "mixture"].groupby(["aim", "group"], sort=False)["reached"]
+    reached = {key: f"{int(found.sum())} of {len(found)}" for key, found in counts}
+    groups = list(dict.fromkeys(study.aims["group"]))
+    aims = [[str(aim), *(reached[aim, group] for group in groups)] for aim in dict.fromkeys(study.aims["aim"])]
+    print_table("Aims that the sized mixture reaches, by the instruments", ["aim", *groups], aims)
+    out.print(f"\n{study.summary}")
+    if study.missing:
+        lacking = sum(len(seeds) for seeds in study.missing.values())
+        out.print(f"{lacking} agents are not trained yet: {', '.join(study.missing)}", style="yellow")
+    out.print(
+        "Oracle and shuffled guidance were made with knowledge of later bars: controls, not results.", style="bold red"
+    )

@@ -69,27 +69,19 @@ class RunFolder:
                 for file in path.glob(pattern):
                     file.unlink()
         elif config.exists():
-            try:
-                stored = json.loads(config.read_text(encoding="utf-8"))
-            except ValueError as error:
-                message = f"{config} is damaged ({error}); choose another folder, or delete this one"
-                raise LlmguideError(message) from error
-            different = [
-                name
-                for name in settings
-                if name not in FREE
-                and stored.get(name) != settings[name]
-                and not (name in OF_SOME_ARMS and name not in stored)
-            ]
-            if different:
-                pairs = [pair for name in different for pair in _differences(stored.get(name), settings[name], name)]
-                more = f", and {len(pairs) - SHOWN} more" if len(pairs) > SHOWN else ""
-                raise LlmguideError(
-                    f"{path} holds a run with other settings: {'; '.join(pairs[:SHOWN])}{more}; choose another folder, "
-                    "or start over with resume=False, which removes its agents"
-                )
+            _check(config, settings)
         write_json(config, dict(settings))
         return cls(path, lock)
+
+    @classmethod
+    def look(cls, path: Path, settings: Mapping[str, Any]) -> RunFolder:
+        """Return a folder to read what is there, also while another process works in it; nothing is made or changed.
+
+        Raises LlmguideError for other settings.
+        """
+        if (path / CONFIG).exists():
+            _check(path / CONFIG, settings)
+        return cls(path)
 
     def agent_path(self, arm: str, seed: int) -> Path:
         """Return where an agent is stored."""
@@ -110,6 +102,27 @@ class RunFolder:
     def save_agent(self, arm: str, agent: Agent) -> None:
         """Store an agent."""
         save_agent(agent, self.agent_path(arm, agent.seed))
+
+
+def _check(config: Path, settings: Mapping[str, Any]) -> None:
+    """Refuse to go on with a run that was made with other settings."""
+    try:
+        stored = json.loads(config.read_text(encoding="utf-8"))
+    except ValueError as error:
+        message = f"{config} is damaged ({error}); choose another folder, or delete this one"
+        raise LlmguideError(message) from error
+    different = [
+        name
+        for name in settings
+        if name not in FREE and stored.get(name) != settings[name] and not (name in OF_SOME_ARMS and name not in stored)
+    ]
+    if different:
+        pairs = [pair for name in different for pair in _differences(stored.get(name), settings[name], name)]
+        more = f", and {len(pairs) - SHOWN} more" if len(pairs) > SHOWN else ""
+        raise LlmguideError(
+            f"{config.parent} holds a run with other settings: {'; '.join(pairs[:SHOWN])}{more}; choose another "
+            "folder, or start over with resume=False, which removes its agents"
+        )
 
 
 def _differences(stored: Any, given: Any, name: str) -> list[str]:

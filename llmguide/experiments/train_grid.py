@@ -21,7 +21,7 @@ from llmguide.rl.cluster import train_on_cluster
 from llmguide.rl.runs import Job
 from llmguide.rl.training import Agents, Lesson, train_agents, training_bars, training_data
 
-__all__ = ["train_arms", "train_grid"]
+__all__ = ["train_arms", "train_grid", "trained_agents"]
 
 
 def train_arms(
@@ -74,8 +74,7 @@ def train_grid(
     for symbol, plan in plans.items():
         folder = None if folders is None else folders[symbol]
         for arm in arms:
-            there = {} if folder is None else folder.load_agents(arm.name, plan.seeds)
-            _check_origin(there, arm, plan)
+            there = {} if folder is None else trained_agents(plan, arm, folder)
             for agent in there.values():
                 if folder is not None:  # killed between storing the agent and removing what it was made from
                     folder.state_path(arm.name, agent.seed).unlink(missing_ok=True)
@@ -112,6 +111,13 @@ def train_grid(
             if folders is not None:
                 folders[symbol].save_agent(arm.name, agent)
             finished(symbol, arm, agent)
+
+
+def trained_agents(plan: Plan, arm: Arm, folder: RunFolder) -> dict[int, Agent]:
+    """Return the agents of an arm that a folder holds already, by seed; ModelError where they are of something else."""
+    there = folder.load_agents(arm.name, plan.seeds)
+    _check_origin(there, arm, plan)
+    return there
 
 
 def _check_origin(agents: Mapping[int, Agent], arm: Arm, plan: Plan) -> None:

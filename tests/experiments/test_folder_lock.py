@@ -34,6 +34,7 @@ def test_a_second_process_is_told_who_works_in_the_folder_and_may_come_once_that
     with other:
         with pytest.raises(LlmguideError, match=rf"another process works in .*run: number {other.pid} on .*, since 20"):
             RunFolder.open(tmp_path / "run", {"episodes": 3})
+        RunFolder.look(tmp_path / "run", {"episodes": 3})  # to read what is there
         assert sorted(file.name for file in (tmp_path / "run").iterdir()) == [LOCK]  # nothing was written
         other.kill()  # no chance to tidy up
     RunFolder.open(tmp_path / "run", {"episodes": 3})

@@ -10,21 +10,29 @@ from numpy.typing import NDArray
 
 from llmguide.experiments.markets import Market
 from llmguide.experiments.measure import NO_SEED
-from llmguide.experiments.mixture.draws import draw_seed, oracle_sides
+from llmguide.experiments.mixture.sources import NO_GUIDANCE, Source, guidance_of
+from llmguide.guidance import Guidance
 from llmguide.metrics import max_drawdown, sharpe_ratio
-from llmguide.mixture import FollowAgent, mix_draws
+from llmguide.mixture import FollowAgent, Prior, mix_draws
 from llmguide.mixture.prior import AGENT, GUIDANCE, HOLD
 from llmguide.rl.agent import Agent
 from llmguide.rl.config import DQNConfig
 from llmguide.trading import account, sizing
 from llmguide.trading.simulate import closes, returns_of
 
-__all__ = ["ARMS", "measure_market"]
+__all__ = ["ARMS", "MIXTURES", "PARENTS", "measure_market"]
 
-ARMS = ("agent", "guidance", "hold", "mixture", "mixture_all_in")
-"""The experts, each followed alone, and the mixture of them: sized, and by the sign of its position."""
+PARENTS = ("agent", "guidance", "hold")
+"""The experts, each followed alone."""
+
+MIXTURES = ("mixture", "mixture_all_in")
+"""The mixture of them: sized, and by the sign of its position."""
+
+ARMS = PARENTS + MIXTURES
 
 Array = NDArray[np.float64]
+
+_NONE = Source(NO_GUIDANCE, np.nan, np.empty((0, 0)), False)
 
 
 def measure_market(
@@ -33,16 +41,19 @@ def measure_market(
     *,
     accuracies: Sequence[float],
     draws: int,
+    tables: Mapping[str, Guidance] | None = None,
     config: DQNConfig,
     periods: float,
 ) -> Iterator[dict[str, Any]]:
-    """Yield a row for every agent, accuracy and draw of one instrument.
+    """Yield a row for every agent, guidance and draw of one instrument.
 
-    Columns symbol, arm, accuracy, draw, seed (of the agent), sr (annual) and mdd (positive fraction), on the test bars.
-    What an arm does not depend on is NaN there, of whole numbers -1.
+    Columns symbol, arm, guidance and accuracy (see `llmguide.experiments.mixture.sources`), draw, seed (of the agent),
+    and on the test bars sr (annual), mdd (positive fraction) and total_return (fraction). What an arm does not depend
+    on is "none" or NaN there, of whole numbers -1; sr is NaN for an account that never trades.
 
     The records of the experts run through training and test bars. Accounts begin with the test bars and are idle for
-    the first `config.lookback` of them. Without agents the mixture is one of guidance and holding.
+    the first `config.lookback` of them. Without agents the mixture is one of guidance and holding, and the mixture
+    without guidance is one of holding alone: flat where the record of holding is not above 0.
     """
     first, start = len(market.train), config.lookback
     bars, prices = market.bars, closes(market.test)
@@ -57,28 +68,35 @@ def measure_market(
         traded = np.ascontiguousarray(positions[:, first + start :])
         return sizing.rollout(prices, traded, config.cash, config.cost, start, sizing.BAND)
 
-    def row(
-        arm: str, value: Array, accuracy: float = np.nan, draw: int = NO_SEED, seed: int = NO_SEED
-    ) -> dict[str, Any]:
-        sharpe = sharpe_ratio(returns_of(value), periods=periods)
-        own = {"symbol": market.symbol, "arm": arm, "accuracy": accuracy, "draw": draw, "seed": seed}
-        return own | {"sr": sharpe, "mdd": max_drawdown(value)}
+    def rows(arm: str, values: Array, said: Source = _NONE, seed: int = NO_SEED) -> Iterator[dict[str, Any]]:
+        for draw, value in enumerate(values):
+            yield {
+                "symbol": market.symbol,
+                "arm": arm,
+                "guidance": said.guidance,
+                "accuracy": said.accuracy,
+                "draw": draw if said.drawn else NO_SEED,
+                "seed": seed,
+                "sr": sharpe_ratio(returns_of(value), periods=periods),
+                "mdd": max_drawdown(value),
+                "total_return": value[-1] / config.cash - 1.0,
+            }
 
     hold = np.ones((1, len(bars)))
-    yield row("hold", all_in(hold)[0])
+    yield from rows("hold", all_in(hold))
     agent_sides = {agent.seed: FollowAgent(agent).sides(bars)[None] for agent in agents}
     for seed, sides in agent_sides.items():
-        yield row("agent", all_in(sides)[0], seed=seed)
-    mixed: Mapping[int, Array | None] = agent_sides or {NO_SEED: None}
-    for accuracy in accuracies:
-        seeds = [draw_seed(market.symbol, draw) for draw in range(draws)]
-        guidance = oracle_sides(bars, accuracy=accuracy, seeds=seeds)
-        for draw, value in enumerate(all_in(guidance)):
-            yield row("guidance", value, accuracy, draw)
-        for seed, own in mixed.items():
-            experts = [*([] if own is None else [(own, AGENT)]), (guidance, GUIDANCE), (hold, HOLD)]
-            together = np.stack(np.broadcast_arrays(*(side for side, _ in experts)), axis=-1)  # (draws, bars, experts)
+        yield from rows("agent", all_in(sides), seed=seed)
+    mixed: Mapping[int, list[tuple[Array, Prior]]] = {seed: [(own, AGENT)] for seed, own in agent_sides.items()}
+    for said in (_NONE, *guidance_of(market, accuracies=accuracies, draws=draws, tables=tables or {})):
+        asked = [(said.sides, GUIDANCE)] if said.guidance != NO_GUIDANCE else []
+        if asked:
+            yield from rows("guidance", all_in(said.sides), said)
+        for seed, own in (mixed or {NO_SEED: []}).items():
+            experts = [*own, *asked, (hold, HOLD)]
+            together = np.stack(
+                np.broadcast_arrays(*(sides for sides, _ in experts)), axis=-1
+            )  # (draws, bars, experts)
             positions = mix_draws(bars, together, [prior for _, prior in experts], cost=config.cost)
-            for arm, values in (("mixture", sized(positions)), ("mixture_all_in", all_in(positions))):
-                for draw, value in enumerate(values):
-                    yield row(arm, value, accuracy, draw, seed)
+            for arm, values in zip(MIXTURES, (sized(positions), all_in(positions)), strict=True):
+                yield from rows(arm, values, said, seed)

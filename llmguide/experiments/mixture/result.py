@@ -1,26 +1,26 @@
-"""What a study of the mixture found: all runs, and tables of them."""
+"""What a study of the mixture found: all runs, tables of them, and which aims were reached."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
+from llmguide.experiments.mixture.aims import judge
 from llmguide.experiments.mixture.measure import ARMS
+from llmguide.experiments.mixture.tables import by_instrument, differences, means
 from llmguide.files import write_csv, write_json
 
 __all__ = ["MixtureStudy"]
 
-_RESAMPLES = 10_000
-
 
 @dataclass(frozen=True)
 class MixtureStudy:
-    """What came of every instrument, agent, accuracy and draw. **Uses the future**: the guidance is made from it.
+    """What came of every instrument, agent, guidance and draw. **Uses the future**: most guidance is made from it.
 
     Attributes:
         runs: one row for each (see `llmguide.experiments.mixture.measure.measure_market`).
@@ -37,53 +37,54 @@ class MixtureStudy:
         return tuple(arm for arm in ARMS if arm in there)
 
     @property
+    def missing(self) -> dict[str, list[int]]:
+        """Seeds of agents that were asked for and not there, by symbol (see `only_trained` of `study_mixture`)."""
+        return dict(self.settings.get("missing", {}))
+
+    @cached_property
     def instruments(self) -> pd.DataFrame:
-        """Mean Sharpe ratio over agents and draws: a row for each accuracy and symbol, a column for each arm.
+        """Means over agents and draws, by guidance, instrument and arm (see `tables.by_instrument`)."""
+        return by_instrument(self.runs)
 
-        Runs without a Sharpe ratio are left out.
-        """
-        drawn, alone = (
-            part.pivot_table(index=index, columns="arm", values="sr", sort=False, dropna=False)
-            for part, index in (
-                (self.runs[self.runs["accuracy"].notna()], ["accuracy", "symbol"]),
-                (self.runs[self.runs["accuracy"].isna()], ["symbol"]),
-            )
-        )
-        return drawn.join(alone, on="symbol").reset_index()[["accuracy", "symbol", *self.arms]]
-
-    @property
+    @cached_property
     def table(self) -> pd.DataFrame:
-        """Mean over instruments of `instruments`: a row for each accuracy, which is the index."""
-        return self.instruments.groupby("accuracy", sort=False)[list(self.arms)].mean()
+        """Means over instruments with intervals, by group, guidance and arm (see `tables.means`)."""
+        return means(self.instruments)
+
+    @cached_property
+    def differences(self) -> pd.DataFrame:
+        """What the mixtures gain on their parents, and by their guidance, with intervals (see `tables.differences`)."""
+        return differences(self.instruments)
+
+    @cached_property
+    def aims(self) -> pd.DataFrame:
+        """What the mixtures should be able to do, and whether they are: one row each (see `aims`)."""
+        return judge(self.table, self.differences)
 
     @property
-    def differences(self) -> pd.DataFrame:
-        """How much higher the mixture's Sharpe ratio is than that of each expert, with 95 % intervals over instruments.
+    def summary(self) -> str:
+        """Which aims the sized mixture reaches, on all instruments and on those that fell; in a few sentences."""
+        from llmguide.report.mixture_page import summary
 
-        Columns accuracy, arm, minus, difference, low, high and instruments. The intervals are percentiles of 10,000
-        resamples of the instruments, each a block with all its agents and draws, and its difference that of the same
-        instrument. They are NaN for a single one. Markets move together, so they are narrower than what other
-        instruments of another time would show.
-        """
-        table = self.instruments
-        rows = []
-        for accuracy, part in table.groupby("accuracy", sort=False):
-            count = len(part)
-            drawn = np.random.default_rng(0).integers(count, size=(_RESAMPLES, count))  # the same for every pair
-            for arm in ("mixture", "mixture_all_in"):
-                for minus in self.arms[:-2]:
-                    gains = (part[arm] - part[minus]).to_numpy(dtype=np.float64)
-                    low, high = np.quantile(gains[drawn].mean(axis=1), [0.025, 0.975]) if count > 1 else (np.nan,) * 2
-                    rows.append((accuracy, arm, minus, gains.mean(), low, high, count))
-        columns = ["accuracy", "arm", "minus", "difference", "low", "high", "instruments"]
-        return pd.DataFrame(rows, columns=columns)
+        return " ".join(summary(self.aims, group) for group in ("all", "fell") if group in set(self.aims["group"]))
 
     def write(self, folder: Path | str) -> Path:
-        """Write settings (``config.json``), runs and all tables (CSV) into a folder, and return its path."""
+        """Write everything into a folder, and return the path of the page.
+
+        report.html      the page to read
+        aims.csv         every aim: value, interval, reached or not
+        table.csv        means over instruments, by group, guidance and arm
+        differences.csv  of the mixtures to their parents, with intervals
+        instruments.csv  means of every instrument
+        runs.csv         every run
+        config.json      settings, versions, hashes of the data
+        """
+        from llmguide.report.mixture_page import MixtureData, write_mixture_page  # here: it loads the plotting library
+
         target = Path(folder)
         write_json(target / "config.json", dict(self.settings))
-        write_csv(self.runs, target / "runs.csv")
-        write_csv(self.instruments, target / "instruments.csv")
-        write_csv(self.table.reset_index(), target / "table.csv")
-        write_csv(self.differences, target / "differences.csv")
-        return target
+        for name in ("runs", "instruments", "table", "differences", "aims"):
+            write_csv(getattr(self, name), target / f"{name}.csv")
+        flat = int(self.runs["sr"].isna().sum())
+        data = MixtureData(self.instruments, self.table, self.differences, self.aims, self.settings, flat)
+        return write_mixture_page(data, target / "report.html")

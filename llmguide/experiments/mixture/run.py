@@ -1,13 +1,15 @@
 """How good must guidance be for a mixture to gain from it, and what does it cost where it is worthless?
 
-The guidance is Algorithm 1's labels of the future (arXiv 2508.02366), each right with a known probability: a control.
-Agents are trained once for each instrument and meet every draw.
+Algorithm 1's labels of the future (arXiv 2508.02366), each right with a known probability, are a control; rules and
+tables of a language model are not. Each is shuffled too. Agents are trained once for each instrument, and meet every
+draw of every guidance.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -17,17 +19,21 @@ from llmguide.experiments.arms import ARMS, Arm
 from llmguide.experiments.markets import SPLIT, find_markets
 from llmguide.experiments.mixture.measure import measure_market
 from llmguide.experiments.mixture.result import MixtureStudy
+from llmguide.experiments.mixture.sources import Tables, tables_of
 from llmguide.experiments.plan import Plan, put_together
 from llmguide.experiments.run_folder import RunFolder
-from llmguide.experiments.train_grid import train_grid
+from llmguide.experiments.train_grid import train_grid, trained_agents
+from llmguide.guidance import Guidance
 from llmguide.rl.agent import Agent
 from llmguide.rl.config import DQNConfig
 from llmguide.rl.training import as_seeds
 
 __all__ = ["ACCURACIES", "study_mixture"]
 
-ACCURACIES = (0.5, 0.6, 0.7, 0.85, 1.0)
+ACCURACIES = (0.5, 0.55, 0.6, 0.7, 0.85, 1.0)
 """Chances of a right direction: from a coin to perfect foresight."""
+
+_ARM = ARMS["mixture"]
 
 
 def study_mixture(
@@ -35,8 +41,9 @@ def study_mixture(
     *,
     symbols: Sequence[str] | None = None,
     accuracies: Sequence[float] = ACCURACIES,
-    draws: int = 100,
-    seeds: int | Sequence[int] = 2,
+    tables: Tables | None = None,
+    draws: int = 10,
+    seeds: int | Sequence[int] = 5,
     episodes: int = 50,
     holdout: int | None = None,
     config: DQNConfig | None = None,
@@ -48,18 +55,23 @@ def study_mixture(
     periods: float | None = None,
     out: Path | str | None = None,
     resume: bool = True,
+    only_trained: bool = False,
     ray: str | None = None,
     progress: bool = True,
     announce: Callable[[str], None] | None = None,
 ) -> MixtureStudy:
-    """Mix an agent, guidance of known accuracy, and holding, on every instrument. **Uses the future.**
+    """Mix an agent, guidance and holding, on every instrument. **Uses the future** where it makes the guidance.
+
+    The guidance is that of `llmguide.experiments.mixture.sources`: of every accuracy, by rules, and tables that are
+    given, each as it is and shuffled; and none.
 
     Args:
         data: folder of bars (see `llmguide.experiments.markets`).
         symbols: which instruments; all that the folder has where None.
         accuracies: chances in [0, 1] that a month's direction is right.
-        draws: of the guidance, for each instrument and accuracy. Draw k of an instrument takes the same months for
-            wrong at every accuracy, and more of them at a lower one.
+        tables: guidance that you have, such as a language model's, by name and symbol; instruments may lack one.
+        draws: of the guidance, for each instrument and accuracy, and of every order in which it is shuffled. Draw k of
+            an instrument takes the same months for wrong at every accuracy, and more of them at a lower one.
         seeds: how many agents for each instrument (0, 1, ...), or which seeds; 0 mixes guidance and holding alone.
         episodes: episodes of training per agent.
         holdout: training bars at the end from which the agents do not learn; None is a year of bars.
@@ -71,11 +83,15 @@ def study_mixture(
         out: folder. Every instrument has a run folder in it with its agents; a second call with the same settings
             trains none again, whatever the accuracies and draws.
         resume: False begins anew: agents that `out` holds for these instruments are removed.
+        only_trained: mix with the agents that `out` holds already, train none, and leave out instruments without one;
+            also while another process trains there. Which are missing stands in the settings and on the page.
         announce: called with one line on each thing that is being done.
 
     Raises:
         DataError: instruments that cannot be used, or a `holdout` that leaves no bars to train on.
-        LlmguideError: impossible accuracies or draws; or `out` holds a run with other settings.
+        GuidanceError: a table of other bars or of another time, or a name that the study has for its own guidance.
+        LlmguideError: impossible accuracies or draws; `out` holds a run with other settings, or no agent where only
+            trained ones are to be mixed.
     """
     if not accuracies or not all(0.0 <= accuracy <= 1.0 for accuracy in accuracies):
         raise LlmguideError(f"accuracies are chances of a right direction in [0, 1], got {list(accuracies)}")
@@ -87,36 +103,97 @@ def study_mixture(
         market.symbol: market
         for market in find_markets(data, symbols, split=split, tz=tz, adjust=adjust, strict=strict)
     }
+    own_tables = tables_of(tables or {}, markets, lookback=settings.lookback)
     plans = {
         symbol: Plan(
             market.train, market.test, None, chosen, episodes, settings, device, False, periods, holdout
         )
         for symbol, market in markets.items()
     }  # fmt: skip
-    arm = ARMS["mixture"]
-    described = {symbol: plan.describe([arm]) for symbol, plan in plans.items()}
-    agents: dict[str, dict[int, Agent]] = {symbol: {} for symbol in markets}
-
-    def finished(symbol: str, arm: Arm, agent: Agent) -> None:
-        agents[symbol][agent.seed] = agent
-
-    if chosen:
-        folders = None
-        if out is not None:
-            folders = {symbol: RunFolder.open(Path(out) / symbol, described[symbol], resume=resume) for symbol in plans}
-        train_grid(plans, [arm], folders, finished=finished, progress=progress, announce=say, ray=ray)
-    say(f"mixing {draws} draws of each of {len(accuracies)} accuracies on {len(markets)} instruments")
+    if only_trained:
+        if out is None or not chosen or not resume:
+            raise LlmguideError(
+                "only_trained takes the agents that a run folder holds; give it as out, seeds, and resume=True"
+            )
+        agents = _trained(plans, Path(out))
+    else:
+        agents = _train(plans, out, resume=resume, progress=progress, announce=say, ray=ray)
+    mixed = [symbol for symbol in markets if agents[symbol] or not chosen]
+    missing = {
+        symbol: lacking for symbol in markets if (lacking := [seed for seed in chosen if seed not in agents[symbol]])
+    }
+    if not mixed:
+        raise LlmguideError(f"{out} holds no trained agent of these instruments; train some, or choose another folder")
+    if missing:
+        number = sum(map(len, missing.values()))
+        say(f"agents that are not trained yet: {number}; instruments without any: {len(markets) - len(mixed)}")
+    for name in tables or {}:
+        say(f"guidance {name}: of {sum(name in own_tables[symbol] for symbol in mixed)} of {len(mixed)} instruments")
+    say(f"mixing rules, and {draws} draws of each of {len(accuracies)} accuracies, on {len(mixed)} instruments")
     rows = [
         row
-        for symbol, market in markets.items()
+        for symbol in mixed
         for row in measure_market(
-            market,
-            [agents[symbol][seed] for seed in chosen],
+            markets[symbol],
+            [agents[symbol][seed] for seed in chosen if seed in agents[symbol]],
             accuracies=accuracies,
             draws=draws,
+            tables=own_tables[symbol],
             config=settings,
             periods=plans[symbol].year,
         )
     ]
-    shaped = {"accuracies": [float(accuracy) for accuracy in accuracies], "draws": draws, "uses_future": True}
-    return MixtureStudy(pd.DataFrame(rows), shaped | put_together(described))
+    shaped = {
+        "accuracies": [float(accuracy) for accuracy in accuracies],
+        "draws": draws,
+        "uses_future": True,
+        "tables": {
+            name: {symbol: _summary(own_tables[symbol][name]) for symbol in mixed if name in own_tables[symbol]}
+            for name in tables or {}
+        },
+        "missing": missing,
+    }
+    described = put_together({symbol: plans[symbol].describe([_ARM]) for symbol in mixed})
+    return MixtureStudy(pd.DataFrame(rows), shaped | described)
+
+
+Trained = dict[str, dict[int, Agent]]
+"""Agents by symbol and seed."""
+
+
+def _trained(plans: Mapping[str, Plan], out: Path) -> Trained:
+    """Return the agents that are there; nothing in the folder is changed."""
+    return {
+        symbol: trained_agents(plan, _ARM, RunFolder.look(out / symbol, plan.describe([_ARM])))
+        for symbol, plan in plans.items()
+    }
+
+
+def _train(
+    plans: Mapping[str, Plan],
+    out: Path | str | None,
+    *,
+    resume: bool,
+    progress: bool,
+    announce: Callable[[str], None],
+    ray: str | None,
+) -> Trained:
+    """Return all agents of the plans, trained where they are not there already."""
+    agents: Trained = {symbol: {} for symbol in plans}
+
+    def finished(symbol: str, arm: Arm, agent: Agent) -> None:
+        agents[symbol][agent.seed] = agent
+
+    if any(plan.seeds for plan in plans.values()):
+        folders = None
+        if out is not None:
+            folders = {
+                symbol: RunFolder.open(Path(out) / symbol, plan.describe([_ARM]), resume=resume)
+                for symbol, plan in plans.items()
+            }
+        train_grid(plans, [_ARM], folders, finished=finished, progress=progress, announce=announce, ray=ray)
+    return agents
+
+
+def _summary(table: Guidance) -> dict[str, Any]:
+    return {"rows": len(table), "uses_future": table.uses_future, "sha256": table.hash}
