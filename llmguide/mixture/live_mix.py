@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from llmguide.errors import DataError, DataWarning, LlmguideError
 from llmguide.guidance.live import COLUMNS
 from llmguide.guidance.schedule import bar_dates
-from llmguide.mixture.experts import Expert, as_stamp, find_expert, naming
+from llmguide.mixture.experts import Expert, as_stamp, find_experts, naming
 from llmguide.mixture.followers import Bar, KnownBars
 from llmguide.mixture.live import Mixed, Mixture, check_cost, check_sides
 from llmguide.mixture.result import Mix, mixed_of
@@ -57,9 +57,7 @@ class LiveMix:
     """
 
     def __init__(self, experts: Mapping[str, Any], *, cost: float = 0.001, history: pd.DataFrame | None = None) -> None:
-        if not isinstance(experts, Mapping) or not experts:
-            raise LlmguideError('expected experts by name, such as {"guidance": table, "hold": "hold"}')
-        self._experts = [_Heard(str(name), find_expert(source, name=str(name))) for name, source in experts.items()]
+        self._experts = [_Heard(name, expert) for name, expert in find_experts(experts).items()]
         self.names = tuple(heard.name for heard in self._experts)
         self.needs = tuple(
             dict.fromkeys(["close", *(name for heard in self._experts for name in heard.follower.needs)])

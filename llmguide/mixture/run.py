@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from llmguide.errors import LlmguideError
-from llmguide.mixture.experts import Expert, find_expert, naming
+from llmguide.mixture.experts import find_experts, sides_of_all
 from llmguide.mixture.kernels import deviations, follow_draws
 from llmguide.mixture.live import WINDOW, check_cost, check_sides
 from llmguide.mixture.prior import Prior, means_and_counts
@@ -49,10 +48,8 @@ def mix(bars: pd.DataFrame, experts: Mapping[str, Any], *, cost: float = 0.001, 
     """
     prices = closes(bars)
     check_account(cash=1.0, cost=cost, start=start, bars=len(prices))
-    if not isinstance(experts, Mapping) or not experts:
-        raise LlmguideError('expected experts by name, such as {"guidance": table, "hold": "hold"}')
-    found = {str(name): find_expert(source, name=str(name)) for name, source in experts.items()}
-    sides = np.column_stack([_sides(name, expert, bars) for name, expert in found.items()])
+    found = find_experts(experts)
+    sides = sides_of_all(found, bars)
     return mixed_of(
         pd.Series(prices, bars.index, name="close"),
         sides,
@@ -85,9 +82,3 @@ def mix_draws(bars: pd.DataFrame, sides: ArrayLike, priors: Sequence[Prior], *, 
     positions = np.empty(given.shape[:2])
     follow_draws(changes, deviations(changes, WINDOW), given, means, strengths, check_cost(cost), positions)
     return positions
-
-
-def _sides(name: str, expert: Expert, bars: pd.DataFrame) -> Array:
-    """Return an expert's sides; an error of its says which expert it is."""
-    with naming(name):
-        return expert.sides(bars)

@@ -60,6 +60,7 @@ _KNOWN: Mapping[str, tuple[str, str]] = {
     # A mixture's experts look like the arms that follow them alone.
     "agent": (_RED, "-"),
     "guidance": (_GREEN, "-"),
+    "the mixture": ("#222222", "-"),
 }
 _OTHERS = ((_PINK, "-"), (_ORANGE, "-"), (_SKY, "-"), (_YELLOW, "-"), (_PINK, "--"), (_ORANGE, "--"), (_SKY, "--"))
 _LONG, _SHORT = _SKY, _ORANGE

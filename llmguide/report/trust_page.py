@@ -91,7 +91,8 @@ def _parts(review: Review, remarks: Sequence[str]) -> Iterator[str]:
     yield figure(figures.records(review.earned, review.traded[0]), "What each expert has earned so far", _RECORDS)
     yield section("What each would have earned alone")
     yield _measures_table(review)
-    curves = {str(name): review.values[[name]] for name in review.values}
+    names = [*(name for name in review.values if name != MIXTURE), MIXTURE]  # drawn last, above the others
+    curves = {str(name): review.values[[name]] for name in names}
     yield figure(figures.equity(curves), "Value of each account on the test bars", _ALONE)
     yield section("What the mixture earned from each")
     yield _contributions_table(review)
