@@ -60,8 +60,8 @@ class MixtureOfExperts(SizedStrategy):
     @property
     def mixed(self) -> Mix:
         """What `llmguide.mix` makes of history and feed, up to the current bar; after a run, up to the last one."""
-        before = 0 if self.p.history is None else len(self.p.history)
-        return self.mixture.mixed(start=before + self.p.start)
+        idle = len(self.traded) - len(self.weight_log)
+        return self.mixture.mixed(start=idle + (0 if self.p.history is None else len(self.p.history)))
 
     def decide(self) -> float:
         """Return the position, or its sign."""
