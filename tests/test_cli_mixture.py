@@ -1,4 +1,4 @@
-"""A mixture on the command line: how experts are said, what a backtest writes of them, and a sweep over their priors."""
+"""A mixture on the command line: how experts are said, what a backtest writes of them, a sweep over their priors."""
 
 from __future__ import annotations
 
@@ -133,14 +133,15 @@ def test_band_is_for_every_position_that_is_a_fraction(llmguide):
 def test_windows_are_chosen_on_the_account_that_is_traded(llmguide):
     from llmguide.trading.moving_averages import choose_windows
 
-    words = ("backtest", "test.csv", "--strategy", "TrendFollowing", "--train", "train.csv", "--json")
+    words = ("backtest", "test.csv", "--strategy", "MeanReversion", "--train", "train.csv", "--cost", "0.003", "--json")
     chosen = {}
     for name, more in (("both", ()), ("long_only", ("--long-only",)), ("small", ("--max-leverage", "0.3"))):
         found = json.loads(llmguide(*words, *more)[1])
         chosen[name] = found["short"], found["long"]
-    assert chosen["both"] == choose_windows(TRAIN, "trend")[:2]
-    assert chosen["long_only"] == choose_windows(TRAIN, "trend", long_only=True)[:2] != chosen["both"]
-    assert chosen["small"] == choose_windows(TRAIN, "trend", max_leverage=0.3)[:2]
+    choose = partial(choose_windows, TRAIN, "reversion", cost=0.003)
+    assert chosen["both"] == choose()[:2]
+    assert chosen["long_only"] == choose(long_only=True)[:2] != chosen["both"]
+    assert chosen["small"] == choose(max_leverage=0.3)[:2] != chosen["both"]
 
 
 @pytest.mark.parametrize(
@@ -197,7 +198,7 @@ def test_options_stand_behind_an_expert(folder, monkeypatch):
         (["x=nowhere.safetensors"], ModelError, "the expert 'x': there is no checkpoint"),
         (["x=hybrid-0.safetensors"], ModelError, "say what it observes"),
         (["x=rl-0.safetensors,guidance=a.parquet"], ModelError, "was trained without guidance"),
-        (["x=a.parquet,guidance=b.csv"], LlmguideError, "for an agent"),
+        (["x=a.parquet,guidance=b.csv"], LlmguideError, "only an agent"),
         (["a.parquet", "a=b.csv"], LlmguideError, "two experts are called 'a'"),
         (["x=llm"], LlmguideError, "ask a language model first"),
         (["x=ma:5"], LlmguideError, "two windows in bars"),

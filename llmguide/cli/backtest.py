@@ -298,15 +298,15 @@ def _print_trust(review: Review, summary: dict[str, Any]) -> None:
 
     rows = [
         [
-            str(name),
-            number(row["weight"]),
-            number(row["record"], 3),
-            f"{int(row['last_bars']):,}",
+            name,
+            number(review.trust.loc[name, "weight"]),
+            number(review.trust.loc[name, "record"], 3),
+            f"{review.trust.loc[name, 'last_bars']:,.0f}",
             number(review.measures.loc[name, "sharpe"]),
             number(review.measures.loc[name, "max_drawdown"]),
             percent(review.contributions.loc[name, "net"]),
         ]
-        for name, row in review.trust.iterrows()
+        for name in review.mixed.names
     ]
     columns = ["expert", "weight", "record", "bars", "SR alone", "MDD alone", "contributed"]
     print_table("Whom the mixture trusted: means of the traded bars", columns, rows)

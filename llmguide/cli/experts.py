@@ -114,7 +114,7 @@ def _expert(word: _Word, any_bars: bool) -> Expert:
     what, suffix = word.what, Path(word.what).suffix.lower()
     kind, sign, windows = what.partition(":")
     if "guidance" in word.options and suffix != ".safetensors":
-        raise LlmguideError("guidance= is for an agent that was trained with guidance; leave it out")
+        raise LlmguideError("only an agent that was trained with guidance takes ,guidance=FILE; leave it out")
     expert: Expert
     if what == "hold":
         expert = Hold()

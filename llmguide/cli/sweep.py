@@ -114,8 +114,8 @@ def sweep(
     later = None if validate is None else reading.bars(validate)
     tables = None
     if guidance or provider:
-        history = reading.history([file] if validate is None else [file, validate], said=True)
-        tables = _tables(history, guidance, provider, any_bars)
+        whole = reading.history([file] if validate is None else [file, validate], said=True)
+        tables = _tables(whole, guidance, provider, any_bars)
     found = run(
         bars,
         rule,

@@ -295,7 +295,8 @@ class MovingAverages(Expert):
     def propose(self, bars: pd.DataFrame) -> Array:
         """Return the rule's decisions as sides."""
         sides = np.full(len(bars), np.nan)
-        sides[self.long :] = sides_of(decisions(bars, self.short, self.long, rule=self.rule, start=self.long))
+        if self.long < len(bars):
+            sides[self.long :] = sides_of(decisions(bars, self.short, self.long, rule=self.rule, start=self.long))
         return sides
 
     def follow(self) -> Follower:

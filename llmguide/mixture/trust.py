@@ -136,7 +136,7 @@ def review(
     if len(closes) <= start + 1:
         raise LlmguideError(f"expected test bars beyond the {start} idle ones, got {len(closes)} since {since}")
     year = periods_of(closes, periods)
-    limits = {"long_only": long_only, "max_leverage": max_leverage, "band": band, "cash": cash}
+    limits: dict[str, Any] = {"long_only": long_only, "max_leverage": max_leverage, "band": band, "cash": cash}
     bars, traded = closes.to_frame("close"), slice(first + start, None)
     sides = mixed.sides.iloc[traded].fillna(0.0)
     held = mixed.positions.iloc[traded].to_numpy()
@@ -150,7 +150,7 @@ def review(
     }
     if account is not None:
         accounts[MIXTURE] = _checked(account, closes.index)
-    months = closes.index[start:].to_period("M")
+    months = pd.DatetimeIndex(closes.index[start:]).to_period("M")
     month_sides, month_results, disputed = _by_month(mixed, closes, start)
     returns = accounts[MIXTURE]["returns"].iloc[start:]
     changes = returns_of(closes.to_numpy())[start:]
@@ -229,10 +229,10 @@ def _trust(mixed: Mix, traded: slice) -> pd.DataFrame:
 
 def _agreement(sides: pd.DataFrame, following: Array) -> pd.DataFrame:
     """Return how often two experts were on one side, and who was right where they were not."""
-    signs, way = np.sign(sides.fillna(0.0)), np.sign(following)
+    signs, way = np.sign(sides.fillna(0.0).to_numpy()), np.sign(following)  # (bars, experts), (bars,)
     rows = []
-    for a, b in combinations(sides.columns, 2):
-        one, other = signs[a].to_numpy(), signs[b].to_numpy()
+    for (i, a), (j, b) in combinations(enumerate(sides), 2):
+        one, other = signs[:, i], signs[:, j]
         both = (one != 0.0) & (other != 0.0) & (way != 0.0)
         apart = both & (one != other)
         count = int(both.sum())

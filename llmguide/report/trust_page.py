@@ -205,7 +205,7 @@ def _contributions_table(review: Review) -> str:
         for name, row in found.iterrows()
     ]
     total = found.sum()
-    rows.append(["sum of the account's returns", *(percent(total[name], 2) for name in found)])
+    rows.append(["sum of the account's returns", *(percent(total[name], 2) for name in ("gain", "cost", "net"))])
     return table(["From", "Gain", "Cost", "Net"], rows)
 
 
@@ -252,14 +252,14 @@ def _disputes(review: Review) -> Iterator[str]:
 
 
 def _month_table(review: Review, disputed: pd.Index[Any]) -> str:
-    names = list(review.month_sides)
+    names = review.mixed.names
     lines = []
     for month in disputed:
-        row, results = review.months.loc[month], review.month_results.loc[month]
-        right = [str(name) for name in names if results[name] > 0.0]
-        cells = [_said(review.month_sides.loc[month, name], results[name]) for name in names]
+        row, sides, results = (frame.loc[month] for frame in (review.months, review.month_sides, review.month_results))
+        right = [name for name in names if results[name] > 0.0]
+        cells = [_said(float(sides[name]), float(results[name])) for name in names]
         lines.append([str(month), percent(row["price"]), *cells, percent(row["mixture"]), ", ".join(right) or "nobody"])
-    return table(["Month", "Price", *map(str, names), MIXTURE, "Right"], lines)
+    return table(["Month", "Price", *names, MIXTURE, "Right"], lines)
 
 
 def _said(side: float, result: float) -> str:

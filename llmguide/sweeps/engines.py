@@ -79,7 +79,7 @@ def carried_out(
     market: Market, decide: Decide, follow: Follow, setting: dict[str, Any], row: int, cash: float
 ) -> NDArray[Any]:
     """Return what one combination carries out at each bar from `start` on, after delay and limits."""
-    wanted = np.empty((1, market.tradable), dtype=follow.dtype)
+    wanted: NDArray[Any] = np.empty((1, market.tradable), dtype=follow.dtype)
     decide(slice(row, row + 1), wanted)
     return follow.carried_out(market, wanted[0], setting, cash)
 
@@ -173,7 +173,7 @@ def chunks(
     """Write what some combinations at a time want, always into the same memory of some `CHUNK` bytes."""
     size = market.tradable * np.dtype(follow.dtype).itemsize
     at_once = max(1, CHUNK // size) if most is None else most
-    buffer = np.empty((min(at_once, len(grid)), market.tradable), dtype=follow.dtype)
+    buffer: NDArray[Any] = np.empty((min(at_once, len(grid)), market.tradable), dtype=follow.dtype)
     for first in range(0, len(grid), at_once):
         last = min(first + at_once, len(grid))
         wanted = buffer[: last - first]

@@ -73,8 +73,17 @@ def choose_windows(
     Pairs without a Sharpe ratio never win; of equal ones the first wins, in the order (1, 2), (1, 3), ..., (2, 3), as
     in the authors' search. Arguments are those of `sharpe_grid`. Raises DataError where no pair has a Sharpe ratio.
     """
-    limits = {"long_only": long_only, "max_leverage": max_leverage, "band": band}
-    grid = sharpe_grid(bars, rule, cash=cash, cost=cost, start=start, longest=longest, **limits)
+    grid = sharpe_grid(
+        bars,
+        rule,
+        cash=cash,
+        cost=cost,
+        start=start,
+        longest=longest,
+        long_only=long_only,
+        max_leverage=max_leverage,
+        band=band,
+    )
     if grid.isna().all(axis=None):
         raise DataError("no pair of windows has a Sharpe ratio, because the account's value never changes; check close")
     sharpe = grid.to_numpy()
