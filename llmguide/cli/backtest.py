@@ -301,7 +301,7 @@ def _print_trust(review: Review, summary: dict[str, Any]) -> None:
             name,
             number(review.trust.loc[name, "weight"]),
             number(review.trust.loc[name, "record"], 3),
-            f"{review.trust.loc[name, 'last_bars']:,.0f}",
+            f"{int(review.trust['last_bars'][name]):,}",
             number(review.measures.loc[name, "sharpe"]),
             number(review.measures.loc[name, "max_drawdown"]),
             percent(review.contributions.loc[name, "net"]),
