@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from llmguide.backtest.feed_checks import adopt_zone, check_now, feed_of
 from llmguide.errors import LlmguideError
 from llmguide.guidance.live import COLUMNS
-from llmguide.mixture import Bar, Expert, LiveMix, Weighed
+from llmguide.mixture import Bar, Expert, LiveMix, Mix, Weighed
 from llmguide.mixture.experts import naming
 from llmguide.mixture.followers import Follower, KnownBars
 
@@ -142,15 +142,19 @@ class ExpertWeights(bt.Indicator, metaclass=_WithLinesOfItsExperts):
         if len(self.data) > seen + 1:
             raise LlmguideError(f"ExpertWeights has to see every bar, got bar {len(self.data) - 1} after {seen - 1}")
         if len(self.data) > seen:
-            before = None
-            if self.weight_log:
-                values = [float(getattr(self.data.lines, name)[-1]) for name in COLUMNS]
-                before = Bar(self._stamp(-1), values)
+            before = self._bar(-1) if self.weight_log else None
             self.weight_log.append(self._mix.see(self._stamp(0), before))
         weighed = self.weight_log[-1]
         self.lines.position[0] = weighed.position
         for name, weight in weighed.weights.items():
             getattr(self.lines, f"weight_{name}")[0] = weight
+
+    def mixed(self, *, start: int = 0) -> Mix:
+        """Return what `llmguide.mix` makes of history and feed, up to the current bar, which is over.
+
+        `start` is the number of idle bars at the beginning, those of the history among them.
+        """
+        return self._mix.mixed(self._bar(0), start=start)
 
     def check(self) -> None:
         """Refuse, when the bars are over, a table of other bars or of another time, as `llmguide.mix` does."""
@@ -158,6 +162,10 @@ class ExpertWeights(bt.Indicator, metaclass=_WithLinesOfItsExperts):
 
     def _plotlabel(self) -> list[str]:
         return ["USES THE FUTURE"] if self.uses_future else []
+
+    def _bar(self, ago: int) -> Bar:
+        """A bar that is over."""
+        return Bar(self._stamp(ago), [float(getattr(self.data.lines, name)[ago]) for name in COLUMNS])
 
     def _stamp(self, ago: int) -> datetime:
         """A bar's time; midnight for bars of a day or more, which some feeds stamp with the end of their session."""

@@ -9,7 +9,7 @@ import pandas as pd
 
 from llmguide.backtest.broker import cost_rate
 from llmguide.indicators import ExpertWeights
-from llmguide.mixture import Weighed
+from llmguide.mixture import Mix, Weighed
 from llmguide.strategies.sized import SizedStrategy
 
 __all__ = ["MixtureOfExperts"]
@@ -33,6 +33,8 @@ class MixtureOfExperts(SizedStrategy):
     Attributes:
         mixture: the `llmguide.indicators.ExpertWeights` on the feed.
         weight_log: a `llmguide.mixture.Weighed` for each bar with a decision: position, weights, records and sides.
+
+    After a run ``llmguide.mixture.review(strategy.mixed, ...)`` says whom it trusted, and why.
     """
 
     params: ClassVar[Any] = (("experts", None), ("history", None), ("all_in", False))
@@ -54,6 +56,12 @@ class MixtureOfExperts(SizedStrategy):
             [weighed.weights for weighed in self.weight_log],
             pd.DatetimeIndex([weighed.date for weighed in self.weight_log], name="date"),
         )
+
+    @property
+    def mixed(self) -> Mix:
+        """What `llmguide.mix` makes of history and feed, up to the current bar; after a run, up to the last one."""
+        idle = len(self.traded) - len(self.weight_log)
+        return self.mixture.mixed(start=idle + (0 if self.p.history is None else len(self.p.history)))
 
     def decide(self) -> float:
         """Return the position, or its sign."""

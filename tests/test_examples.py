@@ -23,7 +23,7 @@ REDUCED = {
     "guidance_controls": ["--controls", "shuffled", "--hidden", "16"],
     "guide_with_openai": [],
     "made_up_news": ["AAPL", "KO"],
-    "mixture_of_experts": ["--out", "mine.html"],
+    "mixture": ["--out", "mine"],
     "sb3_agent_in_cerebro": ["--steps", "300"],
     "sweep_guidance_threshold": [],
     "tearsheet_from_cerebro": [],
@@ -94,7 +94,7 @@ def test_guidance_of_ones_own_sees_no_bar_from_its_issue_on():
 def test_a_mixture_trusts_guidance_as_much_as_it_deserves(tmp_path):
     weights = {}
     for accuracy in ("0.3", "0.8"):
-        printed = run_example("mixture_of_experts", tmp_path, "--accuracy", accuracy)
+        printed = run_example("mixture", tmp_path, "--accuracy", accuracy)
         assert "USES THE FUTURE" in printed
         years = [line.split() for line in printed.splitlines() if re.match(r"20\d\d ", line)]
         quarters = [line.split() for line in printed.splitlines() if re.match(r"20\d\dQ", line)]
@@ -102,15 +102,22 @@ def test_a_mixture_trusts_guidance_as_much_as_it_deserves(tmp_path):
         for _, *shares, position in years:
             assert sum(map(float, shares)) == pytest.approx(1.0, abs=0.02)
             assert -1.0 <= float(position) <= 1.0
+        assert "guidance  hold  agent  contrarian" in printed
         for _, *shares in quarters:
             assert len(shares) == 4
             assert sum(map(float, shares)) == pytest.approx(1.0, abs=0.03)
-        assert re.search(r"^mine.html: Sharpe ratio -?\d", printed, re.MULTILINE)
+        assert re.search(r"^mine/tearsheet.html: Sharpe ratio -?\d", printed, re.MULTILINE)
+        assert re.search(
+            r"^mine/mixture.html: \w+ was trusted most: mean weight 0\.\d\d in the ", printed, re.MULTILINE
+        )
         weights[accuracy] = float(years[-1][1]), float(quarters[-1][1])
     for worthless, worth in zip(weights["0.3"], weights["0.8"], strict=True):
-        assert worthless == 0.0 < 0.5 < worth
-    assert written(tmp_path) == {"mine.html"}
-    assert "A mixture of experts, USES THE FUTURE" in (tmp_path / "mine.html").read_text(encoding="utf-8")
+        assert worthless == 0.0 < 0.4 < worth
+    assert written(tmp_path) == {"mine/tearsheet.html", "mine/mixture.html"}
+    assert "A mixture of experts, USES THE FUTURE" in (tmp_path / "mine" / "tearsheet.html").read_text(encoding="utf-8")
+    page = (tmp_path / "mine" / "mixture.html").read_text(encoding="utf-8")
+    assert "knowledge of later bars" in page
+    assert "contrarian" in page
 
 
 def test_a_tearsheet_comes_from_backtraders_own_analyzer(tmp_path):

@@ -1,18 +1,17 @@
-"""Commands that train agents and let them trade."""
+"""Commands that train agents and compare them."""
 
 from __future__ import annotations
 
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from llmguide.cli.app import app
 from llmguide.cli.options import (
     PROVIDERS,
-    STRATEGIES,
     AnyBars,
     CacheFile,
     Cash,
@@ -34,21 +33,19 @@ from llmguide.cli.outputs import writable
 from llmguide.cli.reading import (
     AS_IT_IS,
     Reading,
-    day,
     find_guidance,
     parse_seeds,
     reads_bars,
     refuse_models,
     split_names,
 )
-from llmguide.errors import DataError, GuidanceError, LlmguideError
+from llmguide.errors import GuidanceError
 
 _DEMO_EVERY = 120  # trading days between two questions to a local model: 13 in all
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from llmguide.backtest.run import Fill
     from llmguide.guidance import Guidance
 
 
@@ -179,104 +176,6 @@ def train(
     columns = ["train_sr", *(["test_sr"] if test else [])]
     rows = [[row["checkpoint"], *(number(row[name]) for name in columns)] for row in records(last)]
     print_table("Sharpe ratio after the last episode", ["agent", *(name.replace("_sr", "") for name in columns)], rows)
-
-
-@app.command()
-@reads_bars
-def backtest(
-    file: Annotated[Path, typer.Argument(metavar="BARS", help="Bars to trade.")],
-    strategy: Annotated[str, typer.Option(help=", ".join(STRATEGIES))] = "LLMGuidedDQN",
-    model: Annotated[Path | None, typer.Option(help="Checkpoint of LLMGuidedDQN and DQN.")] = None,
-    guidance: GuidanceFile = None,
-    any_bars: AnyBars = False,
-    provider: Annotated[str | None, typer.Option(help=f"Make the guidance here: {PROVIDERS}.")] = None,
-    short: Annotated[
-        int | None, typer.Option(help="Short window of TrendFollowing and MeanReversion, in bars.")
-    ] = None,
-    long: Annotated[int | None, typer.Option(help="Their long window, in bars.")] = None,
-    train: Annotated[
-        Path | None, typer.Option(help="Training bars on which to choose both windows, instead of giving them.")
-    ] = None,
-    long_only: Annotated[
-        bool, typer.Option("--long-only", help="Hold nothing where the strategy decides short.")
-    ] = False,
-    max_leverage: Annotated[
-        float, typer.Option(help="Largest position, long or short, as a fraction of the account, up to 1.")
-    ] = 1.0,
-    cash: Cash = 100_000.0,
-    cost: Cost = 0.001,
-    fill: Annotated[str, typer.Option(help="close (the benchmark's rule) or next_open (Backtrader's own).")] = "close",
-    periods: Periods = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Folder for account.csv, orders.csv, trades.csv, tearsheet.html.")
-    ] = None,
-    as_json: Json = False,
-    reading: Reading = AS_IT_IS,
-) -> None:
-    """Run one strategy in Backtrader."""
-    from llmguide import strategies
-    from llmguide.backtest import run_backtest
-    from llmguide.console import number, percent, print_json, print_table
-    from llmguide.errors import did_you_mean
-
-    if strategy not in STRATEGIES:
-        hint = did_you_mean(strategy, STRATEGIES)
-        raise LlmguideError(f"unknown strategy {strategy!r}, choose from {', '.join(STRATEGIES)}{hint}")
-    if out is not None:
-        writable(out, folder=True)
-    frame = reading.bars(file)
-    kind = getattr(strategies, strategy)
-    windows = {name: length for name, length in (("short", short), ("long", long)) if length is not None}
-    if train is not None:
-        if windows:
-            raise LlmguideError("give either --short and --long, or --train BARS on which to choose them")
-        windows = _choose_windows(kind, train, frame, cash, cost, reading)
-    limits = {"long_only": long_only, "max_leverage": max_leverage}
-    params: dict[str, Any] = windows | limits
-    if model is not None:
-        params["model"] = str(model)
-    if guidance or provider:
-        params["guidance"] = find_guidance(frame, guidance, provider, any_bars=any_bars)
-    result = run_backtest(frame, kind, cash=cash, cost=cost, fill=cast("Fill", fill), periods=periods, **params)
-    summary: dict[str, Any] = {
-        "strategy": strategy,
-        **windows,
-        **limits,
-        "first": day(frame, 0),
-        "last": day(frame, -1),
-        "sharpe": result.sharpe,
-        "periods": result.periods,
-        "max_drawdown": result.max_drawdown,
-        "final_value": float(result.values.iloc[-1]),
-        "trades": result.trade_count,
-        "orders": len(result.orders),
-        "exposure": result.exposure,
-    }
-    if out is not None:
-        _write_backtest(
-            result,
-            out,
-            title=f"{strategy} on {file.stem}",
-            parameters={"Cash": cash, "Cost": cost, "Fill": fill} | windows | limits,
-        )
-        summary["out"] = str(out)
-    if as_json:
-        print_json(summary)
-        return
-    rows = [
-        *([f"{name} window", f"{length} bars"] for name, length in windows.items()),
-        *([["decisions to go short", "hold nothing"]] if long_only else []),
-        *([["largest position", percent(max_leverage)]] if max_leverage < 1.0 else []),
-        ["Sharpe ratio", number(result.sharpe)],
-        ["annualised by", f"{result.periods:g} bars a year"],
-        ["max drawdown", number(result.max_drawdown)],
-        ["final value", f"{summary['final_value']:,.2f}"],
-        ["trades", str(result.trade_count)],
-        ["exposure", percent(result.exposure)],
-    ]
-    print_table(f"{strategy}, {summary['first']} to {summary['last']}", ["measure", ""], rows)
-    if out is not None:
-        typer.echo(f"written to {out}")
 
 
 @app.command()
@@ -477,34 +376,3 @@ def _again(out: Path) -> str:
             words.append(word)
     command = shlex.join(["llmguide", *words, "--out", f"{out}-again", "--no-resume"])
     return f"# File paths are relative to the folder in which this was run; every agent is trained again.\n{command}"
-
-
-def _choose_windows(
-    strategy: Any, train: Path, test: pd.DataFrame, cash: float, cost: float, reading: Reading
-) -> dict[str, int]:
-    """Return the windows of a strategy of moving averages that did best on the bars of `train`."""
-    from llmguide.strategies import MovingAverageStrategy
-    from llmguide.trading.moving_averages import choose_windows
-
-    if not issubclass(strategy, MovingAverageStrategy):
-        raise LlmguideError(
-            f"--train chooses windows of moving averages, and {strategy.__name__} has none; leave it out"
-        )
-    frame = reading.bars(train)
-    if not frame.index[-1] < test.index[0]:
-        raise DataError(
-            f"windows are chosen on bars before those that are traded, but {train} ends on {day(frame, -1)} and the "
-            f"bars to trade begin on {day(test, 0)}"
-        )
-    chosen = choose_windows(frame, strategy.rule, cash=cash, cost=cost)
-    return {"short": chosen.short, "long": chosen.long}
-
-
-def _write_backtest(result: Any, folder: Path, *, title: str, parameters: dict[str, object]) -> None:
-    from llmguide.files import write_csv
-    from llmguide.report.tearsheet import tearsheet as write
-
-    write_csv(result.account.rename_axis("date").reset_index(), folder / "account.csv")
-    write_csv(result.orders, folder / "orders.csv")
-    write_csv(result.trades, folder / "trades.csv")
-    write(result.returns, folder / "tearsheet.html", title=title, parameters=parameters, periods=result.periods)

@@ -53,7 +53,30 @@ AnyBars = Annotated[
     bool, typer.Option("--any-bars", help="Use a guidance table on other bars than those that it was made from.")
 ]
 PROVIDERS = "rules, oracle, shuffled, inverted or constant"
-STRATEGIES = ("LLMGuidedDQN", "DQN", "LLMOnly", "BuyAndHold", "SellAndHold", "TrendFollowing", "MeanReversion")
+STRATEGIES = (
+    "LLMGuidedDQN",
+    "DQN",
+    "LLMOnly",
+    "BuyAndHold",
+    "SellAndHold",
+    "TrendFollowing",
+    "MeanReversion",
+    "MixtureOfExperts",
+)
+ExpertWords = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--expert",
+        metavar="NAME=EXPERT",
+        help="An expert of the mixture, one --expert for each: hold, rules, a guidance table, an agent's checkpoint "
+        "(FILE.safetensors,guidance=FILE for one trained with guidance), ma:SHORT,LONG or reversion:SHORT,LONG. Behind "
+        "it ,since=DATE, the first bar that it was not made from, and its prior, ,m0=0.02,n0=252.",
+    ),
+]
+History = Annotated[
+    Path | None,
+    typer.Option("--history", metavar="BARS", help="Bars before these, on which the mixture's records begin."),
+]
 
 # How a language model is asked.
 Model = Annotated[str, typer.Option(help="Language model, as its endpoint names it.")]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from llmguide.cli.app import app
-from llmguide.cli.options import PROVIDERS, AnyBars, Cash, Json, Periods
+from llmguide.cli.options import PROVIDERS, AnyBars, Cash, ExpertWords, History, Json, Periods
 from llmguide.cli.outputs import writable
 from llmguide.cli.reading import AS_IT_IS, Reading, day, find_guidance, reads_bars
 from llmguide.errors import GuidanceError, LlmguideError, ModelError, did_you_mean
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from llmguide.guidance import Guidance
+    from llmguide.mixture import Expert
     from llmguide.sweeps import Sweep, Validation
     from llmguide.sweeps.measure import Engine
 
@@ -38,13 +39,14 @@ ALWAYS = ("sharpe", "max_drawdown", "total_return", "trades")
 @reads_bars
 def sweep(
     file: Annotated[Path, typer.Argument(metavar="BARS", help="Bars to trade.")],
-    rule: Annotated[str, typer.Option(help="trend, reversion, guidance or blend.")] = "trend",
+    rule: Annotated[str, typer.Option(help="trend, reversion, guidance, blend or mixture.")] = "trend",
     param: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAME=VALUES",
             help="Values of a parameter: 5,10,20, or FIRST:LAST[:STEP] with both ends; one --param for each parameter. "
-            "Every rule has cost, delay and stop_loss too.",
+            "Every rule has cost, delay and stop_loss too; a mixture no stop_loss, but m0_NAME and n0_NAME of each "
+            "expert, all_in, long_only (0 or 1), max_leverage and band.",
         ),
     ] = None,
     where: Annotated[
@@ -57,6 +59,8 @@ def sweep(
     any_bars: AnyBars = False,
     provider: Annotated[str | None, typer.Option(help=f"Make the guidance here: {PROVIDERS}.")] = None,
     model: Annotated[Path | None, typer.Option(help="Checkpoint of an agent, for the rule blend.")] = None,
+    expert: ExpertWords = None,
+    history: History = None,
     by: Annotated[str, typer.Option(help=f"Measure that says which is best: {', '.join(SHOWN)}.")] = "sharpe",
     min_trades: Annotated[
         int | None,
@@ -98,19 +102,25 @@ def sweep(
 
     parameters = parse_parameters(param or [])
     _check_options(rule, by, guidance, provider, model, out, parameters)
-    _check_names(rule, parameters, heatmap)
+    experts = _experts(rule, expert, history, any_bars)
+    _check_names(rule, parameters, heatmap, experts)
     for path in (out, tearsheet, None if heatmap is None else heatmap[1]):
         if path is not None:
             writable(path)
     bars = reading.bars(file)
+    before = None if history is None else reading.bars(history)
+    if history is not None:
+        reading.history([history, file], said=True)  # refuses those that are not in order
     later = None if validate is None else reading.bars(validate)
     tables = None
     if guidance or provider:
-        history = reading.history([file] if validate is None else [file, validate], said=True)
-        tables = _tables(history, guidance, provider, any_bars)
+        whole = reading.history([file] if validate is None else [file, validate], said=True)
+        tables = _tables(whole, guidance, provider, any_bars)
     found = run(
         bars,
         rule,
+        experts=experts,
+        history=before,
         guidance=tables,
         agent=None if model is None else _agent(model),
         cash=cash,
@@ -130,7 +140,7 @@ def sweep(
     judged = None if later is None else found.validate(later, by=by, min_trades=min_trades)
     written = _draw(found, best, by, heatmap, tearsheet, title=f"{rule} on {file.stem}") | written
     known = [tables] if tables is None or not isinstance(tables, dict) else list(tables.values())
-    uses_future = any(table is not None and table.uses_future for table in known)
+    uses_future = found.plan.rule.uses_future or any(table is not None and table.uses_future for table in known)
     if as_json:
         print_json(
             {
@@ -168,9 +178,10 @@ def _check_options(
     """Refuse what would only be found wrong after the work, or not at all."""
     from llmguide.sweeps.rules import RULES
 
-    if rule not in RULES:
+    rules = [*RULES, "mixture"]
+    if rule not in rules:
         raise LlmguideError(
-            f"unknown rule {rule!r}, choose from {', '.join(RULES)}{did_you_mean(rule, RULES)}; rules of your own are "
+            f"unknown rule {rule!r}, choose from {', '.join(rules)}{did_you_mean(rule, rules)}; rules of your own are "
             "for llmguide.sweep in Python"
         )
     if by not in SHOWN:
@@ -178,6 +189,8 @@ def _check_options(
     if guidance and provider is not None:
         raise GuidanceError("give either --guidance FILE or --provider NAME, not both")
     guided = bool(guidance) or provider is not None
+    if rule == "mixture" and (guided or model is not None):
+        raise GuidanceError("a mixture's guidance and agents are experts; give each by --expert NAME=FILE")
     if guided and rule not in ("guidance", "blend"):
         raise GuidanceError(f"the rule {rule} does not look at guidance; choose --rule guidance or blend")
     if rule == "guidance" and not guided:
@@ -192,11 +205,34 @@ def _check_options(
         raise LlmguideError(f"--out ends in .csv or .parquet, got {out.name!r}")
 
 
-def _check_names(rule: str, parameters: dict[str, list[float]], heatmap: tuple[str, Path] | None) -> None:
+def _experts(rule: str, words: list[str] | None, history: Path | None, any_bars: bool) -> dict[str, Expert] | None:
+    """Return the experts of a mixture; refuse them for other rules."""
+    from llmguide.cli.experts import FORMS, parse_experts
+
+    if rule != "mixture":
+        if words or history is not None:
+            name = "--expert" if words else "--history"
+            raise LlmguideError(f"{name} is for the rule mixture; choose --rule mixture, or leave it out")
+        return None
+    if not words:
+        raise LlmguideError(
+            f"the rule mixture needs experts, one --expert NAME=EXPERT for each, such as gpt=guidance.parquet: {FORMS}"
+        )
+    return parse_experts(words, any_bars=any_bars)
+
+
+def _check_names(
+    rule: str,
+    parameters: dict[str, list[float]],
+    heatmap: tuple[str, Path] | None,
+    experts: dict[str, Expert] | None,
+) -> None:
     """Refuse parameters that the rule does not have, and a figure over them."""
+    from llmguide.sweeps.mixture import MixtureRule
     from llmguide.sweeps.rules import RULES
 
-    known = [*RULES[rule].defaults, "cost", "delay", "stop_loss"]
+    found = RULES[rule] if experts is None else MixtureRule(experts)
+    known = [*found.defaults, "cost", "delay", "stop_loss"]
     if heatmap is not None and str(heatmap[1]).startswith("-"):
         raise LlmguideError(
             f"--heatmap takes parameters and a file, as in --heatmap short,long heat.html; its file was {heatmap[1]}"

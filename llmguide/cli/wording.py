@@ -21,7 +21,8 @@ def options_of(command: object) -> dict[str, str]:
 def in_options(message: str, options: Mapping[str, str]) -> str:
     """Return a message with ``seed=`` as ``--seed`` and ``start=60`` as ``--start 60``, for options of the command.
 
-    Calls, such as ``read_bars(start=, end=)``, are left as they are: they are meant for Python.
+    Calls, such as ``read_bars(start=, end=)``, are left as they are: they are meant for Python. So is what stands right
+    behind a comma, as in an --expert ``x.safetensors,guidance=x.parquet``.
     """
 
     def option(found: re.Match[str]) -> str:
@@ -34,7 +35,7 @@ def in_options(message: str, options: Mapping[str, str]) -> str:
         return f"{name} {value}" if value else name
 
     parts = re.split(r"(\w[\w.]*\([^()]*\))", message)
-    pattern = re.compile(r"(?<![\w.\-])(?P<name>[a-z_]+)=(?P<value>[\w.'\"-]*\w['\"]?)?(?=[\s,;:.)]|$)")
+    pattern = re.compile(r"(?<![\w.,\-])(?P<name>[a-z_]+)=(?P<value>[\w.'\"-]*\w['\"]?)?(?=[\s,;:.)]|$)")
     return "".join(part if place % 2 else pattern.sub(option, part) for place, part in enumerate(parts))
 
 

@@ -7,6 +7,7 @@ live       the same mixture, one bar at a time
 live_mix   mixture and experts, on bars as they come
 followers  what each expert says there, one bar at a time
 result     what came of it: sides, results, records, weights, positions
+trust      which expert was trusted when, why, and what each was worth: `review`
 kernels    what runs per bar, shared by all of these
 
 Knows neither torch nor Backtrader. The idea is arXiv 2508.02366's mixture of experts, left there for later work; the
@@ -30,6 +31,7 @@ from llmguide.mixture.live_mix import LiveMix, Weighed
 from llmguide.mixture.prior import Prior
 from llmguide.mixture.result import Mix
 from llmguide.mixture.run import mix, mix_draws
+from llmguide.mixture.trust import Review, review
 
 __all__ = [
     "Bar",
@@ -45,9 +47,11 @@ __all__ = [
     "Mixture",
     "MovingAverages",
     "Prior",
+    "Review",
     "Sides",
     "Weighed",
     "mix",
     "mix_draws",
+    "review",
     "sides_of",
 ]

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -69,8 +69,10 @@ __all__ = [
     "Sides",
     "as_stamp",
     "find_expert",
+    "find_experts",
     "naming",
     "sides_of",
+    "sides_of_all",
 ]
 
 Array = NDArray[np.float64]
@@ -293,7 +295,8 @@ class MovingAverages(Expert):
     def propose(self, bars: pd.DataFrame) -> Array:
         """Return the rule's decisions as sides."""
         sides = np.full(len(bars), np.nan)
-        sides[self.long :] = sides_of(decisions(bars, self.short, self.long, rule=self.rule, start=self.long))
+        if self.long < len(bars):
+            sides[self.long :] = sides_of(decisions(bars, self.short, self.long, rule=self.rule, start=self.long))
         return sides
 
     def follow(self) -> Follower:
@@ -406,6 +409,22 @@ def find_expert(source: Any, *, name: str = "") -> Expert:
         ".safetensors), 'llm', 'replay', 'rules', a LanguageModel, an array of sides, a function of the bars, or an "
         "expert of llmguide.mixture"
     )
+
+
+def find_experts(sources: Any) -> dict[str, Expert]:
+    """Return the experts that a mapping of names stands for; LlmguideError where it is none, or empty."""
+    if not isinstance(sources, Mapping) or not sources:
+        raise LlmguideError('expected experts by name, such as {"guidance": table, "hold": "hold"}')
+    return {str(name): find_expert(source, name=str(name)) for name, source in sources.items()}
+
+
+def sides_of_all(experts: Mapping[str, Expert], bars: pd.DataFrame) -> Array:
+    """Return the experts' sides for every bar, shape ``(bars, experts)``; an error says which expert it is of."""
+    columns = []
+    for name, expert in experts.items():
+        with naming(name):
+            columns.append(expert.sides(bars))
+    return np.column_stack(columns)
 
 
 def sides_of(decisions: Any) -> Array:

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from llmguide.errors import LlmguideError, did_you_mean
 from llmguide.mixture.kernels import book, deviation, weigh
-from llmguide.mixture.prior import Prior
+from llmguide.mixture.prior import Prior, means_and_counts
 
 __all__ = ["WINDOW", "Mixed", "Mixture", "check_cost", "check_sides"]
 
@@ -48,8 +48,7 @@ class Mixture:
                 raise LlmguideError(f"expected a Prior for {name!r}, got {type(prior).__name__}")
         self.names = tuple(named)
         self.cost = check_cost(cost)
-        self._means = np.array([prior.mean for prior in named.values()], dtype=np.float64)
-        self._strengths = np.array([prior.count for prior in named.values()], dtype=np.float64)
+        self._means, self._strengths = means_and_counts(named.values())
         experts = len(named)
         self._sums, self._counts = np.zeros(experts), np.zeros(experts)
         self._sides = np.full((2, experts), math.nan)  # of the two newest bars

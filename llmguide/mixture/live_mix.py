@@ -13,10 +13,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from llmguide.errors import DataError, DataWarning, LlmguideError
+from llmguide.guidance.live import COLUMNS
 from llmguide.guidance.schedule import bar_dates
-from llmguide.mixture.experts import Expert, as_stamp, find_expert, naming
+from llmguide.mixture.experts import Expert, as_stamp, find_experts, naming
 from llmguide.mixture.followers import Bar, KnownBars
-from llmguide.mixture.live import Mixed, Mixture, check_sides
+from llmguide.mixture.live import Mixed, Mixture, check_cost, check_sides
+from llmguide.mixture.result import Mix, mixed_of
 from llmguide.trading.simulate import closes
 
 __all__ = ["LiveMix", "Weighed"]
@@ -55,15 +57,16 @@ class LiveMix:
     """
 
     def __init__(self, experts: Mapping[str, Any], *, cost: float = 0.001, history: pd.DataFrame | None = None) -> None:
-        if not isinstance(experts, Mapping) or not experts:
-            raise LlmguideError('expected experts by name, such as {"guidance": table, "hold": "hold"}')
-        self._experts = [_Heard(str(name), find_expert(source, name=str(name))) for name, source in experts.items()]
+        self._experts = [_Heard(name, expert) for name, expert in find_experts(experts).items()]
         self.names = tuple(heard.name for heard in self._experts)
         self.needs = tuple(
             dict.fromkeys(["close", *(name for heard in self._experts for name in heard.follower.needs)])
         )
         self.uses_future = any(heard.expert.uses_future for heard in self._experts)
-        self._mixture = Mixture({heard.name: heard.expert.belief for heard in self._experts}, cost=cost)
+        self._priors = {heard.name: heard.expert.belief for heard in self._experts}
+        self._cost = check_cost(cost)
+        self._mixture = Mixture(self._priors, cost=cost)
+        self._sides: list[Array] = []  # of every bar, those of the history first
         self._history = pd.DataFrame() if history is None or len(history) == 0 else self._checked(history)
         self._known = KnownBars()
         self._begun = False
@@ -82,8 +85,29 @@ class LiveMix:
         else:
             raise LlmguideError(f"expected the bar before the one of {stamp}, got None; only the first bar has none")
         sides = np.array([heard.side(self._known, stamp) for heard in self._experts])
+        self._sides.append(sides)
         mixed = self._mixture.update(_newest_return(self._known.closes), sides)
         return self._named(stamp, mixed, sides)
+
+    def mixed(self, last: Bar, *, start: int = 0) -> Mix:
+        """Return what `llmguide.mix` makes of the history and the bars so far.
+
+        Args:
+            last: the bar of the last `see`, when it is over.
+            start: idle bars at the beginning, those of the history among them.
+        """
+        if len(self._sides) != len(self._known) + 1:
+            raise LlmguideError("no bar has been seen yet; see the first one")
+        stamps = pd.DatetimeIndex([*self._known.stamps, last.stamp], name="date")
+        prices = np.append(self._known.closes, last.values[COLUMNS.index("close")])
+        return mixed_of(
+            pd.Series(prices, stamps, name="close"),
+            np.array(self._sides),
+            self._priors,
+            cost=self._cost,
+            start=start,
+            uses_future=self.uses_future,
+        )
 
     def check(self) -> None:
         """Refuse, when the bars are over, a table of other bars or of another time, as `llmguide.mix` does.
@@ -116,6 +140,7 @@ class LiveMix:
             )
         sides = np.column_stack([heard.begin(history, first) for heard in self._experts])
         self._known = KnownBars(history)
+        self._sides = list(sides)
         for bar, row in enumerate(sides):
             self._mixture.update(_newest_return(self._known.closes[:bar]), row)
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 from llmguide.errors import LlmguideError
 
-__all__ = ["AGENT", "GUIDANCE", "HOLD", "OTHER", "Prior"]
+__all__ = ["AGENT", "GUIDANCE", "HOLD", "OTHER", "Prior", "means_and_counts"]
 
 
 @dataclass(frozen=True)
@@ -40,3 +44,11 @@ HOLD = Prior(0.02, 1000)
 """Of holding: markets rise slowly, and a bad year is no news."""
 OTHER = Prior(0.03, 252)
 """Of any other expert."""
+
+
+def means_and_counts(priors: Iterable[Prior]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the means and the counts of priors, shape ``(experts,)`` each."""
+    given = list(priors)
+    return np.array([prior.mean for prior in given], dtype=np.float64), np.array(
+        [prior.count for prior in given], dtype=np.float64
+    )

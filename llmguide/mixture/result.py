@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-__all__ = ["Mix"]
+from llmguide.mixture.kernels import deviations, follow
+from llmguide.mixture.live import WINDOW
+from llmguide.mixture.prior import Prior, means_and_counts
+from llmguide.trading.simulate import returns_of
+
+__all__ = ["Mix", "changes_of", "mixed_of"]
+
+Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -27,6 +36,9 @@ class Mix:
             none.
         positions: fraction of the account to hold, the weighted mean of the sides, in [-1, 1]; 0 before bar `start`.
         start: idle bars at the beginning.
+        closes: of the bars, on which the results were made.
+        priors: what was believed of each expert at first, by name.
+        cost: fraction of each traded value.
         uses_future: whether an expert was made with knowledge of its future.
     """
 
@@ -36,7 +48,21 @@ class Mix:
     weights: pd.DataFrame
     positions: pd.Series[Any]
     start: int
+    closes: pd.Series[Any]
+    priors: Mapping[str, Prior]
+    cost: float
     uses_future: bool = False
+
+    @property
+    def names(self) -> list[str]:
+        """The experts, in their order."""
+        return [str(name) for name in self.sides]
+
+    @property
+    def counts(self) -> pd.DataFrame:
+        """Bars that each record of the same row stands on, the prior's not among them."""
+        counted = self.results.notna() & self.sides.shift().notna()
+        return counted.cumsum().shift(fill_value=0)
 
     @property
     def decisions(self) -> pd.Series[Any]:
@@ -53,3 +79,40 @@ class Mix:
         shares = ", ".join(f"{name} {weight:.0%}" for name, weight in self.weights.iloc[-1].items())
         now = f"last weights {shares}; position {self.positions.iloc[-1]:+.2f}"
         return f"Mix({len(self.positions):,} bars; {now}{'; USES THE FUTURE' if self.uses_future else ''})"
+
+
+def mixed_of(
+    closes: pd.Series[Any],
+    sides: Array,
+    priors: Mapping[str, Prior],
+    *,
+    cost: float,
+    start: int,
+    uses_future: bool = False,
+) -> Mix:
+    """Return what comes of experts with these sides, shape ``(bars, experts)``, in the order of their priors."""
+    changes = changes_of(closes.to_numpy(dtype=np.float64))
+    means, strengths = means_and_counts(priors.values())
+    results, records, weights = (np.empty_like(sides) for _ in range(3))
+    positions = np.empty(len(sides))
+    follow(
+        changes, deviations(changes, WINDOW), sides, means, strengths, float(cost), results, records, weights, positions
+    )
+    positions[:start] = 0.0
+    frames = {"sides": sides, "results": results, "records": records, "weights": weights}
+    return Mix(
+        **{name: pd.DataFrame(table, closes.index, list(priors)) for name, table in frames.items()},
+        positions=pd.Series(positions, closes.index, name="position"),
+        start=start,
+        closes=closes,
+        priors=priors,
+        cost=float(cost),
+        uses_future=uses_future,
+    )
+
+
+def changes_of(prices: Array) -> Array:
+    """Return each bar's return, NaN at the first bar, which has none."""
+    changes = returns_of(prices)
+    changes[0] = np.nan
+    return changes

@@ -9,13 +9,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from llmguide.errors import LlmguideError
-from llmguide.mixture.experts import Expert, find_expert, naming
-from llmguide.mixture.kernels import deviations, follow, follow_draws
+from llmguide.mixture.experts import find_experts, sides_of_all
+from llmguide.mixture.kernels import deviations, follow_draws
 from llmguide.mixture.live import WINDOW, check_cost, check_sides
-from llmguide.mixture.prior import Prior
-from llmguide.mixture.result import Mix
-from llmguide.trading.simulate import check_account, closes, returns_of
+from llmguide.mixture.prior import Prior, means_and_counts
+from llmguide.mixture.result import Mix, changes_of, mixed_of
+from llmguide.trading.simulate import check_account, closes
 
 __all__ = ["mix", "mix_draws"]
 
@@ -49,22 +48,13 @@ def mix(bars: pd.DataFrame, experts: Mapping[str, Any], *, cost: float = 0.001, 
     """
     prices = closes(bars)
     check_account(cash=1.0, cost=cost, start=start, bars=len(prices))
-    if not isinstance(experts, Mapping) or not experts:
-        raise LlmguideError('expected experts by name, such as {"guidance": table, "hold": "hold"}')
-    found = {str(name): find_expert(source, name=str(name)) for name, source in experts.items()}
-    sides = np.column_stack([_sides(name, expert, bars) for name, expert in found.items()])
-    means, strengths = _arrays([expert.belief for expert in found.values()])
-    changes = _returns(prices)
-    results, records, weights = (np.empty_like(sides) for _ in range(3))
-    positions = np.empty(len(sides))
-    follow(
-        changes, deviations(changes, WINDOW), sides, means, strengths, float(cost), results, records, weights, positions
-    )
-    positions[:start] = 0.0
-    frames = {"sides": sides, "results": results, "records": records, "weights": weights}
-    return Mix(
-        **{name: pd.DataFrame(table, bars.index, list(found)) for name, table in frames.items()},
-        positions=pd.Series(positions, bars.index, name="position"),
+    found = find_experts(experts)
+    sides = sides_of_all(found, bars)
+    return mixed_of(
+        pd.Series(prices, bars.index, name="close"),
+        sides,
+        {name: expert.belief for name, expert in found.items()},
+        cost=cost,
         start=start,
         uses_future=any(expert.uses_future for expert in found.values()),
     )
@@ -87,29 +77,8 @@ def mix_draws(bars: pd.DataFrame, sides: ArrayLike, priors: Sequence[Prior], *, 
     prices = closes(bars)
     draws = len(np.asarray(sides))
     given = check_sides(sides, (draws, len(prices), len(priors)), "sides of (draws, bars, experts)")
-    means, strengths = _arrays(priors)
-    changes = _returns(prices)
+    means, strengths = means_and_counts(priors)
+    changes = changes_of(prices)
     positions = np.empty(given.shape[:2])
     follow_draws(changes, deviations(changes, WINDOW), given, means, strengths, check_cost(cost), positions)
     return positions
-
-
-def _returns(prices: Array) -> Array:
-    """Return each bar's return, NaN at the first bar, which has none."""
-    changes = returns_of(prices)
-    changes[0] = np.nan
-    return changes
-
-
-def _arrays(priors: Sequence[Prior]) -> tuple[Array, Array]:
-    """Return the means and counts of priors."""
-    return (
-        np.array([prior.mean for prior in priors], dtype=np.float64),
-        np.array([prior.count for prior in priors], dtype=np.float64),
-    )
-
-
-def _sides(name: str, expert: Expert, bars: pd.DataFrame) -> Array:
-    """Return an expert's sides; an error of its says which expert it is."""
-    with naming(name):
-        return expert.sides(bars)

@@ -32,6 +32,7 @@ __all__ = [
     "new_figure",
     "plain",
     "q_values",
+    "records",
     "styles",
     "svg",
     "training",
@@ -59,6 +60,7 @@ _KNOWN: Mapping[str, tuple[str, str]] = {
     # A mixture's experts look like the arms that follow them alone.
     "agent": (_RED, "-"),
     "guidance": (_GREEN, "-"),
+    "the mixture": ("#222222", "-"),
 }
 _OTHERS = ((_PINK, "-"), (_ORANGE, "-"), (_SKY, "-"), (_YELLOW, "-"), (_PINK, "--"), (_ORANGE, "--"), (_SKY, "--"))
 _LONG, _SHORT = _SKY, _ORANGE
@@ -218,6 +220,20 @@ def weights(experts: Mapping[str, pd.DataFrame]) -> str:
         axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
         axes.set_ylabel("weight")
         _legend_above(axes, len(experts))
+        _dates(axes)
+        return svg(figure)
+
+
+def records(earned: pd.DataFrame, since: pd.Timestamp) -> str:
+    """What the experts of a mixture have earned so far, a column for each; a line marks the first traded bar."""
+    with house_style():
+        figure = new_figure(8, 3.4)
+        axes = figure.subplots()
+        _bands(axes, {str(name): earned[[name]] for name in earned})
+        axes.axhline(0, color="#999999", lw=0.8)
+        axes.axvline(_numbers(pd.DatetimeIndex([since]))[0], color="#222222", lw=0.9, ls="--")
+        axes.set_ylabel("sum of results")
+        _legend_above(axes, len(earned.columns))
         _dates(axes)
         return svg(figure)
 

@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 from llmguide.backtest.run import make_cerebro
 from llmguide.errors import DataError
 from llmguide.strategies.base import AccountStrategy
+from llmguide.strategies.sized import SizedStrategy
+from llmguide.sweeps.following import SIZED, Follow
 from llmguide.sweeps.market import Market
 from llmguide.trading.account import FLAT, LONG, SHORT
 
-__all__ = ["FollowDecisions", "cerebro_of"]
+__all__ = ["FollowDecisions", "FollowWeights", "cerebro_of"]
 
 
 class FollowDecisions(AccountStrategy):
@@ -32,11 +34,28 @@ class FollowDecisions(AccountStrategy):
         return int(self.p.decisions[len(self.traded) - 1 - self.p.start])
 
 
-def cerebro_of(market: Market, decisions: NDArray[np.int8], *, cash: float, cost: float) -> bt.Cerebro:
-    """Return a Cerebro with the bars, a broker that fills at the close, and a strategy that follows `decisions`."""
+class FollowWeights(SizedStrategy):
+    """Holds target weights that were made before: one for each bar from `start` on, in [-1, 1].
+
+    Params:
+        weights: shape ``(bars - start,)``, as `llmguide.sweeps.Sweep.decisions` returns them of a mixture.
+    """
+
+    params: ClassVar[Any] = (("weights", ()),)
+
+    def decide(self) -> float:
+        """Return the weight of this bar."""
+        return float(self.p.weights[len(self.traded) - 1 - self.p.start])
+
+
+def cerebro_of(
+    market: Market, follow: Follow, done: NDArray[Any], setting: dict[str, Any], *, cash: float
+) -> bt.Cerebro:
+    """Return a Cerebro with the bars, a broker that fills at the close, and a strategy that carries `done` out."""
     missing = [name for name in ("open", "high", "low", "close", "volume") if name not in market.bars.columns]
     if missing:
         raise DataError(f"Backtrader needs whole bars, and these lack {missing}; pass them through llmguide.read_bars")
-    return make_cerebro(
-        market.bars, FollowDecisions, cash=cash, cost=cost, start=market.start, decisions=np.array(decisions)
-    )
+    account: dict[str, Any] = {"cash": cash, "cost": float(setting["cost"]), "start": market.start}
+    if follow is SIZED:
+        return make_cerebro(market.bars, FollowWeights, **account, weights=np.array(done), band=float(setting["band"]))
+    return make_cerebro(market.bars, FollowDecisions, **account, decisions=np.array(done))

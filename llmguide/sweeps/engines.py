@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,6 +16,7 @@ from llmguide.errors import LlmguideError
 from llmguide.metrics import annual_return, sortino_ratio
 from llmguide.periods import DEFAULT
 from llmguide.sweeps import kernels
+from llmguide.sweeps.following import Follow, Trajectory
 from llmguide.sweeps.grid import Grid
 from llmguide.sweeps.market import Market
 from llmguide.sweeps.rules import Decide
@@ -24,7 +25,8 @@ __all__ = [
     "ENGINES",
     "Progress",
     "account_of",
-    "decisions_of",
+    "carried_out",
+    "chunks",
     "portfolio_of",
     "stream",
     "threads_used",
@@ -37,60 +39,54 @@ _ROUNDING = 8 * float(np.finfo(np.float64).eps)
 Progress = Callable[[int], None]
 Measures = NDArray[np.float64]
 CHUNK = 4 * 2**20
-"""Bytes of decisions that exist at a time."""
+"""Bytes of what rules want that exist at a time."""
 VBT_COLUMNS = 500
 """Columns of a vectorbt portfolio at a time: it holds some 70 kB for each bar and thousand of them."""
 
 
-def stream(market: Market, decide: Decide, grid: Grid, cash: float, advance: Progress) -> Measures:
+def stream(market: Market, decide: Decide, follow: Follow, grid: Grid, cash: float, advance: Progress) -> Measures:
     """Return the measures of every combination, shape ``(combinations, 8)``, by the kernel; nothing else is kept."""
     measures = np.empty((len(grid), len(kernels.MEASURES)))
-    for rows, decisions in _chunks(market, decide, grid, max(1, CHUNK // market.tradable)):
-        kernels.measure(
-            market.prices,
-            decisions,
-            cash,
-            grid.column("cost", rows).astype(np.float64),
-            market.start,
-            grid.column("delay", rows).astype(np.int64),
-            grid.column("stop_loss", rows).astype(np.float64),
-            _years(market.bars.index),
-            measures[rows],
-        )
-        advance(len(decisions))
+    years = _years(market.bars.index)
+    for rows, wanted in chunks(market, decide, follow, grid):
+        follow.measure(market, wanted, grid, rows, cash, years, measures[rows])
+        advance(len(wanted))
     return measures
 
 
-def vbt(market: Market, decide: Decide, grid: Grid, cash: float, advance: Progress) -> Measures:
-    """Return the same measures from vectorbt's own accounts.
+def vbt(market: Market, decide: Decide, follow: Follow, grid: Grid, cash: float, advance: Progress) -> Measures:
+    """Return the same measures from vectorbt's own accounts, which hold the shares that ours hold.
 
     Only an account that lost more than everything and then changes its side does not come out the same: its rules go on
     as formulas (see `llmguide.trading.account`).
     """
     measures = np.empty((len(grid), len(kernels.MEASURES)))
-    for rows, decisions in _chunks(market, decide, grid, VBT_COLUMNS):
-        done = np.stack(
-            [_effective(market, row, grid.setting(rows.start + k), cash) for k, row in enumerate(decisions)]
-        )
-        measures[rows] = _measure_portfolio(market, done, grid.column("cost", rows).astype(np.float64), cash)
+    for rows, wanted in chunks(market, decide, follow, grid, most=VBT_COLUMNS):
+        paths = []
+        for place, row in enumerate(wanted):
+            setting = grid.setting(rows.start + place)
+            paths.append(follow.path(market, follow.carried_out(market, row, setting, cash), setting, cash))
+        measures[rows] = _measure_portfolio(market, paths, grid.column("cost", rows).astype(np.float64), cash)
         gc.collect()  # a portfolio holds itself in a circle
-        advance(len(decisions))
+        advance(len(wanted))
     return measures
 
 
-ENGINES: dict[str, Callable[[Market, Decide, Grid, float, Progress], Measures]] = {"stream": stream, "vbt": vbt}
+ENGINES: dict[str, Callable[[Market, Decide, Follow, Grid, float, Progress], Measures]] = {"stream": stream, "vbt": vbt}
 
 
-def decisions_of(market: Market, decide: Decide, setting: dict[str, Any], row: int, cash: float) -> NDArray[np.int8]:
-    """Return what one combination carries out at each bar from `start` on, after delay and stop-loss."""
-    wanted = np.empty((1, market.tradable), dtype=np.int8)
+def carried_out(
+    market: Market, decide: Decide, follow: Follow, setting: dict[str, Any], row: int, cash: float
+) -> NDArray[Any]:
+    """Return what one combination carries out at each bar from `start` on, after delay and limits."""
+    wanted: NDArray[Any] = np.empty((1, market.tradable), dtype=follow.dtype)
     decide(slice(row, row + 1), wanted)
-    return _effective(market, wanted[0], setting, cash)
+    return follow.carried_out(market, wanted[0], setting, cash)
 
 
-def account_of(market: Market, done: NDArray[np.int8], cash: float, cost: float) -> pd.DataFrame:
-    """Return the account that carries decisions out: side, shares, cash, holdings, value, returns at every bar."""
-    side, shares, money = kernels.path(market.prices, done, cash, cost, market.start)
+def account_of(market: Market, path: Trajectory) -> pd.DataFrame:
+    """Return an account as a frame: side, shares, cash, holdings, value, returns at every bar."""
+    side, shares, money = path
     holdings = side * shares * market.prices
     worth = money + holdings
     returns = np.zeros(len(worth))
@@ -100,19 +96,18 @@ def account_of(market: Market, done: NDArray[np.int8], cash: float, cost: float)
 
 
 def portfolio_of(
-    market: Market, done: NDArray[np.int8], cash: float, costs: NDArray[np.float64], columns: pd.Index[Any]
+    market: Market, paths: Sequence[Trajectory], cash: float, costs: NDArray[np.float64], columns: pd.Index[Any]
 ) -> tuple[Any, NDArray[np.float64]]:
-    """Return a vectorbt Portfolio that holds what the account holds, and the cash that each column was lent.
+    """Return a vectorbt Portfolio that holds what accounts hold, one a column, and the cash that each was lent.
 
-    `done` has shape ``(columns, bars - start)``. vectorbt never lets the cash fall below zero, as a short that lost
-    more than everything does: such a column begins with that much more of it.
+    vectorbt never lets the cash fall below zero, as a short that lost more than everything does: such a column begins
+    with that much more of it.
     """
     import vectorbt  # type: ignore[import-untyped]  # has no types
 
-    targets = np.zeros((len(market.prices), len(done)))
-    loans = np.zeros(len(done))
-    for column, decisions in enumerate(done):
-        side, shares, money = kernels.path(market.prices, decisions, cash, costs[column], market.start)
+    targets = np.zeros((len(market.prices), len(paths)))
+    loans = np.zeros(len(paths))
+    for column, (side, shares, money) in enumerate(paths):
         targets[:, column] = side * shares
         if money.min() < 0:
             loans[column] = math.ceil(-2 * money.min() * (1.0 + costs[column]))
@@ -134,10 +129,10 @@ def vbt_returns(returns: Any) -> Any:
 
 
 def _measure_portfolio(
-    market: Market, done: NDArray[np.int8], costs: NDArray[np.float64], cash: float
+    market: Market, paths: Sequence[Trajectory], costs: NDArray[np.float64], cash: float
 ) -> NDArray[np.float64]:
-    columns = pd.RangeIndex(len(done))
-    portfolio, loans = portfolio_of(market, done, cash, costs, columns)
+    columns = pd.RangeIndex(len(paths))
+    portfolio, loans = portfolio_of(market, paths, cash, costs, columns)
     value = portfolio.value() - loans
     before = value.shift(1)
     returns = ((value - before) / before.where(before != 0)).fillna(0.0)
@@ -172,26 +167,18 @@ def _drawdown(value: pd.DataFrame) -> pd.Series[Any]:
     return ((peak - value) / peak).max()
 
 
-def _effective(market: Market, wanted: NDArray[np.int8], setting: dict[str, Any], cash: float) -> NDArray[np.int8]:
-    return kernels.effective(
-        market.prices,
-        wanted,
-        cash,
-        float(setting["cost"]),
-        market.start,
-        int(setting["delay"]),
-        float(setting["stop_loss"]),
-    )
-
-
-def _chunks(market: Market, decide: Decide, grid: Grid, rows: int) -> Iterator[tuple[slice, NDArray[np.int8]]]:
-    """Write the decisions of so many combinations at a time, always into the same memory."""
-    buffer = np.empty((min(rows, len(grid)), market.tradable), dtype=np.int8)
-    for first in range(0, len(grid), rows):
-        last = min(first + rows, len(grid))
-        decisions = buffer[: last - first]
-        decide(slice(first, last), decisions)
-        yield slice(first, last), decisions
+def chunks(
+    market: Market, decide: Decide, follow: Follow, grid: Grid, *, most: int | None = None
+) -> Iterator[tuple[slice, NDArray[Any]]]:
+    """Write what some combinations at a time want, always into the same memory of some `CHUNK` bytes."""
+    size = market.tradable * np.dtype(follow.dtype).itemsize
+    at_once = max(1, CHUNK // size) if most is None else most
+    buffer: NDArray[Any] = np.empty((min(at_once, len(grid)), market.tradable), dtype=follow.dtype)
+    for first in range(0, len(grid), at_once):
+        last = min(first + at_once, len(grid))
+        wanted = buffer[: last - first]
+        decide(slice(first, last), wanted)
+        yield slice(first, last), wanted
 
 
 def _years(index: pd.Index[Any]) -> float:

@@ -26,7 +26,9 @@ __all__ = [
     "measure",
     "moving_average_decisions",
     "path",
+    "values_of",
     "window_means",
+    "write_measures",
 ]
 
 MEASURES = ("sharpe", "sortino", "max_drawdown", "total_return", "annual_return", "trades", "exposure", "turnover")
@@ -129,7 +131,23 @@ def measure(
         trades, exposed, traded, depth = _follow(
             prices, wanted[row], cash, costs[row], start, delays[row], limits[row], values
         )
-        _measure(values, trades, exposed, traded, depth, years, measures[row])
+        write_measures(values, trades, exposed, traded, depth, years, measures[row])
+
+
+@njit(cache=True, parallel=True)
+def values_of(
+    prices: NDArray[np.float64],
+    wanted: NDArray[np.int8],
+    cash: float,
+    costs: NDArray[np.float64],
+    start: int,
+    delays: NDArray[np.int64],
+    limits: NDArray[np.float64],
+    values: NDArray[np.float64],
+) -> None:
+    """Follow many rows of decisions and write the value of each account at every bar, shape ``(rows, bars)``."""
+    for row in prange(len(wanted)):
+        _follow(prices, wanted[row], cash, costs[row], start, delays[row], limits[row], values[row])
 
 
 @njit(cache=True, error_model="numpy", forceinline=True)
@@ -178,7 +196,7 @@ def _follow(
 
 
 @njit(cache=True, error_model="numpy")
-def _measure(
+def write_measures(
     values: NDArray[np.float64],
     trades: int,
     exposed: int,

@@ -30,6 +30,7 @@ class Market:
         prices: their closes, shape ``(bars,)``.
         guidance, agent: None where the sweep has none.
         start: the first tradable bar.
+        history: bars before these, for rules that look back on them; None where there are none.
         periods: bars per year.
     """
 
@@ -40,11 +41,17 @@ class Market:
     agent: Agent | None
     start: int
     periods: float = DEFAULT
+    history: pd.DataFrame | None = None
 
     @property
     def tradable(self) -> int:
         """Number of bars with a decision."""
         return len(self.prices) - self.start
+
+    @property
+    def so_far(self) -> pd.DataFrame:
+        """The history and the bars as one frame."""
+        return self.bars if self.history is None else pd.concat([self.history, self.bars])
 
     @property
     def dates(self) -> pd.DatetimeIndex:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from llmguide.errors import DataError, LlmguideError
 from llmguide.guidance.table import Guidance
 from llmguide.periods import DEFAULT, periods_of
-from llmguide.sweeps.engines import ENGINES, threads_used
+from llmguide.sweeps.engines import ENGINES, Progress, threads_used
 from llmguide.sweeps.kernels import MEASURES
 from llmguide.sweeps.market import Market
 from llmguide.sweeps.result import Plan, SweepResult
@@ -35,12 +35,15 @@ def measure_plan(
         if latest >= market.tradable:
             raise LlmguideError(f"a delay of {latest} bars leaves none of the {market.tradable} that could be traded")
     with threads_used(threads), _Bar(len(grid) * len(markets), shown=progress) as bar:
-        measured = [
-            _annualised(ENGINES[engine](market, plan.rule.prepare(market, grid), grid, plan.cash, bar.advance), market)
-            for market in markets
-        ]
+        measured = [_annualised(_measured(plan, market, engine, bar.advance), market) for market in markets]
     frame = pd.DataFrame(np.concatenate(measured), index=plan.index, columns=pd.Index(MEASURES), copy=False)
     return SweepResult(frame.astype({"trades": np.int64}), plan)
+
+
+def _measured(plan: Plan, market: Market, engine: Engine, advance: Progress) -> NDArray[np.float64]:
+    return ENGINES[engine](
+        market, plan.rule.prepare(market, plan.grid), plan.rule.follow, plan.grid, plan.cash, advance
+    )
 
 
 def _annualised(measures: NDArray[np.float64], market: Market) -> NDArray[np.float64]:
@@ -51,19 +54,23 @@ def _annualised(measures: NDArray[np.float64], market: Market) -> NDArray[np.flo
     return measures
 
 
-def make_markets(bars: Any, guidance: Any, agent: Any, start: int, periods: float | None = None) -> tuple[Market, ...]:
-    """Return every instrument with every table of guidance for it."""
+def make_markets(
+    bars: Any, guidance: Any, agent: Any, start: int, periods: float | None = None, *, history: Any = None
+) -> tuple[Market, ...]:
+    """Return every instrument with every table of guidance for it; `history` are earlier bars, by symbol as `bars`."""
     several = isinstance(bars, Mapping)
     if several and not bars:
         raise DataError("expected bars of at least one instrument, got none")
     markets = []
     for symbol, frame in bars.items() if several else [(None, bars)]:
         prices, year = closes(frame), periods_of(frame, periods)
+        before = _of(history, symbol, several, "history")
         for name, table in _tables(_of(guidance, symbol, several, "guidance"), several).items():
             labels = {} if symbol is None else {"symbol": str(symbol)}
             if name is not None:
                 labels["guidance"] = name
-            markets.append(Market(labels, frame, prices, table, _of(agent, symbol, several, "agent"), start, year))
+            own = _of(agent, symbol, several, "agent")
+            markets.append(Market(labels, frame, prices, table, own, start, year, before))
     named = {tuple(market.labels) for market in markets}
     if len(named) > 1:
         raise LlmguideError("pass tables by name for every symbol, or one table for each; got both")
@@ -73,10 +80,14 @@ def make_markets(bars: Any, guidance: Any, agent: Any, start: int, periods: floa
 def _of(given: Any, symbol: Any, several: bool, what: str) -> Any:
     """Return what is meant for one symbol."""
     if given is None or not several:
+        if what == "history" and isinstance(given, Mapping):
+            raise LlmguideError("histories by symbol go with bars by symbol; pass one history=")
         if what == "agent" and isinstance(given, Mapping):
             raise LlmguideError("agents by symbol go with bars by symbol; pass one agent=")
         return given
     if not isinstance(given, Mapping):
+        if what == "history":
+            raise LlmguideError("a history is of one instrument; pass history={symbol: bars, ...}")
         if what == "guidance":
             raise LlmguideError("a table of guidance is for one instrument; pass guidance={symbol: table, ...}")
         return given

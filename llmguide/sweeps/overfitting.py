@@ -14,12 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmguide.compiling import njit
-from llmguide.sweeps.engines import CHUNK
+from llmguide.sweeps.engines import CHUNK, chunks
 from llmguide.sweeps.grid import Grid
-from llmguide.sweeps.kernels import effective, path
 from llmguide.sweeps.market import Market
 from llmguide.sweeps.rules import Rule
-from llmguide.trading.account import value
 
 __all__ = ["MOST_BLOCKS", "block_sums", "probability"]
 
@@ -38,27 +36,13 @@ def block_sums(rule: Rule, market: Market, grid: Grid, cash: float, blocks: int)
     The bars from the first tradable one on are cut into blocks; where they do not divide, the first have one bar more.
     The sums have shape ``(blocks, combinations)``.
     """
-    decide, tradable = rule.prepare(market, grid), market.tradable
+    decide, follow, tradable = rule.prepare(market, grid), rule.follow, market.tradable
     bars = np.full(blocks, tradable // blocks) + (np.arange(blocks) < tradable % blocks)
     ends = market.start + np.cumsum(bars)
     sums, squares = np.empty((2, blocks, len(grid)))
-    rows = max(1, CHUNK // tradable)
-    for first in range(0, len(grid), rows):
-        part = slice(first, min(first + rows, len(grid)))
-        wanted = np.empty((part.stop - first, tradable), dtype=np.int8)
-        decide(part, wanted)
-        _sum_blocks(
-            market.prices,
-            wanted,
-            cash,
-            grid.column("cost", part).astype(np.float64),
-            market.start,
-            grid.column("delay", part).astype(np.int64),
-            grid.column("stop_loss", part).astype(np.float64),
-            ends,
-            sums[:, part],
-            squares[:, part],
-        )
+    for part, wanted in chunks(market, decide, follow, grid, most=max(1, CHUNK // (8 * len(market.prices)))):
+        values = follow.values(market, wanted, grid, part, cash)
+        _sum_blocks(values, cash, market.start, ends, sums[:, part], squares[:, part])
     return bars.astype(np.float64), sums, squares
 
 
@@ -103,26 +87,15 @@ def _halves(bars: Column) -> tuple[NDArray[np.int64], NDArray[np.int64], Column]
 
 @njit(cache=True)
 def _sum_blocks(
-    prices: Column,
-    wanted: NDArray[np.int8],
-    cash: float,
-    costs: Column,
-    start: int,
-    delays: NDArray[np.int64],
-    limits: Column,
-    ends: NDArray[np.int64],
-    sums: Column,
-    squares: Column,
+    values: Column, cash: float, start: int, ends: NDArray[np.int64], sums: Column, squares: Column
 ) -> None:
     """Write the sums of each row's returns and squares over each block, which ends before the bar in `ends`."""
-    for row in range(len(wanted)):
-        done = effective(prices, wanted[row], cash, costs[row], start, delays[row], limits[row])
-        sides, shares, money = path(prices, done, cash, costs[row], start)
+    for row in range(len(values)):
         before, t = cash, start
         for block in range(len(ends)):
             total, square = 0.0, 0.0
             while t < ends[block]:
-                worth = value(sides[t], shares[t], money[t], prices[t])
+                worth = values[row, t]
                 change = (worth - before) / before if before != 0.0 else 0.0
                 total += change
                 square += change * change

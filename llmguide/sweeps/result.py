@@ -12,7 +12,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from llmguide.errors import LlmguideError, did_you_mean
-from llmguide.sweeps.engines import account_of, decisions_of, portfolio_of
+from llmguide.sweeps.engines import account_of, carried_out, portfolio_of
+from llmguide.sweeps.following import ALL_IN, Trajectory
 from llmguide.sweeps.grid import Grid
 from llmguide.sweeps.kernels import MEASURES
 from llmguide.sweeps.market import Market
@@ -21,7 +22,7 @@ from llmguide.sweeps.rules import Rule
 __all__ = ["LESS_IS_BETTER", "Plan", "SweepResult"]
 
 LESS_IS_BETTER = ("max_drawdown", "turnover")
-Followed = tuple[Market, dict[str, Any], NDArray[np.int8]]
+Followed = tuple[Market, dict[str, Any], NDArray[Any]]
 Which = Mapping[str, Any] | tuple[Any, ...] | pd.Series | None
 
 
@@ -110,17 +111,18 @@ class SweepResult:
         }
 
     def decisions(self, which: Which = None) -> pd.Series[Any]:
-        """Return what a setting carries out at each bar from `start` on: 1 long, 0 short, -1 flat.
+        """Return what a setting carries out at each bar from `start` on: 1 long, 0 short, -1 flat, or a weight.
 
-        Delay and stop-loss have had their say. Without a -1, `llmguide.simulate` carries them out alike.
+        Delay and stop-loss have had their say. Without a -1, `llmguide.simulate` carries them out alike, and the
+        weights of a mixture as ``simulate(bars, weights=, band=)``.
         """
         market, _, done = self._one(which)
-        return pd.Series(done, index=market.bars.index[market.start :], name="decision")
+        return pd.Series(done, index=market.bars.index[market.start :], name=self.plan.rule.follow.called)
 
     def account(self, which: Which = None) -> pd.DataFrame:
         """Return a setting's account at every bar, the columns as `llmguide.simulate` has them, without reward."""
-        market, setting, done = self._one(which)
-        return account_of(market, done, self.plan.cash, float(setting["cost"]))
+        followed = self._one(which)
+        return account_of(followed[0], self._path(followed))
 
     def portfolio(self, which: Which = None) -> Any:
         """Return a vectorbt Portfolio that carries the setting out.
@@ -128,23 +130,24 @@ class SweepResult:
         Its own ratios need the bars of a year: ``portfolio.sharpe_ratio(year_freq="252 days")`` for daily ones. Where
         the account's cash falls below zero, which vectorbt does not know, it begins with that much more.
         """
-        market, setting, done = self._one(which)
+        followed = self._one(which)
+        market, setting, _ = followed
         name = market.labels.get("symbol", self.plan.rule.name)
         costs = np.array([float(setting["cost"])])
-        portfolio, _ = portfolio_of(market, done[None, :], self.plan.cash, costs, pd.Index([name]))
+        portfolio, _ = portfolio_of(market, [self._path(followed)], self.plan.cash, costs, pd.Index([name]))
         return portfolio[name]
 
     def tearsheet(self, which: Which = None, output: Path | str = "tearsheet.html", *, title: str = "") -> Path:
         """Write a setting's tearsheet, with buy and hold as its benchmark, and return its path."""
         from llmguide.report.tearsheet import tearsheet
 
-        market, setting, done = self._one(which)
-        cost = float(setting["cost"])
-        hold = account_of(market, np.ones_like(done), self.plan.cash, cost)
+        followed = self._one(which)
+        market, setting, _ = followed
+        held = np.ones(market.tradable, dtype=np.int8)
         return tearsheet(
-            account_of(market, done, self.plan.cash, cost)["returns"],
+            account_of(market, self._path(followed))["returns"],
             output,
-            benchmark=hold["returns"],
+            benchmark=account_of(market, ALL_IN.path(market, held, setting, self.plan.cash))["returns"],
             title=title or " ".join([*market.labels.values(), self.plan.rule.name]),
             parameters=self.parameters(which),
             periods=market.periods,
@@ -159,7 +162,7 @@ class SweepResult:
         from llmguide.sweeps.cerebro import cerebro_of
 
         market, setting, done = self._one(which)
-        return cerebro_of(market, done, cash=self.plan.cash, cost=float(setting["cost"]))
+        return cerebro_of(market, self.plan.rule.follow, done, setting, cash=self.plan.cash)
 
     def heatmap(self, x: str, y: str, by: str = "sharpe", *, at: Which = None) -> Any:
         """Return a measure over two parameters as a plotly figure.
@@ -183,8 +186,8 @@ class SweepResult:
         """Return the returns per bar of some rows of one instrument, by their position in `frame`, one column each."""
         return pd.DataFrame(
             {
-                row: account_of(market, done, self.plan.cash, float(setting["cost"]))["returns"]
-                for row, (market, setting, done) in zip(rows, self._followed(rows), strict=True)
+                row: account_of(followed[0], self._path(followed))["returns"]
+                for row, followed in zip(rows, self._followed(rows), strict=True)
             }
         )
 
@@ -269,14 +272,20 @@ class SweepResult:
         return followed
 
     def _followed(self, rows: NDArray[np.intp]) -> Iterator[Followed]:
-        """Yield market, parameters and carried-out decisions of rows of the frame; each market is prepared once."""
+        """Yield market, parameters and what is carried out of rows of the frame; each market is prepared once."""
         grid, prepared = self.plan.grid, {}
         for place, row in (divmod(int(row), len(grid)) for row in rows):
             market, setting = self.plan.markets[place], grid.setting(row)
             self.plan.rule.try_out(market, grid, row)
             if place not in prepared:
                 prepared[place] = self.plan.rule.prepare(market, grid)
-            yield market, setting, decisions_of(market, prepared[place], setting, row, self.plan.cash)
+            follow = self.plan.rule.follow
+            yield market, setting, carried_out(market, prepared[place], follow, setting, row, self.plan.cash)
+
+    def _path(self, followed: Followed) -> Trajectory:
+        """Return the account that carries a setting out."""
+        market, setting, done = followed
+        return self.plan.rule.follow.path(market, done, setting, self.plan.cash)
 
     def _slice(self, axes: tuple[str, ...], by: str, at: Which) -> pd.Series[Any]:
         """Return a measure over some parameters, the others held."""

@@ -8,6 +8,7 @@ on. The decision for bar t uses bars up to and including t-1, and guidance issue
 | trend, reversion | short, long | by two moving averages (see `llmguide.trading.moving_averages`) |
 | guidance | threshold, hold, max_entropy, min_confidence | the direction of guidance that is strong and sure enough |
 | blend | weight, scale, band | by guidance and an agent's Q-gap together, with hysteresis |
+| mixture | m0_NAME, n0_NAME, all_in, long_only, max_leverage, band | by `llmguide.sweeps.mixture` |
 | decisions | column | what an array or a frame says |
 | a function | those of its signature | what it writes |
 
@@ -39,6 +40,7 @@ from numpy.typing import NDArray
 
 from llmguide.errors import LlmguideError, did_you_mean
 from llmguide.look_ahead import find_look_ahead
+from llmguide.sweeps.following import ALL_IN, Follow
 from llmguide.sweeps.grid import Grid
 from llmguide.sweeps.kernels import (
     blend_decisions,
@@ -58,6 +60,7 @@ __all__ = [
     "RULES",
     "Decide",
     "Rule",
+    "between",
     "check_overlays",
     "find_rule",
 ]
@@ -65,8 +68,9 @@ __all__ = [
 REQUIRED = object()
 """Stands where a parameter has no default."""
 Decisions = NDArray[np.int8]
-Decide = Callable[[slice, Decisions], None]
-"""Writes the decisions of a slice of the grid's combinations, shape ``(rows, bars - start)``."""
+Decide = Callable[[slice, NDArray[Any]], None]
+"""Writes what a slice of the grid's combinations wants, shape ``(rows, bars - start)``: decisions, or weights of a rule
+that is sized (see `llmguide.sweeps.following`)."""
 
 
 class Rule(ABC):
@@ -75,6 +79,13 @@ class Rule(ABC):
     name: str
     defaults: Mapping[str, Any]
     """Parameters in their order, with the values that are taken where none are given."""
+    follow: Follow = ALL_IN
+    """How an account follows what the rule wants."""
+
+    @property
+    def uses_future(self) -> bool:
+        """Whether what it decides by was made with knowledge of its future, guidance apart."""
+        return False
 
     def restrict(self, grid: Grid) -> Grid:
         """Leave out combinations that mean nothing; LlmguideError for values that mean nothing anywhere."""
@@ -139,10 +150,10 @@ class FollowGuidance(Rule):
 
     def restrict(self, grid: Grid) -> Grid:
         """Check the values."""
-        _between(grid, "threshold", 0.0, 1.0)
-        _between(grid, "hold", 1.0, inf)
-        _between(grid, "max_entropy", 0.0, 1.0)
-        _between(grid, "min_confidence", 1.0, 3.0)
+        between(grid, "threshold", 0.0, 1.0)
+        between(grid, "hold", 1.0, inf)
+        between(grid, "max_entropy", 0.0, 1.0)
+        between(grid, "min_confidence", 1.0, 3.0)
         return grid
 
     def check(self, market: Market) -> None:
@@ -178,9 +189,9 @@ class Blend(Rule):
 
     def restrict(self, grid: Grid) -> Grid:
         """Check the values."""
-        _between(grid, "weight", 0.0, 1.0)
-        _between(grid, "band", 0.0, 1.0)
-        _between(grid, "scale", 0.0, inf)
+        between(grid, "weight", 0.0, 1.0)
+        between(grid, "band", 0.0, 1.0)
+        between(grid, "scale", 0.0, inf)
         if grid.levels["scale"].min() == 0:
             raise LlmguideError("scale is a Q-gap above 0, got 0")
         return grid
@@ -343,9 +354,10 @@ def find_rule(rule: Any) -> Rule:
         return rule
     if isinstance(rule, str):
         if rule not in RULES:
+            known = [*RULES, "mixture"]  # which is made of its experts
             raise LlmguideError(
-                f"unknown rule {rule!r}; known: {', '.join(RULES)}, or a function, or an array of decisions"
-                f"{did_you_mean(rule, RULES)}"
+                f"unknown rule {rule!r}; known: {', '.join(known)}, or a function, or an array of decisions"
+                f"{did_you_mean(rule, known)}"
             )
         return RULES[rule]
     if callable(rule):
@@ -378,7 +390,7 @@ def _whole(grid: Grid, name: str, *, least: int) -> None:
         raise LlmguideError(f"{name} is a whole number of bars, at least {least}, got {list(level)[:5]}")
 
 
-def _between(grid: Grid, name: str, low: float, high: float) -> None:
+def between(grid: Grid, name: str, low: float, high: float) -> None:
     level = grid.levels[name]
     if not pd.api.types.is_numeric_dtype(level) or level.min() < low or level.max() > high:
         raise LlmguideError(f"{name} lies between {low:g} and {high:g}, got {list(level)[:5]}")

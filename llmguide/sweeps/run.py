@@ -39,6 +39,8 @@ def sweep(
     bars: pd.DataFrame | Mapping[str, pd.DataFrame],
     rule: Any = "trend",
     *,
+    experts: Mapping[str, Any] | None = None,
+    history: pd.DataFrame | Mapping[str, pd.DataFrame] | None = None,
     guidance: Guidance | Mapping[str, Any] | None = None,
     agent: Agent | Mapping[str, Agent] | None = None,
     cash: float = 100_000.0,
@@ -59,10 +61,14 @@ def sweep(
 
     Args:
         bars: as `llmguide.read_bars` returns them; several instruments by their symbol.
-        rule: "trend", "reversion", "guidance" or "blend" (see `llmguide.sweeps.rules`), a numba function ``(close,
-            parameters ..., out)``, or decisions as an array or frame, one column for each combination: 1 long, 0 short,
-            -1 flat. Signals of another coding (1 long, -1 short, 0 flat) have to be changed first. A frame with dates
-            must have those of the bars, or of the bars from `start` on.
+        rule: "trend", "reversion", "guidance", "blend" or "mixture" (see `llmguide.sweeps.rules`), a numba function
+            ``(close, parameters ..., out)``, or decisions as an array or frame, one column for each combination: 1
+            long, 0 short, -1 flat. Signals of another coding (1 long, -1 short, 0 flat) have to be changed first. A
+            frame with dates must have those of the bars, or of the bars from `start` on.
+        experts: of the rule "mixture", by name, as `llmguide.mix` takes them; with several instruments such a mapping
+            for each symbol.
+        history: of the rule "mixture", bars before these, on which its records begin; with several instruments for each
+            symbol.
         guidance: a table; several by name. With several instruments: for each symbol a table, or tables by name.
         agent: for the rule "blend"; with several instruments one for all, or one for each symbol.
         cash: capital at the beginning, as in `llmguide.simulate`.
@@ -87,12 +93,26 @@ def sweep(
         DataError: bars, cash, cost or start that cannot be used.
         GuidanceError: guidance of another time than the bars. Where it only ends long before them, a DataWarning.
     """
-    chosen = find_rule(rule)
+    mixes = isinstance(rule, str) and rule == "mixture"
+    chosen = _mixture(bars, experts, guidance, agent) if mixes else find_rule(rule)
+    if not mixes and not (experts is None and history is None):
+        raise LlmguideError("experts= and history= are for the rule 'mixture'; pass rule='mixture', or leave them out")
     if engine not in ENGINES:
         raise LlmguideError(f"engine is 'stream' or 'vbt', got {engine!r}{did_you_mean(engine, ENGINES)}")
     grid = _grid(chosen, {"cost": cost, "delay": delay, "stop_loss": stop_loss}, parameters, where)
-    plan = Plan(chosen, grid, make_markets(bars, guidance, agent, start, periods), float(cash))
+    plan = Plan(chosen, grid, make_markets(bars, guidance, agent, start, periods, history=history), float(cash))
     return Sweep(measure_plan(plan, engine=engine, threads=threads, progress=progress).frame, plan)
+
+
+def _mixture(bars: Any, experts: Any, guidance: Any, agent: Any) -> Rule:
+    """Return the rule of these experts."""
+    from llmguide.sweeps.mixture import MixtureRule  # and with it what experts need
+
+    if experts is None:
+        raise LlmguideError("the rule 'mixture' needs experts; pass experts={'guidance': table, 'hold': 'hold'}")
+    if guidance is not None or agent is not None:
+        raise LlmguideError("guidance and agent of a mixture are experts; pass them in experts=")
+    return MixtureRule(experts, symbols=tuple(map(str, bars)) if isinstance(bars, Mapping) else ())
 
 
 def _grid(rule: Rule, account: dict[str, Any], given: dict[str, Any], where: Where | None) -> Grid:

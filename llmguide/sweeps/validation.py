@@ -202,7 +202,7 @@ def _later(train: SweepResult, bars: Any, guidance: Any) -> tuple[Market, ...]:
             raise LlmguideError("pass guidance with the same names as in the sweep")
         return after
     return tuple(
-        replace(market, bars=frames[symbol], prices=prices[symbol])
+        replace(market, bars=frames[symbol], prices=prices[symbol], history=market.so_far)
         for market in before
         for symbol in [market.labels.get("symbol", "")]
     )

@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 from llmguide.compiling import njit
 from llmguide.errors import DataError, LlmguideError, did_you_mean
 from llmguide.periods import periods_of
-from llmguide.trading.account import LONG, SHORT, step, value
+from llmguide.trading.account import FLAT, LONG, SHORT, step, value
 from llmguide.trading.simulate import check_account, closes
+from llmguide.trading.sizing import BAND, check_sizing, limit_weights, rebalance
 
 __all__ = [
     "LONGEST",
@@ -63,13 +64,26 @@ def choose_windows(
     cost: float = 0.001,
     start: int = 30,
     longest: int = LONGEST,
+    long_only: bool = False,
+    max_leverage: float = 1.0,
+    band: float = BAND,
 ) -> Windows:
     """Return the pair of windows with the highest Sharpe ratio on `bars`: give it training bars only.
 
     Pairs without a Sharpe ratio never win; of equal ones the first wins, in the order (1, 2), (1, 3), ..., (2, 3), as
     in the authors' search. Arguments are those of `sharpe_grid`. Raises DataError where no pair has a Sharpe ratio.
     """
-    grid = sharpe_grid(bars, rule, cash=cash, cost=cost, start=start, longest=longest)
+    grid = sharpe_grid(
+        bars,
+        rule,
+        cash=cash,
+        cost=cost,
+        start=start,
+        longest=longest,
+        long_only=long_only,
+        max_leverage=max_leverage,
+        band=band,
+    )
     if grid.isna().all(axis=None):
         raise DataError("no pair of windows has a Sharpe ratio, because the account's value never changes; check close")
     sharpe = grid.to_numpy()
@@ -85,6 +99,9 @@ def sharpe_grid(
     cost: float = 0.001,
     start: int = 30,
     longest: int = LONGEST,
+    long_only: bool = False,
+    max_leverage: float = 1.0,
+    band: float = BAND,
 ) -> pd.DataFrame:
     """Return the Sharpe ratio of every pair of windows up to `longest` bars, in one pass over the bars.
 
@@ -95,18 +112,20 @@ def sharpe_grid(
         cost: fraction of each traded value.
         start: idle bars at the beginning, as in `llmguide.simulate`; at least `longest`.
         longest: the longest window, in bars; at least 2.
+        long_only, max_leverage, band: of the account that is to be traded, as in `llmguide.simulate`.
 
     Returns:
         Rows ``short``, columns ``long``; annual by the bars' dates (see `llmguide.periods`), the idle bars included.
         NaN where short >= long, and where the value never changes.
 
     Raises:
-        DataError: closes, cash, cost or start that cannot be used; LlmguideError: an unknown rule, or an impossible
-            `longest`.
+        DataError: closes, cash, cost, start, limit or band that cannot be used; LlmguideError: an unknown rule, or an
+            impossible `longest`.
     """
     trend = is_trend(rule)
     prices = closes(bars)
     check_account(cash=cash, cost=cost, start=start, bars=len(prices))
+    check_sizing(max_leverage=max_leverage, band=band)
     if not isinstance(longest, int | np.integer) or longest < 2:
         raise LlmguideError(f"longest is a whole number of bars, at least 2, got {longest!r}")
     if longest > start:
@@ -114,7 +133,10 @@ def sharpe_grid(
             f"a window of {longest} bars does not fit into the {start} idle ones before the first decision; "
             f"pass start={longest}, or longest={start}"
         )
-    mean, squares = _moments(prices, trend, float(cash), float(cost), int(start), int(longest))
+    weights = limit_weights([-1.0, 1.0], long_only=long_only, max_leverage=max_leverage)  # of short and of long
+    mean, squares = _moments(
+        prices, trend, float(cash), float(cost), int(start), int(longest), weights, max_leverage == 1.0, float(band)
+    )
     spread = np.sqrt(squares / (len(prices) - 1))
     spread[spread <= _ROUNDING] = np.nan
     grid = np.full((longest - 1, longest - 1), np.nan)
@@ -179,12 +201,20 @@ def choose(short_mean: float, long_mean: float, trend: bool) -> int:
 
 @njit(cache=True)
 def _moments(
-    prices: NDArray[np.float64], trend: bool, cash: float, cost: float, start: int, longest: int
+    prices: NDArray[np.float64],
+    trend: bool,
+    cash: float,
+    cost: float,
+    start: int,
+    longest: int,
+    weights: NDArray[np.float64],
+    all_in: bool,
+    band: float,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the mean of every pair's returns, and the sum of their squared deviations from it (Welford's updates).
 
     Shape ``(pairs,)`` each, in the order of `choose_windows`. All pairs walk through the bars side by side, so that the
-    means of a bar are computed once.
+    means of a bar are computed once. `weights` has what short and what long stand for; all in, a weight of 0 is flat.
     """
     pairs = longest * (longest - 1) // 2
     side, shares, money, before = np.zeros(pairs), np.zeros(pairs), np.full(pairs, cash), np.full(pairs, cash)
@@ -192,19 +222,26 @@ def _moments(
     means = np.empty(longest + 1)
     for t in range(start, len(prices)):
         write_means(prices, t, means)
-        weight = 1.0 / (t + 1)  # the idle bars are returns of zero
+        part = 1.0 / (t + 1)  # the idle bars are returns of zero
         pair = 0
         for short in range(1, longest):
             for long in range(short + 1, longest + 1):
                 decision = choose(means[short], means[long], trend)
-                side[pair], shares[pair], money[pair], _ = step(
-                    side[pair], shares[pair], money[pair], decision, prices[t], prices[t - 1], cost
-                )
+                weight = weights[decision]
+                if all_in:
+                    done = decision if weight != 0.0 else FLAT
+                    side[pair], shares[pair], money[pair], _ = step(
+                        side[pair], shares[pair], money[pair], done, prices[t], prices[t - 1], cost
+                    )
+                else:
+                    side[pair], shares[pair], money[pair] = rebalance(
+                        side[pair], shares[pair], money[pair], weight, prices[t], cost, band
+                    )
                 after = value(side[pair], shares[pair], money[pair], prices[t])
                 change = (after - before[pair]) / before[pair] if before[pair] != 0.0 else 0.0
                 before[pair] = after
                 distance = change - mean[pair]
-                mean[pair] += weight * distance
+                mean[pair] += part * distance
                 squares[pair] += distance * (change - mean[pair])
                 pair += 1
     return mean, squares

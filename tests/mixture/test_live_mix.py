@@ -103,6 +103,12 @@ def test_bar_by_bar_it_is_mix_on_history_and_bars_together(setting, before):
     np.testing.assert_allclose(weights[first:], mixed.weights.iloc[before + first :], rtol=0.0, atol=1e-12)
     np.testing.assert_allclose(positions[first:], mixed.positions.iloc[before + first :], rtol=0.0, atol=1e-12)
     live.check()
+    last = Bar(bars.index[-1].to_pydatetime(), bars[COLUMNS].iloc[-1].tolist())
+    afterwards = live.mixed(last, start=1)
+    for part in ("sides", "results", "records", "weights", "positions", "closes", "counts"):
+        one, other = (getattr(each, part).iloc[first:] for each in (afterwards, mixed))
+        assert one.index.equals(other.index)
+        np.testing.assert_allclose(one, other, rtol=0.0, atol=1e-12, err_msg=part)
 
 
 @pytest.mark.parametrize("before", [0, 65])
@@ -120,6 +126,12 @@ def test_nothing_after_a_bar_changes_anything_up_to_it(setting, before):
         # What to hold from the close of t + 1 on is known at that of t.
         assert repr(now[: t + 2]) == repr(then[: t + 2])
         assert all(repr(one) != repr(other) for one, other in zip(now[t + 10 :], then[t + 10 :], strict=True))
+
+
+def test_before_the_first_bar_there_is_nothing_to_look_back_on(make_bars):
+    bars = make_bars(5, 0)
+    with pytest.raises(LlmguideError, match="no bar has been seen yet"):
+        LiveMix({"hold": "hold"}).mixed(Bar(bars.index[0].to_pydatetime(), bars[COLUMNS].iloc[0].tolist()))
 
 
 def peeks(bars):

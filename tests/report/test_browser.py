@@ -16,7 +16,10 @@ import numpy as np
 import pytest
 from made_report import comparison
 
+from llmguide import mix, sample_bars
+from llmguide.mixture import MovingAverages, review
 from llmguide.report.page import write_report
+from llmguide.report.trust_page import write_trust_page
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 FLAGS = (
@@ -61,10 +64,10 @@ def report(tmp_path_factory):
 def look(chromium, report, tmp_path):
     """`look(width, ...)`: what the probe found, what the console said, and the picture."""
 
-    def look(width, *, fragment="", change=lambda page: page, flags=()):
+    def look(width, *, page=report, fragment="", change=lambda page: page, flags=()):
         copy = tmp_path / "copy.html"
         copy.write_text(
-            change(report.read_text(encoding="utf-8")).replace("</head>", PROBE + "</head>"), encoding="utf-8"
+            change(page.read_text(encoding="utf-8")).replace("</head>", PROBE + "</head>"), encoding="utf-8"
         )
         picture = tmp_path / "picture.png"
         # A narrow screen is a narrow frame in a wide window: a browser's own window has a least width.
@@ -100,6 +103,21 @@ def test_the_report_shows_every_figure_within_the_screen_and_without_errors(look
     assert found["plots"] == 0
     assert found["requests"] == 0
     assert found["buttons"] == 6
+    assert picture_varies(picture)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_page_of_a_mixture_fits_the_screen_with_all_its_figures(look, tmp_path, width):
+    bars = sample_bars(years=3, seed=4)
+    experts = {"a name of some length": MovingAverages(3, 15), "gemma": MovingAverages(8, 13), "hold": "hold"}
+    page = write_trust_page(review(mix(bars, experts), bars.index[252]), tmp_path / "mixture.html")
+    found, console, picture = look(width, page=page)
+    assert console == []
+    assert found["page"] <= width
+    assert len(found["boxes"]) == 3
+    assert min(found["boxes"]) > 100
+    assert found["requests"] == 0
     assert picture_varies(picture)
 
 

@@ -146,6 +146,12 @@ def test_in_every_mode_it_is_mix_on_history_and_feed(case, runonce, preload, exa
     feed = (LiveBars if live else BarsData)(dataname=bars.iloc[BEFORE:])
     ran, values = run({"a": feed}, cerebro=cerebro, experts=experts, history=bars.iloc[:BEFORE])
     assert_is(ran, mixed)
+    afterwards = ran.mixed
+    for part in ("sides", "results", "records", "weights", "positions", "closes"):
+        one, other = getattr(afterwards, part), getattr(mixed, part)
+        assert one.index.equals(other.index)
+        np.testing.assert_allclose(one, other, rtol=0.0, atol=1e-12, err_msg=part)
+    assert (afterwards.start, afterwards.cost, afterwards.priors) == (START, COST, mixed.priors)
     account = simulate(bars.iloc[BEFORE:], weights=mixed.positions.iloc[START:], cost=COST, start=30)
     np.testing.assert_allclose(values["value"], account["value"], rtol=1e-12)
     assert values["shares"].tolist() == account["shares"].tolist()
@@ -194,6 +200,7 @@ def test_the_first_decision_waits_for_the_slowest_line(case):
     slow = np.sign(bars["close"] - bars["close"].rolling(45).mean()).shift(1)
     ran, _ = run({"a": BarsData(dataname=bars)}, experts=own)
     assert_is(ran, llmguide.mix(bars, {"hold": "hold", "slow": Sides(slow)}, cost=COST, start=45))
+    assert ran.mixed.start == 45
 
 
 def test_later_bars_change_nothing_before_them(case):

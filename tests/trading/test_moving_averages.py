@@ -111,9 +111,14 @@ def test_decisions_equal_those_on_exact_fractions_ties_included(closes, rule, wi
     longest=st.integers(2, 6),
     later=st.integers(0, 2),
     cost=st.sampled_from([0.0, 0.001, 0.02]),
+    limits=st.sampled_from(
+        [{}, {"long_only": True}, {"max_leverage": 0.5, "band": 0.1}, {"long_only": True, "max_leverage": 0.8}]
+    ),
 )
-def test_the_grid_of_one_pass_equals_simulating_every_pair(closes, rule, longest, later, cost):
-    settings = {"start": longest + later, "longest": longest, "cash": 5_000.0, "cost": cost}
+def test_the_grid_of_one_pass_equals_simulating_every_pair_on_the_account_that_is_traded(
+    closes, rule, longest, later, cost, limits
+):
+    settings = {"start": longest + later, "longest": longest, "cash": 5_000.0, "cost": cost} | limits
     bars = frame(closes)
     pd.testing.assert_frame_equal(
         sharpe_grid(bars, rule, **settings), slow_grid(bars, rule, **settings),
