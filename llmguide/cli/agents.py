@@ -13,11 +13,14 @@ from llmguide.cli.app import app
 from llmguide.cli.options import (
     PROVIDERS,
     STRATEGIES,
+    Actions,
+    Agreement,
     AnyBars,
     CacheFile,
     Cash,
     Cost,
     Device,
+    Discount,
     Episodes,
     GuidanceFile,
     Holdout,
@@ -25,10 +28,13 @@ from llmguide.cli.options import (
     ModelFile,
     Out,
     Periods,
+    RawBars,
+    RawPrices,
     Ray,
     Resume,
     Seeds,
     SettingsFile,
+    Tau,
 )
 from llmguide.cli.outputs import writable
 from llmguide.cli.reading import (
@@ -50,6 +56,7 @@ if TYPE_CHECKING:
 
     from llmguide.backtest.run import Fill
     from llmguide.guidance import Guidance
+    from llmguide.rl.config import Tau as TauSetting
 
 
 @app.command()
@@ -126,6 +133,12 @@ def train(
     ] = 0,
     seeds: Seeds = "25",
     episodes: Episodes = 50,
+    tau: Tau = "published",
+    raw_bars: RawBars = False,
+    raw_prices: RawPrices = False,
+    agreement: Agreement = 0.0,
+    discount: Discount = 0.4,
+    actions: Actions = 2,
     cash: Cash = 100_000.0,
     cost: Cost = 0.001,
     device: Device = "auto",
@@ -137,7 +150,8 @@ def train(
 ) -> None:
     """Train agents, with or without guidance.
 
-    They are stored as hybrid-SEED.safetensors or rl-SEED.safetensors, each as soon as it is trained.
+    They are stored as hybrid-SEED.safetensors or rl-SEED.safetensors, each as soon as it is trained. The settings of
+    training, from --tau to --actions, are by default the published ones; `llmguide levers` compares them.
     """
     from dataclasses import replace
 
@@ -148,15 +162,26 @@ def train(
     from llmguide.experiments.run_folder import RunFolder
     from llmguide.experiments.train_grid import train_arms
     from llmguide.rl.config import DQNConfig
-    from llmguide.rl.training import as_seeds
+    from llmguide.rl.training import as_seeds, refuse_unguided
 
+    config = DQNConfig(
+        cash=cash,
+        cost=cost,
+        tau=cast("TauSetting", tau),
+        raw_prices=raw_prices,
+        agreement=agreement,
+        discount=discount,
+        actions=actions,
+    )
+    config = replace(config, smoothing=0) if raw_bars else config
+    if not (guidance or provider):
+        refuse_unguided(config)
     writable(out, folder=True)
     frame = reading.bars(file)
     test_frame = None if test is None else reading.bars(test)
     history = frame if test is None else reading.history([file, test], said=True)
     table = find_guidance(history, guidance, provider, any_bars=any_bars) if guidance or provider else None
     arm = replace(ARMS["hybrid" if table is not None else "rl"], held_out=True)
-    config = DQNConfig(cash=cash, cost=cost)
     chosen = tuple(as_seeds(parse_seeds(seeds)))
     plan = Plan(frame, test_frame, table, chosen, episodes, config, device, holdout=holdout)
     folder = RunFolder.open(out, plan.describe([arm]), resume=resume)

@@ -11,11 +11,10 @@ import numpy as np
 import pandas as pd
 
 from llmguide.experiments.mixture.measure import ARMS
+from llmguide.experiments.over_instruments import interval
 from llmguide.files import write_csv, write_json
 
 __all__ = ["MixtureStudy"]
-
-_RESAMPLES = 10_000
 
 
 @dataclass(frozen=True)
@@ -60,21 +59,17 @@ class MixtureStudy:
     def differences(self) -> pd.DataFrame:
         """How much higher the mixture's Sharpe ratio is than that of each expert, with 95 % intervals over instruments.
 
-        Columns accuracy, arm, minus, difference, low, high and instruments. The intervals are percentiles of 10,000
-        resamples of the instruments, each a block with all its agents and draws, and its difference that of the same
-        instrument. They are NaN for a single one. Markets move together, so they are narrower than what other
-        instruments of another time would show.
+        Columns accuracy, arm, minus, difference, low, high and instruments. The intervals are those of
+        `llmguide.experiments.over_instruments`: each instrument is a block with all its agents and draws, and its
+        difference that of the same instrument.
         """
         table = self.instruments
         rows = []
         for accuracy, part in table.groupby("accuracy", sort=False):
-            count = len(part)
-            drawn = np.random.default_rng(0).integers(count, size=(_RESAMPLES, count))  # the same for every pair
             for arm in ("mixture", "mixture_all_in"):
                 for minus in self.arms[:-2]:
                     gains = (part[arm] - part[minus]).to_numpy(dtype=np.float64)
-                    low, high = np.quantile(gains[drawn].mean(axis=1), [0.025, 0.975]) if count > 1 else (np.nan,) * 2
-                    rows.append((accuracy, arm, minus, gains.mean(), low, high, count))
+                    rows.append((accuracy, arm, minus, gains.mean(), *interval(gains), len(part)))
         columns = ["accuracy", "arm", "minus", "difference", "low", "high", "instruments"]
         return pd.DataFrame(rows, columns=columns)
 
