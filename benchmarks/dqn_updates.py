@@ -37,7 +37,6 @@ from stable_baselines3 import DQN
 from llmguide import TradingEnv, sample_bars
 from llmguide.rl.agent import HIDDEN_LAYERS
 from llmguide.rl.config import DQNConfig
-from llmguide.rl.network import ACTIONS
 from llmguide.rl.parallel import train_jobs
 from llmguide.rl.products import product
 from llmguide.rl.runs import EpisodeEnd, planned_steps
@@ -192,7 +191,7 @@ def measure(options: Options) -> list[Figure]:
     end = DQNConfig.epsilon_end
     config = DQNConfig(hidden=32, epsilon_start=end) if options.quick else DQNConfig(epsilon_start=end)
     lesson = Lesson.prepare(bars, None, config=config)
-    widths = (lesson.course.inputs, *[config.hidden] * HIDDEN_LAYERS, ACTIONS)
+    widths = (lesson.course.inputs, *[config.hidden] * HIDDEN_LAYERS, config.actions)
     updates, threads = 50 if options.quick else 200, options.threads
 
     alone, crew = "stable-baselines3 DQN, 1 seed", f"stable-baselines3 DQN, {threads} processes"

@@ -65,7 +65,7 @@ def measure(options: Options) -> list[Figure]:
     def act() -> None:
         live(
             market, lesson.course.rules, learner.network, whole.keys.choices, 100, 0.0, market.lookback, 0,
-            whole.account, whole.memory, batch,
+            whole.account, whole.memory, batch, 0, lesson.course.taus(whole.keys.sizes, 1),
         )  # fmt: skip
 
     parts = {

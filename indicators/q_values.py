@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,40 +14,45 @@ from numpy.typing import NDArray
 from llmguide.backtest.feed_checks import check_values
 from llmguide.errors import DataError, ModelError
 from llmguide.indicators.llm_guidance import LLMGuidance
-from llmguide.rl.agent import Agent
+from llmguide.rl.agent import Agent, best_decision
 from llmguide.rl.checkpoint import load_agent
+from llmguide.trading.account import side_of
 from llmguide.trading.observation import MarketArrays
 
 __all__ = ["QValues", "as_agent"]
 
 TABLE = ("short_if_short", "long_if_short", "short_if_none", "long_if_none", "short_if_long", "long_if_long")
 """Lines of the table of Q-values, in the order of `Agent.q_values`: side -1, 0, +1 by action short, long."""
+FLAT_TABLE = ("flat_if_short", "flat_if_none", "flat_if_long")
+"""Those of the third action, which some agents have."""
 
 
 class QValues(bt.Indicator):
-    """Q-values of going long and short at bar t, from the bars up to and including t-1.
+    """Q-values of going long, short and, of agents with three actions, flat at bar t, from the bars up to t-1.
 
     ``QValues(data, model="hybrid-0.safetensors", guidance="aapl.parquet")``; `model` is an `Agent` or the path of a
     checkpoint, `guidance` a `Guidance`, the path of one, or an `LLMGuidance` on the same data; the agent sees the row
     in force on the date of bar t. An agent without guidance takes none.
 
-    Lines: `long` and `short`, the Q-values for the *current side*. A Q-value depends on the side that is held, which an
-    indicator cannot know; so the lines follow the agent's own greedy path (from side 0 on, always taking the larger
-    Q-value; a tie is short), and a strategy that holds another side calls `select` in its `next`. The line `side` is
-    that path's side before bar t; the other six are the table for all three sides.
+    Lines: `long`, `short` and `flat`, the Q-values for the *current side*. A Q-value depends on the side that is held,
+    which an indicator cannot know; so the lines follow the agent's own greedy path (from side 0 on, always taking the
+    largest Q-value; a tie is short), and a strategy that holds another side calls `select` in its `next`. The line
+    `side` is that path's side before bar t; the other nine are the table for all three sides. What is of flat is NaN
+    where the agent has two actions.
 
     The first value is at bar t = lookback. All bars are computed in one batch when they are preloaded, and one by one
     when they are not; the two agree to about 1e-15.
     """
 
-    lines: ClassVar[Any] = ("long", "short", "side", *TABLE)
+    lines: ClassVar[Any] = ("long", "short", "side", *TABLE, "flat", *FLAT_TABLE)
     params: ClassVar[Any] = (("model", None), ("guidance", None))
     plotinfo: ClassVar[Any] = {"subplot": True, "plotname": "Q-values"}
     plotlines: ClassVar[Any] = {
         "long": {"color": "tab:green"},
         "short": {"color": "tab:red"},
+        "flat": {"color": "tab:gray"},
         "side": {"_plotskip": True},
-        **{name: {"_plotskip": True} for name in TABLE},
+        **{name: {"_plotskip": True} for name in (*TABLE, *FLAT_TABLE)},
     }
 
     def __init__(self) -> None:
@@ -60,15 +66,20 @@ class QValues(bt.Indicator):
             )
         self._tau = self._find_tau()
         config = self.agent.config
+        self._current, self._table = ("short", "long"), TABLE
+        if config.actions == 3:
+            pairs = zip(TABLE[::2], TABLE[1::2], FLAT_TABLE, strict=True)
+            self._current, self._table = ("short", "long", "flat"), tuple(name for names in pairs for name in names)
         # Bars before t that the observation is made of: the lookback, and the history of the oldest smoothed bar.
         self._reach = config.lookback + max(config.smoothing - 1, 0)
         self.addminperiod(config.lookback + 1)
 
-    def select(self, side: int) -> tuple[float, float]:
-        """Make the current bar's lines those of `side` (+1, -1, 0); return ``(short, long)``."""
-        short, long = self._table_at(0, side)
-        self.lines.short[0], self.lines.long[0] = short, long
-        return short, long
+    def select(self, side: int) -> tuple[float, ...]:
+        """Make the current bar's lines those of `side` (+1, -1, 0); return ``(short, long)``, or with flat behind."""
+        values = self._table_at(0, side)
+        for name, value in zip(self._current, values, strict=True):
+            getattr(self.lines, name)[0] = value
+        return values
 
     def qbuffer(self, savemem: int = 0) -> None:
         """Keep the data's last bars where Backtrader saves memory: the smoothing needs more than the warm-up does."""
@@ -83,9 +94,9 @@ class QValues(bt.Indicator):
         market = [np.array(line.get(ago=-1, size=t - first), dtype=np.float64) for line in self._market_lines()]
         tau = None if self._tau is None else np.array([self._tau[0]])
         (row,) = self._compute(MarketArrays(*market), first, 1, tau)
-        for name, value in zip(TABLE, row, strict=True):
+        for name, value in zip(self._table, row, strict=True):
             getattr(self.lines, name)[0] = value
-        side = _next_side(self.lines.side[-1], *self._table_at(-1, self.lines.side[-1]))
+        side = _next_side(self.lines.side[-1], self._table_at(-1, self.lines.side[-1]))
         self.lines.side[0] = side
         self.select(side)
 
@@ -98,14 +109,15 @@ class QValues(bt.Indicator):
         market = [np.array(line.array[first : end - 1], dtype=np.float64) for line in self._market_lines()]
         tau = None if self._tau is None else np.array(self._tau.array[start:end])
         rows = self._compute(MarketArrays(*market), first, end - start, tau)
-        for name, column in zip(TABLE, rows.T, strict=True):
+        for name, column in zip(self._table, rows.T, strict=True):
             getattr(self.lines, name).array[start:end] = array("d", column)
-        table = [getattr(self.lines, name).array for name in TABLE]
-        long, short, sides = self.lines.long.array, self.lines.short.array, self.lines.side.array
+        table = [getattr(self.lines, name).array for name in self._table]
+        current, sides = [getattr(self.lines, name).array for name in self._current], self.lines.side.array
         for t in range(start, end):
-            side = _next_side(sides[t - 1], short[t - 1], long[t - 1])
-            column = 2 * (side + 1)
-            sides[t], short[t], long[t] = side, table[column][t], table[column + 1][t]
+            side = _next_side(sides[t - 1], [values[t - 1] for values in current])
+            sides[t] = side
+            for values, column in zip(current, table[self._columns(side)], strict=True):
+                values[t] = column[t]
 
     def _plotlabel(self) -> list[str]:
         model = self.p.model
@@ -122,15 +134,20 @@ class QValues(bt.Indicator):
     def _market_lines(self) -> tuple[Any, ...]:
         return tuple(getattr(self.data.lines, name) for name in MarketArrays._fields)
 
-    def _table_at(self, ago: int, side: float) -> tuple[float, float]:
-        """Return ``(short, long)`` of one side."""
-        column = 2 * (int(side) + 1) if side == side else 0
-        return getattr(self.lines, TABLE[column])[ago], getattr(self.lines, TABLE[column + 1])[ago]
+    def _table_at(self, ago: int, side: float) -> tuple[float, ...]:
+        """Return the values of one side, in the order of the actions."""
+        names = self._table[self._columns(int(side) if side == side else -1)]
+        return tuple(getattr(self.lines, name)[ago] for name in names)
+
+    def _columns(self, side: int) -> slice:
+        """Return where in the table the values of a side stand."""
+        actions = len(self._current)
+        return slice(actions * (side + 1), actions * (side + 2))
 
     def _compute(
         self, market: MarketArrays, first: int, count: int, tau: NDArray[np.float64] | None
     ) -> NDArray[np.float64]:
-        """Return the table of the last `count` bars, shape ``(count, 6)``.
+        """Return the table of the last `count` bars, shape ``(count, 3 * actions)``.
 
         `market` goes from bar `first` to the bar before the last of these.
         """
@@ -142,14 +159,14 @@ class QValues(bt.Indicator):
                 f"the agent cannot observe missing or zero prices and volumes (near bar {first + len(market.close)}); "
                 "pass the bars through llmguide.read_bars"
             )
-        return self.agent.q_values(features, tau).reshape(count, len(TABLE))
+        return self.agent.q_values(features, tau).reshape(count, len(self._table))
 
 
-def _next_side(side: float, short: float, long: float) -> int:
-    """Return the side after the larger Q-value was followed; 0 where there was no bar before."""
+def _next_side(side: float, values: Sequence[float]) -> int:
+    """Return the side after the largest Q-value was followed; 0 where there was no bar before."""
     if side != side:
         return 0
-    return 1 if long > short else -1
+    return side_of(best_decision(values))
 
 
 def as_agent(model: Any, *, needed_by: str, guided: bool | None = None) -> Agent:

@@ -21,7 +21,7 @@ from llmguide.backtest.feed_checks import (
     refuse_two_scales,
 )
 from llmguide.errors import DataWarning, LlmguideError, did_you_mean
-from llmguide.trading.account import FLAT, LONG, SHORT, step
+from llmguide.trading.account import FLAT, LONG, SHORT, side_of, step
 from llmguide.trading.sizing import BAND, check_sizing, limit_weights, rebalance
 
 __all__ = ["AccountStrategy", "Decided"]
@@ -34,7 +34,7 @@ class Decided(NamedTuple):
     """One bar of a strategy's log: what was decided on it, and where that leads."""
 
     date: datetime
-    decision: float  # 1 long, 0 short; of a `SizedStrategy` the target weight
+    decision: float  # 1 long, 0 short, of an agent with three actions -1 flat; of a `SizedStrategy` the target weight
     side: int  # +1, -1, 0: the side meant
     shares: int  # whole shares meant to be held, short or long
 
@@ -205,7 +205,7 @@ class AccountStrategy(bt.Strategy):
 
     def _weight(self, decision: float) -> float | None:
         """Return the target weight that a decision stands for, or None where it goes all in."""
-        return None if self.p.max_leverage == 1.0 else self._limited(1.0 if decision == LONG else -1.0)
+        return None if self.p.max_leverage == 1.0 else self._limited(float(side_of(int(decision))))
 
     def _limited(self, weight: float) -> float:
         return float(limit_weights(weight, long_only=self.p.long_only, max_leverage=self.p.max_leverage))

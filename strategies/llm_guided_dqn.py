@@ -6,8 +6,9 @@ from typing import Any, ClassVar
 
 from llmguide.indicators import QValues
 from llmguide.indicators.q_values import as_agent
+from llmguide.rl.agent import best_decision
 from llmguide.strategies.guided import GuidedStrategy
-from llmguide.trading.account import LONG, SHORT
+from llmguide.trading.account import ACTIONS
 
 __all__ = ["LLMGuidedDQN"]
 
@@ -21,6 +22,7 @@ class LLMGuidedDQN(GuidedStrategy):
     """
 
     params: ClassVar[Any] = (("model", None),)
+    _decisions: ClassVar[tuple[int, ...]] = ACTIONS
 
     def __init__(self) -> None:
         super().__init__()
@@ -28,6 +30,5 @@ class LLMGuidedDQN(GuidedStrategy):
         self.q_values = QValues(self.traded, model=agent, guidance=self.guidance)
 
     def decide(self) -> int:
-        """Return the action with the larger Q-value on the side held; a tie is short."""
-        short, long = self.q_values.select(self.side)
-        return LONG if long > short else SHORT
+        """Return the decision with the largest Q-value on the side held; a tie is short."""
+        return best_decision(self.q_values.select(self.side))

@@ -57,17 +57,20 @@ def real_bars(data_folder: Path):
 
 @pytest.fixture(scope="session")
 def random_agent():
-    """`random_agent(bars, guided=, seed=0, lookback=30, smoothing=5)`: a small agent with random weights, untrained."""
+    """`random_agent(bars, guided=, seed=0, lookback=30, smoothing=5)`: a small agent with random weights, untrained.
+
+    It takes other settings of `DQNConfig` too.
+    """
     import numpy as np
 
     from llmguide.rl.agent import Agent
     from llmguide.rl.config import DQNConfig
     from llmguide.trading.observation import Scaler, observation_size
 
-    def make(bars, *, guided, seed=0, lookback=30, smoothing=5):
+    def make(bars, *, guided, seed=0, lookback=30, smoothing=5, **settings):
         random = np.random.default_rng(seed)
-        config = DQNConfig(lookback=lookback, smoothing=smoothing, hidden=16)
-        sizes = [observation_size(lookback, guided=guided), 16, 16, 16, 16, 2]
+        config = DQNConfig(lookback=lookback, smoothing=smoothing, hidden=16, **settings)
+        sizes = [observation_size(lookback, guided=guided), 16, 16, 16, 16, config.actions]
         weights = {}
         for layer, (inputs, outputs) in enumerate(pairwise(sizes), start=1):
             weights[f"fc{layer}.weight"] = random.normal(0.0, np.sqrt(2.0 / inputs), (inputs, outputs))

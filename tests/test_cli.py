@@ -153,6 +153,51 @@ def test_mixture_prints_its_tables_and_that_it_is_a_control(llmguide, files):
     assert "holds no trained agent" in err
 
 
+def test_train_takes_the_levers_and_the_agents_keep_them(llmguide, files):
+    words = ("--tau", "constant", "--raw-bars", "--agreement", "0.02", "--discount", "0.7", "--actions", "3")
+    code, _, _ = llmguide("train", "train.csv", "--provider", "rules", *words, "--seeds", "1", "--episodes", "1")
+    assert code == 0
+    agent = load_agent(files / "runs" / "agents" / "hybrid-0.safetensors")
+    expected = DQNConfig(tau="constant", smoothing=0, agreement=0.02, discount=0.7, actions=3)
+    assert agent.config == expected
+    llmguide("guide", "train.csv", "test.csv", "--out", "g.parquet")
+    words = ("--model", "runs/agents/hybrid-0.safetensors", "--guidance", "g.parquet")
+    _, out, _ = llmguide("backtest", "test.csv", *words, "--json")
+    test = BARS.iloc[504:]
+    decided = agent.decide(test, Guidance.read(files / "g.parquet").tau(test.index))
+    expected = simulate(test, decided, flat=True)
+    assert json.loads(out)["final_value"] == pytest.approx(expected["value"].iloc[-1])
+    code, _, err = llmguide("train", "train.csv", "--raw-prices", "--tau", "jittered", "--out", "none")
+    assert code == 1
+    assert "tau change how an agent uses its guidance, but there is none; pass --guidance" in err
+    code, _, err = llmguide("train", "train.csv", "--tau", "even", "--provider", "rules", "--out", "none")
+    assert code == 1
+    assert "tau is one of published, constant, jittered" in err
+    assert not (files / "none").exists()
+
+
+def test_levers_prints_its_tables_and_that_it_is_a_control(llmguide, files):
+    (files / "bars").mkdir()
+    BARS.to_csv(files / "bars" / "X.csv")
+    words = ("levers", "--data", "bars", "--split", f"{BARS.index[504]:%Y-%m-%d}", "--seeds", "1", "--episodes", "1")
+    code, out, _ = llmguide(*words, "--levers", "flat", "--guidance-accuracy", "0.9", "--json", "--out", "l")
+    assert code == 0
+    found = json.loads(out)
+    assert found["uses_future"] is True
+    assert [row["lever"] for row in found["table"]] == ["published", "flat", "guidance", "hold"]
+    assert (files / "l" / "X" / "flat" / "hybrid-0.safetensors").exists()
+    code, out, err = llmguide(*words, "--levers", "flat", "--guidance-accuracy", "0.9", "--out", "l")
+    assert code == 0
+    assert "2 of 2 agents are already trained" in err
+    assert "flat: cannot be told from no change." in out
+    assert "a control, not a result" in out
+    code, _, err = llmguide(*words, "--provider", "rules", "--guidance-accuracy", "0.9")
+    assert code == 1
+    assert "--guidance-accuracy is of --provider oracle" in err
+    code, _, err = llmguide(*words, "--provider", "llm")
+    assert (code, "expected --provider oracle or rules, got 'llm'" in err) == (1, True)
+
+
 def test_backtest_of_holding_is_the_simulated_one(llmguide):
     _, out, _ = llmguide("backtest", "test.csv", "--strategy", "BuyAndHold", "--cost", "0.002", "--json")
     expected = simulate(BARS.iloc[504:], [1] * (252 - 30), cost=0.002)
@@ -259,6 +304,7 @@ def test_the_command_that_a_report_shows_trains_again_and_again(llmguide, files,
         ("compare", "--train", "train.csv", "--test", "test.csv"),
         ("replicate", "--data", "."),
         ("mixture", "--data", "."),
+        ("levers", "--data", "."),
         ("guide", "test.csv"),
         ("guide", "test.csv", "--provider", "llm"),
         ("guide", "--data", ".", "--symbols", "test", "--split", "2014-06-01", "--provider", "llm"),

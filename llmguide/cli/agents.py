@@ -5,18 +5,21 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from llmguide.cli.app import app
 from llmguide.cli.options import (
     PROVIDERS,
+    Actions,
+    Agreement,
     AnyBars,
     CacheFile,
     Cash,
     Cost,
     Device,
+    Discount,
     Episodes,
     GuidanceFile,
     Holdout,
@@ -24,10 +27,13 @@ from llmguide.cli.options import (
     ModelFile,
     Out,
     Periods,
+    RawBars,
+    RawPrices,
     Ray,
     Resume,
     Seeds,
     SettingsFile,
+    Tau,
 )
 from llmguide.cli.outputs import writable
 from llmguide.cli.reading import (
@@ -47,6 +53,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from llmguide.guidance import Guidance
+    from llmguide.rl.config import Tau as TauSetting
 
 
 @app.command()
@@ -123,6 +130,12 @@ def train(
     ] = 0,
     seeds: Seeds = "25",
     episodes: Episodes = 50,
+    tau: Tau = "published",
+    raw_bars: RawBars = False,
+    raw_prices: RawPrices = False,
+    agreement: Agreement = 0.0,
+    discount: Discount = 0.4,
+    actions: Actions = 2,
     cash: Cash = 100_000.0,
     cost: Cost = 0.001,
     device: Device = "auto",
@@ -134,7 +147,8 @@ def train(
 ) -> None:
     """Train agents, with or without guidance.
 
-    They are stored as hybrid-SEED.safetensors or rl-SEED.safetensors, each as soon as it is trained.
+    They are stored as hybrid-SEED.safetensors or rl-SEED.safetensors, each as soon as it is trained. The settings of
+    training, from --tau to --actions, are by default the published ones; `llmguide levers` compares them.
     """
     from dataclasses import replace
 
@@ -145,15 +159,26 @@ def train(
     from llmguide.experiments.run_folder import RunFolder
     from llmguide.experiments.train_grid import train_arms
     from llmguide.rl.config import DQNConfig
-    from llmguide.rl.training import as_seeds
+    from llmguide.rl.training import as_seeds, refuse_unguided
 
+    config = DQNConfig(
+        cash=cash,
+        cost=cost,
+        tau=cast("TauSetting", tau),
+        raw_prices=raw_prices,
+        agreement=agreement,
+        discount=discount,
+        actions=actions,
+    )
+    config = replace(config, smoothing=0) if raw_bars else config
+    if not (guidance or provider):
+        refuse_unguided(config)
     writable(out, folder=True)
     frame = reading.bars(file)
     test_frame = None if test is None else reading.bars(test)
     history = frame if test is None else reading.history([file, test], said=True)
     table = find_guidance(history, guidance, provider, any_bars=any_bars) if guidance or provider else None
     arm = replace(ARMS["hybrid" if table is not None else "rl"], held_out=True)
-    config = DQNConfig(cash=cash, cost=cost)
     chosen = tuple(as_seeds(parse_seeds(seeds)))
     plan = Plan(frame, test_frame, table, chosen, episodes, config, device, holdout=holdout)
     folder = RunFolder.open(out, plan.describe([arm]), resume=resume)

@@ -19,6 +19,36 @@ Device = Annotated[str, typer.Option(help="cpu, cuda or auto.")]
 Ray = Annotated[str | None, typer.Option("--ray", help="Train on a Ray cluster: its HOST:PORT, or auto.")]
 Cash = Annotated[float, typer.Option(help="Capital at the beginning.")]
 Cost = Annotated[float, typer.Option(help="Fraction of each traded value; 0.001 is 0.1 %.")]
+
+# Levers of training (docs/levers.md).
+Tau = Annotated[
+    str,
+    typer.Option(
+        "--tau",
+        metavar="published|constant|jittered",
+        help="What is observed of the guidance: direction and strength (published); the direction alone, in training "
+        "and in use (constant); or, in training, strengths drawn anew in every episode and month (jittered).",
+    ),
+]
+RawBars = Annotated[
+    bool,
+    typer.Option("--raw-bars", help="Observe and trade bars as they are, in training and in use, without smoothing."),
+]
+RawPrices = Annotated[
+    bool,
+    typer.Option("--raw-prices", help="Trade at raw closes in training, as in use; what is observed stays smoothed."),
+]
+Agreement = Annotated[
+    float,
+    typer.Option(
+        min=0.0,
+        help="Reward shaping: in training, what a position on the side of the guidance has more reward, a bar. Rewards "
+        "are returns of a bar, some 0.01 of daily ones.",
+    ),
+]
+Discount = Annotated[float, typer.Option(min=0.0, max=1.0, help="Discount of the next bar's value.")]
+Actions = Annotated[int, typer.Option(min=2, max=3, help="2: short and long; 3: short, long and flat.")]
+
 Holdout = Annotated[
     int | None,
     typer.Option(

@@ -22,7 +22,8 @@ from llmguide.guidance.origin import daily_closes
 from llmguide.guidance.row import GuidanceRow
 from llmguide.guidance.table import Guidance
 from llmguide.mixture.live import check_sides
-from llmguide.rl.agent import Agent
+from llmguide.rl.agent import Agent, best_decision
+from llmguide.trading.account import side_of
 from llmguide.trading.moving_averages import decide
 from llmguide.trading.observation import MarketArrays
 
@@ -337,7 +338,7 @@ class AgentFollower(Follower):
         sides = np.full(len(history), np.nan)
         if len(history) > self._lookback:
             tau = None if self._seen is None else self._seen.tau(pd.DatetimeIndex(history.index))
-            sides[self._lookback :] = 2.0 * self._agent.decide(history, tau) - 1.0
+            sides[self._lookback :] = [side_of(decision) for decision in self._agent.decide(history, tau)]
             self._side = int(sides[-1])
         return sides
 
@@ -350,8 +351,7 @@ class AgentFollower(Follower):
         market = MarketArrays(*(np.ascontiguousarray(seen[:, column]) for column in _MARKET))
         features = self._agent.features(market, first=len(known) - len(seen))[-1:]
         tau = None if self._rows is None else np.array([row.tau if row else 0.0])
-        short, long = self._agent.q_values(features, tau)[0, self._side + 1]
-        self._side = 1 if long > short else -1
+        self._side = side_of(best_decision(self._agent.q_values(features, tau)[0, self._side + 1]))
         return float(self._side)
 
 

@@ -68,8 +68,8 @@ class Mix:
     def decisions(self) -> pd.Series[Any]:
         """The position's sign for an all-in account, from bar `start` on: 1 long, 0 short, -1 flat.
 
-        As `llmguide.sweep` takes them; without a -1 `llmguide.simulate` takes them too. Flat is where nobody is
-        trusted, or where the experts cancel out.
+        As `llmguide.sweep` takes them, and `llmguide.simulate` with ``flat=True``. Flat is where nobody is trusted, or
+        where the experts cancel out.
         """
         signs = np.sign(self.positions.to_numpy()[self.start :])
         coded = np.where(signs > 0, 1, np.where(signs < 0, 0, -1)).astype(np.int8)

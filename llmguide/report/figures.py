@@ -193,17 +193,19 @@ def training(curves: pd.DataFrame) -> str:
 
 
 def q_values(arms: Mapping[str, QCurves]) -> str:
-    """The values that each arm's agents give to both actions per bar: mean and band over seeds."""
+    """The values that each arm's agents give to their actions per bar: mean and band over seeds."""
     with house_style():
         figure = new_figure(8, 0.7 + 2.0 * len(arms))
         panels = np.atleast_1d(figure.subplots(len(arms), 1, sharex=True))
         for axes, (arm, curves) in zip(panels, arms.items(), strict=True):
-            for name, frame, look in (("long", curves.long, (_BLUE, "-")), ("short", curves.short, (_RED, "--"))):
-                _band(axes, _numbers(frame.index), frame, name, look)
+            lines = (("long", curves.long, (_BLUE, "-")), ("short", curves.short, (_RED, "--")))
+            for name, frame, look in (*lines, ("flat", curves.flat, (_GREY, ":"))):
+                if frame is not None:
+                    _band(axes, _numbers(frame.index), frame, name, look)
             axes.set_title(plain(arm))
             axes.set_ylabel("Q")
         handles, labels = panels[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper right", ncols=2)
+        figure.legend(handles, labels, loc="outside upper right", ncols=len(labels))
         _dates(panels[-1])
         return svg(figure)
 

@@ -27,7 +27,7 @@ __all__ = ["SCRIPT", "drawdown", "embed", "equity", "library", "market", "q_valu
 Plot = Mapping[str, Any]
 
 _DASHES = {"-": "solid", "--": "dash", ":": "dot"}
-_LONG, _SHORT = "#0072b2", "#d55e00"
+_LONG, _SHORT, _FLAT = "#0072b2", "#d55e00", "#6e6e6e"
 _LAYOUT: Plot = {
     "font": {"family": "system-ui, sans-serif", "size": 12, "color": "#222222"},
     "hovermode": "x unified",
@@ -170,15 +170,16 @@ def training(curves: pd.DataFrame) -> Plot:
 
 
 def q_values(arms: Mapping[str, QCurves]) -> Plot:
-    """The agents' values of both actions, an arm below the other, as `llmguide.report.figures.q_values`."""
+    """The agents' values of their actions, an arm below the other, as `llmguide.report.figures.q_values`."""
     data: list[Plot] = []
     axes: dict[str, Any] = {}
     for at, (arm, curves) in enumerate(arms.items()):
         axis = "" if at == 0 else str(at + 1)
         top = 1 - at / len(arms)
         axes[f"yaxis{axis}"] = {"title": {"text": f"Q, {_text(arm)}"}, "domain": [top - 0.88 / len(arms), top]}
-        for name, frame, look in (("long", curves.long, (_LONG, "-")), ("short", curves.short, (_SHORT, "--"))):
-            for trace in _band(frame, name, look, hover=".4f"):
+        lines = (("long", curves.long, (_LONG, "-")), ("short", curves.short, (_SHORT, "--")))
+        for name, frame, look in (*lines, ("flat", curves.flat, (_FLAT, ":"))):
+            for trace in () if frame is None else _band(frame, name, look, hover=".4f"):
                 data.append({**trace, "yaxis": f"y{axis}", "showlegend": bool(trace.get("name") and not at)})
     return {"data": data, "layout": _layout(height=120 + 220 * len(arms), **axes)}
 

@@ -309,8 +309,8 @@ def _q_values(data: ReportData) -> Iterator[str]:
     if data.q_values:
         yield figure(
             figures.q_values(data.q_values),
-            "Estimated value of going long and of going short",
-            f"The agents' estimates for both actions on each test bar; each takes its higher one. {_BAND}",
+            "Estimated values of the actions",
+            f"The agents' estimates for their actions on each test bar; each takes its highest one. {_BAND}",
             "q-values",
         )
 

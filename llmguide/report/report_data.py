@@ -26,10 +26,11 @@ _COLUMNS = {
 
 @dataclass(frozen=True, eq=False)
 class QCurves:
-    """The values that an arm's agents gave to both actions on each test bar, one column per seed."""
+    """The values that an arm's agents gave to their actions on each test bar, one column per seed; few have flat."""
 
     long: pd.DataFrame
     short: pd.DataFrame
+    flat: pd.DataFrame | None = None
 
 
 @dataclass(frozen=True, eq=False)

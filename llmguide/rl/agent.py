@@ -11,9 +11,18 @@ from numpy.typing import ArrayLike, NDArray
 
 from llmguide.errors import ModelError
 from llmguide.rl.config import DQNConfig
+from llmguide.trading.account import ACTIONS, side_of
 from llmguide.trading.observation import MarketArrays, Scaler, market_features, observation_size, observe
 
-__all__ = ["BATCH_NORM_EPSILON", "HIDDEN_LAYERS", "SIDES", "Agent", "QFunction", "greedy_decisions"]
+__all__ = [
+    "BATCH_NORM_EPSILON",
+    "HIDDEN_LAYERS",
+    "SIDES",
+    "Agent",
+    "QFunction",
+    "best_decision",
+    "greedy_decisions",
+]
 
 HIDDEN_LAYERS = 4
 BATCH_NORM_EPSILON = 1e-5
@@ -51,7 +60,7 @@ class QFunction:
         return cls(tuple(layers))
 
     def __call__(self, observations: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return Q-values, shape ``(rows, 2)``: short, long."""
+        """Return Q-values, shape ``(rows, actions)``: short, long, and flat where there are three."""
         x = observations.astype(np.float64)
         *hidden, (w, b) = self.layers
         for weight, bias in hidden:
@@ -89,6 +98,12 @@ class Agent:
                 f"an agent {'with' if self.guided else 'without'} guidance and a lookback of {self.config.lookback} "
                 f"bars observes {expected} values, but this network takes {got}; train it again with the same settings"
             )
+        actions = self.weights[f"fc{HIDDEN_LAYERS + 1}.weight"].shape[1]
+        if actions != self.config.actions:
+            raise ModelError(
+                f"an agent of {self.config.actions} actions has a network with as many outputs, but this one has "
+                f"{actions}; train it again with the same settings"
+            )
         object.__setattr__(self, "network", QFunction.fold(self.weights))
 
     def features(self, market: MarketArrays, *, first: int = 0) -> NDArray[np.float32]:
@@ -98,14 +113,15 @@ class Agent:
         )
 
     def q_values(self, features: NDArray[np.float32], tau: ArrayLike | None = None) -> NDArray[np.float64]:
-        """Return the Q-values of both actions on each side.
+        """Return the Q-values of all actions on each side.
 
         Args:
             features: market part of the observations, shape ``(rows, 116)``.
-            tau: guidance for each row, shape ``(rows,)``; needed where the agent is guided, refused where it is not.
+            tau: guidance for each row, shape ``(rows,)``; needed where the agent is guided, refused where it is not. An
+                agent with ``tau="constant"`` observes its sign.
 
         Returns:
-            Shape ``(rows, 3, 2)``: side -1, 0, +1 by action short, long.
+            Shape ``(rows, 3, actions)``: side -1, 0, +1 by action short, long, and flat where there are three.
         """
         if self.guided != (tau is not None):
             raise ModelError(
@@ -114,6 +130,8 @@ class Agent:
                 else "this agent was trained without guidance and takes no tau"
             )
         guidance = None if tau is None else np.asarray(tau, dtype=np.float64)
+        if guidance is not None and self.config.tau == "constant":
+            guidance = np.sign(guidance)
         per_side = [self.network(observe(features, side, guidance)) for side in SIDES]
         return np.stack(per_side, axis=1)
 
@@ -125,22 +143,30 @@ class Agent:
             tau: guidance in force at every bar, shape ``(bars,)``.
 
         Returns:
-            Shape ``(bars - lookback, 3, 2)`` (see `q_values`).
+            Shape ``(bars - lookback, 3, actions)`` (see `q_values`).
         """
         rows = self.features(MarketArrays.of(bars))[:-1]
         return self.q_values(rows, None if tau is None else np.asarray(tau)[self.config.lookback :])
 
     def decide(self, bars: pd.DataFrame, tau: ArrayLike | None = None) -> NDArray[np.int8]:
-        """Return the greedy decision for every bar from `lookback` on, shape ``(bars - lookback,)``."""
+        """Return the greedy decision for every bar from `lookback` on: 1 long, 0 short, and -1 flat of three actions.
+
+        Shape ``(bars - lookback,)``.
+        """
         return greedy_decisions(self.q_table(bars, tau))
 
 
 def greedy_decisions(q_table: NDArray[np.float64]) -> NDArray[np.int8]:
-    """Follow the larger Q-value from side 0 on; a tie is short. Shape ``(rows, 3, 2)`` -> ``(rows,)``."""
-    choices = np.argmax(q_table, axis=2).astype(np.int8)  # (rows, 3)
+    """Follow the largest Q-value from side 0 on; a tie is short. Shape ``(rows, 3, actions)`` -> ``(rows,)``."""
+    choices = np.array(ACTIONS, dtype=np.int8)[np.argmax(q_table, axis=2)]  # (rows, 3)
     decisions = np.empty(len(choices), dtype=np.int8)
     side = 0
     for row, by_side in enumerate(choices):
         decisions[row] = by_side[side + 1]
-        side = 1 if decisions[row] else -1
+        side = side_of(decisions[row])
     return decisions
+
+
+def best_decision(q_values: ArrayLike) -> int:
+    """Return the decision of the largest Q-value, shape ``(actions,)``; of equal ones the first, short before long."""
+    return ACTIONS[int(np.argmax(q_values))]

@@ -15,9 +15,20 @@ __all__ = ["transition"]
 
 
 def transition(
-    side: Tensor, shares: Tensor, cash: Tensor, decision: Tensor, price: Tensor, previous_price: Tensor, cost: float
+    side: Tensor,
+    shares: Tensor,
+    cash: Tensor,
+    decision: Tensor,
+    price: Tensor,
+    previous_price: Tensor,
+    cost: float,
+    *,
+    flat: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Carry out one decision in each account and return ``(side, shares, cash, reward)``; `decision` is 1 or 0."""
+    """Carry out one decision in each account and return ``(side, shares, cash, reward)``.
+
+    `decision` is 1 long or 0 short, and with `flat` also -1 flat.
+    """
     before = cash + side * shares * previous_price
     long = decision > 0
 
@@ -35,7 +46,7 @@ def transition(
         deficit / (previous_price * (2.0 * cost + COVER_MARGIN * (1.0 + cost))),
         deficit / (previous_price * COVER_MARGIN * (1.0 + cost)),
     )
-    covered = ~long & (side < 0) & (bound > 0)
+    covered = (decision == 0) & (side < 0) & (bound > 0)
     cover = torch.where(bound > 0, torch.minimum(torch.floor(bound), shares), torch.zeros_like(shares))
     kept_cash = torch.where(bound > 0, cash - cover * price * (1.0 + cost), cash)
 
@@ -44,6 +55,13 @@ def transition(
     after_shares = torch.where(long, long_shares, short_shares)
     after_cash = torch.where(long, long_cash, short_cash)
     after_side = torch.where(long, torch.ones_like(side), -torch.ones_like(side))
+    if flat:
+        closed = decision < 0
+        holdings = side * shares * price
+        proceeds = torch.where(side > 0, holdings * (1.0 - cost), holdings * (1.0 + cost))
+        after_cash = torch.where(closed, cash + proceeds, after_cash)
+        after_shares = torch.where(closed, 0.0, after_shares)
+        after_side = torch.where(closed, 0.0, after_side)
 
     value = after_cash + after_side * after_shares * price
     reward = torch.where(before == 0.0, torch.zeros_like(value), value / before - 1.0)

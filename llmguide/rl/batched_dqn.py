@@ -40,7 +40,7 @@ class BatchedLearner:
         self.config = config
         self.device = device
         self.updates = 0
-        layout = Layout(inputs, config.hidden)
+        layout = Layout(inputs, config.hidden, config.actions)
         self.policy = BatchedMLP.initialise(layout, [key.generator() for key in keys], device)
         self.target = self.policy.clone()
         self.adam = Adam.like(self.policy.flat, config)
@@ -56,16 +56,18 @@ class BatchedLearner:
 
     def act(self, observations: Tensor) -> Tensor:
         """Return the greedy actions for one observation per seed, shape ``(seeds, inputs)``; a tie is short."""
-        q = self.policy.evaluate(observations[:, None])[:, 0]  # (seeds, 2)
-        return (q[:, 1] > q[:, 0]).to(torch.int8)
+        q = self.policy.evaluate(observations[:, None])[:, 0]  # (seeds, actions)
+        return _largest(q).to(torch.int8)
 
     def update(self, batch: Transitions) -> Tensor:
         """Take one step of gradient descent in every seed and return the losses, shape ``(seeds,)``."""
         dropout_masks(self.keys, self.updates, self.config.dropout, self._masks)
-        q_tm1, forward = self.policy.train_forward(batch.s_tm1, self._masks[:, :HIDDEN_LAYERS])  # (seeds, batch, 2)
+        q_tm1, forward = self.policy.train_forward(
+            batch.s_tm1, self._masks[:, :HIDDEN_LAYERS]
+        )  # (seeds, batch, actions)
         q_t_selector, _ = self.policy.train_forward(batch.s_t, self._masks[:, HIDDEN_LAYERS:])
         q_t_value = self.target.evaluate(batch.s_t)
-        best = (q_t_selector[..., 1:] > q_t_selector[..., :1]).to(torch.int64)
+        best = _largest(q_t_selector)[..., None]
         bootstrap = q_t_value.gather(2, best)[..., 0] * batch.live_t
         action = batch.a_tm1[..., None]
         error = q_tm1.gather(2, action)[..., 0] - (batch.r_t + self.config.discount * bootstrap)  # (seeds, batch)
@@ -106,6 +108,16 @@ class BatchedLearner:
         """The tensors of a state, in its order."""
         policy, target, adam = self.policy, self.target, self.adam
         return policy.flat, target.flat, policy.running, target.running, adam.mean, adam.square
+
+
+def _largest(q: Tensor) -> Tensor:
+    """Return the action with the largest Q-value, int64; of equal ones the first: ``(..., actions)`` -> ``(...)``."""
+    best = torch.zeros_like(q[..., 0], dtype=torch.int64)
+    value = q[..., 0]
+    for action in range(1, q.shape[-1]):
+        larger = q[..., action] > value
+        best, value = torch.where(larger, action, best), torch.where(larger, q[..., action], value)
+    return best
 
 
 def _host(tensor: Tensor) -> NDArray[np.float32]:

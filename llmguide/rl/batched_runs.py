@@ -39,6 +39,7 @@ from llmguide.rl.runs import (
     updates_after,
 )
 from llmguide.rl.state import TrainingState, load_state, save_state
+from llmguide.trading.account import FLAT
 
 __all__ = ["train_batched"]
 
@@ -66,7 +67,7 @@ def train_batched(jobs: Sequence[Job], device: torch.device, *, save_every: int)
 
 
 def _finished(job: Job, state: TrainingState) -> EpisodeEnd:
-    layout = Layout(job.course.inputs, job.course.config.hidden)
+    layout = Layout(job.course.inputs, job.course.config.hidden, job.course.config.actions)
     weights = named_weights(layout, torch.from_numpy(state.learner.flat), state.learner.running)
     return EpisodeEnd(job, state.episode, state.learner.updates, weights, state.curve)
 
@@ -79,6 +80,8 @@ class _Markets(NamedTuple):
     bars: Tensor  # (courses,) int64
     lookback: int
     side_column: int
+    bonus: Tensor  # (courses, bars) float64
+    month: Tensor  # (courses, bars + 1) int64
 
     @classmethod
     def of(cls, jobs: Sequence[Job], device: torch.device) -> tuple[_Markets, Tensor]:
@@ -88,9 +91,12 @@ class _Markets(NamedTuple):
         bars, market = max(course.bars for course in courses), courses[0].market
         prices = np.ones((len(courses), bars))
         rows = np.zeros((len(courses), bars - market.lookback + 1, courses[0].inputs), dtype=np.float32)
+        bonus, month = np.zeros((len(courses), bars)), np.zeros((len(courses), bars + 1), dtype=np.int64)
         for i, course in enumerate(courses):
             prices[i, : course.bars] = course.prices
             rows[i, : len(course.rows)] = course.rows
+            bonus[i, : course.bars] = course.market.bonus
+            month[i, : course.bars + 1] = course.market.month
         lengths = torch.tensor([course.bars for course in courses], device=device)
         stacked = cls(
             torch.from_numpy(prices).to(device),
@@ -98,13 +104,23 @@ class _Markets(NamedTuple):
             lengths,
             market.lookback,
             market.side_column,
+            torch.from_numpy(bonus).to(device),
+            torch.from_numpy(month).to(device),
         )
         return stacked, torch.tensor([position[id(job.course)] for job in jobs], device=device)
 
-    def observe(self, course: Tensor, bar: Tensor, side: Tensor) -> Tensor:
-        """Return the observations for decisions at these bars: any shape -> the same with the inputs behind."""
+    def observe(
+        self, course: Tensor, bar: Tensor, side: Tensor, taus: Tensor | None, run: Tensor, episode: Tensor
+    ) -> Tensor:
+        """Return the observations for decisions at these bars: any shape -> the same with the inputs behind.
+
+        `taus`, shape ``(runs, episodes, months)``, is what each run observes of the guidance where that is not in the
+        rows.
+        """
         rows = self.rows[course, bar - self.lookback]
         rows[..., self.side_column] = side.to(rows.dtype)
+        if taus is not None:
+            rows[..., self.side_column + 1] = taus[run, episode, self.month[course, bar]]
         return rows
 
 
@@ -114,12 +130,14 @@ class _Stretch:
 
     Attributes:
         bar: where each run stands.
+        episode: in which of its episodes, from 0.
         begins: whether it begins an episode there.
         explore, sticky, action: see `llmguide.rl.noise.Choice`, compared with their chances.
         picks: transitions to draw, shape ``(steps, runs, batch)``; of no use before enough are stored.
     """
 
     bar: Tensor
+    episode: Tensor
     begins: Tensor
     explore: Tensor
     sticky: Tensor
@@ -142,7 +160,8 @@ class _BatchedRuns:
         self.curves: list[tuple[Point, ...]] = [()] * len(group)
         runs = len(group)
         longest = max(calendar.steps for calendar in self.calendar)
-        self.capacity = min(self.config.replay, 2 * longest)
+        self.taus = self._taus()
+        self.capacity = min(self.config.replay, self.config.actions * longest)
         self.memory = [
             torch.from_numpy(np.zeros((runs, self.capacity), dtype=array.dtype)).to(device) for array in Memory.empty(0)
         ]
@@ -195,51 +214,70 @@ class _BatchedRuns:
         self.cash = torch.where(begins, config.cash, self.cash)
         self.previous = torch.where(begins, 0, self.previous)
 
-        greedy = learner.act(self.markets.observe(self.course, bar, self.side))
+        episode, rows = stretch.episode[i], torch.arange(len(self.jobs), device=self.device)
+        greedy = learner.act(self.markets.observe(self.course, bar, self.side, self.taus, rows, episode))
         action = torch.where(stretch.sticky[i], self.previous, greedy)
         action = torch.where(stretch.explore[i], stretch.action[i], action)
         price, before = self.markets.prices[self.course, bar], self.markets.prices[self.course, bar - 1]
-        account = self.side, self.shares, self.cash
-        for turn, decision in enumerate((action, 1 - action)):
-            side, shares, cash, reward = batched_account.transition(*account, decision, price, before, config.cost)
-            slot = (2 * self.step + turn) % self.capacity
-            clipped = reward.clamp(-config.reward_clip, config.reward_clip)
-            for memory, values in zip(self.memory, (bar, account[0], decision, clipped), strict=True):
+        account, flat = (self.side, self.shares, self.cash), config.actions == 3
+        for turn in range(config.actions):
+            tried = action if turn == 0 else torch.where(action < turn, turn, turn - 1)
+            decision = torch.where(tried == 2, FLAT, tried) if flat else tried
+            side, shares, cash, reward = batched_account.transition(
+                *account, decision, price, before, config.cost, flat=flat
+            )
+            slot = (config.actions * self.step + turn) % self.capacity
+            shaped = reward.clamp(-config.reward_clip, config.reward_clip)
+            if config.agreement:
+                shaped = shaped + (_side_of(tried) * self.markets.bonus[self.course, bar]).clamp(min=0.0)
+            for memory, values in zip(self.memory, (bar, account[0], tried, shaped, episode), strict=True):
                 memory[:, slot] = values.to(memory.dtype)
             if turn == 0:
                 self.side, self.shares, self.cash = side, shares, cash
         self.previous = action
         self.step += 1
-        if 2 * self.step >= config.batch:
+        if config.actions * self.step >= config.batch:
             learner.update(self._draw(stretch.picks[i]))
             if learner.updates % config.target_update == 0:
                 learner.copy_to_target()
 
     def _draw(self, picks: Tensor) -> Transitions:
         """Look up the transitions of a batch, ``(runs, batch)`` each."""
-        bar, side, action, reward = (memory.gather(1, picks) for memory in self.memory)
+        bar, side, action, reward, episode = (memory.gather(1, picks) for memory in self.memory)
         bar, course = bar.to(torch.int64), self.course[:, None].expand_as(picks)
+        run = torch.arange(len(picks), device=self.device)[:, None].expand_as(picks)
+        context = self.taus, run, episode.to(torch.int64)
         return Transitions(
-            s_tm1=self.markets.observe(course, bar, side),
+            s_tm1=self.markets.observe(course, bar, side, *context),
             a_tm1=action.to(torch.int64),
             r_t=reward,
             live_t=(bar + 1 < self.markets.bars[course]).to(torch.float32),
-            s_t=self.markets.observe(course, bar + 1, 2 * action - 1),
+            s_t=self.markets.observe(course, bar + 1, _side_of(action), *context),
         )
+
+    def _taus(self) -> Tensor | None:
+        """Return what each run observes of the guidance (see `llmguide.rl.course.Course.taus`); None: its rows."""
+        tables = [job.course.taus(Keys.of(job.seed).sizes, job.episodes) for job in self.jobs]
+        if not any(table.size for table in tables):
+            return None
+        shape = tuple(np.max([table.shape for table in tables], axis=0))
+        stacked = np.zeros((len(tables), *shape), dtype=np.float32)
+        for row, table in zip(stacked, tables, strict=True):
+            row[: table.shape[0], : table.shape[1]] = table
+        return torch.from_numpy(stacked).to(self.device)
 
     def _look_ahead(self, count: int) -> _Stretch:
         """Compute a stretch and copy it to the device."""
         runs, batch = len(self.jobs), self.config.batch
         draws, picks = np.empty((count, runs, 3)), np.zeros((count, runs, batch), dtype=np.int64)
-        _draw_ahead(self.choices, self.step, self.capacity, draws, picks)
+        _draw_ahead(self.choices, self.step, self.capacity, self.config.actions, draws, picks)
         calendar = [entry.at(self.step, count) for entry in self.calendar]
         epsilon = np.array([chance_of_exploring(self.config, self.step + i) for i in range(count)])[:, None]
         return _Stretch(
             *(
                 torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
                 for array in (
-                    np.stack([bars for bars, _ in calendar], axis=1),
-                    np.stack([begins for _, begins in calendar], axis=1),
+                    *(np.stack(part, axis=1) for part in zip(*calendar, strict=True)),
                     draws[..., 0] <= epsilon,
                     draws[..., 1] <= self.config.sticky,
                     draws[..., 2].astype(np.int8),
@@ -277,13 +315,14 @@ class _BatchedRuns:
         rows = torch.tensor(staying, dtype=torch.int64, device=self.device)
         self.learner.keep(rows)
         self.memory = [memory[rows] for memory in self.memory]
+        self.taus = None if self.taus is None else self.taus[rows]
         for name in ("course", "side", "shares", "cash", "previous"):
             setattr(self, name, getattr(self, name)[rows])
 
     def _state(self, row: int) -> TrainingState:
-        calendar, stored = self.calendar[row], min(2 * self.step, self.capacity)
+        calendar, stored = self.calendar[row], min(self.config.actions * self.step, self.capacity)
         over = self.step == calendar.steps
-        bars, begins = calendar.at(self.step - over, 1)
+        bars, _, begins = calendar.at(self.step - over, 1)
         fresh = bool(begins[0]) and not over  # the account is only set back when an episode's first step is taken
         account = (
             [0.0, 0.0, self.config.cash] if fresh else [float(x[row]) for x in (self.side, self.shares, self.cash)]
@@ -334,24 +373,34 @@ class _Calendar:
         """Return the number of steps after which the next episode is over."""
         return self.steps_until_end(self.ended(step) + 1)
 
-    def at(self, step: int, count: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """Return the bars of the next steps, and which of them begin an episode; shape ``(count,)``."""
+    def at(self, step: int, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+        """Return bars and episodes of the next steps, and which of them begin an episode; shape ``(count,)``."""
         steps = np.arange(step, step + count)
         episode = np.searchsorted(self._ends, steps, side="right")
         begun = np.concatenate([[0], self._ends])[episode]
-        return self._starts[episode] + steps - begun, steps == begun
+        return self._starts[episode] + steps - begun, episode, steps == begun
+
+
+def _side_of(action: Tensor) -> Tensor:
+    """Return the side that each action takes (see `llmguide.trading.account.ACTIONS`)."""
+    return torch.where(action == 2, 0, 2 * action - 1)
 
 
 @njit(cache=True)
 def _draw_ahead(
-    keys: NDArray[np.uint64], step: int, capacity: int, draws: NDArray[np.float64], picks: NDArray[np.int64]
+    keys: NDArray[np.uint64],
+    step: int,
+    capacity: int,
+    actions: int,
+    draws: NDArray[np.float64],
+    picks: NDArray[np.int64],
 ) -> None:
     """Fill in chance (explore, sticky, action) and the transitions to draw, for all steps and runs."""
     count, runs, batch = picks.shape
     for i in range(count):
-        stored = min(2 * (step + i + 1), capacity)
+        stored = min(actions * (step + i + 1), capacity)
         for run in range(runs):
-            chance = choose(keys[run], step + i, batch)
+            chance = choose(keys[run], step + i, batch, actions)
             draws[i, run, 0], draws[i, run, 1], draws[i, run, 2] = chance.explore, chance.sticky, chance.action
             if stored >= batch:
                 draw_batch(keys[run], step + i, stored, picks[i, run])

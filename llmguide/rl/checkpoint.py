@@ -68,7 +68,7 @@ def load_agent(path: Path | str, *, guided: bool | None = None) -> Agent:
         is_guided, seed, notes = bool(description["guided"]), int(description["seed"]), dict(description["notes"])
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise ModelError(f"{source} is damaged ({type(error).__name__}: {error}); train the agent again") from error
-    _check_weights(weights, source)
+    _check_weights(weights, source, config.actions)
     if guided is not None and guided != is_guided:
         has, needs = ("with", "without") if is_guided else ("without", "with")
         raise ModelError(
@@ -100,13 +100,13 @@ def _describe(source: Path) -> dict[str, Any]:
     return dict(description)
 
 
-def _check_weights(weights: Weights, source: Path) -> None:
+def _check_weights(weights: Weights, source: Path, actions: int) -> None:
     """Refuse missing arrays and shapes that do not chain."""
     shapes = {name: array.shape for name, array in weights.items()}
     try:
         hidden = shapes["fc1.bias"]
         chain = [shapes[f"fc{layer}.weight"] for layer in range(1, HIDDEN_LAYERS + 2)]
-        fits = all(a[1] == b[0] for a, b in itertools.pairwise(chain)) and chain[-1][1] == 2
+        fits = all(a[1] == b[0] for a, b in itertools.pairwise(chain)) and chain[-1][1] == actions
         for layer in range(1, HIDDEN_LAYERS + 1):
             names = [f"fc{layer}.bias"]
             names += [f"bn{layer}.{part}" for part in ("weight", "bias", "running_mean", "running_var")]

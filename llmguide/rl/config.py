@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, Literal, get_args
 
 from llmguide.errors import ModelError, did_you_mean
 from llmguide.trading.observation import LOOKBACK, SMOOTHING
 
-__all__ = ["DQNConfig"]
+__all__ = ["LEVERS", "DQNConfig", "Tau"]
+
+Tau = Literal["published", "constant", "jittered"]
+"""What an agent observes of the strength of its guidance."""
+
+LEVERS = ("raw_prices", "tau", "agreement", "actions")
+"""Settings that the papers do not have, off by default (see docs/levers.md)."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +52,15 @@ class DQNConfig:
     cash: float = 100_000.0
     cost: float = 0.001
     """Fraction of each traded value."""
+    raw_prices: bool = False
+    """Whether training trades at raw closes, as use does, and not at smoothed ones; what is observed stays smoothed."""
+    tau: Tau = "published"
+    """"published": tau as it is. "constant": only its sign, in training and in use. "jittered": in training the size of
+    each month is drawn anew in every episode (see `llmguide.rl.jitter`); in use tau as it is."""
+    agreement: float = 0.0
+    """Added to the reward, in training only, of a position on the side that the guidance in force is on."""
+    actions: int = 2
+    """2: short and long. 3: short, long and flat, which holds nothing."""
 
     def __post_init__(self) -> None:
         positive = ("hidden", "learning_rate", "gradient_clip", "batch", "target_update", "epsilon_decay", "cash")
@@ -62,10 +78,26 @@ class DQNConfig:
             )
         if self.replay < 2 * self.batch:
             raise ModelError(f"replay must hold at least two batches ({2 * self.batch}), got {self.replay}")
+        if self.tau not in get_args(Tau):
+            hint = did_you_mean(str(self.tau), get_args(Tau))
+            raise ModelError(f"tau is one of {', '.join(get_args(Tau))}, got {self.tau!r}{hint}")
+        if not 0 <= self.agreement < math.inf:
+            raise ModelError(
+                f"agreement is added to rewards, which are returns of a bar, and is 0 or more, got {self.agreement}"
+            )
+        if self.actions not in (2, 3):
+            raise ModelError(f"actions is 2 (short, long) or 3 (short, long, flat), got {self.actions}")
+
+    @property
+    def guided_only(self) -> tuple[str, ...]:
+        """Names of the settings away from the published ones that do nothing without guidance."""
+        usual = DQNConfig()
+        return tuple(name for name in ("tau", "agreement") if getattr(self, name) != getattr(usual, name))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the settings by name."""
-        return asdict(self)
+        """Return the settings by name; those of `LEVERS` that are off are left out, as in files from before them."""
+        usual = {field.name: field.default for field in fields(self)}
+        return {name: value for name, value in asdict(self).items() if name not in LEVERS or value != usual[name]}
 
     @classmethod
     def from_dict(cls, stored: dict[str, Any]) -> DQNConfig:

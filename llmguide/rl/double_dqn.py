@@ -26,8 +26,8 @@ from llmguide.rl.adam import clip_and_step
 from llmguide.rl.agent import BATCH_NORM_EPSILON, HIDDEN_LAYERS, LEAKY_SLOPE, Weights
 from llmguide.rl.config import DQNConfig
 from llmguide.rl.experience import Batch, Network
-from llmguide.rl.kernels import norm_backward, norm_forward, output_backward, td_gradient
-from llmguide.rl.network import ACTIONS, Layout, initial_parameters
+from llmguide.rl.kernels import norm_backward, norm_forward, output_backward, td_gradient, wide_output_backward
+from llmguide.rl.network import Layout, initial_parameters
 from llmguide.rl.noise import Keys, factor, threshold
 from llmguide.rl.products import product
 
@@ -59,8 +59,8 @@ class _Parameters:
 
     matrices: list[Tensor]  # (inputs, hidden), then (hidden, hidden) each
     biases: list[Tensor]  # (hidden,) each
-    last: Tensor  # (hidden, 2)
-    last_bias: Tensor  # (2,)
+    last: Tensor  # (hidden, actions)
+    last_bias: Tensor  # (actions,)
 
     @classmethod
     def of(cls, layout: Layout, flat: Tensor) -> _Parameters:
@@ -92,7 +92,8 @@ class Learner:
     def __init__(self, inputs: int, config: DQNConfig, keys: Keys) -> None:
         self.config = config
         self.updates = 0
-        self._layout = Layout(inputs, config.hidden)
+        actions = config.actions
+        self._layout = Layout(inputs, config.hidden, actions)
         self._key = keys.dropout
         self._flat = initial_parameters(self._layout, keys.generator())
         self._target = self._flat.clone()
@@ -113,12 +114,12 @@ class Learner:
         )
         self._rest = np.zeros(self._layout.size - self._layout.matrices, dtype=np.float32)
         self._d_vectors = self._rest[: self._vectors.size].reshape(self._vectors.shape)
-        self._d_last = self._rest[self._vectors.size : -ACTIONS].reshape(config.hidden, ACTIONS)
-        self._d_last_bias = self._rest[-ACTIONS:]
+        self._d_last = self._rest[self._vectors.size : -actions].reshape(config.hidden, actions)
+        self._d_last_bias = self._rest[-actions:]
         shape = (HIDDEN_LAYERS, config.batch, config.hidden)
         self._normalised, self._slope = (np.empty(shape, dtype=np.float32) for _ in range(2))
         self._inverse_std = np.empty((HIDDEN_LAYERS, config.hidden), dtype=np.float32)
-        self._q_gradient = np.empty((config.batch, ACTIONS), dtype=np.float32)
+        self._q_gradient = np.empty((config.batch, actions), dtype=np.float32)
         self._fold_target()
 
     def update(self, batch: Batch) -> float:
@@ -166,7 +167,7 @@ class Learner:
         return named_weights(self._layout, self._flat, self._running)
 
     def _train_forward(self, x: Tensor) -> tuple[NDArray[np.float32], list[Tensor]]:
-        """Return the Q-values in training mode, shape ``(2 * batch, 2)``, and the input of every layer."""
+        """Return the Q-values in training mode, shape ``(2 * batch, actions)``, and the input of every layer."""
         hidden, batch = self.config.hidden, self.config.batch
         pairs = batch * hidden // 2  # of the dropout's numbers, in a layer
         first = self.updates * 2 * HIDDEN_LAYERS * pairs
@@ -194,7 +195,8 @@ class Learner:
     def _backward(self, inputs: list[Tensor]) -> tuple[NDArray[np.float32], ...]:
         """Return the gradients of the hidden layers' matrices; all others are written into their place."""
         gradient = torch.empty_like(inputs[-1])
-        output_backward(
+        through_output = output_backward if self.config.actions == 2 else wide_output_backward
+        through_output(
             self._q_gradient, inputs[-1].numpy(), self._last, self._d_last, self._d_last_bias, gradient.numpy()
         )
         matrices = []
@@ -228,7 +230,7 @@ class Learner:
         self._folded = parameters
 
     def _evaluate_target(self, x: Tensor) -> Tensor:
-        """Return the target network's Q-values: ``(batch, inputs)`` -> ``(batch, 2)``."""
+        """Return the target network's Q-values: ``(batch, inputs)`` -> ``(batch, actions)``."""
         for matrix, bias in zip(self._folded.matrices, self._folded.biases, strict=True):
             x = product(x, matrix, bias, leaky_slope=LEAKY_SLOPE)
         return product(x, self._folded.last, self._folded.last_bias)

@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 
 from llmguide.metrics import sharpe_ratio
 from llmguide.rl.agent import LEAKY_SLOPE, SIDES, Agent, QFunction, Weights, greedy_decisions
-from llmguide.rl.course import Course
+from llmguide.rl.course import Course, training_prices
 from llmguide.rl.products import product
 from llmguide.trading import account
-from llmguide.trading.observation import smooth
 from llmguide.trading.simulate import closes, returns_of
 
 __all__ = ["Path", "follow", "quick_sharpe_ratio"]
@@ -37,12 +36,12 @@ def follow(agent: Agent, bars: pd.DataFrame, tau: NDArray[np.float64] | None, *,
         agent: it observes smoothed bars, as in training.
         bars: raw bars.
         tau: guidance in force at every bar, shape ``(bars,)``; None for an agent without guidance.
-        training: trade at smoothed closes, as training does, instead of the raw ones.
+        training: trade at the closes of training, which are smoothed unless it had ``raw_prices``.
     """
     decisions = agent.decide(bars, tau)
     prices = closes(bars)
     if training:
-        prices = np.ascontiguousarray(smooth(prices, agent.config.smoothing))
+        prices = training_prices(prices, agent.config)
     config = agent.config
     side, shares, cash, _ = account.trajectory(prices, decisions, config.cash, config.cost, config.lookback)
     return Path(decisions, cash + side * shares * prices)
@@ -64,7 +63,7 @@ def quick_sharpe_ratio(weights: Weights, course: Course, prices: NDArray[np.floa
     *hidden, (w, b) = layers
     for weight, bias in hidden:
         x = product(x, weight, bias, leaky_slope=LEAKY_SLOPE)
-    q = product(x, w, b).numpy().astype(np.float64).reshape(len(SIDES), -1, 2)
+    q = product(x, w, b).numpy().astype(np.float64).reshape(len(SIDES), -1, course.config.actions)
     config = course.config
     side, shares, cash, _ = account.trajectory(
         prices, greedy_decisions(q.transpose(1, 0, 2)), config.cash, config.cost, config.lookback

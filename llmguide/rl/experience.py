@@ -1,8 +1,8 @@
 """What one run does at a step beside learning: choose an action, trade, remember, and draw a batch.
 
-All of it is one compiled call, `live`, on one thread, with Python's lock released. A transition in the replay is a bar,
-a side, an action and a reward: since every run walks over the same bars, the observations are looked up when it is
-drawn.
+All of it is one compiled call, `live`, on one thread, with Python's lock released. A transition in the replay is a bar
+of an episode, a side, an action and a reward: since every run walks over the same bars, the observations are looked up
+when it is drawn.
 
 Source: arXiv 2004.06627, algorithm 1 and the authors' code.
 """
@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmguide.compiling import njit
-from llmguide.rl.kernels import linear_row, norm_row
+from llmguide.rl.kernels import largest, linear_row, norm_row
 from llmguide.rl.noise import choose, draw_batch
-from llmguide.trading.account import transition
+from llmguide.trading.account import ACTIONS, side_of, transition
 
 __all__ = ["Batch", "Market", "Memory", "Network", "Rules", "live"]
 
@@ -29,6 +29,8 @@ class Market(NamedTuple):
     rows: NDArray[np.float32]  # (bars - lookback + 1, inputs): observations whose side is still to be filled in
     lookback: int
     side_column: int
+    bonus: NDArray[np.float64]  # (bars,): what a long position's reward has more, a short one's where it is negative
+    month: NDArray[np.int64]  # (bars + 1,): whose tau is observed (see `llmguide.rl.jitter`)
 
 
 class Rules(NamedTuple):
@@ -37,6 +39,7 @@ class Rules(NamedTuple):
     cost: float
     reward_clip: float
     sticky: float
+    actions: int
 
 
 class Network(NamedTuple):
@@ -45,25 +48,26 @@ class Network(NamedTuple):
     hidden: tuple[NDArray[np.float32], ...]  # (inputs, hidden), then (hidden, hidden) each
     vectors: NDArray[np.float32]  # (layers, 3, hidden): bias, and the batch norm's scale and shift
     running: NDArray[np.float32]  # (layers, 2, hidden)
-    last: NDArray[np.float32]  # (hidden, 2)
-    last_bias: NDArray[np.float32]  # (2,)
+    last: NDArray[np.float32]  # (hidden, actions)
+    last_bias: NDArray[np.float32]  # (actions,)
 
 
 class Memory(NamedTuple):
     """The replay: the last transitions, oldest overwritten first; each of shape ``(capacity,)``.
 
-    The state before is (`bar`, `side`), the state after (`bar` + 1, the action's side).
+    The state before is (`bar`, `side`), the state after (`bar` + 1, the action's side), both in the same episode.
     """
 
     bar: NDArray[np.int32]
     side: NDArray[np.int8]
     action: NDArray[np.int8]
     reward: NDArray[np.float32]
+    episode: NDArray[np.int32]
 
     @classmethod
     def empty(cls, capacity: int) -> Memory:
         """Return a memory of nothing."""
-        return cls._make(np.zeros(capacity, dtype=kind) for kind in (np.int32, np.int8, np.int8, np.float32))
+        return cls._make(np.zeros(capacity, dtype=kind) for kind in (np.int32, np.int8, np.int8, np.float32, np.int32))
 
 
 class Batch(NamedTuple):
@@ -71,7 +75,7 @@ class Batch(NamedTuple):
 
     states: NDArray[np.float32]  # (2 * batch, inputs): the states before, then the states after
     action: NDArray[np.int8]  # (batch,)
-    reward: NDArray[np.float32]  # (batch,), clipped
+    reward: NDArray[np.float32]  # (batch,), clipped, with the bonus of an agreement
     live: NDArray[np.float32]  # (batch,): 0 where the episode ended with this transition, else 1
     picks: NDArray[np.int64]  # (batch,): where in the memory they lie
 
@@ -88,17 +92,21 @@ class Batch(NamedTuple):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def observe(market: Market, bar: int, side: float, out: NDArray[np.float32]) -> None:
-    """Write the observation for a decision at a bar, shape ``(inputs,)``."""
+def observe(
+    market: Market, taus: NDArray[np.float32], episode: int, bar: int, side: float, out: NDArray[np.float32]
+) -> None:
+    """Write the observation for a decision at a bar of an episode, shape ``(inputs,)``; `taus` as in `live`."""
     row = market.rows[bar - market.lookback]
     for i in range(len(row)):
         out[i] = row[i]
     out[market.side_column] = np.float32(side)
+    if len(taus) > 0:
+        out[market.side_column + 1] = taus[episode, market.month[bar]]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def greedy(network: Network, observation: NDArray[np.float32]) -> int:
-    """Return the action with the larger Q-value in evaluation mode; a tie is short."""
+    """Return the action with the largest Q-value in evaluation mode; of equal ones the first, short before long."""
     x = observation
     for layer in range(len(network.hidden)):
         bias, scale, shift = network.vectors[layer, 0], network.vectors[layer, 1], network.vectors[layer, 2]
@@ -106,11 +114,11 @@ def greedy(network: Network, observation: NDArray[np.float32]) -> int:
         linear_row(x, network.hidden[layer], bias, y)
         norm_row(y, scale, shift, network.running[layer])
         x = y
-    short, long = network.last_bias
+    q = network.last_bias.copy()
     for i in range(len(x)):
-        short += x[i] * network.last[i, 0]
-        long += x[i] * network.last[i, 1]
-    return 1 if long > short else 0
+        for action in range(len(q)):
+            q[action] += x[i] * network.last[i, action]
+    return largest(q)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -126,6 +134,8 @@ def live(
     account: NDArray[np.float64],
     memory: Memory,
     batch: Batch,
+    episode: int,
+    taus: NDArray[np.float32],
 ) -> int:
     """Take one step of a run and return its action.
 
@@ -135,41 +145,47 @@ def live(
         bar: the decision is for this bar and is carried out at its close.
         previous: the action before, which a sticky step repeats.
         account: side, shares, cash; changed in place.
-        memory: both actions' transitions are written, the one that is taken first.
+        memory: all actions' transitions are written, the one that is taken first; they start from the same account.
         batch: written, if the memory holds enough for one.
+        episode: number of the episode, from 0.
+        taus: what is observed of the guidance, by episode and month; empty: what `market` has (see
+            `llmguide.rl.course.Course.taus`).
     """
-    size = len(batch.action)
-    chance = choose(key, step, size)
+    size, actions = len(batch.action), rules.actions
+    chance = choose(key, step, size, actions)
     if chance.explore <= epsilon:
-        action = chance.action
+        action = np.int64(chance.action)
     elif chance.sticky <= rules.sticky:
         action = previous
     else:
-        observe(market, bar, account[0], batch.states[0])
+        observe(market, taus, episode, bar, account[0], batch.states[0])
         action = greedy(network, batch.states[0])
 
     side, shares, cash = account[0], account[1], account[2]
     price, price_before = market.prices[bar], market.prices[bar - 1]
     capacity = len(memory.bar)
-    for turn in range(2):
-        decision = action if turn == 0 else 1 - action
-        after = transition(side, shares, cash, decision, price, price_before, rules.cost)
-        slot = (2 * step + turn) % capacity
+    for turn in range(actions):
+        tried = action if turn == 0 else (turn - 1 if turn <= action else turn)
+        after = transition(side, shares, cash, ACTIONS[tried], price, price_before, rules.cost)
+        slot = (actions * step + turn) % capacity
         memory.bar[slot] = bar
         memory.side[slot] = np.int8(side)
-        memory.action[slot] = decision
-        memory.reward[slot] = np.float32(min(max(after[3], -rules.reward_clip), rules.reward_clip))
+        memory.action[slot] = tried
+        bonus = max(0.0, side_of(ACTIONS[tried]) * market.bonus[bar])
+        memory.reward[slot] = np.float32(min(max(after[3], -rules.reward_clip), rules.reward_clip) + bonus)
+        memory.episode[slot] = episode
         if turn == 0:
             account[0], account[1], account[2] = after[0], after[1], after[2]
 
-    stored = min(2 * (step + 1), capacity)
+    stored = min(actions * (step + 1), capacity)
     if stored >= size:
         draw_batch(key, step, stored, batch.picks)
         for i in range(size):
             pick = batch.picks[i]
             at, taken = memory.bar[pick], memory.action[pick]
-            observe(market, at, memory.side[pick], batch.states[i])
-            observe(market, at + 1, 2 * taken - 1, batch.states[size + i])
+            then = memory.episode[pick]
+            observe(market, taus, then, at, memory.side[pick], batch.states[i])
+            observe(market, taus, then, at + 1, side_of(ACTIONS[taken]), batch.states[size + i])
             batch.action[i] = taken
             batch.reward[i] = memory.reward[pick]
             batch.live[i] = np.float32(1.0 if at + 1 < len(market.prices) else 0.0)

@@ -16,7 +16,17 @@ from llmguide.compiling import njit
 from llmguide.rl.agent import BATCH_NORM_EPSILON, LEAKY_SLOPE
 from llmguide.rl.noise import mask_row
 
-__all__ = ["MOMENTUM", "linear_row", "norm_backward", "norm_forward", "norm_row", "output_backward", "td_gradient"]
+__all__ = [
+    "MOMENTUM",
+    "largest",
+    "linear_row",
+    "norm_backward",
+    "norm_forward",
+    "norm_row",
+    "output_backward",
+    "td_gradient",
+    "wide_output_backward",
+]
 
 MOMENTUM = 0.1
 Matrix = NDArray[np.float32]
@@ -132,6 +142,16 @@ def norm_backward(
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def largest(q: Vector) -> int:
+    """Return the action with the largest Q-value; of equal ones the first."""
+    best = 0
+    for action in range(1, len(q)):
+        if q[action] > q[best]:
+            best = action
+    return best
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def td_gradient(
     q: Matrix,
     q_target: Matrix,
@@ -144,27 +164,27 @@ def td_gradient(
     """Write the loss's gradient with respect to the Q-values of the states before, and return the Huber loss.
 
     Args:
-        q: of the policy network in training mode, shape ``(2 * batch, 2)``.
-        q_target: of the target network for the states after, shape ``(batch, 2)``.
+        q: of the policy network in training mode, shape ``(2 * batch, actions)``.
+        q_target: of the target network for the states after, shape ``(batch, actions)``.
         action, reward, live: shape ``(batch,)``; `live` is 0 where the episode ended.
-        out: written, shape ``(batch, 2)``.
+        out: written, shape ``(batch, actions)``.
     """
     batch = len(q_target)
     loss = 0.0
     for row in range(batch):
-        best = 1 if q[batch + row, 1] > q[batch + row, 0] else 0
+        best = largest(q[batch + row])
         taken = action[row]
         error = q[row, taken] - (reward[row] + discount * q_target[row, best] * live[row])
         slope = min(max(error, np.float32(-1.0)), np.float32(1.0))
+        out[row, :] = np.float32(0.0)
         out[row, taken] = slope / np.float32(batch)
-        out[row, 1 - taken] = np.float32(0.0)
         loss += slope * (error - np.float32(0.5) * slope)
     return loss / batch
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
 def output_backward(q_gradient: Matrix, x: Matrix, w: Matrix, d_w: Matrix, d_bias: Vector, d_x: Matrix) -> None:
-    """Take a gradient back through the last linear layer.
+    """Take a gradient back through the last linear layer of two actions.
 
     Args:
         q_gradient: shape ``(batch, 2)``.
@@ -183,6 +203,22 @@ def output_backward(q_gradient: Matrix, x: Matrix, w: Matrix, d_w: Matrix, d_bia
             d_w[j, 0] += x[row, j] * a
             d_w[j, 1] += x[row, j] * b
             d_x[row, j] = a * w[j, 0] + b * w[j, 1]
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+def wide_output_backward(q_gradient: Matrix, x: Matrix, w: Matrix, d_w: Matrix, d_bias: Vector, d_x: Matrix) -> None:
+    """Do what `output_backward` does for any number of actions, in place of the two in its shapes."""
+    batch, hidden = d_x.shape
+    d_w[:] = np.float32(0.0)
+    d_bias[:] = np.float32(0.0)
+    d_x[:] = np.float32(0.0)
+    for row in range(batch):
+        for action in range(len(d_bias)):
+            a = q_gradient[row, action]
+            d_bias[action] += a
+            for j in range(hidden):
+                d_w[j, action] += x[row, j] * a
+                d_x[row, j] += a * w[j, action]
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)

@@ -21,9 +21,7 @@ from torch import Tensor
 from llmguide.rl.agent import BATCH_NORM_EPSILON, HIDDEN_LAYERS, LEAKY_SLOPE
 from llmguide.rl.kernels import MOMENTUM
 
-__all__ = ["ACTIONS", "BatchedMLP", "Forward", "Layout", "initial_parameters"]
-
-ACTIONS = 2
+__all__ = ["BatchedMLP", "Forward", "Layout", "initial_parameters"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +30,7 @@ class Layout:
 
     inputs: int
     hidden: int
+    actions: int = 2
 
     @cached_property
     def shapes(self) -> dict[str, tuple[int, int]]:
@@ -47,8 +46,8 @@ class Layout:
         for layer in range(1, HIDDEN_LAYERS + 1):
             for name in (f"fc{layer}.bias", f"bn{layer}.weight", f"bn{layer}.bias"):
                 shapes[name] = (1, self.hidden)
-        shapes[f"fc{HIDDEN_LAYERS + 1}.weight"] = (width, ACTIONS)
-        shapes[f"fc{HIDDEN_LAYERS + 1}.bias"] = (1, ACTIONS)
+        shapes[f"fc{HIDDEN_LAYERS + 1}.weight"] = (width, self.actions)
+        shapes[f"fc{HIDDEN_LAYERS + 1}.bias"] = (1, self.actions)
         return shapes
 
     @cached_property
@@ -133,7 +132,7 @@ class BatchedMLP:
         return BatchedMLP(self.layout, self.flat[rows].clone(), self.running[rows].clone())
 
     def evaluate(self, x: Tensor) -> Tensor:
-        """Return Q-values in evaluation mode: ``(seeds, batch, inputs)`` -> ``(seeds, batch, 2)``."""
+        """Return Q-values in evaluation mode: ``(seeds, batch, inputs)`` -> ``(seeds, batch, actions)``."""
         p = self.params
         for layer in range(1, HIDDEN_LAYERS + 1):
             x = torch.baddbmm(p[f"fc{layer}.bias"], x, p[f"fc{layer}.weight"])
@@ -180,7 +179,7 @@ class BatchedMLP:
         """Write the gradient of every parameter.
 
         Args:
-            q_gradient: gradient with respect to the Q-values, shape ``(seeds, batch, 2)``.
+            q_gradient: gradient with respect to the Q-values, shape ``(seeds, batch, actions)``.
             forward: from `train_forward` of the same batch.
             out: views of a flat gradient, as `Layout.views` gives them.
         """

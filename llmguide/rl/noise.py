@@ -19,7 +19,17 @@ from torch import Tensor
 
 from llmguide.compiling import njit
 
-__all__ = ["Choice", "Keys", "choose", "draw_batch", "draw_starts", "dropout_masks", "mix", "reference_masks"]
+__all__ = [
+    "Choice",
+    "Keys",
+    "below",
+    "choose",
+    "draw_batch",
+    "draw_starts",
+    "dropout_masks",
+    "mix",
+    "reference_masks",
+]
 
 GOLDEN = 0x9E3779B97F4A7C15
 MIX1, MIX2 = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
@@ -34,11 +44,12 @@ class Keys(NamedTuple):
     starts: np.uint64
     choices: np.uint64
     dropout: np.uint64
+    sizes: np.uint64
 
     @classmethod
     def of(cls, seed: int) -> Keys:
         """Return the keys of a seed; different seeds have unrelated keys."""
-        weights, *others = (s.generate_state(1, np.uint64)[0] for s in np.random.SeedSequence(seed).spawn(4))
+        weights, *others = (s.generate_state(1, np.uint64)[0] for s in np.random.SeedSequence(seed).spawn(5))
         return cls(int(weights >> np.uint64(1)), *others)
 
     def generator(self) -> torch.Generator:
@@ -85,10 +96,10 @@ def draw_starts(key: np.uint64, episodes: int, bars: int, lookback: int) -> NDAr
 
 
 @njit(cache=True, nogil=True)
-def choose(key: np.uint64, step: int, batch: int) -> Choice:
+def choose(key: np.uint64, step: int, batch: int, actions: int) -> Choice:
     """Return the draws for the action of one step."""
     first = np.uint64(step * (CHOICES + batch))
-    action = int(mix(key, first + np.uint64(2)) >> np.uint64(63))
+    action = below(key, first + np.uint64(2), actions)
     return Choice(uniform(key, first), uniform(key, first + np.uint64(1)), action)
 
 

@@ -117,5 +117,8 @@ def chance_of_exploring(config: DQNConfig, step: int) -> float:
 
 
 def updates_after(config: DQNConfig, steps: int) -> int:
-    """Return the gradient steps taken in so many steps: one each, as soon as the replay holds a batch."""
-    return max(0, steps - (config.batch + 1) // 2 + 1)
+    """Return the gradient steps taken in so many steps: one each, as soon as the replay holds a batch.
+
+    Each step stores a transition for every action.
+    """
+    return max(0, steps - math.ceil(config.batch / config.actions) + 1)

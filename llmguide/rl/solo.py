@@ -36,6 +36,7 @@ class SoloRun:
         self.memory = Memory.empty(config.replay)
         self.batch = Batch.empty(config.batch, job.course.inputs)
         self.account = np.array([0.0, 0.0, config.cash])
+        self._taus = job.course.taus(self.keys.sizes, job.episodes)
         self._step = self._episode = self._previous = 0
         self._bar = int(self._starts[0])
         self._curve: tuple[Point, ...] = ()
@@ -89,10 +90,12 @@ class SoloRun:
             self.account,
             self.memory,
             self.batch,
+            self._episode,
+            self._taus,
         )
         self._step += 1
         self._bar += 1
-        if 2 * self._step >= config.batch:
+        if config.actions * self._step >= config.batch:
             learner.update(self.batch)
             if learner.updates % config.target_update == 0:
                 learner.copy_to_target()
@@ -114,7 +117,7 @@ class SoloRun:
         return EpisodeEnd(self.job, self._episode, self.learner.updates, weights, self._curve)
 
     def _state(self) -> TrainingState:
-        stored = min(2 * self._step, len(self.memory.bar))
+        stored = min(self.job.course.config.actions * self._step, len(self.memory.bar))
         return TrainingState(
             self.learner.state(),
             Memory._make(array[:stored] for array in self.memory),

@@ -95,6 +95,8 @@ def load_state(job: Job) -> TrainingState | None:
         if header["format"] != FORMAT:
             raise ValueError(f"format {header['format']!r}")
         origin, progress = header["origin"], header["progress"]
+        # Files from before the replay knew of episodes: what they hold depends on none.
+        arrays.setdefault("memory.episode", np.zeros_like(arrays["memory.bar"]))
         state = TrainingState(
             LearnerState._make((*(arrays[name] for name in LEARNER), progress["updates"])),
             Memory._make(arrays[f"memory.{name}"] for name in Memory._fields),

@@ -36,6 +36,7 @@ __all__ = [
     "as_seeds",
     "check_episodes",
     "deliver",
+    "refuse_unguided",
     "train_agents",
     "train_dqn",
     "training_bars",
@@ -190,13 +191,16 @@ def train_dqn(
         title: what stands in front of the bar.
 
     Raises:
-        ModelError: impossible seeds, episodes or device; guidance without a row for the training bars; or `states`
-            holds a damaged file, or one of a training with other bars, guidance or settings.
+        ModelError: impossible seeds, episodes or device; guidance without a row for the training bars; settings that do
+            something to guidance where there is none; or `states` holds a damaged file, or one of a training with other
+            bars, guidance or settings.
         DataError: too few bars, or a `holdout` that leaves none.
 
     Source: arXiv 2004.06627, algorithm 1; arXiv 2508.02366, section II (tau in the observation).
     """
     chosen = as_seeds(seeds)
+    if guidance is None and config is not None:
+        refuse_unguided(config)
     lesson = Lesson.prepare(bars, guidance, config=config, test=test, curves=curves, holdout=holdout)
     folder = None if states is None else Path(states)
     jobs = [
@@ -251,6 +255,15 @@ def deliver(
             if isinstance(event, EpisodeEnd) and event.weights is not None:
                 yield event.job, jobs[event.job].agent(event, place)
                 remove_state(event.job)
+
+
+def refuse_unguided(config: DQNConfig) -> None:
+    """Refuse settings that do nothing to an agent without guidance."""
+    if config.guided_only:
+        raise ModelError(
+            f"{' and '.join(config.guided_only)} change how an agent uses its guidance, but there is none; pass "
+            "guidance=, or leave them as they are"
+        )
 
 
 def as_seeds(seeds: int | Sequence[int]) -> list[int]:

@@ -206,6 +206,11 @@ class Blend(Rule):
             raise LlmguideError(
                 "the rule 'blend' needs a trained agent; pass agent=, as llmguide.load_agent returns it"
             )
+        if market.agent.config.actions != 2:
+            raise LlmguideError(
+                "the rule 'blend' weighs long against short, and this agent has a third action, flat; let it decide by "
+                "itself: rule=agent.decide(bars, tau)"
+            )
         lookback = market.agent.config.lookback
         if market.start < lookback:
             raise LlmguideError(f"this agent looks back {lookback} bars; pass start={lookback} or more")

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from llmguide.compiling import njit
 
 __all__ = [
+    "ACTIONS",
     "COVER_MARGIN",
     "FLAT",
     "LONG",
@@ -32,6 +33,7 @@ __all__ = [
     "advance",
     "count_shares",
     "rollout",
+    "side_of",
     "step",
     "transition",
     "value",
@@ -39,9 +41,18 @@ __all__ = [
 
 LONG, SHORT = 1, 0
 FLAT = -1
-"""Hold nothing, as before the first decision. The benchmark does not know it: sweeps and `long_only` do."""
+"""Hold nothing, as before the first decision. The benchmark does not know it: sweeps, `long_only` and agents with three
+actions do."""
+ACTIONS = (SHORT, LONG, FLAT)
+"""The decision that each of an agent's actions stands for; one of two actions has the first two."""
 COVER_MARGIN = 0.1
 """Relative price move that a short must be able to survive (epsilon in the paper)."""
+
+
+@njit(cache=True)
+def side_of(decision: int) -> int:
+    """Return the side that a decision leads to: +1, -1, or 0 of flat."""
+    return 0 if decision == FLAT else 2 * decision - 1
 
 
 @njit(cache=True)
@@ -109,7 +120,7 @@ def transition(
     """Carry out one decision and return ``(side, shares, cash, reward)``.
 
     The reward is the bar's relative change of value, or the price's relative fall where a short had to buy back; it is
-    not clipped here. Called with ``1 - decision`` on the same account it gives the untaken action's transition. A bar
+    not clipped here. Called with another decision on the same account it gives an untaken action's transition. A bar
     that begins with a value of exactly zero has reward 0.
     """
     before = value(side, shares, cash, previous_price)
@@ -148,7 +159,7 @@ def rollout(
 
     Args:
         prices: closes, shape ``(bars,)``, float64.
-        decisions: shape ``(runs, bars - start)``, of 0 and 1.
+        decisions: shape ``(runs, bars - start)``: 1 long, 0 short, -1 flat.
         cash, cost, start: as in `llmguide.simulate`.
 
     Returns:

@@ -29,16 +29,17 @@ __all__ = ["TradingEnv"]
 
 
 class TradingEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
-    """Trade one instrument by deciding long or short at every bar.
+    """Trade one instrument by deciding long or short, or with three actions flat, at every bar.
 
     The observation has 117 values, 118 with guidance (see `llmguide.trading.observation`). Before the decision at bar
     t it uses bars up to and including t-1, and guidance in force on bar t; the decision is carried out at the close of
     t.
 
-    Actions: 0 short, 1 long. Reward: the account's relative change over the bar, clipped to [-1, 1] (see
-    `llmguide.trading.account`). An episode ends after the last bar. ``info`` holds ``date``, ``value``, ``side``,
-    ``shares`` and ``cash`` after the bar, and ``untaken_reward``, the clipped reward that the other action would have
-    had.
+    Actions: 0 short, 1 long, and with ``actions=3`` 2 flat, which holds nothing. Reward: the account's relative change
+    over the bar, clipped to [-1, 1] (see `llmguide.trading.account`). An episode ends after the last bar. ``info``
+    holds ``date``, ``value``, ``side``, ``shares`` and ``cash`` after the bar, and ``untaken_reward``, the clipped
+    reward that the other action would have had; with three actions ``untaken_rewards`` instead, those of both others by
+    action.
 
     Args:
         bars: raw bars (see `llmguide.read_bars`).
@@ -51,6 +52,7 @@ class TradingEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         scaler: coefficients from other bars; a test environment takes its training environment's ``env.scaler``.
         Fitted on
             `bars` where None, which is right for training only.
+        actions: 2, or 3.
 
     ``reset(options={"start": t})`` begins with the decision at bar t.
 
@@ -70,6 +72,7 @@ class TradingEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         smoothing: int = SMOOTHING,
         training: bool = False,
         scaler: Scaler | None = None,
+        actions: int = 2,
     ) -> None:
         prices = closes(bars)
         check_account(cash=cash, cost=cost, start=lookback, bars=len(prices))
@@ -84,7 +87,9 @@ class TradingEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         size = observation_size(lookback, guided=guidance is not None)
         largest = np.finfo(np.float32).max
         self.observation_space = gymnasium.spaces.Box(-largest, largest, (size,), np.float32)
-        self.action_space = gymnasium.spaces.Discrete(2)
+        if actions not in (2, 3):
+            raise DataError(f"actions is 2 (short, long) or 3 (short, long, flat), got {actions}")
+        self.action_space = gymnasium.spaces.Discrete(actions)
         self._account = (0.0, 0.0, self._cash)
         self._bar = lookback
 
@@ -111,17 +116,22 @@ class TradingEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         if self._bar >= len(self._prices):
             raise DataError("the episode is over; call reset() before the next step")
         if not self.action_space.contains(np.int64(action)):
-            raise DataError(f"actions are 1 (long) or 0 (short), got {action}")
+            flat = "" if self.action_space.n == 2 else " or 2 (flat)"
+            raise DataError(f"actions are 1 (long) or 0 (short){flat}, got {action}")
         price, previous = self._prices[self._bar], self._prices[self._bar - 1]
-        decision = int(action)
-        untaken = account.transition(*self._account, 1 - decision, price, previous, self._cost)[3]
-        *state, reward = account.transition(*self._account, decision, price, previous, self._cost)
-        self._account = (state[0], state[1], state[2])
+        after = [
+            account.transition(*self._account, decision, price, previous, self._cost)
+            for decision in account.ACTIONS[: self.action_space.n]
+        ]
+        rewards = {tried: float(np.clip(reward, -1.0, 1.0)) for tried, (*_, reward) in enumerate(after)}
+        side, shares, cash, _ = after[int(action)]
+        self._account = (side, shares, cash)
+        reward = rewards.pop(int(action))
         info = self._info(self._bar)
-        info["untaken_reward"] = float(np.clip(untaken, -1.0, 1.0))
+        info |= {"untaken_rewards": rewards} if len(rewards) > 1 else {"untaken_reward": rewards[1 - int(action)]}
         self._bar += 1
         over = self._bar == len(self._prices)
-        return self._observe(), float(np.clip(reward, -1.0, 1.0)), over, False, info
+        return self._observe(), reward, over, False, info
 
     def _observe(self) -> NDArray[np.float32]:
         row = self._bar - self._lookback

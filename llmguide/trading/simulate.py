@@ -20,6 +20,7 @@ def simulate(
     decisions: ArrayLike | None = None,
     *,
     weights: ArrayLike | None = None,
+    flat: bool = False,
     long_only: bool = False,
     max_leverage: float = 1.0,
     band: float = BAND,
@@ -35,6 +36,7 @@ def simulate(
     Args:
         bars: a frame with a column ``close`` (see `llmguide.read_bars`).
         decisions: 1 long or 0 short, all in, shape ``(len(bars) - start,)``.
+        flat: decisions may be -1 too, which holds nothing, as agents with three actions decide.
         weights: wanted positions as fractions of the account, from -1 (all of it short) over 0 (nothing) to 1 (all of
             it long), of the same shape.
         long_only: short decisions and negative weights become flat.
@@ -52,8 +54,9 @@ def simulate(
         ``reward`` (the agent's reward before clipping, of weights the return; NaN on idle bars).
 
     Raises:
-        DataError: neither or both of decisions and weights, a wrong number of them, decisions other than 0 and 1,
-            weights outside [-1, 1], bars that are not oldest first, an impossible cash, cost, start, limit or band.
+        DataError: neither or both of decisions and weights, a wrong number of them, decisions other than 0 and 1 (with
+            `flat` also -1), weights outside [-1, 1], bars that are not oldest first, an impossible cash, cost, start,
+            limit or band.
 
     Source: arXiv 2004.06627; the rules are in `llmguide.trading.account`, those of weights in
     `llmguide.trading.sizing`.
@@ -65,9 +68,9 @@ def simulate(
         raise DataError("expected either decisions (1 long, 0 short) or weights= (fractions of the account in [-1, 1])")
     shape = (len(prices) - start,)
     if decisions is not None:
-        chosen = check_decisions(decisions, shape)
+        chosen = check_decisions(decisions, shape, flat=flat)
         if max_leverage < 1.0:
-            weights = np.where(chosen == account.LONG, 1.0, -1.0)
+            weights = np.where(chosen == account.LONG, 1.0, np.where(chosen == account.SHORT, -1.0, 0.0))
         elif long_only:
             chosen = np.where(chosen == account.LONG, chosen, np.int8(account.FLAT))
     if weights is not None:
@@ -135,17 +138,19 @@ def check_account(*, cash: float, cost: float, start: int, bars: int) -> None:
         raise DataError(f"start must lie between 1 and {bars - 1} for {bars} bars, got {start}")
 
 
-def check_decisions(decisions: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.int8]:
-    """Return decisions as int8 of the expected shape; they must be 0 (short) or 1 (long)."""
+def check_decisions(decisions: ArrayLike, shape: tuple[int, ...], *, flat: bool = False) -> NDArray[np.int8]:
+    """Return decisions as int8 of the expected shape; they must be 0 (short) or 1 (long), or with `flat` -1 (flat)."""
     given: NDArray[Any] = np.asarray(decisions)
     if given.shape != shape:
         raise DataError(
             f"expected decisions of shape {shape}, one for each bar from the first tradable one on, got {given.shape}"
         )
-    if not np.isin(given, (0, 1)).all():
-        odd = given[~np.isin(given, (0, 1))].flat[0]
+    known = np.isin(given, account.ACTIONS if flat else (account.SHORT, account.LONG))
+    if not known.all():
+        odd = given[~known].flat[0]
+        also = "" if flat or odd != account.FLAT else ", and where -1 is flat, pass flat=True"
         raise DataError(
             f"decisions are 1 (long) or 0 (short), but {odd} is among them; fractions of the account, in [-1, 1], go "
-            "into weights="
+            f"into weights={also}"
         )
     return np.ascontiguousarray(given, dtype=np.int8)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -23,55 +25,75 @@ BARS = sample_bars(years=1, seed=3)
 TAU = np.sin(np.arange(len(BARS)))
 
 
-def test_a_step_is_what_plain_python_makes_of_it():
+@pytest.mark.parametrize(
+    "levers",
+    [
+        {},
+        {"tau": "constant"},
+        {"tau": "jittered", "agreement": 0.02},
+        {"actions": 3, "agreement": 0.02, "raw_prices": True},
+    ],
+    ids=str,
+)
+def test_a_step_is_what_plain_python_makes_of_it(levers):
     """Action, account, replay and batch of 150 steps, with a memory that overflows, against a slow twin."""
-    course = Course.lay(BARS, TAU, Scaler.fit(BARS), CONFIG)
+    config = replace(CONFIG, **levers)
+    course = Course.lay(BARS, TAU, Scaler.fit(BARS), config)
     keys = Keys.of(1)
-    network = Learner(course.inputs, CONFIG, keys).network
+    network = Learner(course.inputs, config, keys).network
     memory, batch = Memory.empty(CONFIG.replay), Batch.empty(CONFIG.batch, course.inputs)
     money = np.array([0.0, 0.0, CONFIG.cash])
+    taus = course.taus(keys.sizes, 3)
 
     market = MarketArrays.of(BARS)
-    prices = smooth(market.close, CONFIG.smoothing)
+    prices = market.close if config.raw_prices else smooth(market.close, CONFIG.smoothing)
     features = market_features(market, Scaler.fit(BARS))
     stored, before, previous = [], (0.0, 0.0, CONFIG.cash), 0
     kinds = set()
 
-    def observation(bar, side):
-        return np.array([*features[bar - 30], side, np.float32(TAU[bar])], dtype=np.float32)
+    def observation(bar, side, episode):
+        tau = np.sign(TAU[bar]) if config.tau == "constant" else TAU[bar]
+        if config.tau == "jittered":
+            tau = taus[episode, bar]  # every bar of this tau is a month of its own
+        return np.array([*features[bar - 30], side, np.float32(tau)], dtype=np.float32)
 
     for step in range(150):
-        bar, epsilon = 30 + step, 0.4
+        bar, epsilon, episode = 30 + step, 0.4, step // 50
         action = live(
-            course.market, course.rules, network, keys.choices, step, epsilon, bar, previous, money, memory, batch
-        )
-        chance = choose(keys.choices, step, CONFIG.batch)
+            course.market, course.rules, network, keys.choices, step, epsilon, bar, previous, money, memory, batch,
+            episode, taus,
+        )  # fmt: skip
+        chance = choose(keys.choices, step, CONFIG.batch, config.actions)
         kinds.add(chance.explore <= epsilon or ("sticky" if chance.sticky <= CONFIG.sticky else "greedy"))
         if chance.explore <= epsilon:
             expected = chance.action
         elif chance.sticky <= CONFIG.sticky:
             expected = previous
         else:
-            expected = greedy(network, observation(bar, before[0]))
+            expected = greedy(network, observation(bar, before[0], episode))
         assert action == expected
-        for decision in (action, 1 - action):
+        for tried in (action, *(other for other in range(config.actions) if other != action)):
+            decision, side = [(0, -1), (1, 1), (-1, 0)][tried]
             after = account.transition.py_func(*before, decision, prices[bar], prices[bar - 1], CONFIG.cost)
-            stored.append((bar, before[0], decision, np.float32(np.clip(after[3], -1, 1))))
-            if decision == action:
+            agrees = side * TAU[bar] > 0
+            reward = np.clip(after[3], -1, 1) + (config.agreement if agrees else 0.0)
+            stored.append((bar, before[0], tried, np.float32(reward), episode))
+            if tried == action:
                 taken = after
         before, previous = taken[:3], action
         np.testing.assert_array_equal(money, before)
 
         kept = stored[-CONFIG.replay :]
         in_memory = sorted(zip(*(array[: len(kept)].tolist() for array in memory), strict=True))
-        assert in_memory == sorted((b, int(s), d, float(r)) for b, s, d, r in kept)
+        assert in_memory == sorted((b, int(s), d, float(r), e) for b, s, d, r, e in kept)
         if len(kept) >= CONFIG.batch:
             assert len(set(batch.picks.tolist())) == CONFIG.batch
             for i, pick in enumerate(batch.picks):
-                at, side, decision, reward = (array[pick] for array in memory)
-                assert (batch.action[i], batch.reward[i], batch.live[i]) == (decision, reward, 1.0)
-                np.testing.assert_array_equal(batch.states[i], observation(at, side))
-                np.testing.assert_array_equal(batch.states[CONFIG.batch + i], observation(at + 1, 2 * decision - 1))
+                at, side, tried, reward, then = (array[pick] for array in memory)
+                assert (batch.action[i], batch.reward[i], batch.live[i]) == (tried, reward, 1.0)
+                np.testing.assert_array_equal(batch.states[i], observation(at, side, then))
+                after = observation(at + 1, (-1, 1, 0)[tried], then)
+                np.testing.assert_array_equal(batch.states[CONFIG.batch + i], after)
     assert kinds == {True, "sticky", "greedy"}
 
 
@@ -83,7 +105,10 @@ def test_the_last_bar_ends_an_episode_and_its_guidance_counts_once_more():
     seen = 0
     for step in range(40):
         bar, money = len(BARS) - 4 + step % 4, np.array([0.0, 0.0, CONFIG.cash])
-        live(course.market, course.rules, network, keys.choices, step, 1.0, bar, 0, money, memory, batch)
+        live(
+            course.market, course.rules, network, keys.choices, step, 1.0, bar, 0, money, memory, batch,
+            0, course.taus(keys.sizes, 1),
+        )  # fmt: skip
         if step >= CONFIG.batch:
             ended = memory.bar[batch.picks] == len(BARS) - 1
             np.testing.assert_array_equal(batch.live == 0.0, ended)
@@ -117,8 +142,8 @@ def test_a_batch_is_drawn_without_repetition_and_always_the_same(key, step, stor
 
 def test_draws_are_uniform_and_unrelated_between_steps_seeds_and_purposes():
     key, other = Keys.of(0), Keys.of(1)
-    chances = np.array([choose(key.choices, step, 32) for step in range(20_000)])
-    foreign = np.array([choose(other.choices, step, 32) for step in range(20_000)])
+    chances = np.array([choose(key.choices, step, 32, 2) for step in range(20_000)])
+    foreign = np.array([choose(other.choices, step, 32, 2) for step in range(20_000)])
     np.testing.assert_allclose(chances.mean(axis=0), 0.5, atol=0.01)
     np.testing.assert_allclose(chances[:, :2].std(axis=0), 12**-0.5, atol=0.005)
     assert set(chances[:, 2]) == {0.0, 1.0}
@@ -130,7 +155,9 @@ def test_draws_are_uniform_and_unrelated_between_steps_seeds_and_purposes():
         draw_batch(key.choices, step, 50, picks)
         counts[picks] += 1
     np.testing.assert_allclose(counts, 800, rtol=0.15)  # 800 expected, standard deviation 26
-    assert len({*key, *other}) == 8
+    third = np.bincount([choose(key.choices, step, 32, 3).action for step in range(20_000)])
+    np.testing.assert_allclose(third, 20_000 / 3, rtol=0.03)  # standard deviation 67
+    assert len({*key, *other}) == 10
 
 
 def test_episodes_start_anywhere_but_with_a_whole_observation_behind():
@@ -149,11 +176,11 @@ def test_episodes_start_anywhere_but_with_a_whole_observation_behind():
     cost=st.sampled_from([0.0, 0.001, 0.002, 0.05]),
 )
 def test_the_account_in_torch_is_the_rulebooks_to_the_last_bit(side, shares, cash, price, move, cost):
-    for decision in (0, 1):
+    for decision in (0, 1, -1):
         numbers = (side, float(shares), cash, float(decision), price, price * move)
         tensors = [torch.tensor([number, number], dtype=torch.float64) for number in numbers]
         expected = account.transition(*numbers[:3], decision, *numbers[4:], cost)
-        for ours, theirs in zip(batched_account.transition(*tensors, cost), expected, strict=True):
+        for ours, theirs in zip(batched_account.transition(*tensors, cost, flat=decision < 0), expected, strict=True):
             assert ours[0] == ours[1]
             assert float(ours[0]) == pytest.approx(theirs, rel=0, abs=0)
 

@@ -169,7 +169,8 @@ class ComparisonResult:
     def q_values(self, arm: str, seed: int | None = None) -> pd.DataFrame:
         """Return the Q-values of one seed (None: the first) on each test bar for the side held before it.
 
-        Columns q_short, q_long. Raises LlmguideError for a mixture, which does not trade by its agent's Q-values alone.
+        Columns q_short, q_long, and q_flat of agents with three actions. Raises LlmguideError for a mixture, which does
+        not trade by its agent's Q-values alone.
         """
         if ARMS[arm].mixed:
             raise LlmguideError(
@@ -181,7 +182,9 @@ class ComparisonResult:
         table = agent.q_table(self.test, tau)
         before = self.results[arm, agent.seed].sides.shift(1).iloc[start:]
         chosen = table[np.arange(len(table)), [SIDES.index(int(side)) for side in before]]
-        return pd.DataFrame(chosen, index=self.test.index[start:], columns=["q_short", "q_long"])
+        return pd.DataFrame(
+            chosen, index=self.test.index[start:], columns=["q_short", "q_long", "q_flat"][: chosen.shape[1]]
+        )
 
     @property
     def _first_trained(self) -> str | None:

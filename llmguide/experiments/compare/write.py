@@ -151,10 +151,8 @@ def _months(comparison: ComparisonResult) -> pd.DataFrame | None:
 def _q_curves(comparison: ComparisonResult, arm: str) -> QCurves:
     """Every agent's Q-values on each test bar, for the side that it held before it."""
     tables = {agent.seed: comparison.q_values(arm, agent.seed) for agent in comparison.agents[arm]}
-    long, short = (
-        pd.DataFrame({seed: table[name] for seed, table in tables.items()}) for name in ("q_long", "q_short")
-    )
-    return QCurves(long, short)
+    names = [name for name in ("q_long", "q_short", "q_flat") if all(name in table for table in tables.values())]
+    return QCurves(*(pd.DataFrame({seed: table[name] for seed, table in tables.items()}) for name in names))
 
 
 def _call(comparison: ComparisonResult) -> str:

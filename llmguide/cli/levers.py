@@ -1,0 +1,150 @@
+"""The command that measures what the levers of training do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from llmguide.cli.app import app
+from llmguide.cli.options import (
+    Cash,
+    Cost,
+    DataFolder,
+    Device,
+    Episodes,
+    Json,
+    Out,
+    Periods,
+    Ray,
+    Resume,
+    Seeds,
+    Split,
+    Symbols,
+)
+from llmguide.cli.outputs import writable
+from llmguide.cli.reading import AS_IT_IS, Reading, parse_seeds, reads_bars, split_names
+from llmguide.errors import LlmguideError
+
+if TYPE_CHECKING:
+    from llmguide.experiments.levers import LeverStudy
+
+
+@app.command()
+@reads_bars
+def levers(
+    data: DataFolder,
+    symbols: Symbols = None,
+    split: Split = "2018-01-01",
+    levers: Annotated[
+        str,
+        typer.Option(
+            help="Levers, separated by commas: jittered, constant, raw-bars, raw-prices, agreement, discount, flat; "
+            "with a number, as in discount=0.7, or joined, as in constant+flat."
+        ),
+    ] = "jittered,constant,raw-bars,raw-prices,agreement,discount,flat",
+    guidance_accuracy: Annotated[
+        float | None,
+        typer.Option(min=0.0, max=1.0, help="Chance that a month's direction is right, of foresight; 0.8 by default."),
+    ] = None,
+    provider: Annotated[
+        str, typer.Option(help="Who guides: oracle (foresight of a known accuracy, a control), or rules.")
+    ] = "oracle",
+    seeds: Seeds = "3",
+    episodes: Episodes = 50,
+    cash: Cash = 100_000.0,
+    cost: Cost = 0.001,
+    device: Device = "auto",
+    ray: Ray = None,
+    periods: Periods = None,
+    out: Out = Path("runs/levers"),
+    resume: Resume = True,
+    as_json: Json = False,
+    reading: Reading = AS_IT_IS,
+) -> None:
+    """Measure what the levers of training do to an agent with guidance.
+
+    Trains the published agent and one for each lever, on every instrument of a folder with every seed. Paired
+    differences on test bars, with intervals over instruments: to choose a lever by them is to tune on the test.
+    """
+    from llmguide.cli.stopping import resumable
+    from llmguide.console import err, print_json, records
+    from llmguide.experiments.levers import study_levers
+    from llmguide.rl.config import DQNConfig
+
+    if provider not in ("oracle", "rules"):
+        raise LlmguideError(f"expected --provider oracle or rules, got {provider!r}")
+    if provider == "rules" and guidance_accuracy is not None:
+        raise LlmguideError("--guidance-accuracy is of --provider oracle: how often rules are right is not known")
+    accuracy = None if provider == "rules" else 0.8 if guidance_accuracy is None else guidance_accuracy
+    writable(out, folder=True)
+    with resumable(out):
+        study = study_levers(
+            data,
+            symbols=split_names(symbols),
+            levers=split_names(levers) or (),
+            accuracy=accuracy,
+            seeds=parse_seeds(seeds),
+            episodes=episodes,
+            config=DQNConfig(cash=cash, cost=cost),
+            device=device,
+            split=split,
+            **reading.options,
+            periods=periods,
+            out=out,
+            resume=resume,
+            ray=ray,
+            progress=not as_json,
+            announce=lambda line: err.print(line, highlight=False),
+        )
+        page = study.write(out)
+    if as_json:
+        print_json(
+            {
+                "out": str(out),
+                "page": str(page),
+                "uses_future": study.uses_future,
+                "table": records(study.table.rename_axis("lever").reset_index()),
+                "differences": records(study.differences),
+                "instruments": records(study.instruments),
+            }
+        )
+        return
+    _print(study)
+    typer.echo(f"page: {page}")
+
+
+def _print(study: LeverStudy) -> None:
+    from llmguide.console import number, out, percent, print_table
+    from llmguide.report.levers_page import summary
+
+    rows = [
+        [
+            str(lever),
+            number(row.sr),
+            number(row.mdd),
+            number(row.train_sr),
+            *(percent(share) for share in (row.agreement_train, row.agreement_test, row.changed_inverted, row.flat)),
+        ]
+        for lever, row in study.table.iterrows()
+    ]
+    columns = ["lever", "Sharpe", "max drawdown", "Sharpe, train", "agrees, train", "agrees, test"]
+    print_table("Means over instruments", [*columns, "changes if inverted", "holds nothing"], rows)
+    found = study.differences
+    shown = [
+        [
+            str(row.lever),
+            number(row.difference),
+            f"{number(row.low)} to {number(row.high)}",
+            f"{number(row.low_all)} to {number(row.high_all)}",
+            "" if row.verdict == "open" else str(row.verdict),
+        ]
+        for row in found[found["measure"] == "sr"].itertuples()
+    ]
+    columns = ["lever", "Sharpe ratio", "95 %", "95 %, all levers", "told apart"]
+    count = len(study.settings["symbols"])
+    print_table(f"Less the published settings, intervals over instruments ({count})", columns, shown)
+    out.print(summary(found), highlight=False)
+    if study.uses_future:
+        out.print("This guidance was made with knowledge of later bars: a control, not a result.", style="bold red")
