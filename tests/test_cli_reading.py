@@ -7,7 +7,9 @@ import pandas as pd
 import pytest
 from command_line import run_here
 
-COMMANDS = ("train", "backtest", "compare", "replicate", "mixture", "guide", "prompt", "prompts", "sweep")
+COMMANDS = (
+    *("train", "backtest", "compare", "replicate", "mixture", "guide", "prompt", "prompts", "memory", "bias", "sweep"),
+)
 
 
 def bars(index, close):
