@@ -7,7 +7,10 @@ import pandas as pd
 import pytest
 from command_line import run_here
 
-COMMANDS = ("train", "backtest", "compare", "replicate", "mixture", "levers", "guide", "prompt", "prompts", "sweep")
+COMMANDS = (
+    *("train", "backtest", "compare", "replicate", "mixture", "levers", "sweep"),
+    *("guide", "prompt", "prompts", "memory", "bias"),
+)
 
 
 def bars(index, close):

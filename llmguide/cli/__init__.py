@@ -4,6 +4,7 @@
 |---|---|
 | app | the Typer application; its commands are registered by importing the modules below |
 | options | options that several commands share |
+| groups | those that go together, as one value |
 | reading | what they name, read: bars, tables of guidance, lists |
 | parameters | values and conditions of a sweep |
 | experts | experts of a mixture |

@@ -105,10 +105,11 @@ def _ask_for_demo(
 ) -> Guidance:
     """Return the guidance of a local model for the synthetic market, few questions with the shortest prompt."""
     from llmguide.cli.asking import Asking, print_costs, print_timed_out
+    from llmguide.cli.groups import Endpoint
     from llmguide.guidance.strategist import Subject
     from llmguide.guidance.study import guidance_of
 
-    asking = Asking("", cache, None, settings, None, None, 8, False, False, model_file)
+    asking = Asking(Endpoint(cache=cache, settings=settings, model_file=model_file))
     study = asking.study([Subject("SAMPLE", market)], ["P0"], every=_DEMO_EVERY)
     advice, costs, _ = asking.ask(study, quiet=quiet)
     if not quiet:

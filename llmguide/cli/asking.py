@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from llmguide.cli.groups import Endpoint, Instruments, Limits
 from llmguide.errors import GuidanceError
 
 if TYPE_CHECKING:
@@ -45,18 +47,11 @@ T = TypeVar("T")
 
 
 class Asking(NamedTuple):
-    """The options of a command that asks, as they were given."""
+    """How a command asks: the options that say so, as they were given."""
 
-    model: str
-    cache: Path
-    base_url: str | None
-    settings: Path | None
-    budget: float | None
-    prices: Path | None
-    in_flight: int
-    strict: bool
-    replay: bool
-    model_file: Path | None = None
+    endpoint: Endpoint
+    limits: Limits = Limits()
+    replay: bool = False
     batch: bool = False
 
     def access(self) -> Access:
@@ -64,23 +59,21 @@ class Asking(NamedTuple):
         from llmguide.guidance.settings import Settings, read_settings
         from llmguide.llm.access import Access
 
+        endpoint = self.endpoint
         options: dict[str, Any] = {
-            "cache": self.cache,
+            "cache": endpoint.cache,
             "replay": self.replay,
-            "base_url": self.base_url,
-            "budget": self.budget,
-            "prices": self.prices,
-            "in_flight": self.in_flight,
-            "strict": self.strict,
+            "base_url": endpoint.base_url,
+            **asdict(self.limits),
         }
-        if self.model_file is None:
-            read = read_settings(self.settings)
-            options["model"] = self.model
+        if endpoint.model_file is None:
+            read = read_settings(endpoint.settings)
+            options["model"] = endpoint.model
         else:
-            own = Access.local(self.model_file)
+            own = Access.local(endpoint.model_file)
             defaults = Settings(timeout=own.timeout, max_retries=own.max_retries, terse=own.terse)
-            read = read_settings(self.settings, defaults)
-            options |= {"model": own.model, "model_file": self.model_file, "local_settings": read.local}
+            read = read_settings(endpoint.settings, defaults)
+            options |= {"model": own.model, "model_file": endpoint.model_file, "local_settings": read.local}
         return Access(
             **options,
             sampling=read.sampling,
@@ -95,23 +88,20 @@ class Asking(NamedTuple):
         prompts: Sequence[str],
         *,
         every: int | None = None,
-        levels: str | None = None,
         suppress: Suppression | None = None,
         debias: bool = False,
         samples: int | None = None,
     ) -> Study:
         """Return the study of these instruments and prompts; what is None is as the settings file has it."""
-        from dataclasses import replace
-
         from llmguide.features.levels import check_levels
         from llmguide.guidance.settings import read_settings
         from llmguide.guidance.study import Study
 
-        brief = read_settings(self.settings).brief
+        brief = read_settings(self.endpoint.settings).brief
         if every is not None:
             brief = replace(brief, every=every)
-        if levels is not None:
-            brief = replace(brief, levels=check_levels(levels))
+        if self.endpoint.levels is not None:
+            brief = replace(brief, levels=check_levels(self.endpoint.levels))
         if debias + (samples is not None) + (suppress is not None) > 1:
             raise GuidanceError("give one of --debias, --samples and --suppress-memory: each makes its own direction")
         brief = replace(brief, suppress=suppress, debias=debias, samples=samples or 0)
@@ -128,7 +118,7 @@ class Asking(NamedTuple):
         from llmguide.llm.prices import Prices
 
         refuse_memory(study)
-        part = Prices.read(self.prices).batch
+        part = Prices.read(self.limits.prices).batch
         half = [None if dollars is None else part * dollars for dollars in (plan.dollars, plan.most_dollars)]
         return plan._replace(dollars=half[0], most_dollars=half[1])
 
@@ -202,9 +192,9 @@ class Asking(NamedTuple):
                     ),
                 )
             except KeyboardInterrupt as stop:
+                kept = f"{self.endpoint.cache} keeps all answers so far"
                 raise Interrupted(
-                    f"interrupted; {self.cache} keeps all answers so far; run the same command again to resume",
-                    exit_code(stop),
+                    f"interrupted; {kept}; run the same command again to resume", exit_code(stop)
                 ) from None
 
     def _ask_by_batch(self, study: Study, access: Access, name: str, *, quiet: bool) -> None:
@@ -241,33 +231,23 @@ def read_cutoff(text: str | None) -> date | None:
         raise GuidanceError(f"expected --cutoff to be a day, got {text!r}; write it like 2024-06-30") from None
 
 
-def read_subjects(
-    files: Sequence[Path],
-    symbol: str | None,
-    data: Path | None,
-    symbols: str | None,
-    split: str,
-    tables: Path | None,
-    names: Path | None,
-    reading: Reading,
-    *,
-    test_only: bool = False,
-) -> list[Subject]:
+def read_subjects(asked: Instruments, tables: Path | None, names: Path | None, reading: Reading) -> list[Subject]:
     """Return the instruments that the options name: one of files, or those of a folder."""
     from llmguide.cli.reading import split_names
     from llmguide.experiments.markets import find_markets
 
-    if bool(files) == (data is not None):
+    files = asked.files or []
+    if bool(files) == (asked.data is not None):
         raise GuidanceError("give either files of BARS, or --data FOLDER")
-    if data is None:
-        name = symbol or files[0].stem.split("_")[0]
-        return [subject_of(name, reading.history(list(files)), tables, names)]
-    if symbol is not None or names is not None:
+    if asked.data is None:
+        name = asked.symbol or files[0].stem.split("_")[0]
+        return [subject_of(name, reading.history(files), tables, names)]
+    if asked.symbol is not None or names is not None:
         raise GuidanceError(
             "--symbol and --names are for files of BARS; with --data use --symbols and TABLES/SYMBOL/names.csv"
         )
-    markets = find_markets(data, split_names(symbols), split=split, **reading.options)
-    return subjects_of(markets, tables, test_only=test_only)
+    markets = find_markets(asked.data, split_names(asked.symbols), split=asked.split, **reading.options)
+    return subjects_of(markets, tables, test_only=not asked.all_months)
 
 
 def subject_of(symbol: str, bars: pd.DataFrame, tables: Path | None, names: Path | None) -> Subject:

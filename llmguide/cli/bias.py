@@ -8,66 +8,39 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from llmguide.cli.app import app
+from llmguide.cli.groups import Endpoint, Instruments, Limits, grouped
 from llmguide.cli.options import (
-    AllMonths,
     Audited,
-    BarFiles,
-    BaseUrl,
-    Budget,
-    CacheFile,
-    InFlight,
-    InsteadOfFiles,
     Json,
-    Levels,
-    Model,
-    ModelFile,
     NamesFile,
     Out,
     PlanOnly,
-    PricesFile,
     Replay,
-    SettingsFile,
-    Split,
-    Strict,
-    Symbol,
-    Symbols,
     TablesFolder,
 )
 from llmguide.cli.outputs import writable
-from llmguide.cli.reading import AS_IT_IS, Reading, reads_bars
+from llmguide.cli.reading import Reading
 
 if TYPE_CHECKING:
     from llmguide.experiments.bias import BiasResult
 
 
 @app.command()
-@reads_bars
+@grouped
 def bias(
-    files: BarFiles = None,
-    data: InsteadOfFiles = None,
-    symbol: Symbol = None,
-    symbols: Symbols = None,
-    split: Split = "2018-01-01",
-    all_months: AllMonths = False,
+    *,
+    instruments: Instruments,
     prompt: Audited = "P1",
     seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
     tables: TablesFolder = None,
     names: NamesFile = None,
-    model: Model = "gpt-4o-mini",
-    cache: CacheFile = Path("llm.sqlite"),
-    base_url: BaseUrl = None,
-    model_file: ModelFile = None,
-    settings: SettingsFile = None,
-    levels: Levels = None,
-    budget: Budget = None,
-    prices: PricesFile = None,
-    in_flight: InFlight = 8,
-    strict: Strict = False,
+    endpoint: Endpoint,
+    limits: Limits,
     replay: Replay = False,
     plan: PlanOnly = False,
     out: Out = Path("runs/bias"),
     as_json: Json = False,
-    reading: Reading = AS_IT_IS,
+    reading: Reading,
 ) -> None:
     """Measure what a model and a prompt lean to, whatever the data say.
 
@@ -82,11 +55,9 @@ def bias(
     from llmguide.guidance.inquiries.bias_study import BiasStudy, run_bias
     from llmguide.guidance.planning import plan_bias
 
-    subjects = read_subjects(
-        files or (), symbol, data, symbols, split, tables, names, reading, test_only=not all_months
-    )
-    asking = Asking(model, cache, base_url, settings, budget, prices, in_flight, strict, replay, model_file)
-    brief = asking.study(subjects, [prompt], levels=levels).brief
+    subjects = read_subjects(instruments, tables, names, reading)
+    asking = Asking(endpoint, limits, replay)
+    brief = asking.study(subjects, [prompt]).brief
     study = BiasStudy(tuple(subjects), prompt, brief, seed)
     if plan:
         print_plan(plan_bias(study, asking.access()), as_json=as_json)

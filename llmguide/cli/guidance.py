@@ -9,37 +9,28 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from llmguide.cli.app import app
+from llmguide.cli.groups import Endpoint, Instruments, Limits, grouped
 from llmguide.cli.options import (
     PROVIDERS,
-    BaseUrl,
     Batch,
-    Budget,
-    CacheFile,
     Calibrate,
     Cash,
     Cost,
     Cutoff,
     DataFolder,
     Debias,
-    InFlight,
     Json,
-    Levels,
-    Model,
-    ModelFile,
     NamesFile,
     Out,
     PlanOnly,
-    PricesFile,
     Replay,
     Samples,
-    SettingsFile,
     Split,
-    Strict,
     Symbols,
     TablesFolder,
 )
 from llmguide.cli.outputs import writable
-from llmguide.cli.reading import AS_IT_IS, Reading, reads_bars, split_names
+from llmguide.cli.reading import Reading, split_names
 from llmguide.errors import GuidanceError
 
 if TYPE_CHECKING:
@@ -57,8 +48,9 @@ FOR_OTHERS = ("accuracy", "confidence", "direction", "source", "seed")
 
 
 @app.command()
-@reads_bars
+@grouped
 def guide(
+    *,
     context: typer.Context,
     files: Annotated[
         list[Path] | None,
@@ -86,16 +78,8 @@ def guide(
     split: Split = "2018-01-01",
     tables: TablesFolder = None,
     names: NamesFile = None,
-    model: Model = "gpt-4o-mini",
-    cache: CacheFile = Path("llm.sqlite"),
-    base_url: BaseUrl = None,
-    model_file: ModelFile = None,
-    settings: SettingsFile = None,
-    levels: Levels = None,
-    budget: Budget = None,
-    prices: PricesFile = None,
-    in_flight: InFlight = 8,
-    strict: Strict = False,
+    endpoint: Endpoint,
+    limits: Limits,
     batch: Batch = False,
     plan: PlanOnly = False,
     suppress_memory: Annotated[
@@ -120,7 +104,7 @@ def guide(
         ),
     ] = None,
     as_json: Json = False,
-    reading: Reading = AS_IT_IS,
+    reading: Reading,
 ) -> None:
     """Make guidance tables for bars.
 
@@ -148,23 +132,21 @@ def guide(
         _guide_without_model(list(files or []), provider, options, out or Path("guidance.parquet"), as_json, reading)
         return
     _refuse(context, FOR_OTHERS, f"is not for --provider {provider}; its settings are in --settings FILE")
-    if provider == "local" and model_file is None:
+    if provider == "local" and endpoint.model_file is None:
         raise GuidanceError("--provider local needs --model-file MODEL.gguf")
-    if provider == "llm" and model_file is not None:
+    if provider == "llm" and endpoint.model_file is not None:
         raise GuidanceError("--model-file is for --provider local, which serves it; --provider llm asks an endpoint")
     if data is None and out is not None and out.suffix.lower() not in (".parquet", ".csv"):
         # Before anything is paid for, not when it is to be written.
         raise GuidanceError(f"expected --out to end in .parquet or .csv, got {str(out)!r}; rename it")
-    replay = provider == "replay"
-    asking = Asking(model, cache, base_url, settings, budget, prices, in_flight, strict, replay, model_file, batch)
+    asking = Asking(endpoint, limits, provider == "replay", batch)
     prompts = split_names(prompt) or []
-    subjects = read_subjects(files or (), symbol, data, symbols, split, tables, names, reading)
+    asked = Instruments(files=files, data=data, symbol=symbol, symbols=symbols, split=split, all_months=True)
+    subjects = read_subjects(asked, tables, names, reading)
     if data is None and len(prompts) > 1:
         raise GuidanceError("several prompts give several tables; use --data FOLDER --out FOLDER, or llmguide prompts")
     suppress, method = _suppression(suppress_memory, alpha, cutoff), read_method(calibrate)
-    study = asking.study(
-        subjects, prompts, every=every, levels=levels, suppress=suppress, debias=debias, samples=samples
-    )
+    study = asking.study(subjects, prompts, every=every, suppress=suppress, debias=debias, samples=samples)
     if plan:
         print_plan(asking.plan(study), as_json=as_json)
         return
@@ -177,8 +159,9 @@ def guide(
 
 
 @app.command()
-@reads_bars
+@grouped
 def prompt(
+    *,
     files: Annotated[
         list[Path], typer.Argument(metavar="BARS...", help="Files of bars, oldest first: training, then test.")
     ],
@@ -194,14 +177,9 @@ def prompt(
     ] = None,
     tables: TablesFolder = None,
     names: NamesFile = None,
-    model: Model = "gpt-4o-mini",
-    cache: CacheFile = Path("llm.sqlite"),
-    base_url: BaseUrl = None,
-    model_file: ModelFile = None,
-    settings: SettingsFile = None,
-    levels: Levels = None,
+    endpoint: Endpoint,
     as_json: Json = False,
-    reading: Reading = AS_IT_IS,
+    reading: Reading,
 ) -> None:
     """Show exactly what would be sent to the language model for one month; nothing is sent.
 
@@ -213,9 +191,9 @@ def prompt(
     from llmguide.console import out as screen
     from llmguide.guidance.preview import preview
 
-    asking = Asking(model, cache, base_url, settings, None, None, 8, False, False, model_file)
-    (subject,) = read_subjects(files, symbol, None, None, "", tables, names, reading)
-    study = asking.study([subject], [prompt], every=every, levels=levels)
+    asking = Asking(endpoint)
+    (subject,) = read_subjects(Instruments(files=files, symbol=symbol), tables, names, reading)
+    study = asking.study([subject], [prompt], every=every)
     shown = preview(study, asking.access(), day=date, following=following, role=role)
     if as_json:
         print_json({"issued_at": shown.issued_at, "missing": shown.missing, "requests": shown.requests})
@@ -229,8 +207,9 @@ def prompt(
 
 
 @app.command()
-@reads_bars
+@grouped
 def prompts(
+    *,
     data: DataFolder,
     symbols: Symbols = None,
     versions: Annotated[
@@ -241,18 +220,10 @@ def prompts(
         bool, typer.Option("--all-months", help="Ask about the training months too, not only those the test bars see.")
     ] = False,
     tables: TablesFolder = None,
-    model: Model = "gpt-4o-mini",
-    cache: CacheFile = Path("llm.sqlite"),
-    base_url: BaseUrl = None,
-    model_file: ModelFile = None,
-    settings: SettingsFile = None,
-    levels: Levels = None,
+    endpoint: Endpoint,
     debias: Debias = False,
     samples: Samples = None,
-    budget: Budget = None,
-    prices: PricesFile = None,
-    in_flight: InFlight = 8,
-    strict: Strict = False,
+    limits: Limits,
     replay: Replay = False,
     batch: Batch = False,
     plan: PlanOnly = False,
@@ -261,7 +232,7 @@ def prompts(
     cost: Cost = 0.001,
     out: Out = Path("runs/prompts"),
     as_json: Json = False,
-    reading: Reading = AS_IT_IS,
+    reading: Reading,
 ) -> None:
     """Compare prompts: Experiment 1.
 
@@ -285,11 +256,11 @@ def prompts(
     from llmguide.experiments.markets import find_markets
     from llmguide.experiments.prompts import judge_prompts
 
-    asking = Asking(model, cache, base_url, settings, budget, prices, in_flight, strict, replay, model_file, batch)
+    asking = Asking(endpoint, limits, replay, batch)
     method = read_method(calibrate)
     markets = find_markets(data, split_names(symbols), split=split, **reading.options)
     subjects = subjects_of(markets, tables, test_only=not all_months)
-    study = asking.study(subjects, split_names(versions) or [], levels=levels, debias=debias, samples=samples)
+    study = asking.study(subjects, split_names(versions) or [], debias=debias, samples=samples)
     if plan:
         print_plan(asking.plan(study), as_json=as_json)
         return

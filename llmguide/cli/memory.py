@@ -8,34 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from llmguide.cli.app import app
+from llmguide.cli.groups import Endpoint, Instruments, Limits, grouped
 from llmguide.cli.options import (
-    AllMonths,
     Audited,
-    BarFiles,
-    BaseUrl,
-    Budget,
-    CacheFile,
     Cutoff,
-    InFlight,
-    InsteadOfFiles,
     Json,
-    Levels,
-    Model,
-    ModelFile,
     NamesFile,
     Out,
     PlanOnly,
-    PricesFile,
     Replay,
-    SettingsFile,
-    Split,
-    Strict,
-    Symbol,
-    Symbols,
     TablesFolder,
 )
 from llmguide.cli.outputs import writable
-from llmguide.cli.reading import AS_IT_IS, Reading, reads_bars, split_names
+from llmguide.cli.reading import Reading, split_names
 from llmguide.errors import GuidanceError
 
 if TYPE_CHECKING:
@@ -43,14 +28,10 @@ if TYPE_CHECKING:
 
 
 @app.command()
-@reads_bars
+@grouped
 def memory(
-    files: BarFiles = None,
-    data: InsteadOfFiles = None,
-    symbol: Symbol = None,
-    symbols: Symbols = None,
-    split: Split = "2018-01-01",
-    all_months: AllMonths = False,
+    *,
+    instruments: Instruments,
     measures: Annotated[
         str, typer.Option(help="Which of recall, identification and counterfactual, separated by commas.")
     ] = "recall,identification,counterfactual",
@@ -63,21 +44,13 @@ def memory(
     ] = None,
     tables: TablesFolder = None,
     names: NamesFile = None,
-    model: Model = "gpt-4o-mini",
-    cache: CacheFile = Path("llm.sqlite"),
-    base_url: BaseUrl = None,
-    model_file: ModelFile = None,
-    settings: SettingsFile = None,
-    levels: Levels = None,
-    budget: Budget = None,
-    prices: PricesFile = None,
-    in_flight: InFlight = 8,
-    strict: Strict = False,
+    endpoint: Endpoint,
+    limits: Limits,
     replay: Replay = False,
     plan: PlanOnly = False,
     out: Out = Path("runs/memory"),
     as_json: Json = False,
-    reading: Reading = AS_IT_IS,
+    reading: Reading,
 ) -> None:
     """Measure what the model remembers of the months asked about.
 
@@ -93,17 +66,15 @@ def memory(
     from llmguide.guidance.inquiries.memory_study import MemoryStudy, run_memory
     from llmguide.guidance.planning import plan_memory
 
-    subjects = read_subjects(
-        files or (), symbol, data, symbols, split, tables, names, reading, test_only=not all_months
-    )
+    subjects = read_subjects(instruments, tables, names, reading)
     if guidance is not None and len(subjects) > 1:
         raise GuidanceError(f"--guidance is of one instrument, got {len(subjects)}; choose one with --symbols")
     table = None if guidance is None else Guidance.read(guidance)
-    asking = Asking(model, cache, base_url, settings, budget, prices, in_flight, strict, replay, model_file)
+    asking = Asking(endpoint, limits, replay)
     study = MemoryStudy(
         tuple(subjects),
         prompt,
-        asking.study(subjects, [prompt], levels=levels).brief,
+        asking.study(subjects, [prompt]).brief,
         seed=seed,
         cutoff=read_cutoff(cutoff),
         measures=tuple(split_names(measures) or []),

@@ -68,7 +68,7 @@ Periods = Annotated[
         "days of a market that never closes, 52 weeks, 12 months, ...).",
     ),
 ]
-# How bars are read; `llmguide.cli.reading.reads_bars` adds these to a command.
+# How bars are read (`llmguide.cli.reading.Reading`).
 Zone = Annotated[
     str | None,
     typer.Option("--tz", metavar="ZONE", help="The exchange's time zone, such as Asia/Tokyo, for stamps of another."),
@@ -108,7 +108,7 @@ History = Annotated[
     typer.Option("--history", metavar="BARS", help="Bars before these, on which the mixture's records begin."),
 ]
 
-# How a language model is asked.
+# How a language model is asked (`llmguide.cli.groups.Endpoint` and `Limits` hold most of these).
 Model = Annotated[str, typer.Option(help="Language model, as its endpoint names it.")]
 CacheFile = Annotated[
     Path,
@@ -203,7 +203,7 @@ Cutoff = Annotated[
     typer.Option(metavar="DATE", help="Last day that the model can know of, as in 2024-06-30; unknown by default."),
 ]
 
-# What the audits of a model ask about.
+# What the audits of a model ask about (`llmguide.cli.groups.Instruments`).
 BarFiles = Annotated[
     list[Path] | None,
     typer.Argument(metavar="[BARS...]", help="Files of bars, oldest first: training, then test."),

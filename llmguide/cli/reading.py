@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_type_hints
+from typing import TYPE_CHECKING, Any
 
+from llmguide.cli.groups import grouped
 from llmguide.cli.options import Adjust, StrictBars, Zone
 from llmguide.errors import DataError, GuidanceError, LlmguideError
 
@@ -37,11 +35,11 @@ def split_names(text: str | None) -> list[str] | None:
 
 @dataclass(frozen=True)
 class Reading:
-    """How bars are read: what the options that `reads_bars` adds to a command say."""
+    """How bars are read: the options of every command that takes them."""
 
-    tz: str | None = None
-    adjust: bool = False
-    strict: bool = False
+    tz: Zone = None
+    adjust: Adjust = False
+    strict: StrictBars = False
 
     def bars(self, path: Path) -> pd.DataFrame:
         """Return the bars of a file; what is unusual in them is said."""
@@ -72,36 +70,8 @@ class Reading:
 
 AS_IT_IS = Reading()
 
-
-def reads_bars(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command that takes `reading` the options of `Reading` in its place.
-
-    A command that has a --strict of its own keeps it, and it is that of its bars too.
-    """
-    hints = get_type_hints(command, include_extras=True)
-    parameters = [
-        parameter.replace(annotation=hints[name])
-        for name, parameter in inspect.signature(command).parameters.items()
-        if name != "reading"
-    ]
-    own_strict = any(parameter.name == "strict" for parameter in parameters)
-    added = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
-        for name, default, kind in (("tz", None, Zone), ("adjust", False, Adjust), ("strict", False, StrictBars))
-        if not (name == "strict" and own_strict)
-    ]
-
-    @wraps(command)
-    def reading_command(**given: Any) -> None:
-        options = {name: given.pop(name) for name in ("tz", "adjust")}
-        strict = given["strict"] if own_strict else given.pop("strict")
-        command(**given, reading=Reading(**options, strict=strict))
-
-    del reading_command.__wrapped__  # the options are read from the signature below, not from the command's own
-    keyword = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in parameters]
-    reading_command.__signature__ = inspect.Signature([*keyword, *added])  # type: ignore[attr-defined]  # as inspect has it
-    reading_command.__annotations__ = {parameter.name: parameter.annotation for parameter in [*keyword, *added]}
-    return reading_command
+reads_bars = grouped
+"""What a command that takes `Reading` is marked with."""
 
 
 def find_guidance(bars: pd.DataFrame, file: Path | None, provider: str | None, *, any_bars: bool = False) -> Guidance:
