@@ -30,6 +30,7 @@ from llmguide.errors import LlmguideError
 
 if TYPE_CHECKING:
     from llmguide.experiments.mixture import MixtureStudy
+    from llmguide.mixture import Prior
 
 
 @app.command()
@@ -58,6 +59,14 @@ def mixture(
     ] = "5",
     episodes: Episodes = 50,
     holdout: Holdout = None,
+    agent_prior: Annotated[
+        str,
+        typer.Option(
+            metavar="MEAN,COUNT",
+            help="What is believed of an agent before its record: so many bars with that mean result, in standard "
+            "deviations.",
+        ),
+    ] = "0.02,252",
     cash: Cash = 100_000.0,
     cost: Cost = 0.001,
     device: Device = "auto",
@@ -99,6 +108,7 @@ def mixture(
             seeds=parse_seeds(seeds),
             episodes=episodes,
             holdout=holdout,
+            agent_prior=_prior(agent_prior),
             config=DQNConfig(cash=cash, cost=cost),
             device=device,
             split=split,
@@ -136,6 +146,17 @@ def _accuracies(text: str) -> list[float]:
     except ValueError:
         message = f"--accuracy is one or more chances separated by commas, as in 0.5,0.7; got {text!r}"
         raise LlmguideError(message) from None
+
+
+def _prior(text: str) -> Prior:
+    from llmguide.mixture import Prior
+
+    try:
+        mean, count = (float(part) for part in text.split(","))
+    except ValueError:
+        message = f"--agent-prior is a mean result a bar and a number of bars, as in 0.02,252; got {text!r}"
+        raise LlmguideError(message) from None
+    return Prior(mean, count)
 
 
 def _print(study: MixtureStudy) -> None:

@@ -36,10 +36,10 @@ class Prior:
             raise LlmguideError(f"a prior's count is a number of bars above 0, such as 252, got {self.count}")
 
 
-AGENT = Prior(0.05, 1000)
-"""Of a trained agent: it was selected by years of bars already, and a year of its own tells little beside them."""
 GUIDANCE = Prior(0.02, 252)
 """Of guidance: little is promised, and a year decides."""
+AGENT = Prior(0.02, 252)
+"""Of a trained agent: the same. What it earned on the bars that it learned from promises nothing for others."""
 HOLD = Prior(0.02, 1000)
 """Of holding: markets rise slowly, and a bad year is no news."""
 OTHER = Prior(0.03, 252)

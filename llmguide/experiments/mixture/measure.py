@@ -42,6 +42,7 @@ def measure_market(
     accuracies: Sequence[float],
     draws: int,
     tables: Mapping[str, Guidance] | None = None,
+    agent_prior: Prior = AGENT,
     config: DQNConfig,
     periods: float,
 ) -> Iterator[dict[str, Any]]:
@@ -87,7 +88,7 @@ def measure_market(
     agent_sides = {agent.seed: FollowAgent(agent).sides(bars)[None] for agent in agents}
     for seed, sides in agent_sides.items():
         yield from rows("agent", all_in(sides), seed=seed)
-    mixed: Mapping[int, list[tuple[Array, Prior]]] = {seed: [(own, AGENT)] for seed, own in agent_sides.items()}
+    mixed: Mapping[int, list[tuple[Array, Prior]]] = {seed: [(own, agent_prior)] for seed, own in agent_sides.items()}
     for said in (_NONE, *guidance_of(market, accuracies=accuracies, draws=draws, tables=tables or {})):
         asked = [(said.sides, GUIDANCE)] if said.guidance != NO_GUIDANCE else []
         if asked:

@@ -8,6 +8,7 @@ draw of every guidance.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from llmguide.experiments.plan import Plan, put_together
 from llmguide.experiments.run_folder import RunFolder
 from llmguide.experiments.train_grid import train_grid, trained_agents
 from llmguide.guidance import Guidance
+from llmguide.mixture.prior import AGENT, Prior
 from llmguide.rl.agent import Agent
 from llmguide.rl.config import DQNConfig
 from llmguide.rl.training import as_seeds
@@ -46,6 +48,7 @@ def study_mixture(
     seeds: int | Sequence[int] = 5,
     episodes: int = 50,
     holdout: int | None = None,
+    agent_prior: Prior = AGENT,
     config: DQNConfig | None = None,
     device: str = "auto",
     split: Bound = SPLIT,
@@ -75,6 +78,7 @@ def study_mixture(
         seeds: how many agents for each instrument (0, 1, ...), or which seeds; 0 mixes guidance and holding alone.
         episodes: episodes of training per agent.
         holdout: training bars at the end from which the agents do not learn; None is a year of bars.
+        agent_prior: what is believed of an agent before its record.
         config: the agent's settings, capital and cost included; the published ones where None.
         device, ray, progress: of the training, as in `llmguide.replicate`.
         split: first test day of instruments that have a single file.
@@ -139,6 +143,7 @@ def study_mixture(
             accuracies=accuracies,
             draws=draws,
             tables=own_tables[symbol],
+            agent_prior=agent_prior,
             config=settings,
             periods=plans[symbol].year,
         )
@@ -146,6 +151,7 @@ def study_mixture(
     shaped = {
         "accuracies": [float(accuracy) for accuracy in accuracies],
         "draws": draws,
+        "agent_prior": asdict(agent_prior),
         "uses_future": True,
         "tables": {
             name: {symbol: _summary(own_tables[symbol][name]) for symbol in mixed if name in own_tables[symbol]}
