@@ -112,6 +112,14 @@ def test_a_page_is_written_without_a_folder_and_says_where_orders_are_filled(llm
     assert "knowledge of later bars" not in page
 
 
+def test_guidance_that_ends_early_is_noted_once(llmguide, folder):
+    table = Guidance.read("a.parquet")
+    Guidance(tuple(row for row in table.rows if row.issued_at < TEST.index[10])).save(folder / "early.parquet")
+    code, _, err = llmguide(*MIXTURE, "--expert", "gpt=early.parquet", "--history", "train.csv", "--json")
+    assert code == 0
+    assert err.count("all of these see the last row") == len(err.strip().splitlines()) == 1
+
+
 def test_agents_are_experts_with_and_without_guidance(llmguide):
     words = ("--expert", "agent=rl-0.safetensors", "--expert", "hybrid=hybrid-0.safetensors,guidance=a.parquet")
     code, out, err = llmguide(*MIXTURE, *words, "--expert", "rules", "--history", "train.csv", "--json")

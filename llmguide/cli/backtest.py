@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -22,7 +23,7 @@ from llmguide.cli.options import (
 )
 from llmguide.cli.outputs import writable
 from llmguide.cli.reading import AS_IT_IS, Reading, day, find_guidance, reads_bars
-from llmguide.errors import DataError, LlmguideError
+from llmguide.errors import DataError, DataWarning, LlmguideError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -218,7 +219,9 @@ def _mix(
 
     experts = parse_experts(words, any_bars=any_bars)
     start = len(whole) - len(test) + MixtureOfExperts.params.start
-    mixed = mix(whole, experts, cost=cost, start=start)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DataWarning)  # the strategy says the same again
+        mixed = mix(whole, experts, cost=cost, start=start)
     refuse_silent(mixed.sides.iloc[start:])
     return experts, mixed
 

@@ -4,8 +4,10 @@ run          the door
 measure      a plan measured
 market       what it is measured on, and whether its guidance is of that time
 rules        what can be swept
+mixture      experts weighed by their records, one of these rules
 grid         the combinations of its parameters
-engines      two ways to measure them; kernels is what runs per bar
+following    how an account follows a rule: all in, or any fraction of it
+engines      two ways to measure them; kernels and sized_kernels are what runs per bar
 result       what came of it: frame, best, figures, any setting in full
 validation   whether to believe the best one
 overfitting  what the best of all combinations on some bars is on the others

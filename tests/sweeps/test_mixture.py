@@ -83,7 +83,7 @@ def test_every_combination_is_that_of_mix_and_simulate(setting, before):
     found = sweep(rest, "mixture", experts=experts, history=history, start=START, **GRID)
     assert len(found) == 2**9
     random = np.random.default_rng(0)
-    for row in random.choice(len(found), 24, replace=False):
+    for row in random.choice(len(found), 16, replace=False):
         label = found.frame.iloc[row]
         expected = slow(rest, experts, found.parameters(label), history=history, start=START)
         account = found.account(label)
@@ -156,7 +156,8 @@ def test_several_instruments_have_experts_of_their_own(make_bars):
         np.testing.assert_array_equal(found.frame.loc[symbol], alone.frame)
 
 
-def test_the_tearsheet_and_the_heatmap_are_those_of_any_sweep(setting, tmp_path):
+@pytest.mark.slow  # quantstats draws for seconds
+def test_a_setting_has_its_tearsheet(setting, tmp_path):
     bars, experts = setting
     found = sweep(bars, "mixture", experts=experts, m0_gpt=[0.0, 0.05], n0_gpt=[20, 300])
     page = found.tearsheet(None, tmp_path / "best.html").read_text(encoding="utf-8")
