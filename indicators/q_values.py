@@ -66,7 +66,8 @@ class QValues(bt.Indicator):
             )
         self._tau = self._find_tau()
         config = self.agent.config
-        self._current, self._table = ("short", "long"), TABLE
+        self._current: tuple[str, ...] = ("short", "long")
+        self._table: tuple[str, ...] = TABLE
         if config.actions == 3:
             pairs = zip(TABLE[::2], TABLE[1::2], FLAT_TABLE, strict=True)
             self._current, self._table = ("short", "long", "flat"), tuple(name for names in pairs for name in names)

@@ -154,7 +154,7 @@ def live(
     size, actions = len(batch.action), rules.actions
     chance = choose(key, step, size, actions)
     if chance.explore <= epsilon:
-        action = np.int64(chance.action)
+        action = int(np.int64(chance.action))  # unsigned, it would make floats of the others
     elif chance.sticky <= rules.sticky:
         action = previous
     else:

@@ -35,4 +35,5 @@ def jittered(tau: NDArray[np.float64], key: np.uint64, episodes: int) -> NDArray
         return np.zeros((episodes, len(monthly)), dtype=np.float32)
     count = episodes * len(monthly)
     drawn = np.array([below(key, np.uint64(index), len(sizes)) for index in range(count)], dtype=np.int64)
-    return (np.sign(monthly) * sizes[drawn].reshape(episodes, len(monthly))).astype(np.float32)
+    taus: NDArray[np.float64] = np.sign(monthly) * sizes[drawn].reshape(episodes, len(monthly))
+    return taus.astype(np.float32)
