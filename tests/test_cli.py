@@ -148,6 +148,9 @@ def test_mixture_prints_its_tables_and_that_it_is_a_control(llmguide, files):
     code, _, err = llmguide(*words, "--accuracy", "half")
     assert code == 1
     assert "--accuracy is one or more chances" in err
+    code, _, err = llmguide(*words, "--agent-prior", "0.02")
+    assert code == 1
+    assert "--agent-prior is a mean result a bar and a number of bars" in err
     code, _, err = llmguide(*words, "--seeds", "1", "--only-trained")
     assert code == 1
     assert "holds no trained agent" in err
