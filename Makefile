@@ -20,7 +20,7 @@ setup: $(READY)
 # The pinned versions hold for the build's own environment too.
 $(READY): setup.cfg pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev,data,cluster]"
+	PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev,data,cluster,flag]"
 	touch $(READY)
 
 demo: $(READY)

@@ -63,9 +63,9 @@ def as_price(value: float, *, sign: bool = False) -> str:
     return _rounded(value, decimals, sign=sign)
 
 
-def as_number(value: float, *, sign: bool = True) -> str:
-    """Two decimals."""
-    return _rounded(value, 2, sign=sign)
+def as_number(value: float, *, decimals: int = 2, sign: bool = True) -> str:
+    """So many decimals."""
+    return _rounded(value, decimals, sign=sign)
 
 
 def as_percent(fraction: float, *, decimals: int = 1, sign: bool = True) -> str:

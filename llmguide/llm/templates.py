@@ -10,22 +10,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from dataclasses import dataclass
-from functools import cache, lru_cache
-from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn
+from typing import Any, Literal, NoReturn
 
 from pydantic import BaseModel
 
-from llmguide.errors import GuidanceError, did_you_mean
+from llmguide.errors import GuidanceError
 from llmguide.llm.protocol import Message
 from llmguide.llm.schemas import schema_of
-
-if TYPE_CHECKING:
-    from jinja2 import Template
-    from jinja2.sandbox import SandboxedEnvironment
+from llmguide.sandbox import compiled, gather, named, packaged_texts, tidy
 
 __all__ = [
     "NothingKnown",
@@ -109,8 +103,8 @@ def render(template: str | Path | PromptTemplate, **values: Any) -> tuple[Messag
 
     read = read_template(template)
     try:
-        loaded = _compiled(read.texts)
-        texts = [_tidy(loaded.render(**values, part=role)) for role in _ROLES]
+        loaded = compiled(read.texts)
+        texts = [tidy(loaded.render(**values, part=role)) for role in _ROLES]
     except NothingKnown:
         raise
     except Exception as error:  # a template is a program of its author's: {{ 1 / 0 }} is a ZeroDivisionError
@@ -126,7 +120,7 @@ def render(template: str | Path | PromptTemplate, **values: Any) -> tuple[Messag
 
 def variables(template: str | Path | PromptTemplate) -> frozenset[str]:
     """Return the names of the values that a template, or one that it extends, asks for."""
-    return frozenset(name for _, text in read_template(template).texts for name in _named(text).values)
+    return frozenset(name for _, text in read_template(template).texts for name in named(text).values)
 
 
 def prompt_hash(template: str | Path | PromptTemplate, schema: type[BaseModel], *others: str) -> str:
@@ -139,96 +133,18 @@ def prompt_hash(template: str | Path | PromptTemplate, schema: type[BaseModel], 
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
-@cache
 def _packaged() -> dict[str, str]:
     """The texts of the packaged templates, by file name."""
-    folder = resources.files("llmguide.llm.prompts")
-    return {entry.name: entry.read_text(encoding="utf-8") for entry in folder.iterdir() if entry.name.endswith(".md")}
-
-
-def _name(template: str | Path) -> str:
-    """Return the name under which the environment finds a template: a user's file by its whole path."""
-    return f"{template}.md" if isinstance(template, str) and f"{template}.md" in _packaged() else str(template)
-
-
-def _read(template: str | Path, name: str) -> str | None:
-    """Return the text of the template that `template` calls `name`; None if there is none."""
-    # What llmguide has comes first: "P4.md" extended by a user's P4.md is llmguide's, not itself.
-    if name in _packaged():
-        return _packaged()[name]
-    path = Path(name) if name == str(template) else Path(template).parent / name
-    return path.read_text(encoding="utf-8") if path.is_file() else None
+    return packaged_texts("llmguide.llm.prompts")
 
 
 def _sources(template: str | Path) -> dict[str, str]:
-    """Return the texts of a template and of all that it extends by name, its own first.
-
-    Files are read each time, so that a user may edit them in between.
-    """
-    import jinja2
-
-    names = [_name(template)]
-    texts: dict[str, str] = {}
-    for name in names:
-        try:
-            text = _read(template, name)
-            if text is None:
-                own = [version for version in packaged() if version not in _PARTS]
-                asked = f"the template {name!r}, which {template} extends" if texts else f"the prompt {str(template)!r}"
-                raise GuidanceError(
-                    f"{asked} does not exist{did_you_mean(name, packaged())}; llmguide has {', '.join(own)}, "
-                    "and the path of a file of your own will do"
-                )
-            extended = _named(text).templates
-        except jinja2.TemplateSyntaxError as error:
-            raise GuidanceError(f"the prompt template {name}, line {error.lineno}: {error.message}") from None
-        except (OSError, UnicodeDecodeError) as error:
-            raise GuidanceError(f"the prompt template {name} cannot be read as UTF-8 text: {error}") from None
-        texts[name] = text
-        names += [found for found in extended if found not in names]
-    if LAYOUT not in names:
+    """Return the texts of a template and of all that it extends by name, its own first (see `sandbox.gather`)."""
+    own = [version for version in packaged() if version not in _PARTS]
+    texts = gather(template, _packaged(), kind="prompt", own=own, fault=GuidanceError)
+    if LAYOUT not in texts:
         raise GuidanceError(
             f'the prompt template {template} must begin with {{% extends "P4.md" %}}, or another of llmguide\'s, or '
             f'with {{% extends "{LAYOUT}" %}}, and write its texts into the blocks system and user'
         )
     return texts
-
-
-class _Named(NamedTuple):
-    templates: tuple[str, ...]  # that a text extends or includes
-    values: frozenset[str]  # that it asks for
-
-
-# A study fills a template hundreds of times, and parsing one takes longer than all the rest of a question.
-@lru_cache(maxsize=256)
-def _named(text: str) -> _Named:
-    """Return the names in the text of a template; jinja2.TemplateSyntaxError where it has a fault."""
-    from jinja2 import meta
-
-    tree = _environment({}).parse(text)
-    templates = tuple(name for name in meta.find_referenced_templates(tree) if name)
-    return _Named(templates, frozenset(meta.find_undeclared_variables(tree)))
-
-
-@lru_cache(maxsize=64)
-def _compiled(sources: tuple[tuple[str, str], ...]) -> Template:
-    """Return the first of these templates, by name and text, ready to be filled; the others are what it extends."""
-    return _environment(dict(sources)).get_template(sources[0][0])
-
-
-def _environment(sources: dict[str, str]) -> SandboxedEnvironment:
-    from jinja2 import DictLoader, StrictUndefined
-    from jinja2.sandbox import SandboxedEnvironment
-
-    return SandboxedEnvironment(
-        loader=DictLoader(sources),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-
-
-def _tidy(text: str) -> str:
-    lines = "\n".join(line.rstrip() for line in text.splitlines())
-    return re.sub(r"\n{3,}", "\n\n", lines).strip()

@@ -1,4 +1,4 @@
-"""The progress bar of a training: episodes, updates per second and time left."""
+"""The progress bar of a training: episodes or rollouts, speed and time left."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ __all__ = ["TrainingBar"]
 class TrainingBar:
     """Shows a training's events on standard error; silent where that is no terminal.
 
-    One bar can show several trainings one after the other: `begin` each of them.
+    One bar can show several trainings one after the other: `begin` each of them. `part` is what a training is told in,
+    `unit` what its speed is told in.
     """
 
-    def __init__(self, console: Console | None = None) -> None:
+    def __init__(self, console: Console | None = None, *, part: str = "episode", unit: str = "updates") -> None:
         self._console = console or Console(stderr=True)
         self._progress = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             TaskProgressColumn(),
-            TextColumn("episode {task.fields[episodes]}/{task.fields[planned]}"),
-            TextColumn("{task.fields[rate]:.0f} updates/s"),
+            TextColumn(part + " {task.fields[episodes]}/{task.fields[planned]}"),
+            TextColumn("{task.fields[rate]:.0f} " + unit + "/s"),
             TimeElapsedColumn(),
             TextColumn("left {task.fields[left]}"),
             console=self._console,
@@ -53,15 +54,27 @@ class TrainingBar:
         """Show one event (see `llmguide.rl.runs`)."""
         match event:
             case EpisodeEnd():
-                self._episodes += 1
-                self._progress.update(self._task, episodes=self._episodes)
-            case Resumed(job=job, episodes=episodes, steps=steps):  # taken earlier: they do not count as speed
-                self._episodes += min(episodes, job.episodes - 1)  # the end of the last one is always told
-                self._left -= steps
-                self._progress.update(self._task, advance=steps, episodes=self._episodes)
+                self.end_part()
+            case Resumed(job=job, episodes=episodes, steps=steps):
+                self.resume(min(episodes, job.episodes - 1), steps)  # the end of the last one is always told
             case Tick(steps=steps):
-                self._steps += steps
-                self._left -= steps
-                rate = max(self._steps, 1) / max(time.monotonic() - self._began, 1e-9)
-                left = str(timedelta(seconds=round(self._left / rate)))
-                self._progress.update(self._task, advance=steps, rate=rate, left=left)
+                self.advance(steps)
+
+    def end_part(self) -> None:
+        """Count an episode, or whatever the parts are."""
+        self._episodes += 1
+        self._progress.update(self._task, episodes=self._episodes)
+
+    def resume(self, parts: int, steps: int) -> None:
+        """Count what was done earlier: it does not count as speed."""
+        self._episodes += parts
+        self._left -= steps
+        self._progress.update(self._task, advance=steps, episodes=self._episodes)
+
+    def advance(self, steps: int) -> None:
+        """Count steps, and tell speed and time left."""
+        self._steps += steps
+        self._left -= steps
+        rate = max(self._steps, 1) / max(time.monotonic() - self._began, 1e-9)
+        left = str(timedelta(seconds=round(self._left / rate)))
+        self._progress.update(self._task, advance=steps, rate=rate, left=left)

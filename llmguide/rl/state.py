@@ -25,7 +25,16 @@ from llmguide.rl.double_dqn import LearnerState
 from llmguide.rl.experience import Memory
 from llmguide.rl.runs import Job, Point
 
-__all__ = ["STATE_SUFFIX", "TrainingState", "load_state", "remove_state", "save_state"]
+__all__ = [
+    "STATE_SUFFIX",
+    "TrainingState",
+    "load_state",
+    "read_header",
+    "remove_file",
+    "remove_state",
+    "save_state",
+    "write_whole",
+]
 
 STATE_SUFFIX = ".training"
 """How the files of unfinished training end."""
@@ -74,13 +83,18 @@ def save_state(job: Job, state: TrainingState) -> None:
         "progress": progress | {"updates": state.learner.updates, "curve": list(state.curve)},
     }
     packed = save({n: np.ascontiguousarray(a) for n, a in arrays.items()}, metadata={"llmguide": json.dumps(header)})
-    job.state.parent.mkdir(parents=True, exist_ok=True)
-    part = _part(job.state)  # always the same name, so that a killed process leaves no more than one
+    write_whole(job.state, packed)
+
+
+def write_whole(path: Path, packed: bytes) -> None:
+    """Write a state's file; at any moment it is the last whole one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = _part(path)  # always the same name, so that a killed process leaves no more than one
     with part.open("wb") as file:
         file.write(packed)
         file.flush()
         os.fsync(file.fileno())
-    os.replace(part, job.state)
+    os.replace(part, path)
 
 
 def load_state(job: Job) -> TrainingState | None:
@@ -91,7 +105,7 @@ def load_state(job: Job) -> TrainingState | None:
     if job.state is None or not job.state.exists():
         return None
     try:
-        header, arrays = _header(job.state), load_file(job.state)
+        header, arrays = read_header(job.state), load_file(job.state)
         if header["format"] != FORMAT:
             raise ValueError(f"format {header['format']!r}")
         origin, progress = header["origin"], header["progress"]
@@ -120,15 +134,21 @@ def load_state(job: Job) -> TrainingState | None:
 def remove_state(job: Job) -> None:
     """Remove a job's file."""
     if job.state is not None:
-        job.state.unlink(missing_ok=True)
-        _part(job.state).unlink(missing_ok=True)
+        remove_file(job.state)
+
+
+def remove_file(path: Path) -> None:
+    """Remove a state's file, and what a killed process may have left of one."""
+    path.unlink(missing_ok=True)
+    _part(path).unlink(missing_ok=True)
 
 
 def _part(path: Path) -> Path:
     return path.with_name(f".{path.name}.part")
 
 
-def _header(path: Path) -> dict[str, Any]:
+def read_header(path: Path) -> dict[str, Any]:
+    """Return the JSON in the header of a safetensors file that llmguide wrote; ValueError or KeyError of others."""
     with path.open("rb") as file:
         (length,) = struct.unpack("<Q", file.read(8))
         return dict(json.loads(json.loads(file.read(length))["__metadata__"]["llmguide"]))

@@ -1,0 +1,147 @@
+"""Trained policies on disk: one safetensors file of what was trained, whose header carries everything else as JSON.
+
+The frozen base is not in it: a checkpoint is loaded into a policy on the same base, and refuses any other.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+
+from llmguide._version import __version__
+from llmguide.errors import LlmguideError, ModelError
+from llmguide.files import atomic_path
+from llmguide.rl.flag.config import FlagConfig
+from llmguide.rl.flag.protocol import TradingPolicy
+from llmguide.rl.flag.state import as_stored
+from llmguide.rl.state import read_header
+from llmguide.states.text import StateTemplate
+
+__all__ = ["FlagCheckpoint", "TrainedPolicy", "load_flag", "read_flag", "save_flag"]
+
+FORMAT = "llmguide.flag_policy"
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedPolicy:
+    """A policy that was trained, and what it needs to read.
+
+    Attributes:
+        policy: decides.
+        config: the settings it was trained with; their rules and bars shown hold for its states.
+        template: tells its states, as it was when it was trained.
+        seed: of its training.
+        notes: what else its checkpoint says: ``trained_on``, ``curve``, ``versions``.
+    """
+
+    policy: TradingPolicy
+    config: FlagConfig
+    template: StateTemplate
+    seed: int
+    notes: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class FlagCheckpoint:
+    """What a checkpoint's header says; see `TrainedPolicy`. `identity` is the policy's that it was made from."""
+
+    identity: dict[str, Any]
+    config: FlagConfig
+    template: StateTemplate
+    seed: int
+    notes: dict[str, Any]
+
+
+def save_flag(trained: TrainedPolicy, path: Path | str) -> Path:
+    """Write a trained policy to a ``.safetensors`` file, whole or not at all."""
+    target = Path(path)
+    if target.suffix != ".safetensors":
+        raise ModelError(f"a checkpoint's name ends in .safetensors, got {target.name!r}")
+    description = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "llmguide": __version__,
+        "identity": trained.policy.identity(),
+        "seed": trained.seed,
+        "config": trained.config.to_dict(),
+        "template": {"given": trained.template.given, "texts": trained.template.texts},
+        "notes": trained.notes,
+    }
+    tensors = {name: as_stored(tensor) for name, tensor in trained.policy.trainable().items()}
+    with atomic_path(target) as temporary:
+        temporary.write_bytes(save(tensors, metadata={"llmguide": json.dumps(description, sort_keys=True)}))
+    return target
+
+
+def read_flag(path: Path | str) -> FlagCheckpoint:
+    """Read what a checkpoint says of itself, to build the policy that it is loaded into.
+
+    Raises ModelError for no such file, one that is not such a checkpoint, is damaged, or has a version that this
+    llmguide does not know.
+    """
+    source = Path(path)
+    if not source.is_file():
+        raise ModelError(f"there is no checkpoint {source}; train one with llmguide.rl.flag.training.train_flag")
+    try:
+        description = read_header(source)
+        if description["format"] != FORMAT:
+            raise ValueError(f"format {description['format']!r}")
+    except (struct.error, ValueError, KeyError, TypeError, MemoryError) as error:
+        raise ModelError(f"{source} is not a checkpoint of a policy that reads text ({error})") from error
+    if description.get("format_version") != FORMAT_VERSION:
+        raise ModelError(
+            f"{source} has checkpoint version {description.get('format_version')!r}, but llmguide {__version__} reads "
+            f"version {FORMAT_VERSION}; install the llmguide that wrote it ({description.get('llmguide', 'unknown')}) "
+            "or train the policy again"
+        )
+    try:
+        template = description["template"]
+        return FlagCheckpoint(
+            dict(description["identity"]),
+            FlagConfig.from_dict(description["config"]),
+            StateTemplate(template["given"], tuple((name, text) for name, text in template["texts"])),
+            int(description["seed"]),
+            dict(description["notes"]),
+        )
+    except (KeyError, TypeError, ValueError, LlmguideError) as error:
+        raise ModelError(f"{source} is damaged ({type(error).__name__}: {error}); train the policy again") from error
+
+
+def load_flag(path: Path | str, policy: TradingPolicy) -> TrainedPolicy:
+    """Read a checkpoint into a policy on the same base; its trainable tensors are overwritten.
+
+    Raises ModelError for what `read_flag` refuses, a policy of another identity, and tensors that are missing, of the
+    wrong shape or not finite; the policy is then left as it was.
+    """
+    source = Path(path)
+    checkpoint = read_flag(source)
+    own = json.loads(json.dumps(policy.identity()))
+    names = sorted({*own, *checkpoint.identity})
+    different = [name for name in names if own.get(name) != checkpoint.identity.get(name)]
+    if different:
+        name = different[0]
+        raise ModelError(
+            f"{source} was trained from another policy: its {name} is {checkpoint.identity.get(name)!r}, and this "
+            f"one's is {own.get(name)!r}; build the policy that the checkpoint names"
+        )
+    again = "train the policy again"
+    try:
+        stored = load_file(source)
+        trained = policy.trainable()
+        for name, tensor in trained.items():
+            if stored[name].shape != tensor.shape or not bool(stored[name].isfinite().all()):
+                raise ValueError(f"{name} has shape {tuple(stored[name].shape)}, or is not finite")
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise ModelError(f"{source} is damaged ({type(error).__name__}: {error}); {again}") from error
+    with torch.no_grad():
+        for name, tensor in trained.items():
+            tensor.copy_(stored[name])
+    return TrainedPolicy(policy, checkpoint.config, checkpoint.template, checkpoint.seed, checkpoint.notes)

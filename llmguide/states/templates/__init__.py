@@ -1,0 +1,1 @@
+"""The packaged templates of states; see `llmguide.states.text`."""
