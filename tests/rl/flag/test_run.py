@@ -291,7 +291,7 @@ from llmguide.rl.flag.config import FlagConfig
 from llmguide.rl.flag.training import train_flag
 from llmguide.trading.flag_rules import FlagRules
 
-CONFIG = FlagConfig(steps=12_000, rollout=16, environments=2, rules=FlagRules(episode=9))
+CONFIG = FlagConfig(steps=6_400, rollout=16, environments=2, rules=FlagRules(episode=9))
 BARS = sample_bars(years=1, seed=4)
 FOLDER = Path(sys.argv[1])
 
