@@ -3,14 +3,14 @@
     python benchmarks/flag.py [--quick] [--repeats N] [--threads N]
 
 States are texts of one template, about 200 tokens that do not change and 150 to 250 that do. Every step encodes one
-state and evaluates it; then all 16 are trained on once as one minibatch: the clipped surrogate of PPO with value loss and
-entropy, backward, Adam. "With reference" also asks at every step what the policy before training would have done, and
-adds the divergence from it. The environment is left out.
+state and evaluates it; then all 16 are trained on once as one minibatch: the clipped surrogate of PPO with value loss
+and entropy, backward, Adam. "With reference" also asks at every step what the policy before training would have done,
+and adds the divergence from it. The environment is left out.
 
-The plain implementation does the same with the model's own forward pass: every state whole through all layers, at every
-step, again for the reference, and in the update, with padding on the right. The limit is the time of the matrix products
-that the fast one cannot do without: those of the linear maps, forward and backward, of the tokens that it computes, by
-`torch.mm`; attention, norms, activations and Adam are not among them.
+The plain implementation does the same with the model's own forward pass: every state whole through all layers, at
+every step, again for the reference, and in the update, with padding on the right. The limit is the time of the matrix
+products that the fast one cannot do without: those of the linear maps, forward and backward, of the tokens that it
+computes, by `torch.mm`; attention, norms, activations and Adam are not among them.
 
 The weights are those of Gemma 3 270M (18 layers, 12 of them frozen), which the development extra installs; with --quick
 random ones of a tiny model.
@@ -37,8 +37,8 @@ TASK = (
     "You trade one share. Each day you choose one action. The actions are: sell, which turns the whole position into "
     "cash; hold, which changes nothing; and buy, which spends all cash on shares at the next price. A sale without "
     "shares and a purchase without cash change nothing. Your aim is a high and steady growth of the account: the "
-    "reward of a day is by how much the Sharpe ratio of all days so far has changed. Prices are in dollars, the latest one "
-    "comes last. Rewards, net values and actions of the last ten days are listed in the same order. Consider trend, "
+    "reward of a day is by how much the Sharpe ratio of all days so far has changed. Prices are in dollars, the latest "
+    "one comes last. Rewards, net values and actions of the last ten days are listed in the same order. Consider trend, "
     "momentum and risk before you decide, and do not trade without a reason, since every trade has a cost. Answer with "
     'one JSON object and nothing else, in this form: {"action": "sell"}, {"action": "hold"} or {"action": "buy"}. '
     "What follows is the state of the market and of your account on the evening of this day.\n"

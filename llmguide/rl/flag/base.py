@@ -95,8 +95,8 @@ class FlagBase:
             f"{self.name} ({kind}) is not a language model whose layers can be computed in parts; give one of the "
             "kinds Llama (SmolLM2), Mistral, Qwen 2, Qwen 3 or Gemma 3"
         )
-        ids = torch.arange(_CHECKED_TOKENS, device=self.device)[None] % self.decoder.config.vocab_size
         try:
+            ids = torch.arange(_CHECKED_TOKENS, device=self.device)[None] % self.decoder.config.vocab_size
             rotations = json.dumps(getattr(self.decoder.config, "rope_parameters", None) or {})
             if any(f'"{one}"' in rotations for one in _GROWING):
                 raise ValueError("a rotation that depends on the length")
