@@ -3,7 +3,7 @@
     python benchmarks/flag.py [--quick] [--repeats N] [--threads N]
 
 States are texts of one template, about 200 tokens that do not change and 150 to 250 that do. Every step encodes one
-state and evaluates it; then all 16 are trained on once as one minibatch: the clipped surrogate of PPO with value loss
+state and evaluates it; then all 8 are trained on once as one minibatch: the clipped surrogate of PPO with value loss
 and entropy, backward, Adam. "With reference" also asks at every step what the policy before training would have done,
 and adds the divergence from it. The environment is left out.
 
@@ -38,8 +38,8 @@ TASK = (
     "cash; hold, which changes nothing; and buy, which spends all cash on shares at the next price. A sale without "
     "shares and a purchase without cash change nothing. Your aim is a high and steady growth of the account: the "
     "reward of a day is by how much the Sharpe ratio of all days so far has changed. Prices are in dollars, the latest "
-    "one comes last. Rewards, net values and actions of the last ten days are listed in the same order. Consider trend, "
-    "momentum and risk before you decide, and do not trade without a reason, since every trade has a cost. Answer with "
+    "one comes last. Rewards, net values and actions of the last ten days are in the same order. Consider trend, "
+    "momentum and risk before you decide, and do not trade without a reason: every trade has a cost. Answer with "
     'one JSON object and nothing else, in this form: {"action": "sell"}, {"action": "hold"} or {"action": "buy"}. '
     "What follows is the state of the market and of your account on the evening of this day.\n"
 )
@@ -183,7 +183,7 @@ def measure(options: Options) -> list[Figure]:
     torch.set_num_threads(options.threads)
     base = tiny_base(0) if options.quick else gemma()
     policy = FlagPolicy(base, FlagConfig())
-    states = texts(4 if options.quick else 16)
+    states = texts(4 if options.quick else 8)
     policy.encode(states)  # their beginning is known from here on
     twin = Plain(policy)
     ids = base.tokens(states)
