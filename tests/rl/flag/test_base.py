@@ -62,7 +62,7 @@ def test_a_model_whose_layers_are_not_known_is_refused():
     assert FlagBase.of("qwen", qwen, tokenizer).layers == 2
     with pytest.raises(ModelError, match=r"gpt2 \(GPT2LMHeadModel\) is not a language model whose layers"):
         FlagBase.of("gpt2", GPT2LMHeadModel(GPT2Config(vocab_size=257, n_embd=32, n_layer=2, n_head=4)), tokenizer)
-    qwen.model.layers[1].mlp.act_fn = torch.tanh  # another function is fine: it is the model's own that is called
+    qwen.model.layers[1].mlp.act_fn = torch.nn.Tanh()  # another function is fine: it is the model's own that is called
     FlagBase.of("qwen", qwen, tokenizer)
     qwen.model.layers[1].self_attn.forward = lambda hidden_states, **_: (hidden_states, None)
     with pytest.raises(ModelError, match="its layers compute something else"):
