@@ -21,6 +21,7 @@ COUNTED = {
     "a training step",
     "account steps",
     "double-DQN updates",
+    "language-model policy",
     "mixtures",
     "sweep",
     "sweep memory",

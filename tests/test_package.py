@@ -13,7 +13,7 @@ import pytest
 import llmguide
 
 ROOT = Path(__file__).resolve().parents[1]
-HEAVY = ("torch", "vectorbt", "quantstats", "openai", "backtrader", "pandas", "numba", "matplotlib")
+HEAVY = ("torch", "vectorbt", "quantstats", "openai", "backtrader", "pandas", "numba", "matplotlib", "transformers")
 
 
 def run(code: str) -> str:

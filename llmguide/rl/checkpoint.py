@@ -3,47 +3,35 @@
 from __future__ import annotations
 
 import itertools
-import json
-import struct
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
+from safetensors.numpy import load_file
 
-from llmguide._version import __version__
 from llmguide.errors import ModelError
-from llmguide.files import atomic_path
 from llmguide.rl.agent import HIDDEN_LAYERS, Agent, Weights
 from llmguide.rl.config import DQNConfig
+from llmguide.rl.described import Kind
 from llmguide.trading.observation import Scaler
 
 __all__ = ["FORMAT_VERSION", "load_agent", "save_agent"]
 
-FORMAT = "llmguide.double_dqn"
 FORMAT_VERSION = 1
+KIND = Kind("llmguide.double_dqn", FORMAT_VERSION, "checkpoint", "train one with: llmguide train")
 
 
 def save_agent(agent: Agent, path: Path | str) -> Path:
     """Write an agent to a ``.safetensors`` file, whole or not at all."""
-    target = Path(path)
-    if target.suffix != ".safetensors":
-        raise ModelError(f"a checkpoint's name ends in .safetensors, got {target.name!r}")
     description = {
-        "format": FORMAT,
-        "format_version": FORMAT_VERSION,
-        "llmguide": __version__,
         "guided": agent.guided,
         "seed": agent.seed,
         "config": agent.config.to_dict(),
         "scaler": agent.scaler.to_dict(),
         "notes": agent.notes,
     }
-    arrays = {name: np.ascontiguousarray(array) for name, array in agent.weights.items()}
-    with atomic_path(target) as temporary:
-        temporary.write_bytes(save(arrays, metadata={"llmguide": json.dumps(description, sort_keys=True)}))
-    return target
+    return KIND.write(path, agent.weights, description)
 
 
 def load_agent(path: Path | str, *, guided: bool | None = None) -> Agent:
@@ -58,8 +46,6 @@ def load_agent(path: Path | str, *, guided: bool | None = None) -> Agent:
             missing or of the wrong shape, or not of the wanted kind.
     """
     source = Path(path)
-    if not source.is_file():
-        raise ModelError(f"there is no checkpoint {source}; train one with: llmguide train")
     description = _describe(source)
     try:
         weights: Weights = load_file(source)
@@ -80,24 +66,7 @@ def load_agent(path: Path | str, *, guided: bool | None = None) -> Agent:
 
 def _describe(source: Path) -> dict[str, Any]:
     """Return the JSON in the file's header."""
-    try:
-        with source.open("rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            if length > 100_000_000:
-                raise ValueError("the header is too long")
-            stored = json.loads(file.read(length))["__metadata__"]["llmguide"]
-        description = json.loads(stored)
-        if description["format"] != FORMAT:
-            raise ValueError(f"format {description['format']!r}")
-    except (struct.error, ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{source} is not a checkpoint of llmguide; train one with: llmguide train") from error
-    if description.get("format_version") != FORMAT_VERSION:
-        raise ModelError(
-            f"{source} has checkpoint version {description.get('format_version')!r}, but llmguide {__version__} reads "
-            f"version {FORMAT_VERSION}; install the llmguide that wrote it ({description.get('llmguide', 'unknown')}) "
-            "or train the agent again"
-        )
-    return dict(description)
+    return KIND.describe(source)
 
 
 def _check_weights(weights: Weights, source: Path, actions: int) -> None:

@@ -95,8 +95,8 @@ class FlagBase:
             f"{self.name} ({kind}) is not a language model whose layers can be computed in parts; give one of the "
             "kinds Llama (SmolLM2), Mistral, Qwen 2, Qwen 3 or Gemma 3"
         )
-        ids = torch.arange(_CHECKED_TOKENS, device=self.device)[None] % self.decoder.config.vocab_size
         try:
+            ids = torch.arange(_CHECKED_TOKENS, device=self.device)[None] % self.decoder.config.vocab_size
             rotations = json.dumps(getattr(self.decoder.config, "rope_parameters", None) or {})
             if any(f'"{one}"' in rotations for one in _GROWING):
                 raise ValueError("a rotation that depends on the length")
@@ -125,19 +125,18 @@ def load_base(source: Path | str, *, device: torch.device | str = "cpu") -> Flag
     """
     transformers = library("transformers")
     path = Path(source)
-    where, options = str(source), {}
-    if path.suffix == ".gguf":
+    where, options = str(source), dict[str, Any](use_safetensors=True)
+    gguf = path.suffix == ".gguf"
+    if gguf:
         library("gguf")
         if not path.is_file():
             raise ModelError(f"there is no model file {path}; give the path of a GGUF file")
         where, options = str(path.parent), {"gguf_file": path.name}
-    name = path.stem if options else path.resolve().name if path.is_dir() else str(source)
+    name = path.stem if gguf else path.resolve().name if path.is_dir() else str(source)
     try:
         with _quiet(transformers):
-            tokenizer = transformers.AutoTokenizer.from_pretrained(where, **options)
-            model = transformers.AutoModelForCausalLM.from_pretrained(
-                where, dtype=torch.float32, **(options or {"use_safetensors": True})
-            )
+            tokenizer = transformers.AutoTokenizer.from_pretrained(where, **options if gguf else {})
+            model = transformers.AutoModelForCausalLM.from_pretrained(where, dtype=torch.float32, **options)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         first = str(error).strip().partition("\n")[0]
         raise ModelError(

@@ -129,7 +129,7 @@ class Block:
         queries = _rotate(self._heads(self.attention.q_proj(normed), "q_norm"), *sight.rotation(self.kind))
         # Heads that share keys are taken for further tokens: no key is copied.
         share = queries.shape[1] // whole.keys.shape[1]
-        asked = queries.unflatten(1, (-1, share)).flatten(2, 3)
+        asked = queries.reshape(len(queries), -1, share * queries.shape[2], self.head_width)
         mask = sight.mask(self.window, share)
         seen = scaled_dot_product_attention(asked, *whole, attn_mask=mask, scale=self.attention.scaling)
         attended = self.attention.o_proj(seen.view(queries.shape).transpose(1, 2).flatten(2))
@@ -138,7 +138,8 @@ class Block:
             hidden = hidden + attended
             return hidden + self._fed(layer.post_attention_layernorm(hidden))
         hidden = hidden + layer.post_attention_layernorm(attended)
-        return hidden + layer.post_feedforward_layernorm(self._fed(layer.pre_feedforward_layernorm(hidden)))
+        fed: Tensor = layer.post_feedforward_layernorm(self._fed(layer.pre_feedforward_layernorm(hidden)))
+        return hidden + fed
 
     def _fed(self, normed: Tensor) -> Tensor:
         fed: Tensor = self.layer.mlp(normed)
@@ -146,7 +147,7 @@ class Block:
 
     def _heads(self, projected: Tensor, norm: str) -> Tensor:
         """Return ``(batch, heads, tokens, head width)``, normed where the model has such a norm."""
-        parted = projected.unflatten(-1, (-1, self.head_width))
+        parted = projected.view(*projected.shape[:-1], -1, self.head_width)
         normed: Tensor = getattr(self.attention, norm)(parted) if hasattr(self.attention, norm or " ") else parted
         return normed.transpose(1, 2)
 
