@@ -3,8 +3,7 @@
 run      the door
 lever    the settings, by name
 measure  one agent, and what it is compared with
-result   what was found
-write    the way to write it down
+result   what was found, and the way to write it down
 """
 
 from llmguide.experiments.levers.lever import LEVERS, Lever, find_levers

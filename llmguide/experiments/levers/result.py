@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from llmguide.experiments.levers.lever import PUBLISHED
+from llmguide.experiments.levers.lever import PUBLISHED, find_levers
 from llmguide.experiments.levers.measure import MEASURES, REFERENCES
 from llmguide.experiments.over_instruments import interval
+from llmguide.files import write_csv, write_json
+from llmguide.report.levers_page import LeversData, write_levers_page
 
 __all__ = ["FEWEST", "LeverStudy"]
 
@@ -88,6 +90,12 @@ class LeverStudy:
 
     def write(self, folder: Path | str) -> Path:
         """Write settings (``config.json``), runs, all tables (CSV) and the page; return the path of ``levers.html``."""
-        from llmguide.experiments.levers.write import write_levers
-
-        return write_levers(self, Path(folder))
+        target = Path(folder)
+        write_json(target / "config.json", dict(self.settings))
+        write_csv(self.runs, target / "runs.csv")
+        write_csv(self.instruments, target / "instruments.csv")
+        write_csv(self.table.rename_axis("lever").reset_index(), target / "table.csv")
+        write_csv(self.differences, target / "differences.csv")
+        words = {lever.name: lever.words for lever in find_levers(self.levers[1:])}
+        data = LeversData(self.table, self.differences, self.instruments, words, self.settings)
+        return write_levers_page(data, target / "levers.html")
