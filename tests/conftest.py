@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,8 +15,9 @@ from hypothesis import settings
 for variable in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
-# No deadline: the first example may compile a kernel. In CI the same examples every time; at home new ones.
-settings.register_profile("house", deadline=None, derandomize=bool(os.environ.get("CI")))
+# No deadline: the first example may compile a kernel. In CI the same examples every time; at home new ones, so that
+# many runs see many.
+settings.register_profile("house", deadline=None, max_examples=40, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("house")
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -53,6 +55,23 @@ def real_bars(data_folder: Path):
             return read_bars(data_folder / f"{symbol}_{TRAIN if part == 'train' else TEST}.csv")
 
     return load
+
+
+@pytest.fixture(scope="session")
+def undrawn():
+    """`with undrawn():` a comparison leaves its tearsheets empty, which quantstats draws for seconds each."""
+
+    def empty(returns, path, **_):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+    @contextmanager
+    def leave_empty():
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("llmguide.experiments.compare.write.tearsheet", empty)
+            yield
+
+    return leave_empty
 
 
 @pytest.fixture(scope="session")

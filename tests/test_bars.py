@@ -282,14 +282,14 @@ def unusual_bars(draw: st.DrawFn) -> pd.DataFrame:
 
 
 @given(unusual_bars(), st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30)
 def test_reading_the_first_bars_gives_the_first_bars_of_reading_all(frame: pd.DataFrame, data: st.DataObject):
     n = data.draw(st.integers(MIN_BARS, len(frame)))
     assert_frame_equal(inspect_bars(frame.iloc[:n])[0], inspect_bars(frame)[0].iloc[:n], check_freq=False)
 
 
 @given(unusual_bars(), st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30)
 def test_nothing_up_to_a_bar_depends_on_the_bars_after_it(frame: pd.DataFrame, data: st.DataObject):
     t = data.draw(st.integers(0, len(frame) - 2))
     changed = frame.copy()
@@ -307,7 +307,7 @@ def test_interpolation_does_use_the_next_known_value_as_its_documentation_says(b
 
 
 @given(unusual_bars(), st.sampled_from(["forward", "interpolate"]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30)
 def test_bars_that_were_read_need_no_repair(frame: pd.DataFrame, gaps: str):
     once, first = inspect_bars(frame, gaps=gaps)  # type: ignore[arg-type]  # a str that is one of the two
     twice, second = inspect_bars(once, gaps=gaps)  # type: ignore[arg-type]  # as above
@@ -318,7 +318,7 @@ def test_bars_that_were_read_need_no_repair(frame: pd.DataFrame, gaps: str):
 
 
 @given(unusual_bars(), st.sampled_from(["forward", "interpolate"]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30)
 def test_bars_are_complete_and_every_missing_value_is_accounted_for(frame: pd.DataFrame, gaps: str):
     read, report = inspect_bars(frame, gaps=gaps)  # type: ignore[arg-type]  # as above
     known = frame.notna() & (frame != 0)

@@ -99,12 +99,13 @@ def test_train_holds_out_bars_at_the_end_and_does_not_mix_such_agents_with_other
     assert "hold out fewer" in err
 
 
-def test_compare_and_replicate_take_the_mixture_and_its_holdout(llmguide, files):
+def test_compare_and_replicate_take_the_mixture_and_its_holdout(llmguide, undrawn, files):
     llmguide("guide", "train.csv", "test.csv", "--out", "g.parquet")
     words = ("--arms", "mixture,hold", "--holdout", "300", "--seeds", "1", "--episodes", "1", "--json")
-    code, out, _ = llmguide(
-        "compare", "--train", "train.csv", "--test", "test.csv", "--guidance", "g.parquet", *words, "--out", "c"
-    )
+    with undrawn():
+        code, out, _ = llmguide(
+            "compare", "--train", "train.csv", "--test", "test.csv", "--guidance", "g.parquet", *words, "--out", "c"
+        )
     assert code == 0
     compared = json.loads(out)["runs"]
     (files / "bars").mkdir()
@@ -242,14 +243,15 @@ def test_backtest_chooses_the_windows_of_moving_averages_on_training_bars_or_tak
     assert json.loads(out) == chosen
 
 
-def test_compare_ends_with_the_table_and_the_report(llmguide, files):
+def test_compare_ends_with_the_table_and_the_report(llmguide, undrawn, files):
     words = ("compare", "--train", "train.csv", "--test", "test.csv", "--seeds", "2", "--episodes", "1", "--out", "run")
-    code, out, _ = llmguide(*words)
+    with undrawn():
+        code, out, _ = llmguide(*words)
+        _, again, err = llmguide(*words, "--json")
     assert code == 0
     assert out.splitlines()[-1] == "report: run/report.html"
     assert (files / "run" / "report.html").exists()
-    code, out, err = llmguide(*words, "--json")
-    result = json.loads(out)
+    result = json.loads(again)
     assert [row["arm"] for row in result["table"]] == ["hybrid", "rl", "llm", "hold", "sell"]
     assert result["table"][3]["sr_std"] is None
     assert "4 of 4 agents are already trained" in err

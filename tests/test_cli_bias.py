@@ -123,6 +123,7 @@ def test_wrong_words_are_one_error(llmguide, words, says):
     assert len(err.strip().splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_the_answers_and_the_same_command_goes_on(llmguide, server, tmp_path):
     """A real process, a real signal."""
     server.delay = 0.1

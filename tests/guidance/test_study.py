@@ -69,10 +69,10 @@ def test_a_prompt_with_memory_shows_the_answers_before_it(pair, access, server):
 
 
 def test_months_without_memory_are_asked_side_by_side_and_those_with_memory_one_by_one(pair, access, server):
-    server.delay = 0.05
+    server.delay = 0.5
     run_study(Study(pair[:1], ("P1",)), access.asker())
     assert server.max_in_flight > 4
-    server.max_in_flight = 0
+    server.max_in_flight, server.delay = 0, 0.05
     run_study(Study(pair[:1], ("P2",)), access.asker())
     assert server.max_in_flight == 1
 

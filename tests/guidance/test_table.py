@@ -309,7 +309,7 @@ def test_a_table_travels_to_another_process(guidance):
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30)
 @given(guidance=tables())
 def test_what_is_saved_is_read_back_exactly(tmp_path_factory, suffix, guidance):
     path = tmp_path_factory.mktemp("guidance") / f"table{suffix}"

@@ -98,7 +98,7 @@ def test_a_short_that_was_bought_back_whole_stays_short():
     assert result.exposure == pytest.approx((result.account["shares"] > 0).mean())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30)
 @given(
     price=st.integers(1, 500),
     shares=st.integers(1, 5_000),
@@ -126,7 +126,7 @@ markets = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30)
 @given(
     market=markets,
     cash=st.sampled_from([60.0, 1_000.0, 100_000.0, 1e9]),
@@ -147,7 +147,7 @@ def test_no_order_is_ever_refused_by_the_stock_broker(make_bars, scripted, marke
     assert not result.orders["date"].duplicated().any()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30)
 @given(
     market=markets,
     cash=st.sampled_from([60.0, 1_000.0, 100_000.0, 1e9]),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import re
 import signal
 import subprocess
@@ -16,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from openai_server import OpenAIServer
+from ways_to_run import DISTINCT
 
 import llmguide.btrun
 from llmguide import guide, read_bars, sample_bars
@@ -128,6 +128,18 @@ def agent(case, make_agent):
     return make_agent(case.after, case.table.tau(case.after.index))
 
 
+@pytest.fixture(scope="module")
+def by_table(case, agent):
+    """A run by the table made before."""
+    return run(BarsData(dataname=case.after), Hybrid, model=agent, guidance=case.table)
+
+
+@pytest.fixture(scope="module")
+def alone(case):
+    """A run that asks, with no other feed."""
+    return run(BarsData(dataname=case.after), Only, provider=case.model, history=case.history)
+
+
 def test_the_case_has_months_before_and_in_the_backtest_of_both_directions(case):
     dates = [row.issued_at for row in case.table.rows]
     assert dates == list(case.bars.index[30:160:20])
@@ -137,14 +149,15 @@ def test_the_case_has_months_before_and_in_the_backtest_of_both_directions(case)
 
 @pytest.mark.parametrize(
     ("runonce", "preload", "exactbars", "live"),
-    list(itertools.product([True, False], [True, False], [False, 1, -1, -2], [False, True])),
+    DISTINCT,
 )
-def test_the_hybrid_acts_on_live_guidance_as_on_the_table_in_every_mode(case, agent, runonce, preload, exactbars, live):
+def test_the_hybrid_acts_on_live_guidance_as_on_the_table_in_every_mode(
+    case, agent, by_table, runonce, preload, exactbars, live
+):
     mode = {"runonce": runonce, "preload": preload, "exactbars": exactbars}
     feed = LiveBars if live else BarsData
-    table = run(BarsData(dataname=case.after), Hybrid, model=agent, guidance=case.table)
     asked = run(feed(dataname=case.after), Hybrid, mode=mode, model=agent, provider=case.model, history=case.history)
-    assert_same(asked, table)
+    assert_same(asked, by_table)
     assert asked[3].guidance.table == case.table
 
 
@@ -218,12 +231,11 @@ def test_later_bars_change_no_guidance_before_them(make_bars, mode):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_another_feed_changes_nothing(case, make_bars, mode):
+def test_another_feed_changes_nothing(case, alone, make_bars, mode):
     other = make_bars(200, 9)
     if mode.get("exactbars") == 1:
         other = make_bars(len(case.after), 9)
         other.index = case.after.index
-    alone = run(BarsData(dataname=case.after), Only, provider=case.model, history=case.history)
     asked = run(
         BarsData(dataname=other), Only, others=[BarsData(dataname=case.after)], mode=mode,
         feed=1, provider=case.model, history=case.history,

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
-
 import backtrader as bt
 import numpy as np
 import pandas as pd
 import pytest
+from ways_to_run import DISTINCT
 
 import llmguide
 from llmguide import simulate
@@ -135,10 +134,7 @@ def test_the_case_has_experts_that_agree_and_disagree(case):
 
 @pytest.mark.parametrize(
     ("runonce", "preload", "exactbars", "live"),
-    [
-        *itertools.product([True, False], [True, False], [False, 1, -1, -2], [False]),
-        *itertools.product([True], [True], [False, 1, -1, -2], [True]),  # a live feed is never preloaded
-    ],
+    DISTINCT,
 )
 def test_in_every_mode_it_is_mix_on_history_and_feed(case, runonce, preload, exactbars, live):
     bars, experts, mixed = case

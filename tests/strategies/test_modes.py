@@ -6,13 +6,12 @@ The oracle is not another run of Cerebro: decisions come from `Agent.decide` ove
 
 from __future__ import annotations
 
-import itertools
-
 import backtrader as bt
 import numpy as np
 import pandas as pd
 import pytest
 from momentum import Momentum
+from ways_to_run import WAYS, Way
 
 from llmguide import simulate
 from llmguide.backtest import BarsData, CloseFillBroker, SharpeDrawdown
@@ -66,7 +65,7 @@ def case(make_bars, make_agent, make_guidance):
 
 @pytest.mark.parametrize(
     ("runonce", "preload", "exactbars", "live"),
-    list(itertools.product([True, False], [True, False], [False, 1, -1, -2], [False, True])),
+    WAYS,
 )
 def test_decisions_and_values_do_not_depend_on_how_cerebro_runs(case, runonce, preload, exactbars, live):
     bars, agent, guidance, decisions, account = case
@@ -77,6 +76,8 @@ def test_decisions_and_values_do_not_depend_on_how_cerebro_runs(case, runonce, p
     np.testing.assert_allclose(values["value"], account["value"], rtol=1e-12)
     assert values["shares"].tolist() == account["shares"].tolist()
     assert [decided.date for decided in ran.decision_log] == bars.index[30:].to_pydatetime().tolist()
+    as_run = Way(runonce, preload, exactbars, live).as_run()
+    assert (cerebro._dopreload, cerebro._dopreload and cerebro._dorunonce) == (as_run.preload, as_run.runonce)
 
 
 @pytest.mark.parametrize("live", [False, True])

@@ -56,7 +56,7 @@ def same_account(result, expected, cash):
     assert result.sides.tolist() == expected["side"].tolist()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30)
 @given(market=markets, cash=cashes, cost=costs, script=scripts, limits=limits)
 def test_weights_give_the_account_of_simulate(make_bars, market, cash, cost, script, limits):
     bars = make_bars(BARS, **market)
@@ -69,7 +69,7 @@ def test_weights_give_the_account_of_simulate(make_bars, market, cash, cost, scr
     same_account(result, again, cash)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25)
 @given(
     market=markets,
     cash=cashes,
@@ -89,7 +89,7 @@ def test_decisions_under_limits_give_the_account_of_simulate(make_bars, scripted
     same_account(result, expected, cash)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30)
 @given(market=markets, cash=cashes, cost=costs, script=scripts, limits=limits, reserve=reserves)
 @pytest.mark.filterwarnings("ignore:.*purchases of ScriptedWeights were not filled:llmguide.errors.DataWarning")
 def test_no_order_is_ever_refused_by_the_stock_broker(make_bars, market, cash, cost, script, limits, reserve):
@@ -112,7 +112,7 @@ def without_gaps(bars):
     return bars.assign(open=opens, high=high, low=low)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10_000), cost=st.sampled_from([0.0, 0.001, 0.02]), script=scripts, limits=limits)
 def test_opens_that_repeat_the_close_give_the_same_account_one_bar_later(make_bars, seed, cost, script, limits):
     bars = without_gaps(make_bars(BARS, seed))

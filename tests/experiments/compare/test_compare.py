@@ -32,9 +32,10 @@ def comparison(guidance):
 
 
 @pytest.fixture(scope="module")
-def folder(comparison, tmp_path_factory):
+def folder(comparison, undrawn, tmp_path_factory):
     path = tmp_path_factory.mktemp("run") / "new"
-    comparison.write(path)
+    with undrawn():
+        comparison.write(path)
     return path
 
 

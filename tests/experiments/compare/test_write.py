@@ -98,9 +98,9 @@ def test_the_call_on_the_page_makes_the_same_comparison_again(folder, comparison
     pd.testing.assert_frame_equal(there["comparison"].runs, comparison.runs)
 
 
-def test_a_command_takes_the_place_of_the_call(comparison, tmp_path, monkeypatch):
-    monkeypatch.setattr("llmguide.experiments.compare.write.tearsheet", lambda *args, **options: None)
-    path = write_comparison(comparison, tmp_path / "run", command="llmguide compare --seeds 2", seeds=0)
+def test_a_command_takes_the_place_of_the_call(comparison, undrawn, tmp_path):
+    with undrawn():
+        path = write_comparison(comparison, tmp_path / "run", command="llmguide compare --seeds 2", seeds=0)
     page = path.read_text(encoding="utf-8")
     assert "<pre>llmguide compare --seeds 2</pre>" in page
     assert not (tmp_path / "run" / "sensitivity.csv").exists()

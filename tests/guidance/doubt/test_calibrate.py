@@ -109,7 +109,7 @@ def test_a_month_is_known_the_day_after_its_last_bar():
         assert (found.rows[1].p_calibrated is not None) == is_known
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(data=st.data())
 def test_no_bar_from_t_on_changes_a_row_issued_up_to_t(data):
     rose, p = random_months(4, 24)
