@@ -12,7 +12,7 @@ one batch are padded on the right; a token sees itself and those before it, so t
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -152,7 +152,7 @@ class Block:
         return normed.transpose(1, 2)
 
 
-def blocks_of(layers: Sequence[Any], config: Any, *, first: int = 0) -> list[Block]:
+def blocks_of(layers: Iterable[Any], config: Any, *, first: int = 0) -> list[Block]:
     """Return blocks over a model's layers, or copies of them; `first` is the index of the first in the model."""
     width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     kinds, window = getattr(config, "layer_types", None), getattr(config, "sliding_window", None)

@@ -110,7 +110,7 @@ class FlagPolicy:
         assert self.config.frozen is not None
         decoder, first = base.decoder, self.config.frozen
         self._rotary = decoder.rotary_emb
-        below: Any = decoder.layers[:first]
+        below = decoder.layers[:first]
         self._embedding = decoder.embed_tokens
         self._dtype = torch.float32
         if self.config.half:

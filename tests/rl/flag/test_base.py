@@ -14,6 +14,7 @@ import torch
 
 from llmguide.errors import MissingExtra, ModelError
 from llmguide.rl.flag.base import FlagBase, load_base
+from llmguide.rl.flag.policy import FlagPolicy
 from llmguide.rl.flag.tiny import tiny_base
 
 
@@ -163,10 +164,29 @@ def told_by_llama_cpp(path: Path, texts: list[str]) -> list[tuple[list[int], dic
         server.end()
 
 
+@pytest.fixture(scope="module")
+def gemma(gemma_file) -> FlagBase:
+    return load_base(gemma_file)
+
+
 @pytest.mark.slow
-def test_gemma_of_a_gguf_file_has_the_tokens_and_the_logits_of_llama_cpp(gemma_file, whole_file):
+def test_a_policy_over_gemma_is_what_its_own_forward_pass_says(gemma):
+    policy = FlagPolicy(gemma)
+    assert policy.config.frozen == 12
+    encoded = [one for text in TEXTS[1:] for one in policy.encode([TEXTS[0] + text])]
+    with torch.no_grad():
+        logits, _ = policy.evaluate(encoded)
+        for text, ours in zip(TEXTS[1:], logits, strict=True):
+            (tokens,) = gemma.tokens([TEXTS[0] + text])
+            hidden = gemma.decoder(input_ids=torch.tensor([tokens]), use_cache=False).last_hidden_state[:, -1]
+            theirs = policy.trained.heads(hidden)[0][0]
+            assert (ours - theirs).abs().max() < 1e-4 * theirs.abs().max()
+
+
+@pytest.mark.slow
+def test_gemma_of_a_gguf_file_has_the_tokens_and_the_logits_of_llama_cpp(gemma, whole_file):
     """Up to 0.02 in the logarithm of a probability: llama.cpp keeps keys and values in 16 bits."""
-    base = load_base(gemma_file)
+    base = gemma
     assert (base.name, base.layers, base.width) == ("gemma-3-270m-q4_k_m", 18, 640)
     found = told_by_llama_cpp(whole_file, TEXTS)
     assert base.tokens(TEXTS) == [tokens for tokens, _ in found]
@@ -176,5 +196,4 @@ def test_gemma_of_a_gguf_file_has_the_tokens_and_the_logits_of_llama_cpp(gemma_f
             logits = base.model(input_ids=torch.tensor([tokens]), logits_to_keep=1).logits[0, -1]
         ours = torch.log_softmax(logits, -1)[list(likeliest)]
         theirs = torch.tensor(list(likeliest.values()))
-        print(len(tokens), float((ours - theirs).abs().max()))
         assert (ours - theirs).abs().max() < 0.02
