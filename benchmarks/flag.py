@@ -28,7 +28,7 @@ from _bench import Figure, Options, rates, run
 from torch import Tensor
 
 from llmguide.rl.flag.base import FlagBase
-from llmguide.rl.flag.policy import FlagConfig, FlagPolicy
+from llmguide.rl.flag.policy import FlagPolicy, PolicyConfig
 from llmguide.rl.flag.tiny import tiny_base
 
 TASK = (
@@ -178,7 +178,7 @@ def measure(options: Options) -> list[Figure]:
     """Time the fast and the plain implementation, and the products, in turn."""
     torch.set_num_threads(options.threads)
     base = tiny_base(0) if options.quick else gemma_shaped()
-    policy = FlagPolicy(base, FlagConfig())
+    policy = FlagPolicy(base, PolicyConfig())
     states = texts(4 if options.quick else 8)
     policy.encode(states)  # their beginning is known from here on
     twin = Plain(policy)

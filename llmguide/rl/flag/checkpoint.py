@@ -15,7 +15,7 @@ from safetensors.numpy import load_file
 from llmguide.errors import ModelError
 from llmguide.rl.described import Kind
 from llmguide.rl.flag.base import FlagBase
-from llmguide.rl.flag.policy import FlagConfig, FlagPolicy
+from llmguide.rl.flag.policy import FlagPolicy, PolicyConfig
 from llmguide.rl.flag.protocol import TradingPolicy
 
 __all__ = ["load_policy", "load_weights", "save_policy"]
@@ -38,7 +38,7 @@ def load_policy(path: Path | str, base: FlagBase) -> FlagPolicy:
     stored = _identity(path)
     _refuse_other(path, stored, {"base_sha256": base.digest, "layers": base.layers}, called=base.name)
     try:
-        config = FlagConfig(**{field.name: stored[field.name] for field in fields(FlagConfig)})
+        config = PolicyConfig(**{field.name: stored[field.name] for field in fields(PolicyConfig)})
     except (KeyError, TypeError) as error:
         raise ModelError(f"{path} is damaged ({error}); train the policy again") from error
     policy = FlagPolicy(base, config)

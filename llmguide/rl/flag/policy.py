@@ -3,7 +3,7 @@
 Source: FLAG-Trader (arXiv 2502.11433). A state is a text; its last token's hidden state behind all layers gives the
 logits of sell, hold and buy, and a value. Open in the paper, and chosen here:
 
-- *How many layers are frozen*: two thirds (`FlagConfig.frozen`), and the embeddings with them. The later layers are the
+- *How many layers are frozen*: two thirds (`PolicyConfig.frozen`), and the embeddings with them. The later layers are the
   ones that turn what was read into what is said; a third of them trains with Adam in memory that a desktop has.
 - *Pooling*: the last token, the only one that has seen the whole state; no mean over tokens of the template.
 - *Heads*: linear, on the final norm's output brought to unit root mean square (`Heads`).
@@ -34,7 +34,7 @@ from llmguide.rl.flag.libraries import library
 from llmguide.rl.flag.prefix import LEAST, FlagEncoded, Prefix, gather, shared_tokens
 from llmguide.rl.flag.protocol import Encoded
 
-__all__ = ["FlagConfig", "FlagPolicy"]
+__all__ = ["FlagPolicy", "PolicyConfig"]
 
 _ROWS = 8
 """States computed side by side on a processor: enough for its products, few enough that padding is small."""
@@ -45,7 +45,7 @@ _LOOKED_AT = 64
 
 
 @dataclass(frozen=True, kw_only=True)
-class FlagConfig:
+class PolicyConfig:
     """What is trained of a language model, and how it begins.
 
     Attributes:
@@ -69,7 +69,7 @@ class FlagConfig:
         if self.lora_alpha is not None and not (self.lora_rank and self.lora_alpha > 0):
             raise ModelError(f"lora_alpha is above 0 and goes with lora_rank, got {self.lora_alpha}")
 
-    def of(self, base: FlagBase) -> FlagConfig:
+    def of(self, base: FlagBase) -> PolicyConfig:
         """Return this with every number filled in. Raises ModelError where no layer is left to train."""
         frozen = 2 * base.layers // 3 if self.frozen is None else self.frozen
         if not 0 <= frozen < base.layers:
@@ -77,7 +77,7 @@ class FlagConfig:
                 f"{base.name} has {base.layers} layers; frozen lies between 0 and {base.layers - 1}, got {frozen}"
             )
         alpha = self.lora_alpha if self.lora_alpha is not None else 2.0 * self.lora_rank
-        return FlagConfig(
+        return PolicyConfig(
             frozen=frozen, lora_rank=self.lora_rank, lora_alpha=alpha or None, half=self.half, seed=self.seed
         )
 
@@ -105,8 +105,8 @@ class FlagPolicy:
         MissingExtra: an adapter is asked for and peft is not installed.
     """
 
-    def __init__(self, base: FlagBase, config: FlagConfig | None = None) -> None:
-        self.base, self.config = base, (config or FlagConfig()).of(base)
+    def __init__(self, base: FlagBase, config: PolicyConfig | None = None) -> None:
+        self.base, self.config = base, (config or PolicyConfig()).of(base)
         assert self.config.frozen is not None
         decoder, first = base.decoder, self.config.frozen
         self._rotary = decoder.rotary_emb

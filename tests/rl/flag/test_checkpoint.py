@@ -12,7 +12,7 @@ from safetensors.numpy import load_file, save_file
 
 from llmguide.errors import ModelError
 from llmguide.rl.flag.checkpoint import KIND, load_policy, load_weights, save_policy
-from llmguide.rl.flag.policy import FlagConfig, FlagPolicy
+from llmguide.rl.flag.policy import FlagPolicy, PolicyConfig
 from llmguide.rl.flag.tiny import tiny_base
 
 TEXTS = ["Prices 1.00 2.00. Cash 100.", "Prices 1.50 2.25. Cash 7."]
@@ -25,7 +25,7 @@ def base():
 
 @pytest.fixture(params=[0, 2], ids=["whole layers", "adapter"])
 def policy(base, request):
-    made = FlagPolicy(base, FlagConfig(frozen=1, lora_rank=request.param, seed=3))
+    made = FlagPolicy(base, PolicyConfig(frozen=1, lora_rank=request.param, seed=3))
     with torch.no_grad():
         for number, one in enumerate(made.trainable().values()):
             one.add_(0.01 * (number + 1))

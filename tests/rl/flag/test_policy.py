@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from llmguide.errors import ModelError
-from llmguide.rl.flag.policy import FlagConfig, FlagPolicy
+from llmguide.rl.flag.policy import FlagPolicy, PolicyConfig
 from llmguide.rl.flag.tiny import tiny_base
 
 TASK = "Trade one share. Actions: sell, hold, buy.\n"
@@ -71,7 +71,7 @@ def assert_same(ours: torch.Tensor, theirs: torch.Tensor, tolerance: float = 1e-
 @pytest.mark.parametrize("frozen", [0, 1, 2])
 @pytest.mark.parametrize("rank", [0, 2])
 def test_logits_values_and_gradients_are_those_of_the_whole_forward_pass(base, frozen, rank):
-    policy = moved(FlagPolicy(base, FlagConfig(frozen=frozen, lora_rank=rank)))
+    policy = moved(FlagPolicy(base, PolicyConfig(frozen=frozen, lora_rank=rank)))
     texts = states(11)
     encoded = policy.encode(texts[:1]) + policy.encode(texts[1:4]) + policy.encode(texts[4:])
     ours, theirs = policy.evaluate(encoded), plain(policy, texts)
@@ -85,14 +85,14 @@ def test_logits_values_and_gradients_are_those_of_the_whole_forward_pass(base, f
 
 def test_the_beginning_that_states_share_is_found_and_changes_nothing(base):
     texts = states(4)
-    policy = FlagPolicy(base, FlagConfig(frozen=1))
+    policy = FlagPolicy(base, PolicyConfig(frozen=1))
     first, *others = policy.encode(texts[:1]) + policy.encode(texts[1:])
     beginning = base.tokens([TASK])[0]
     assert len({id(one.prefix) for one in others}) == 1
     assert list(others[0].prefix.tokens[: len(beginning)]) == beginning
     assert first.length == len(base.tokens(texts)[0])
     assert policy.encode(texts)[0].prefix is others[0].prefix
-    alone = [FlagPolicy(base, FlagConfig(frozen=1)).encode([text])[0] for text in texts]
+    alone = [FlagPolicy(base, PolicyConfig(frozen=1)).encode([text])[0] for text in texts]
     for one, other in zip([first, *others], alone, strict=True):
         cut = min(len(one.prefix.tokens), len(other.prefix.tokens))
         assert_same(one.behind(one.prefix.cut(cut)).hidden, other.behind(other.prefix.cut(cut)).hidden)
@@ -100,7 +100,7 @@ def test_the_beginning_that_states_share_is_found_and_changes_nothing(base):
 
 def test_states_that_begin_otherwise_are_computed_whole_in_any_order(base):
     texts = states(3) + states(2, task="Quite another task: say what you would do with 100 shares.\n") + ["", "ab"]
-    policy = moved(FlagPolicy(base, FlagConfig(frozen=1)))
+    policy = moved(FlagPolicy(base, PolicyConfig(frozen=1)))
     shuffled = [texts[place] for place in (3, 0, 5, 1, 6, 4, 2)]
     encoded = [one for text in shuffled for one in policy.encode([text])]
     for ours, theirs in zip(policy.evaluate(encoded), plain(policy, shuffled), strict=True):
@@ -111,7 +111,7 @@ def test_states_that_begin_otherwise_are_computed_whole_in_any_order(base):
 
 
 def test_a_state_evaluates_alike_alone_and_beside_longer_ones(base):
-    policy = moved(FlagPolicy(base, FlagConfig(frozen=1)))
+    policy = moved(FlagPolicy(base, PolicyConfig(frozen=1)))
     encoded = policy.encode(states(5))
     together, _ = policy.evaluate(encoded)
     for one, logits in zip(encoded, together, strict=True):
@@ -129,7 +129,7 @@ STEPS = {
 @pytest.mark.parametrize("step", STEPS)
 def test_after_a_step_nothing_of_the_old_weights_is_left_in_a_rollout(base, step):
     texts = states(4)
-    policy = FlagPolicy(base, FlagConfig(frozen=1))
+    policy = FlagPolicy(base, PolicyConfig(frozen=1))
     encoded = policy.encode(texts)
     with torch.no_grad():
         before, _ = policy.evaluate(encoded)  # keys and values of the beginning are kept
@@ -148,7 +148,7 @@ def test_after_a_step_nothing_of_the_old_weights_is_left_in_a_rollout(base, step
 @pytest.mark.parametrize("rank", [0, 2])
 def test_the_reference_is_the_policy_before_training_and_the_base_is_never_changed(base, rank):
     digest = base.digest
-    policy = FlagPolicy(base, FlagConfig(frozen=1, lora_rank=rank))
+    policy = FlagPolicy(base, PolicyConfig(frozen=1, lora_rank=rank))
     encoded = policy.encode(states(3))
     with torch.no_grad():
         beginning, values = policy.evaluate(encoded)
@@ -163,7 +163,7 @@ def test_the_reference_is_the_policy_before_training_and_the_base_is_never_chang
 
 
 def test_a_rollout_in_inference_mode_can_be_trained_on(base):
-    policy = FlagPolicy(base, FlagConfig(frozen=1))
+    policy = FlagPolicy(base, PolicyConfig(frozen=1))
     with torch.inference_mode():
         encoded = policy.encode(states(3))
         policy.evaluate(encoded)
@@ -174,7 +174,7 @@ def test_a_rollout_in_inference_mode_can_be_trained_on(base):
 
 def test_the_seed_makes_the_heads_and_the_adapter(base):
     def weights(seed: int) -> torch.Tensor:
-        policy = FlagPolicy(base, FlagConfig(frozen=1, lora_rank=2, seed=seed))
+        policy = FlagPolicy(base, PolicyConfig(frozen=1, lora_rank=2, seed=seed))
         return torch.cat([one.detach().flatten() for one in policy.trainable().values()])
 
     torch.manual_seed(1)
@@ -198,14 +198,14 @@ def test_two_thirds_of_the_layers_are_frozen_and_only_the_rest_is_trained(base):
     assert policy.config.frozen == 2
     assert {name.partition(".")[0] for name in names} == {"layers", "norm", "heads"}
     assert {name.split(".")[1] for name in names if name.startswith("layers")} == {"0"}
-    adapted = FlagPolicy(base, FlagConfig(lora_rank=2)).trainable()
+    adapted = FlagPolicy(base, PolicyConfig(lora_rank=2)).trainable()
     assert all("lora" in name or name.startswith("heads") for name in adapted)
     assert {name.split(".")[3] for name in adapted if ".mlp." in name} == {"gate_proj", "up_proj", "down_proj"}
 
 
 def test_frozen_layers_in_bfloat16_are_close_and_the_rest_stays_in_float32(base):
     texts = states(4)
-    exact, half = (moved(FlagPolicy(base, FlagConfig(frozen=2, half=half))) for half in (False, True))
+    exact, half = (moved(FlagPolicy(base, PolicyConfig(frozen=2, half=half))) for half in (False, True))
     with torch.no_grad():
         ours, theirs = (policy.evaluate(policy.encode(texts))[0] for policy in (half, exact))
     assert ours.dtype == torch.float32
@@ -215,13 +215,13 @@ def test_frozen_layers_in_bfloat16_are_close_and_the_rest_stays_in_float32(base)
 @pytest.mark.parametrize("frozen", [-1, 3])
 def test_layers_to_freeze_that_leave_none_to_train_are_refused(base, frozen):
     with pytest.raises(ModelError, match=rf"has 3 layers; frozen lies between 0 and 2, got {frozen}"):
-        FlagPolicy(base, FlagConfig(frozen=frozen))
+        FlagPolicy(base, PolicyConfig(frozen=frozen))
 
 
 @pytest.mark.parametrize(("fields", "error"), [({"lora_rank": -1}, "at least 0"), ({"lora_alpha": 2.0}, "goes with")])
 def test_adapters_that_cannot_be_are_refused(fields, error):
     with pytest.raises(ModelError, match=error):
-        FlagConfig(**fields)
+        PolicyConfig(**fields)
 
 
 def test_nothing_to_evaluate_is_an_error(base):
