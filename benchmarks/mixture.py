@@ -24,7 +24,7 @@ from llmguide import sample_bars
 from llmguide.mixture import Prior, mix_draws
 
 BARS, WINDOW, COST = 503, 60, 0.001
-PRIORS = [Prior(0.02, 252), Prior(0.02, 252), Prior(0.02, 1000)]
+PRIORS = [Prior(0.0, 252), Prior(0.02, 252), Prior(0.02, 1000)]
 Array = NDArray[np.float64]
 
 

@@ -66,7 +66,7 @@ def mixture(
             help="What is believed of an agent before its record: so many bars with that mean result, in standard "
             "deviations.",
         ),
-    ] = "0.02,252",
+    ] = "0,252",
     cash: Cash = 100_000.0,
     cost: Cost = 0.001,
     device: Device = "auto",
@@ -154,7 +154,7 @@ def _prior(text: str) -> Prior:
     try:
         mean, count = (float(part) for part in text.split(","))
     except ValueError:
-        message = f"--agent-prior is a mean result a bar and a number of bars, as in 0.02,252; got {text!r}"
+        message = f"--agent-prior is a mean result a bar and a number of bars, as in 0,252; got {text!r}"
         raise LlmguideError(message) from None
     return Prior(mean, count)
 

@@ -265,7 +265,7 @@ def test_what_stands_for_an_expert(bars, table, random_agent, tmp_path):
     assert find_expert(own) is own
     assert own.belief == Prior(0.0, 10)
     assert MovingAverages(2, 20).belief == OTHER == Prior(0.03, 252)
-    assert [Prior(0.02, 252), Prior(0.02, 252), Prior(0.02, 1000)] == [AGENT, GUIDANCE, HOLD]
+    assert [Prior(0.0, 252), Prior(0.02, 252), Prior(0.02, 1000)] == [AGENT, GUIDANCE, HOLD]
 
 
 @pytest.mark.parametrize("wrong", ["holding", 3, None, {"a": 1}, "guidance.txt", Hold])
