@@ -119,18 +119,20 @@ def _print(study: LeverStudy) -> None:
     from llmguide.console import number, out, percent, print_table
     from llmguide.report.levers_page import summary
 
+    means = [(str(lever), row) for lever, row in study.table.iterrows()]
     rows = [
         [
-            str(lever),
+            lever,
             number(row.sr),
             number(row.mdd),
-            number(row.train_sr),
-            *(percent(share) for share in (row.agreement_train, row.agreement_test, row.changed_inverted, row.flat)),
+            *(percent(share) for share in (row.agreement_test, row.changed_inverted, row.flat)),
         ]
-        for lever, row in study.table.iterrows()
+        for lever, row in means
     ]
-    columns = ["lever", "Sharpe", "max drawdown", "Sharpe, train", "agrees, train", "agrees, test"]
-    print_table("Means over instruments", [*columns, "changes if inverted", "holds nothing"], rows)
+    columns = ["lever", "Sharpe", "max drawdown", "agrees", "if inverted", "flat"]
+    print_table("Test bars, means over instruments", columns, rows)
+    trained = [[lever, number(row.train_sr), percent(row.agreement_train)] for lever, row in means]
+    print_table("Training bars", ["lever", "Sharpe", "agrees"], trained[: len(study.levers)])
     found = study.differences
     shown = [
         [
@@ -138,13 +140,13 @@ def _print(study: LeverStudy) -> None:
             number(row.difference),
             f"{number(row.low)} to {number(row.high)}",
             f"{number(row.low_all)} to {number(row.high_all)}",
-            "" if row.verdict == "open" else str(row.verdict),
+            str(row.verdict),
         ]
         for row in found[found["measure"] == "sr"].itertuples()
     ]
-    columns = ["lever", "Sharpe ratio", "95 %", "95 %, all levers", "told apart"]
+    columns = ["lever", "Sharpe", "95 %", "95 %, all levers", "verdict"]
     count = len(study.settings["symbols"])
-    print_table(f"Less the published settings, intervals over instruments ({count})", columns, shown)
+    print_table(f"Test Sharpe ratio less the published one, intervals over {count} instruments", columns, shown)
     out.print(summary(found), highlight=False)
     if study.uses_future:
         out.print("This guidance was made with knowledge of later bars: a control, not a result.", style="bold red")

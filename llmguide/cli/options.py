@@ -42,8 +42,8 @@ Agreement = Annotated[
     float,
     typer.Option(
         min=0.0,
-        help="Reward shaping: in training, what a position on the side of the guidance has more reward, a bar. Rewards "
-        "are returns of a bar, some 0.01 of daily ones.",
+        help="Reward shaping: added in training to the reward of a position on the side of the guidance. A reward is "
+        "the return of a bar: of daily bars some 0.01.",
     ),
 ]
 Discount = Annotated[float, typer.Option(min=0.0, max=1.0, help="Discount of the next bar's value.")]

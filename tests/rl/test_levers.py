@@ -25,7 +25,7 @@ from llmguide.rl.double_dqn import Learner
 from llmguide.rl.evaluation import follow
 from llmguide.rl.experience import Batch
 from llmguide.rl.jitter import jittered, months_of
-from llmguide.rl.noise import Keys
+from llmguide.rl.noise import Keys, choose
 from llmguide.rl.parallel import train_jobs
 from llmguide.rl.runs import EpisodeEnd, Resumed, planned_steps, updates_after
 from llmguide.rl.solo import SoloRun
@@ -89,6 +89,16 @@ def test_settings_that_are_off_are_not_written_so_that_older_files_are_still_tho
     on = DQNConfig(**ON["all"])
     assert {name: on.to_dict()[name] for name in LEVERS} == {name: ON["all"][name] for name in LEVERS}
     assert DQNConfig.from_dict(json.loads(json.dumps(on.to_dict()))) == on
+
+
+def test_the_published_agent_draws_what_it_drew_before_the_levers():
+    """Numbers of the version before; the arithmetic of the agents themselves has other bits on other machines."""
+    keys = Keys.of(7)
+    assert keys[:3] == (1693125408465869867, 4042502035264064771, 17559002276220262541)
+    assert keys.dropout == 6823953754371609207
+    draws = [choose(keys.choices, step, 32, 2) for step in range(64)]
+    assert int("".join(str(draw.action) for draw in draws), 2) == 14182401826825061387
+    assert draws[5] == (0.2889311325112405, 0.5809422898802784, 1)
 
 
 def test_a_state_from_before_the_levers_is_gone_on_with(tmp_path):
