@@ -12,13 +12,13 @@ one batch are padded on the right; a token sees itself and those before it, so t
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import scaled_dot_product_attention
+from torch.nn.functional import rms_norm, scaled_dot_product_attention
 
 __all__ = ["KV", "Block", "Sight", "blocks_of", "last_output", "prefix_keys", "through"]
 
@@ -97,14 +97,15 @@ class Block:
         self.layer, self.attention = layer, layer.self_attn
         self.head_width, self.kind, self.window = head_width, kind, window
         self.four_norms = hasattr(layer, "pre_feedforward_layernorm")
+        self._norms = {name: _fused(norm) for name, norm in layer.named_children() if name.endswith("layernorm")}
 
     def keys_values(self, hidden: Tensor, sight: Sight) -> KV:
         """Return keys and values of the tokens: all that the last layer has to know of a prefix."""
-        return self._keys_values(self.layer.input_layernorm(hidden), sight)
+        return self._keys_values(self._norm("input", hidden), sight)
 
     def __call__(self, hidden: Tensor, sight: Sight, past: KV | None) -> tuple[Tensor, KV]:
         """Return the output of every token, and their keys and values; `past` are those of the tokens before."""
-        normed = self.layer.input_layernorm(hidden)
+        normed = self._norm("input", hidden)
         new = self._keys_values(normed, sight)
         return self._output(hidden, normed, sight, _after(past, new)), new
 
@@ -114,7 +115,7 @@ class Block:
         Args:
             ends: the token's index in `hidden`, shape ``(batch,)``.
         """
-        normed = self.layer.input_layernorm(hidden)
+        normed = self._norm("input", hidden)
         whole = _after(past, self._keys_values(normed, sight))
         rows = torch.arange(len(ends), device=ends.device)
         at = Sight(sight.rotary, sight.positions[ends][:, None], sight.keys, sight.like)
@@ -133,17 +134,19 @@ class Block:
         mask = sight.mask(self.window, share)
         seen = scaled_dot_product_attention(asked, *whole, attn_mask=mask, scale=self.attention.scaling)
         attended = self.attention.o_proj(seen.view(queries.shape).transpose(1, 2).flatten(2))
-        layer = self.layer
         if not self.four_norms:
             hidden = hidden + attended
-            return hidden + self._fed(layer.post_attention_layernorm(hidden))
-        hidden = hidden + layer.post_attention_layernorm(attended)
-        fed: Tensor = layer.post_feedforward_layernorm(self._fed(layer.pre_feedforward_layernorm(hidden)))
-        return hidden + fed
+            return hidden + self._fed(self._norm("post_attention", hidden))
+        hidden = hidden + self._norm("post_attention", attended)
+        fed = self._fed(self._norm("pre_feedforward", hidden))
+        return hidden + self._norm("post_feedforward", fed)
 
     def _fed(self, normed: Tensor) -> Tensor:
         fed: Tensor = self.layer.mlp(normed)
         return fed
+
+    def _norm(self, place: str, hidden: Tensor) -> Tensor:
+        return self._norms[f"{place}_layernorm"](hidden)
 
     def _heads(self, projected: Tensor, norm: str) -> Tensor:
         """Return ``(batch, heads, tokens, head width)``, normed where the model has such a norm."""
@@ -196,6 +199,28 @@ def last_output(
     """
     hidden, _ = through(blocks[:-1], hidden, sight, pasts[:-1])
     return blocks[-1].last(hidden, sight, pasts[-1], ends)
+
+
+def _fused(norm: Any) -> Callable[[Tensor], Tensor]:
+    """Return a model's norm as one operation, whose backward pass is twice as fast, where it is one that torch has.
+
+    Gemma's multiplies by one more than its weight; which it is is found by trying.
+    """
+    plain: Callable[[Tensor], Tensor] = norm
+    eps = getattr(norm, "variance_epsilon", getattr(norm, "eps", None))
+    if eps is None or norm.weight.dtype != torch.float32:
+        return plain
+    width = tuple(norm.weight.shape)
+    probe = torch.linspace(-1.0, 2.0, norm.weight.numel(), device=norm.weight.device)
+    for more in (0.0, 1.0):
+
+        def fused(hidden: Tensor, more: float = more) -> Tensor:
+            return rms_norm(hidden, width, norm.weight + more if more else norm.weight, eps)
+
+        with torch.no_grad():
+            if torch.allclose(fused(probe), norm(probe), rtol=1e-5, atol=1e-6):
+                return fused
+    return plain
 
 
 def _after(past: KV | None, new: KV) -> KV:

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from llmguide.errors import ModelError
+from llmguide.rl.flag.layers import blocks_of
 from llmguide.rl.flag.policy import FlagPolicy, PolicyConfig
 from llmguide.rl.flag.tiny import tiny_base
 
@@ -227,3 +228,13 @@ def test_adapters_that_cannot_be_are_refused(fields, error):
 def test_nothing_to_evaluate_is_an_error(base):
     with pytest.raises(ModelError, match="expected at least one encoded state"):
         FlagPolicy(base).evaluate([])
+
+
+def test_the_norms_of_both_kinds_of_model_are_computed_as_one_operation(base):
+    (block, *_) = blocks_of(base.decoder.layers, base.decoder.config)
+    hidden = torch.randn(3, base.width, generator=torch.Generator().manual_seed(0))
+    for name, norm in block._norms.items():
+        own = getattr(block.layer, name)
+        assert norm is not own
+        assert_same(norm(hidden), own(hidden), 1e-6)
+    assert len(block._norms) == (4 if block.four_norms else 2)
