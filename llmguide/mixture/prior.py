@@ -39,7 +39,7 @@ class Prior:
 GUIDANCE = Prior(0.02, 252)
 """Of guidance: little is promised, and a year decides."""
 AGENT = Prior(0.0, 252)
-"""Of a trained agent: nothing. Thirty published agents earned nothing in the year after their training (docs/mixture.md)."""
+"""Of a trained agent: thirty published ones earned nothing in the year after their training (docs/mixture.md)."""
 HOLD = Prior(0.02, 1000)
 """Of holding: markets rise slowly, and a bad year is no news."""
 OTHER = Prior(0.03, 252)

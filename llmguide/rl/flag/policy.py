@@ -3,8 +3,8 @@
 Source: FLAG-Trader (arXiv 2502.11433). A state is a text; its last token's hidden state behind all layers gives the
 logits of sell, hold and buy, and a value. Open in the paper, and chosen here:
 
-- *How many layers are frozen*: two thirds (`PolicyConfig.frozen`), and the embeddings with them. The later layers are the
-  ones that turn what was read into what is said; a third of them trains with Adam in memory that a desktop has.
+- *How many layers are frozen*: two thirds (`PolicyConfig.frozen`), and the embeddings with them. The later layers are
+  the ones that turn what was read into what is said; a third of them trains with Adam in memory that a desktop has.
 - *Pooling*: the last token, the only one that has seen the whole state; no mean over tokens of the template.
 - *Heads*: linear, on the final norm's output brought to unit root mean square (`Heads`).
 - *The final norm* trains with the layers, and is frozen with LoRA.
