@@ -5,5 +5,6 @@ policy          the policy: frozen layers, trainable layers, heads; encode, eval
 base, tiny      the language model it is built on: read from a hub, folder or GGUF file; made with random weights
 layers, prefix  how it is fast: decoder layers in parts, the beginning that states share
 heads           logits and value
+checkpoint      what was trained, on disk
 libraries       the door to transformers and peft
 """
