@@ -34,7 +34,7 @@ class Decided(NamedTuple):
     """One bar of a strategy's log: what was decided on it, and where that leads."""
 
     date: datetime
-    decision: float  # 1 long, 0 short; of a `SizedStrategy` the target weight
+    decision: float  # 1 long, 0 short, -1 flat; of a `SizedStrategy` the target weight
     side: int  # +1, -1, 0: the side meant
     shares: int  # whole shares meant to be held, short or long
 
@@ -205,7 +205,9 @@ class AccountStrategy(bt.Strategy):
 
     def _weight(self, decision: float) -> float | None:
         """Return the target weight that a decision stands for, or None where it goes all in."""
-        return None if self.p.max_leverage == 1.0 else self._limited(1.0 if decision == LONG else -1.0)
+        if self.p.max_leverage == 1.0:
+            return None
+        return 0.0 if decision == FLAT else self._limited(1.0 if decision == LONG else -1.0)
 
     def _limited(self, weight: float) -> float:
         return float(limit_weights(weight, long_only=self.p.long_only, max_leverage=self.p.max_leverage))
@@ -259,9 +261,7 @@ class AccountStrategy(bt.Strategy):
     def _account_after(self, decision: float, weight: float | None, held: float) -> tuple[int, int, float]:
         """Return side, shares and cash after a decision, or its weight; negative shares: it cannot pay."""
         price = float(self.traded.close[0])
-        cash = float(self.broker.getcash())
-        if abs(cash - self._cash) <= ROUNDING * (abs(cash) + abs(held) * price):
-            cash = self._cash  # the same sum, added up in the rules' order: else an exact tie could cost a share
+        cash = self._known_cash(held)
         side, shares = float(self.side), float(abs(held))
         if weight is not None:
             side, shares, cash = rebalance(side, shares, cash, weight, price, self._cost, self.p.band)
@@ -269,6 +269,12 @@ class AccountStrategy(bt.Strategy):
             done = FLAT if self.p.long_only and decision == SHORT else int(decision)
             side, shares, cash, _ = step(side, shares, cash, done, price, float(self._previous_close[0]), self._cost)
         return int(side), int(shares), cash
+
+    def _known_cash(self, held: float) -> float:
+        """Return the broker's cash; added up in the rules' order where it is that sum: else a tie could cost a share."""
+        cash = float(self.broker.getcash())
+        same = abs(cash - self._cash) <= ROUNDING * (abs(cash) + abs(held) * float(self.traded.close[0]))
+        return self._cash if same else cash
 
     def _affordable(self, side: int, shares: int, held: float) -> bool:
         if shares < 0:
