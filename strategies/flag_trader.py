@@ -13,14 +13,14 @@ from llmguide.features.bar_lines import COLUMNS
 from llmguide.indicators import LLMGuidance
 from llmguide.mixture.followers import Bar, KnownBars
 from llmguide.states.moment import Moment, market_moment
-from llmguide.states.text import render
+from llmguide.states.text import prefix, render
 from llmguide.strategies.base import AccountStrategy
 from llmguide.trading.account import FLAT, LONG
 from llmguide.trading.flag_rules import ACTIONS, BUY, SELL
 from llmguide.trading.flag_watch import WatchedAccount
 
 if TYPE_CHECKING:
-    from llmguide.rl.flag.checkpoint import TrainedPolicy
+    from llmguide.rl.flag.trained import TrainedPolicy
 
 __all__ = ["Acted", "FlagTrader"]
 
@@ -50,7 +50,7 @@ class FlagTrader(AccountStrategy):
     `start`, or later, once there are as many bars as a state shows.
 
     Params:
-        model: a `llmguide.rl.flag.checkpoint.TrainedPolicy`, or the path of one's checkpoint, which is what
+        model: a `llmguide.rl.flag.trained.TrainedPolicy`, or the path of one's checkpoint, which is what
             `cerebro.optstrategy` wants: each of its processes then loads it itself.
         base: the language model that a checkpoint was trained on: a GGUF file, a folder, a name on the Hugging Face
             hub, or "tiny"; None finds it by its name in the checkpoint (see `llmguide.rl.flag.bases.open_trained`).
@@ -85,8 +85,9 @@ class FlagTrader(AccountStrategy):
         self._oldest_shown = self.traded.close(-self.trained.config.shown)
 
     def start(self) -> None:
-        """Begin to watch the broker's account."""
+        """Begin to watch the broker's account, and let the policy read what all states begin with."""
         super().start()
+        self.trained.policy.encode([prefix(self.trained.template, shown=self.trained.config.shown)])
         self._watched = WatchedAccount(self.trained.config.rules, cost=self._cost)
 
     def next(self) -> None:
@@ -104,9 +105,7 @@ class FlagTrader(AccountStrategy):
         held = self.getposition(self.traded).size
         # A purchase that paid for no share leaves nothing that could be kept.
         self.side = (held > 0) - (held < 0)
-        account = self._watched.look(
-            len(self._known), held, self._known_cash(held), float(self._known.closes[-1])
-        )
+        account = self._watched.look(len(self._known), held, self._known_cash(held), float(self._known.closes[-1]))
         config, template = self.trained.config, self.trained.template
         market = market_moment(
             self._known_bars(None if template.uses_facts else config.shown),
@@ -142,7 +141,7 @@ class FlagTrader(AccountStrategy):
 def _as_policy(model: Any, base: Any, *, needed_by: str) -> TrainedPolicy:
     """Return the policy that `model` is or is the path of."""
     from llmguide.rl.flag.bases import open_trained
-    from llmguide.rl.flag.checkpoint import TrainedPolicy
+    from llmguide.rl.flag.trained import TrainedPolicy
 
     if isinstance(model, str | Path):
         return open_trained(model, base)

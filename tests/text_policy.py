@@ -57,7 +57,10 @@ class TextPolicy:
         return {"base": "numbers of the text", "hidden": self._hidden, "sharpness": self._sharpness}
 
     def _numbers(self, state: str) -> np.ndarray:
-        closes = np.array(re.search(r"^Closes: (\d.*)$", state, re.M)[1].split(), dtype=float)
+        found = re.search(r"^Closes: (\d.*)$", state, re.M)
+        if found is None:  # the task alone
+            return np.zeros(len(SPANS) + 2, dtype=np.float32)
+        closes = np.array(found[1].split(), dtype=float)
         position = float(re.search(r"position ([\d.]+) %", state)[1]) / 100.0
         changes = [closes[-1] / closes[max(-1 - span, -len(closes))] - 1.0 for span in SPANS]
         return np.array([*np.tanh(self._sharpness * np.array(changes)), position, 1.0], dtype=np.float32)

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import backtrader as bt
 import numpy as np
-import pandas as pd
 import pytest
 from text_policy import TextPolicy
 
-from llmguide.backtest import BarsData, CloseFillBroker, SharpeDrawdown, run_backtest
-from llmguide.errors import GuidanceError, ModelError
-from llmguide.rl.flag.checkpoint import TrainedPolicy
+from llmguide.backtest import BarsData, CloseFillBroker, SharpeDrawdown
 from llmguide.rl.flag.config import FlagConfig
 from llmguide.rl.flag.evaluation import walk_flag
+from llmguide.rl.flag.trained import TrainedPolicy
 from llmguide.states.text import read_state_template
 from llmguide.strategies import FlagTrader
-from llmguide.trading.flag_rules import FlagRules
 
 START = 20
 

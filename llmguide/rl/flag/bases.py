@@ -10,10 +10,10 @@ import torch
 
 from llmguide.errors import ModelError
 from llmguide.rl.flag.base import FlagBase, load_base
-from llmguide.rl.flag.checkpoint import TrainedPolicy, load_flag, read_flag
 from llmguide.rl.flag.policy import FlagConfig as PolicyConfig
 from llmguide.rl.flag.policy import FlagPolicy
 from llmguide.rl.flag.tiny import tiny_base
+from llmguide.rl.flag.trained import TrainedPolicy, load_trained, read_trained
 
 __all__ = ["TINY", "Base", "find_base", "open_trained", "policy_factory"]
 
@@ -65,19 +65,21 @@ def open_trained(path: Path | str, base: Base | None = None, *, device: torch.de
             checkpoint does not tell where it is.
         MissingExtra: transformers is not installed.
     """
-    identity = read_flag(path).identity
+    identity = read_trained(path).identity
     try:
         config = PolicyConfig(**{field.name: identity[field.name] for field in fields(PolicyConfig)})
         name, digest = str(identity["base"]), str(identity["base_sha256"])
     except (KeyError, TypeError) as error:
-        raise ModelError(f"{path} holds no policy over a language model ({error}); train one: llmguide flag train") from error
+        raise ModelError(
+            f"{path} holds no policy over a language model ({error}); train one: llmguide flag train"
+        ) from error
     found = find_base(_named(path, name) if base is None else base, device=device)
     if found.digest != digest:
         raise ModelError(
             f"{path} was trained on the language model {name} (SHA-256 {digest[:12]}...), but {found.name} "
             f"({found.digest[:12]}...) came; give the one that it was trained on as base="
         )
-    return load_flag(path, FlagPolicy(replace(found, name=name), config))
+    return load_trained(path, FlagPolicy(replace(found, name=name), config))
 
 
 def _named(path: Path | str, name: str) -> Base:

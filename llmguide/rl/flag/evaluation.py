@@ -9,9 +9,9 @@ import pandas as pd
 import torch
 
 from llmguide.errors import DataError
-from llmguide.rl.flag.checkpoint import TrainedPolicy
 from llmguide.rl.flag.lesson import FlagLesson
 from llmguide.rl.flag.ppo import masked_log_probabilities
+from llmguide.rl.flag.trained import TrainedPolicy
 from llmguide.sources.tables import Tables
 from llmguide.states.moment import GuidanceAt
 from llmguide.states.text import StateTemplate
@@ -57,6 +57,7 @@ def walk_flag(
     first = trained.config.shown if start is None else start
     if not trained.config.shown <= first < len(bars):
         raise DataError(f"start must lie between {trained.config.shown} and {len(bars) - 1}, got {first}")
+    trained.policy.encode([lesson.prefix])  # as at the beginning of a training
     accounts = lesson.accounts(1, whole=True)
     accounts.reset(0, first)
     rows = []

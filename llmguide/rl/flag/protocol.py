@@ -24,7 +24,7 @@ class TradingPolicy(Protocol):
     def encode(self, states: Sequence[str]) -> Sequence[Encoded]:
         """Return what the frozen part makes of each state, without gradient.
 
-        The unchanging prefix's keys and values are computed once.
+        The unchanging prefix's keys and values are computed once. Any text is a state, the prefix alone, too.
         """
 
     def evaluate(self, encoded: Sequence[Encoded]) -> tuple[Tensor, Tensor]:

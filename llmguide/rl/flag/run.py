@@ -98,6 +98,9 @@ class FlagRun:
         self._optimiser = torch.optim.Adam(
             list(self._trained.values()), lr=config.learning_rate, eps=config.adam_epsilon, foreach=False
         )
+        # A policy that keeps what all states begin with learns it here, not from whichever states come first: what it
+        # makes of a state then has the same bits in a run that was resumed.
+        policy.encode([lesson.prefix])
         self._accounts = lesson.accounts(config.environments)
         self._begun = 0  # episodes
         for account in range(config.environments):

@@ -15,13 +15,13 @@ import pandas as pd
 import torch
 
 from llmguide.errors import ModelError
-from llmguide.rl.flag.checkpoint import TrainedPolicy, load_flag, read_flag, save_flag
 from llmguide.rl.flag.config import FlagConfig
 from llmguide.rl.flag.lesson import FlagLesson
 from llmguide.rl.flag.protocol import TradingPolicy
 from llmguide.rl.flag.run import FlagResumed, FlagRun, RolloutEnd
-from llmguide.rl.state import STATE_SUFFIX, remove_file
+from llmguide.rl.flag.trained import TrainedPolicy, load_trained, read_trained, save_trained
 from llmguide.rl.progress import TrainingBar
+from llmguide.rl.state import STATE_SUFFIX, remove_file
 from llmguide.rl.training import as_seeds, training_data
 from llmguide.sources.tables import Tables
 from llmguide.states.moment import GuidanceAt
@@ -157,14 +157,14 @@ def _train_one(
                     bar.end_part()
     trained = TrainedPolicy(policy, lesson.config, lesson.template, seed, _notes(lesson, run))
     if checkpoint is not None and state is not None:
-        save_flag(trained, checkpoint)
+        save_trained(trained, checkpoint)
         remove_file(state)
     return trained
 
 
 def _read_finished(checkpoint: Path, policy: TradingPolicy, lesson: FlagLesson, seed: int) -> TrainedPolicy:
     """Return a finished policy; ModelError where it is of another training."""
-    found = read_flag(checkpoint)
+    found = read_trained(checkpoint)
     same = {
         "settings": found.config == lesson.config,
         "bars or template": found.notes.get("fingerprint") == lesson.fingerprint,
@@ -177,7 +177,7 @@ def _read_finished(checkpoint: Path, policy: TradingPolicy, lesson: FlagLesson, 
             f"{checkpoint} is of another training (other {', '.join(different)}); choose another folder, or delete it "
             f"to train seed {seed} again"
         )
-    return load_flag(checkpoint, policy)
+    return load_trained(checkpoint, policy)
 
 
 def _notes(lesson: FlagLesson, run: FlagRun) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from llmguide.rl.flag.state import as_stored
 from llmguide.rl.state import read_header
 from llmguide.states.text import StateTemplate
 
-__all__ = ["FlagCheckpoint", "TrainedPolicy", "load_flag", "read_flag", "save_flag"]
+__all__ = ["FlagCheckpoint", "TrainedPolicy", "load_trained", "read_trained", "save_trained"]
 
 FORMAT = "llmguide.flag_policy"
 FORMAT_VERSION = 1
@@ -60,7 +60,7 @@ class FlagCheckpoint:
     notes: dict[str, Any]
 
 
-def save_flag(trained: TrainedPolicy, path: Path | str) -> Path:
+def save_trained(trained: TrainedPolicy, path: Path | str) -> Path:
     """Write a trained policy to a ``.safetensors`` file, whole or not at all."""
     target = Path(path)
     if target.suffix != ".safetensors":
@@ -70,18 +70,20 @@ def save_flag(trained: TrainedPolicy, path: Path | str) -> Path:
         "format_version": FORMAT_VERSION,
         "llmguide": __version__,
         "identity": trained.policy.identity(),
-        "seed": trained.seed,
-        "config": trained.config.to_dict(),
-        "template": {"given": trained.template.given, "texts": trained.template.texts},
-        "notes": trained.notes,
+        "notes": {
+            "seed": trained.seed,
+            "config": trained.config.to_dict(),
+            "template": {"given": trained.template.given, "texts": trained.template.texts},
+            "training": trained.notes,
+        },
     }
     tensors = {name: as_stored(tensor) for name, tensor in trained.policy.trainable().items()}
     with atomic_path(target) as temporary:
-        temporary.write_bytes(save(tensors, metadata={"llmguide": json.dumps(description, sort_keys=True)}))
+        temporary.write_bytes(save(tensors, metadata={"llmguide": json.dumps(description)}))
     return target
 
 
-def read_flag(path: Path | str) -> FlagCheckpoint:
+def read_trained(path: Path | str) -> FlagCheckpoint:
     """Read what a checkpoint says of itself, to build the policy that it is loaded into.
 
     Raises ModelError for no such file, one that is not such a checkpoint, is damaged, or has a version that this
@@ -103,26 +105,27 @@ def read_flag(path: Path | str) -> FlagCheckpoint:
             "or train the policy again"
         )
     try:
-        template = description["template"]
+        notes = description["notes"]
+        template = notes["template"]
         return FlagCheckpoint(
             dict(description["identity"]),
-            FlagConfig.from_dict(description["config"]),
+            FlagConfig.from_dict(notes["config"]),
             StateTemplate(template["given"], tuple((name, text) for name, text in template["texts"])),
-            int(description["seed"]),
-            dict(description["notes"]),
+            int(notes["seed"]),
+            dict(notes["training"]),
         )
     except (KeyError, TypeError, ValueError, LlmguideError) as error:
         raise ModelError(f"{source} is damaged ({type(error).__name__}: {error}); train the policy again") from error
 
 
-def load_flag(path: Path | str, policy: TradingPolicy) -> TrainedPolicy:
+def load_trained(path: Path | str, policy: TradingPolicy) -> TrainedPolicy:
     """Read a checkpoint into a policy on the same base; its trainable tensors are overwritten.
 
-    Raises ModelError for what `read_flag` refuses, a policy of another identity, and tensors that are missing, of the
-    wrong shape or not finite; the policy is then left as it was.
+    Raises ModelError for what `read_trained` refuses, a policy of another identity, and tensors that are missing, of
+    the wrong shape or not finite; the policy is then left as it was.
     """
     source = Path(path)
-    checkpoint = read_flag(source)
+    checkpoint = read_trained(source)
     own = json.loads(json.dumps(policy.identity()))
     names = sorted({*own, *checkpoint.identity})
     different = [name for name in names if own.get(name) != checkpoint.identity.get(name)]
