@@ -271,7 +271,7 @@ class AccountStrategy(bt.Strategy):
         return int(side), int(shares), cash
 
     def _known_cash(self, held: float) -> float:
-        """Return the broker's cash; added up in the rules' order where it is that sum: else a tie could cost a share."""
+        """Return the broker's cash, in the rules' order of adding where it can be: else a tie could cost a share."""
         cash = float(self.broker.getcash())
         same = abs(cash - self._cash) <= ROUNDING * (abs(cash) + abs(held) * float(self.traded.close[0]))
         return self._cash if same else cash

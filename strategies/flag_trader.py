@@ -40,8 +40,8 @@ class FlagTrader(AccountStrategy):
 
         FlagTrader(model="flag-0.safetensors", base="SmolLM2-135M-Instruct.gguf")
 
-    It goes all in or out, never short, and takes the likeliest action that is possible. The state for bar t has the bars
-    up to and including t-1 and the account as the broker has it, with rewards, values and actions since the first
+    It goes all in or out, never short, and takes the likeliest action that is possible. The state for bar t has the
+    bars up to and including t-1 and the account as the broker has it, with rewards, values and actions since the first
     decision. With `llmguide.backtest.CloseFillBroker` decisions and account are those of
     `llmguide.rl.flag.evaluation.walk_flag`, from `start` on; with Backtrader's own broker orders are filled later, and
     the state tells what came of them.

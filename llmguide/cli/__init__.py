@@ -9,7 +9,7 @@
 | wording | errors of the library, in the words of the command line |
 | outputs | where they are to write, looked at before the work |
 | stopping | Ctrl-C and SIGTERM |
-| data, guidance, memory, bias, agents, mixture, sweep, pages | the commands |
+| data, guidance, memory, bias, agents, flag, mixture, sweep, pages | the commands |
 
 Libraries are loaded by the command that needs them, so that ``--help`` is instant.
 """
@@ -18,7 +18,17 @@ from __future__ import annotations
 
 import sys
 
-from llmguide.cli import agents, bias, data, guidance, memory, mixture, pages, sweep  # noqa: F401  # registers the commands
+from llmguide.cli import (  # noqa: F401  # registers the commands
+    agents,
+    bias,
+    data,
+    flag,
+    guidance,
+    memory,
+    mixture,
+    pages,
+    sweep,
+)
 from llmguide.cli.app import app
 from llmguide.errors import LlmguideError
 

@@ -6,14 +6,13 @@ from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
 
-import torch
-
 from llmguide.errors import ModelError
 from llmguide.rl.flag.base import FlagBase, load_base
 from llmguide.rl.flag.policy import FlagConfig as PolicyConfig
 from llmguide.rl.flag.policy import FlagPolicy
 from llmguide.rl.flag.tiny import tiny_base
 from llmguide.rl.flag.trained import TrainedPolicy, load_trained, read_trained
+from llmguide.rl.training import find_device
 
 __all__ = ["TINY", "Base", "find_base", "open_trained", "policy_factory"]
 
@@ -24,18 +23,19 @@ Base = FlagBase | Path | str
 """A language model, or what it is found by: a GGUF file, a folder, a name on the Hugging Face hub, or "tiny"."""
 
 
-def find_base(source: Base, *, device: torch.device | str = "cpu") -> FlagBase:
+def find_base(source: Base, *, device: str = "cpu") -> FlagBase:
     """Return the language model that is meant; one that is in memory stays where it is.
 
-    Raises as `llmguide.rl.flag.base.load_base` does.
+    `device` is "cpu", "cuda" or "auto", which is a GPU where there is one. Raises ModelError for
+    others, and as `llmguide.rl.flag.base.load_base` does.
     """
     if isinstance(source, FlagBase):
         return source
     if str(source) == TINY:
-        base = tiny_base(0)
-        base.model.to(device)
+        base = _tiny()
+        base.model.to(find_device(device))
         return base
-    return load_base(source, device=device)
+    return load_base(source, device=find_device(device))
 
 
 def policy_factory(base: FlagBase, config: PolicyConfig | None = None) -> Callable[[int], FlagPolicy]:
@@ -51,7 +51,7 @@ def policy_factory(base: FlagBase, config: PolicyConfig | None = None) -> Callab
     return make
 
 
-def open_trained(path: Path | str, base: Base | None = None, *, device: torch.device | str = "cpu") -> TrainedPolicy:
+def open_trained(path: Path | str, base: Base | None = None, *, device: str = "cpu") -> TrainedPolicy:
     """Read a checkpoint, and build its policy on the language model that it was trained on.
 
     Args:
@@ -82,10 +82,15 @@ def open_trained(path: Path | str, base: Base | None = None, *, device: torch.de
     return load_trained(path, FlagPolicy(replace(found, name=name), config))
 
 
+def _tiny() -> FlagBase:
+    """Return the language model that "tiny" stands for: wide enough to tell rising from falling closes."""
+    return tiny_base(0, layers=2, width=64)
+
+
 def _named(path: Path | str, name: str) -> Base:
     """Return what a checkpoint calls its language model, if it can be found by that."""
-    if name == (tiny := tiny_base(0)).name:
-        return tiny
+    if name == _tiny().name:
+        return TINY
     if "/" in name:  # on the hub: files and folders are called by their last part
         return name
     raise ModelError(f"{path} was trained on the language model {name}; give its file or folder as base=")
