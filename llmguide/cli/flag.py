@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from llmguide.rl.flag.config import FlagConfig
     from llmguide.rl.flag.training import TrainedPolicies
 
-__all__ = ["FlagOrder", "flag", "train_policies"]
+__all__ = ["FLAG_SEEDS", "FlagOrder", "flag", "train_policies"]
 
 flag = typer.Typer(
     help="Let a language model trade: its last layers, trained by reinforcement learning on states told as text.",
@@ -48,7 +48,10 @@ flag = typer.Typer(
 )
 app.add_typer(flag, name="flag")
 
-_DEMO_YEARS, _DEMO_TEST = 4, 2 * 252
+FLAG_SEEDS = "3"
+"""Trainings of a language model unless told otherwise: each takes hours on a processor."""
+_DEMO_TRAINED = 420
+"""Bars of the demonstration to train on: seven waves of 63 bars, and the beginning of one."""
 _LAST = 10  # rollouts that a training's last measures are means of
 
 
@@ -133,7 +136,7 @@ def train(
     guidance: GuidanceFile = None,
     any_bars: AnyBars = False,
     provider: Annotated[str | None, typer.Option(help=f"Make the guidance here: {PROVIDERS}.")] = None,
-    seeds: Seeds = "3",
+    seeds: Seeds = FLAG_SEEDS,
     cash: Annotated[float | None, typer.Option(help="Capital, instead of the rules'.")] = None,
     cost: Annotated[float | None, typer.Option(help="Fraction of each traded value, instead of the rules'.")] = None,
     device: Device = "auto",
@@ -194,16 +197,17 @@ def train_policies(
 
 @flag.command()
 def demo(
-    seeds: Seeds = "2",
-    steps: Annotated[int, typer.Option(min=1, help="Steps of each training.")] = 4_000,
+    seeds: Seeds = FLAG_SEEDS,
+    steps: Annotated[int, typer.Option(min=1, help="Steps of each training.")] = 4_800,
     out: Out = Path("runs/flag-demo"),
     resume: Resume = True,
     as_json: Json = False,
 ) -> None:
     """Train a tiny language model on a sinusoidal market, and trade it in Backtrader.
 
-    The model has random weights and has never read a word: this shows that everything runs, not what a language model
-    is worth. No data, download or key is needed.
+    A wave of the market lasts 63 bars: every fourth day of `sample_bars("sinusoidal")`. The model has random weights
+    and has never read a word: this shows that everything runs, not what a language model is worth. No data, download
+    or key is needed.
     """
     from dataclasses import asdict
 
@@ -215,20 +219,20 @@ def demo(
     from llmguide.strategies import FlagTrader
 
     writable(out, folder=True)
-    market = sample_bars("sinusoidal", years=_DEMO_YEARS)
-    bars, later = market.iloc[:-_DEMO_TEST], market.iloc[-_DEMO_TEST:]
-    # More environments, larger steps and fewer bars shown than published: a random model learns from 4,000 steps then.
+    market = sample_bars("sinusoidal", years=10).iloc[::4]
+    bars, later = market.iloc[:_DEMO_TRAINED], market.iloc[_DEMO_TRAINED:]
+    # Larger steps and batches and a shorter state than published: a model with random weights learns in seconds then.
     config = FlagConfig(
-        steps=steps, environments=4, rollout=25, epochs=4, minibatch=50, accumulation=1, learning_rate=1e-2,
-        discount=0.98, entropy=0.01, kl=0.0, shown=8,
+        steps=steps, environments=12, rollout=20, epochs=4, minibatch=120, accumulation=1, learning_rate=3e-3,
+        entropy=0.02, kl=0.0, shown=8,
     )  # fmt: skip
     if not as_json:
         err.print(
-            "A sinusoidal market (2 years to train on, 2 to test on) and a tiny language model with random weights: "
-            "this shows that everything runs, not what a language model is worth.",
+            f"A sinusoidal market ({len(bars)} bars to train on, {len(later)} to test on) and a tiny language model "
+            "with random weights: this shows that everything runs, not what a language model is worth.",
             highlight=False,
         )
-    order = FlagOrder("tiny", None, 0, seeds, steps, "flag", "house", "ppo", None, None, "cpu")
+    order = FlagOrder("tiny", None, 0, seeds, steps, "brief", "house", "ppo", None, None, "cpu")
     trained = order.train(bars, None, out, config=config, resume=resume, quiet=as_json)
     study = study_flag(trained, later, announce=lambda line: err.print(line, highlight=False))
     model = out / f"flag-{trained[0].seed}.safetensors"
@@ -271,8 +275,9 @@ def _tell(
             }
         print_json(told | (more or {}))
         return
-    rows = [[one["checkpoint"], number(one["episode_sharpe"], 3), number(one["reward"], 4)] for one in policies]
-    print_table("The last ten rollouts of each training", ["policy", "episodes' Sharpe per bar", "reward a step"], rows)
+    rows = [[str(one["seed"]), number(one["episode_sharpe"], 3), number(one["reward"], 4)] for one in policies]
+    print_table("The last ten rollouts of each training", ["seed", "episodes' Sharpe per bar", "reward a step"], rows)
+    typer.echo(f"written to {out}")
     if study is None:
         return
     rows = [
@@ -285,8 +290,8 @@ def _tell(
         ]
         for arm, row in study.table.iterrows()
     ]
-    columns = ["arm", "Sharpe", "max drawdown", "return", "seeds"]
-    print_table(f"Test bars, {study.periods:g} bars a year: mean (lowest to highest) over seeds", columns, rows)
+    columns = ["arm", "Sharpe", "drawdown", "return", "seeds"]
+    print_table(f"Test bars, {study.periods:g} bars a year: mean (lowest..highest) over seeds", columns, rows)
     typer.echo(f"report: {report}")
 
 
@@ -298,4 +303,4 @@ def _last(curve: list[dict[str, Any]], name: str) -> float | None:
 
 def _range(row: Any, name: str, text: Any) -> str:
     mean, low, high = (text(row[f"{name}_{kind}"]) for kind in ("mean", "low", "high"))
-    return str(mean if low == high else f"{mean} ({low} to {high})")
+    return str(mean if low == high else f"{mean} ({low}..{high})")

@@ -182,7 +182,7 @@ def test_a_checkpoint_finds_its_language_model_or_says_which_one_it_needs(make_b
 
 def test_missing_and_wrong_collaborators_are_refused(case, make_guidance, make_bars, tmp_path):
     bars, model, _ = case
-    with pytest.raises(ModelError, match="FlagTrader needs model=, a trained policy.*got None"):
+    with pytest.raises(ModelError, match=r"FlagTrader needs model=, a trained policy.*got None"):
         run_backtest(bars, FlagTrader)
     with pytest.raises(ModelError, match="there is no checkpoint"):
         run_backtest(bars, FlagTrader, model=tmp_path / "none.safetensors")
