@@ -4,10 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test test-slow check bench record clean
+.PHONY: help setup demo flag-demo test test-slow check bench record clean
 
 help:
 	@echo "make demo       set up, then run the main job on a synthetic market"
+	@echo "make flag-demo  set up, then train a tiny language model to trade a sinusoidal market"
 	@echo "make test       set up, then run the tests"
 	@echo "make test-slow  the ones marked slow: kills, clusters, browsers, benchmarks; CI runs these too"
 	@echo "make check      what CI checks beside the tests: ruff, mypy, import-linter"
@@ -25,6 +26,9 @@ $(READY): setup.cfg pyproject.toml constraints.txt
 
 demo: $(READY)
 	$(BIN)/llmguide demo
+
+flag-demo: $(READY)
+	$(BIN)/llmguide flag demo
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist worksteal --durations 10 -m "not slow"

@@ -18,6 +18,7 @@ from llmguide.indicators import ExpertWeights, LLMGuidance, QValues
 from llmguide.strategies import (
     DQN,
     BuyAndHold,
+    FlagTrader,
     LLMGuidedDQN,
     LLMOnly,
     MeanReversion,
@@ -30,6 +31,7 @@ __all__ = [
     "DQN",
     "BuyAndHold",
     "ExpertWeights",
+    "FlagTrader",
     "GuidanceAction",
     "LLMGuidance",
     "LLMGuidedDQN",

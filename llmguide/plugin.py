@@ -4,7 +4,8 @@
 
     bt.ind.LLMGuidance, QValues, Slope, ZScore, WeeklyReturns, HistoricalVolatility, VWAP, MACDStrength,
         ExpertWeights
-    bt.strategies.LLMGuidedDQN, DQN, LLMOnly, BuyAndHold, SellAndHold, TrendFollowing, MeanReversion, MixtureOfExperts
+    bt.strategies.LLMGuidedDQN, DQN, LLMOnly, BuyAndHold, SellAndHold, TrendFollowing, MeanReversion, MixtureOfExperts,
+        FlagTrader
     bt.analyzers.SharpeDrawdown, OrderLog, TradeLog; bt.observers.GuidanceAction; bt.brokers.CloseFillBroker
 
 `btrun` run from the same process then finds them without a file: ``btrun --strategy :LLMGuidedDQN``. For `btrun` on the
@@ -44,6 +45,7 @@ CLASSES: dict[ModuleType, tuple[type[Any], ...]] = {
         strategies.TrendFollowing,
         strategies.MeanReversion,
         strategies.MixtureOfExperts,
+        strategies.FlagTrader,
     ),
     bt.analyzers: (backtest.SharpeDrawdown, backtest.OrderLog, backtest.TradeLog),
     bt.observers: (backtest.GuidanceAction,),

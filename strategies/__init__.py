@@ -3,6 +3,7 @@
 from llmguide.strategies.base import AccountStrategy, Decided
 from llmguide.strategies.buy_and_hold import BuyAndHold
 from llmguide.strategies.dqn import DQN
+from llmguide.strategies.flag_trader import Acted, FlagTrader
 from llmguide.strategies.guided import GuidedStrategy
 from llmguide.strategies.llm_guided_dqn import LLMGuidedDQN
 from llmguide.strategies.llm_only import LLMOnly
@@ -16,8 +17,10 @@ from llmguide.strategies.trend_following import TrendFollowing
 __all__ = [
     "DQN",
     "AccountStrategy",
+    "Acted",
     "BuyAndHold",
     "Decided",
+    "FlagTrader",
     "GuidedStrategy",
     "LLMGuidedDQN",
     "LLMOnly",

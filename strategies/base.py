@@ -259,9 +259,7 @@ class AccountStrategy(bt.Strategy):
     def _account_after(self, decision: float, weight: float | None, held: float) -> tuple[int, int, float]:
         """Return side, shares and cash after a decision, or its weight; negative shares: it cannot pay."""
         price = float(self.traded.close[0])
-        cash = float(self.broker.getcash())
-        if abs(cash - self._cash) <= ROUNDING * (abs(cash) + abs(held) * price):
-            cash = self._cash  # the same sum, added up in the rules' order: else an exact tie could cost a share
+        cash = self._known_cash(held)
         side, shares = float(self.side), float(abs(held))
         if weight is not None:
             side, shares, cash = rebalance(side, shares, cash, weight, price, self._cost, self.p.band)
@@ -269,6 +267,12 @@ class AccountStrategy(bt.Strategy):
             done = FLAT if self.p.long_only and decision == SHORT else int(decision)
             side, shares, cash, _ = step(side, shares, cash, done, price, float(self._previous_close[0]), self._cost)
         return int(side), int(shares), cash
+
+    def _known_cash(self, held: float) -> float:
+        """Return the broker's cash, in the rules' order of adding where it can be: else a tie could cost a share."""
+        cash = float(self.broker.getcash())
+        same = abs(cash - self._cash) <= ROUNDING * (abs(cash) + abs(held) * float(self.traded.close[0]))
+        return self._cash if same else cash
 
     def _affordable(self, side: int, shares: int, held: float) -> bool:
         if shares < 0:

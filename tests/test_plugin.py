@@ -43,7 +43,7 @@ def test_every_class_is_backtraders_too():
     for name in ("Slope", "ZScore", "WeeklyReturns", "HistoricalVolatility", "VWAP", "MACDStrength", "ExpertWeights"):
         assert getattr(bt.ind, name) is getattr(llmguide.indicators, name)
     for name in ("LLMGuidedDQN", "DQN", "LLMOnly", "BuyAndHold", "SellAndHold", "TrendFollowing", "MeanReversion",
-                 "MixtureOfExperts"):  # fmt: skip
+                 "MixtureOfExperts", "FlagTrader"):  # fmt: skip
         assert getattr(bt.strategies, name) is getattr(llmguide.strategies, name)
     assert bt.analyzers.SharpeDrawdown is llmguide.backtest.SharpeDrawdown
     assert bt.observers.GuidanceAction is llmguide.backtest.GuidanceAction

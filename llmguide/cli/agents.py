@@ -10,20 +10,25 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from llmguide.cli.app import app
+from llmguide.cli.flag import FLAG_SEEDS, FlagOrder, train_policies
 from llmguide.cli.options import (
     PROVIDERS,
     Actions,
     Agreement,
+    Algorithm,
     AnyBars,
+    BaseModel,
     CacheFile,
     Cash,
     Cost,
     Device,
     Discount,
     Episodes,
+    Frozen,
     GuidanceFile,
     Holdout,
     Json,
+    LoraRank,
     ModelFile,
     Out,
     Periods,
@@ -31,8 +36,11 @@ from llmguide.cli.options import (
     RawPrices,
     Ray,
     Resume,
+    RuleBook,
     Seeds,
     SettingsFile,
+    StateTemplateName,
+    Steps,
     Tau,
 )
 from llmguide.cli.outputs import writable
@@ -45,7 +53,7 @@ from llmguide.cli.reading import (
     refuse_models,
     split_names,
 )
-from llmguide.errors import GuidanceError
+from llmguide.errors import GuidanceError, LlmguideError
 
 _DEMO_EVERY = 120  # trading days between two questions to a local model: 13 in all
 
@@ -121,10 +129,15 @@ def _ask_for_demo(
 @app.command()
 @reads_bars
 def train(
+    context: typer.Context,
     file: Annotated[Path, typer.Argument(metavar="BARS", help="Training bars.")],
     guidance: GuidanceFile = None,
     any_bars: AnyBars = False,
     provider: Annotated[str | None, typer.Option(help=f"Make the guidance here: {PROVIDERS}.")] = None,
+    agent: Annotated[
+        str,
+        typer.Option(metavar="dqn|flag", help="Who learns: the double-DQN, or a language model (--base and after)."),
+    ] = "dqn",
     test: Annotated[Path | None, typer.Option(help="Test bars for the training curves; they select nothing.")] = None,
     holdout: Annotated[
         int, typer.Option(min=0, help="Bars at the end that are kept from training, for a record out of sample.")
@@ -143,6 +156,13 @@ def train(
     ray: Ray = None,
     out: Out = Path("runs/agents"),
     resume: Resume = True,
+    base: BaseModel = None,
+    frozen: Frozen = None,
+    lora_rank: LoraRank = 0,
+    steps: Steps = None,
+    template: StateTemplateName = "flag",
+    rules: RuleBook = "house",
+    algorithm: Algorithm = "ppo",
     as_json: Json = False,
     reading: Reading = AS_IT_IS,
 ) -> None:
@@ -150,8 +170,22 @@ def train(
 
     They are stored as hybrid-SEED.safetensors or rl-SEED.safetensors, each as soon as it is trained. The settings of
     training, from --tau to --actions, are by default the published ones; `llmguide levers` compares them.
+
+    With --agent flag this is `llmguide flag train`.
     """
     from dataclasses import replace
+
+    if _learner(context, agent) == "flag":
+        own = {name: context.params[name] if _is_given(context, name) else None for name in ("cash", "cost")}
+        order = FlagOrder(
+            base, frozen, lora_rank, seeds if _is_given(context, "seeds") else FLAG_SEEDS, steps, template, rules,
+            algorithm, own["cash"], own["cost"], device,
+        )  # fmt: skip
+        train_policies(
+            order, file, test, guidance, provider, any_bars=any_bars, periods=None, out=out, resume=resume,
+            as_json=as_json, reading=reading,
+        )  # fmt: skip
+        return
 
     from llmguide.cli.stopping import resumable
     from llmguide.console import err, number, print_json, print_table, records
@@ -202,6 +236,26 @@ def train(
     columns = ["train_sr", *(["test_sr"] if test else [])]
     rows = [[row["checkpoint"], *(number(row[name]) for name in columns)] for row in records(last)]
     print_table("Sharpe ratio after the last episode", ["agent", *(name.replace("_sr", "") for name in columns)], rows)
+
+
+def _is_given(context: typer.Context, option: str) -> bool:
+    source = context.get_parameter_source(option)
+    return source is not None and source.name != "DEFAULT"
+
+
+def _learner(context: typer.Context, agent: str) -> str:
+    """Return who learns; LlmguideError for somebody unknown, and for options of the other one."""
+    options = {
+        "dqn": (*("episodes", "holdout", "ray", "tau", "raw_bars", "raw_prices", "agreement", "discount", "actions"),),
+        "flag": ("base", "frozen", "lora_rank", "steps", "template", "rules", "algorithm"),
+    }
+    if agent not in options:
+        raise LlmguideError(f"--agent is dqn or flag, got {agent!r}")
+    (other,) = options.keys() - {agent}
+    for name in options[other]:
+        if _is_given(context, name):
+            raise LlmguideError(f"--{name.replace('_', '-')} is for --agent {other}; leave it out, or name that agent")
+    return agent
 
 
 @app.command()

@@ -38,7 +38,10 @@ if TYPE_CHECKING:
 def backtest(
     file: Annotated[Path, typer.Argument(metavar="BARS", help="Bars to trade.")],
     strategy: Annotated[str, typer.Option(help=", ".join(STRATEGIES))] = "LLMGuidedDQN",
-    model: Annotated[Path | None, typer.Option(help="Checkpoint of LLMGuidedDQN and DQN.")] = None,
+    model: Annotated[Path | None, typer.Option(help="Checkpoint of LLMGuidedDQN, DQN and FlagTrader.")] = None,
+    base: Annotated[
+        str | None, typer.Option("--base", metavar="MODEL", help="Language model that FlagTrader's was trained on.")
+    ] = None,
     guidance: GuidanceFile = None,
     any_bars: AnyBars = False,
     provider: Annotated[str | None, typer.Option(help=f"Make the guidance here: {PROVIDERS}.")] = None,
@@ -125,6 +128,8 @@ def backtest(
     params: dict[str, Any] = windows | limits
     if model is not None:
         params["model"] = str(model)
+    if base is not None:
+        params["base"] = base
     if guidance or provider:
         params["guidance"] = find_guidance(frame, guidance, provider, any_bars=any_bars)
     mixed: Mix | None = None

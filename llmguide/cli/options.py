@@ -92,6 +92,7 @@ STRATEGIES = (
     "TrendFollowing",
     "MeanReversion",
     "MixtureOfExperts",
+    "FlagTrader",
 )
 ExpertWords = Annotated[
     list[str] | None,
@@ -107,6 +108,37 @@ History = Annotated[
     Path | None,
     typer.Option("--history", metavar="BARS", help="Bars before these, on which the mixture's records begin."),
 ]
+
+# How a language model is trained to trade (FLAG-Trader).
+BaseModel = Annotated[
+    str | None,
+    typer.Option(
+        "--base",
+        metavar="MODEL",
+        help="Language model that is trained: a GGUF file, a folder, a name on the Hugging Face hub, or tiny (random).",
+    ),
+]
+Frozen = Annotated[
+    int | None,
+    typer.Option("--frozen", help="Layers of it, from the first on, that stay as they are; two thirds by default."),
+]
+LoraRank = Annotated[
+    int,
+    typer.Option("--lora-rank", metavar="RANK", help="Train an adapter of this rank instead of the layers' weights."),
+]
+Steps = Annotated[
+    int | None, typer.Option(min=1, help="Transitions of each training; the published 13,860 by default.")
+]
+StateTemplateName = Annotated[
+    str, typer.Option("--template", help="How states are told: flag, multimodal, or a template file.")
+]
+RuleBook = Annotated[
+    str,
+    typer.Option(
+        "--rules", metavar="house|paper", help="The account's rules: house costs 0.1 % a trade, paper nothing."
+    ),
+]
+Algorithm = Annotated[str, typer.Option("--algorithm", metavar="ppo|reinforce", help="How it learns.")]
 
 # How a language model is asked (`llmguide.cli.groups.Endpoint` and `Limits` hold most of these).
 Model = Annotated[str, typer.Option(help="Language model, as its endpoint names it.")]

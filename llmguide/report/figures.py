@@ -28,6 +28,7 @@ __all__ = [
     "equity",
     "guidance",
     "house_style",
+    "learning",
     "logarithmic",
     "new_figure",
     "plain",
@@ -189,6 +190,23 @@ def training(curves: pd.DataFrame) -> str:
         panels[0].set_ylabel("Sharpe ratio")
         handles, labels = panels[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper right", ncols=len(labels))
+        return svg(figure)
+
+
+def learning(curves: pd.DataFrame) -> str:
+    """How policies that read learned: mean and band over seeds, each a running mean over ten rollouts.
+
+    `curves` has columns seed, steps, reward (mean of a rollout's) and entropy (of the three actions' probabilities).
+    """
+    panels_of = {"reward": "reward a step", "entropy": "entropy of the policy"}
+    with house_style():
+        figure = new_figure(8, 3.2)
+        for axes, (column, title) in zip(figure.subplots(1, 2), panels_of.items(), strict=True):
+            wide = curves.pivot(index="steps", columns="seed", values=column).astype(float)
+            smooth = wide.rolling(10, min_periods=1).mean()
+            _band(axes, smooth.index.to_numpy(dtype=float), smooth, column, (_BLUE, "-"))
+            axes.set_title(title)
+            axes.set_xlabel("steps")
         return svg(figure)
 
 

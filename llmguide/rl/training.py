@@ -36,6 +36,7 @@ __all__ = [
     "as_seeds",
     "check_episodes",
     "deliver",
+    "find_device",
     "refuse_unguided",
     "train_agents",
     "train_dqn",
@@ -225,7 +226,7 @@ def train_agents(
     generator when something goes wrong on the way: that is when unfinished training is saved.
     """
     check_episodes(jobs)
-    place = _device(device)
+    place = find_device(device)
     return deliver(train_jobs(tuple(jobs), place), jobs, place, progress=progress, title=title)
 
 
@@ -279,7 +280,7 @@ def _finite(number: float) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _device(name: str) -> torch.device:
+def find_device(name: str) -> torch.device:
     """Return the device by name, and refuse one that is not there."""
     if name not in ("auto", "cpu", "cuda"):
         raise ModelError(f"device is 'auto', 'cpu' or 'cuda', got {name!r}")

@@ -1,0 +1,306 @@
+"""Commands of the policy that reads (FLAG-Trader): train it, and see it run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from llmguide.cli.app import app
+from llmguide.cli.options import (
+    PROVIDERS,
+    Algorithm,
+    AnyBars,
+    BaseModel,
+    Device,
+    Frozen,
+    GuidanceFile,
+    Json,
+    LoraRank,
+    Out,
+    Periods,
+    Resume,
+    RuleBook,
+    Seeds,
+    StateTemplateName,
+    Steps,
+)
+from llmguide.cli.outputs import writable
+from llmguide.cli.reading import AS_IT_IS, Reading, find_guidance, parse_seeds, reads_bars
+from llmguide.errors import LlmguideError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from llmguide.experiments.flag import FlagStudy
+    from llmguide.guidance import Guidance
+    from llmguide.rl.flag.config import FlagConfig
+    from llmguide.rl.flag.training import TrainedPolicies
+
+__all__ = ["FLAG_SEEDS", "FlagOrder", "flag", "train_policies"]
+
+flag = typer.Typer(
+    help="Let a language model trade: its last layers, trained by reinforcement learning on states told as text.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.add_typer(flag, name="flag")
+
+FLAG_SEEDS = "3"
+"""Trainings of a language model unless told otherwise: each takes hours on a processor."""
+_DEMO_TRAINED = 420
+"""Bars of the demonstration to train on: seven waves of 63 bars, and the beginning of one."""
+_LAST = 10  # rollouts that a training's last measures are means of
+
+
+@dataclass(frozen=True)
+class FlagOrder:
+    """What is to be trained, as the command line says it."""
+
+    base: str | None
+    frozen: int | None
+    lora_rank: int
+    seeds: str
+    steps: int | None
+    template: str
+    rules: str
+    algorithm: str
+    cash: float | None
+    cost: float | None
+    device: str
+
+    def config(self) -> FlagConfig:
+        """Return the settings of the training."""
+        from dataclasses import replace
+
+        from llmguide.rl.flag.config import FlagConfig
+        from llmguide.trading.flag_rules import as_rules
+
+        rules = as_rules(self.rules)  # type: ignore[arg-type]  # it says which there are
+        given = {name: value for name, value in (("cash", self.cash), ("cost", self.cost)) if value is not None}
+        steps = {} if self.steps is None else {"steps": self.steps}
+        return FlagConfig(rules=replace(rules, **given), algorithm=self.algorithm, **steps)  # type: ignore[arg-type]  # likewise
+
+    def train(
+        self, bars: pd.DataFrame, guidance: Guidance | None, out: Path, *, config: FlagConfig, resume: bool, quiet: bool
+    ) -> TrainedPolicies:
+        """Train, or go on with what the folder holds."""
+        from llmguide.cli.stopping import resumable
+        from llmguide.experiments.folder_lock import FolderLock
+        from llmguide.rl.flag.bases import find_base, policy_factory
+        from llmguide.rl.flag.policy import PolicyConfig
+        from llmguide.rl.flag.training import train_flag
+
+        if self.base is None:
+            raise LlmguideError(
+                "say which language model with --base: a GGUF file, a folder, a name on the Hugging Face hub such as "
+                "HuggingFaceTB/SmolLM2-135M-Instruct, or tiny, one with random weights that is for trying out"
+            )
+        lock = FolderLock(out)  # held while it is referred to
+        if not resume:
+            for file in (*out.glob("flag-*.safetensors"), *out.glob("flag-*.training")):
+                file.unlink()
+        policy = PolicyConfig(frozen=self.frozen, lora_rank=self.lora_rank)
+        with resumable(out):
+            trained = train_flag(
+                bars,
+                policy_factory(find_base(self.base, device=self.device), policy),
+                config=config,
+                seeds=parse_seeds(self.seeds),
+                template=self.template,
+                guidance=guidance,
+                out=out,
+                progress=not quiet,
+                title="training flag",
+            )
+        del lock
+        return trained
+
+
+@flag.command()
+@reads_bars
+def train(
+    file: Annotated[Path, typer.Argument(metavar="BARS", help="Training bars.")],
+    base: BaseModel = None,
+    test: Annotated[
+        Path | None, typer.Option(help="Test bars after them: the policies and their controls trade these.")
+    ] = None,
+    frozen: Frozen = None,
+    lora_rank: LoraRank = 0,
+    steps: Steps = None,
+    template: StateTemplateName = "flag",
+    rules: RuleBook = "house",
+    algorithm: Algorithm = "ppo",
+    guidance: GuidanceFile = None,
+    any_bars: AnyBars = False,
+    provider: Annotated[str | None, typer.Option(help=f"Make the guidance here: {PROVIDERS}.")] = None,
+    seeds: Seeds = FLAG_SEEDS,
+    cash: Annotated[float | None, typer.Option(help="Capital, instead of the rules'.")] = None,
+    cost: Annotated[float | None, typer.Option(help="Fraction of each traded value, instead of the rules'.")] = None,
+    device: Device = "auto",
+    periods: Periods = None,
+    out: Out = Path("runs/flag"),
+    resume: Resume = True,
+    as_json: Json = False,
+    reading: Reading = AS_IT_IS,
+) -> None:
+    """Train a language model to trade, one policy per seed.
+
+    They are stored as flag-SEED.safetensors, each as soon as it is trained, and the learning curves as curves.csv. With
+    --test, a page compares them with the same policy untrained, the language model asked for a word, and holding.
+    """
+    order = FlagOrder(base, frozen, lora_rank, seeds, steps, template, rules, algorithm, cash, cost, device)
+    train_policies(
+        order, file, test, guidance, provider, any_bars=any_bars, periods=periods, out=out, resume=resume,
+        as_json=as_json, reading=reading,
+    )  # fmt: skip
+
+
+def train_policies(
+    order: FlagOrder,
+    file: Path,
+    test: Path | None,
+    guidance: Path | None,
+    provider: str | None,
+    *,
+    any_bars: bool,
+    periods: float | None,
+    out: Path,
+    resume: bool,
+    as_json: bool,
+    reading: Reading,
+) -> None:
+    """Train policies, study them where there are test bars, and print what came of it."""
+    from llmguide.console import err
+
+    writable(out, folder=True)
+    config = order.config()
+    frame = reading.bars(file)
+    later = None if test is None else reading.bars(test)
+    table = None
+    if guidance is not None or provider is not None:
+        history = frame if test is None else reading.history([file, test], said=True)
+        table = find_guidance(history, guidance, provider, any_bars=any_bars)
+        table.save(out / "guidance.parquet")
+    trained = order.train(frame, table, out, config=config, resume=resume, quiet=as_json)
+    study = None
+    if later is not None:
+        from llmguide.experiments.flag import study_flag
+
+        study = study_flag(
+            trained, later, guidance=table, periods=periods, announce=lambda line: err.print(line, highlight=False)
+        )
+    _tell(trained, study, out, as_json=as_json)
+
+
+@flag.command()
+def demo(
+    seeds: Seeds = FLAG_SEEDS,
+    steps: Annotated[int, typer.Option(min=1, help="Steps of each training.")] = 4_800,
+    out: Out = Path("runs/flag-demo"),
+    resume: Resume = True,
+    as_json: Json = False,
+) -> None:
+    """Train a tiny language model on a sinusoidal market, and trade it in Backtrader.
+
+    A wave of the market lasts 63 bars: every fourth day of `sample_bars("sinusoidal")`. The model has random weights
+    and has never read a word: this shows that everything runs, not what a language model is worth. No data, download
+    or key is needed.
+    """
+    from dataclasses import asdict
+
+    from llmguide.backtest import run_backtest
+    from llmguide.bars import sample_bars
+    from llmguide.console import err, number, percent
+    from llmguide.experiments.flag import study_flag
+    from llmguide.rl.flag.config import FlagConfig
+    from llmguide.strategies import FlagTrader
+
+    writable(out, folder=True)
+    market = sample_bars("sinusoidal", years=10).iloc[::4]
+    bars, later = market.iloc[:_DEMO_TRAINED], market.iloc[_DEMO_TRAINED:]
+    # Larger steps and batches and a shorter state than published: a model with random weights learns in seconds then.
+    config = FlagConfig(
+        steps=steps, environments=12, rollout=20, epochs=4, minibatch=120, accumulation=1, learning_rate=3e-3,
+        entropy=0.02, kl=0.0, shown=8,
+    )  # fmt: skip
+    if not as_json:
+        err.print(
+            f"A sinusoidal market ({len(bars)} bars to train on, {len(later)} to test on) and a tiny language model "
+            "with random weights: this shows that everything runs, not what a language model is worth.",
+            highlight=False,
+        )
+    order = FlagOrder("tiny", None, 0, seeds, steps, "brief", "house", "ppo", None, None, "cpu")
+    trained = order.train(bars, None, out, config=config, resume=resume, quiet=as_json)
+    study = study_flag(trained, later, announce=lambda line: err.print(line, highlight=False))
+    model = out / f"flag-{trained[0].seed}.safetensors"
+    result = run_backtest(later, FlagTrader, model=model, cash=config.rules.cash, cost=config.rules.cost)
+    backtest = {"model": str(model), "sharpe": result.sharpe, "max_drawdown": result.max_drawdown}
+    _tell(trained, study, out, as_json=as_json, more={"backtest": backtest, "config": asdict(config)})
+    if not as_json:
+        typer.echo(
+            f"in Backtrader, with fills at the close: {model.name} has the Sharpe ratio {number(result.sharpe)}, the "
+            f"maximum drawdown {percent(result.max_drawdown)} and {result.trade_count} trades"
+        )
+
+
+def _tell(
+    trained: TrainedPolicies, study: FlagStudy | None, out: Path, *, as_json: bool, more: dict[str, Any] | None = None
+) -> None:
+    """Write curves, and a study's page and tables; print what came of the training."""
+    from llmguide.console import number, percent, print_json, print_table, records
+    from llmguide.files import write_csv
+
+    write_csv(trained.curves, out / "curves.csv")
+    report = None if study is None else study.write(out)
+    policies = [
+        {
+            "seed": one.seed,
+            "checkpoint": str(out / f"flag-{one.seed}.safetensors"),
+            "episode_sharpe": _last(one.notes["curve"], "episode_sharpe"),
+            "reward": _last(one.notes["curve"], "reward"),
+        }
+        for one in trained
+    ]
+    if as_json:
+        told: dict[str, Any] = {"policies": policies}
+        if study is not None:
+            told |= {
+                "report": str(report),
+                "periods": study.periods,
+                "table": records(study.table.reset_index()),
+                "runs": records(study.runs),
+            }
+        print_json(told | (more or {}))
+        return
+    rows = [[str(one["seed"]), number(one["episode_sharpe"], 3), number(one["reward"], 4)] for one in policies]
+    print_table("The last ten rollouts of each training", ["seed", "episodes' Sharpe per bar", "reward a step"], rows)
+    typer.echo(f"written to {out}")
+    if study is None:
+        return
+    rows = [
+        [
+            str(arm),
+            _range(row, "sharpe", number),
+            _range(row, "max_drawdown", percent),
+            _range(row, "total_return", percent),
+            str(int(row["seeds"])) if row["seeds"] else "-",
+        ]
+        for arm, row in study.table.iterrows()
+    ]
+    columns = ["arm", "Sharpe", "drawdown", "return", "seeds"]
+    print_table(f"Test bars, {study.periods:g} bars a year: mean (lowest..highest) over seeds", columns, rows)
+    typer.echo(f"report: {report}")
+
+
+def _last(curve: list[dict[str, Any]], name: str) -> float | None:
+    """Return the mean of what was measured in the last rollouts; None where nothing was."""
+    measured = [point[name] for point in curve[-_LAST:] if point[name] is not None]
+    return sum(measured) / len(measured) if measured else None
+
+
+def _range(row: Any, name: str, text: Any) -> str:
+    mean, low, high = (text(row[f"{name}_{kind}"]) for kind in ("mean", "low", "high"))
+    return str(mean if low == high else f"{mean} ({low}..{high})")

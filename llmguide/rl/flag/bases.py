@@ -1,0 +1,95 @@
+"""Which language model is meant: by a word, a path or a name; and policies built on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields, replace
+from pathlib import Path
+
+from llmguide.errors import ModelError
+from llmguide.rl.flag.base import FlagBase, load_base
+from llmguide.rl.flag.policy import FlagPolicy, PolicyConfig
+from llmguide.rl.flag.tiny import tiny_base
+from llmguide.rl.flag.trained import TrainedPolicy, load_trained, read_trained
+from llmguide.rl.training import find_device
+
+__all__ = ["TINY", "Base", "find_base", "open_trained", "policy_factory"]
+
+TINY = "tiny"
+"""Stands for a language model with random weights that has learned nothing; a folder of that name is ``./tiny``."""
+
+Base = FlagBase | Path | str
+"""A language model, or what it is found by: a GGUF file, a folder, a name on the Hugging Face hub, or "tiny"."""
+
+
+def find_base(source: Base, *, device: str = "cpu") -> FlagBase:
+    """Return the language model that is meant; one that is in memory stays where it is.
+
+    `device` is "cpu", "cuda" or "auto", which is a GPU where there is one. Raises ModelError for
+    others, and as `llmguide.rl.flag.base.load_base` does.
+    """
+    if isinstance(source, FlagBase):
+        return source
+    if str(source) == TINY:
+        base = _tiny()
+        base.model.to(find_device(device))
+        return base
+    return load_base(source, device=find_device(device))
+
+
+def policy_factory(base: FlagBase, config: PolicyConfig | None = None) -> Callable[[int], FlagPolicy]:
+    """Return what makes a new policy for a seed, as `llmguide.rl.flag.training.train_flag` wants it.
+
+    All of them share the frozen layers of the base. The config's own seed is not used.
+    """
+    settings = config or PolicyConfig()
+
+    def make(seed: int) -> FlagPolicy:
+        return FlagPolicy(base, replace(settings, seed=seed))
+
+    return make
+
+
+def open_trained(path: Path | str, base: Base | None = None, *, device: str = "cpu") -> TrainedPolicy:
+    """Read a checkpoint, and build its policy on the language model that it was trained on.
+
+    Args:
+        path: of the checkpoint.
+        base: that language model; None finds it by the name in the checkpoint, where that is "tiny" or a name on the
+            hub. It may be called otherwise than in the training: its weights count.
+        device: where it computes, unless the base is in memory already.
+
+    Raises:
+        ModelError: no such checkpoint or language model; another one than it was trained on; or none is given, and the
+            checkpoint does not tell where it is.
+        MissingExtra: transformers is not installed.
+    """
+    identity = read_trained(path).identity
+    try:
+        config = PolicyConfig(**{field.name: identity[field.name] for field in fields(PolicyConfig)})
+        name, digest = str(identity["base"]), str(identity["base_sha256"])
+    except (KeyError, TypeError) as error:
+        raise ModelError(
+            f"{path} holds no policy over a language model ({error}); train one: llmguide flag train"
+        ) from error
+    found = find_base(_named(path, name) if base is None else base, device=device)
+    if found.digest != digest:
+        raise ModelError(
+            f"{path} was trained on the language model {name} (SHA-256 {digest[:12]}...), but {found.name} "
+            f"({found.digest[:12]}...) came; give the one that it was trained on as base="
+        )
+    return load_trained(path, FlagPolicy(replace(found, name=name), config))
+
+
+def _tiny() -> FlagBase:
+    """Return the language model that "tiny" stands for: wide enough to tell rising from falling closes."""
+    return tiny_base(0, layers=2, width=64)
+
+
+def _named(path: Path | str, name: str) -> Base:
+    """Return what a checkpoint calls its language model, if it can be found by that."""
+    if name == _tiny().name:
+        return TINY
+    if "/" in name:  # on the hub: files and folders are called by their last part
+        return name
+    raise ModelError(f"{path} was trained on the language model {name}; give its file or folder as base=")

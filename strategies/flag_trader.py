@@ -1,0 +1,153 @@
+"""A language model that trades: FLAG-Trader's agent."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+import pandas as pd
+
+from llmguide.errors import ModelError
+from llmguide.features.bar_lines import COLUMNS
+from llmguide.indicators import LLMGuidance
+from llmguide.mixture.followers import Bar, KnownBars
+from llmguide.states.moment import Moment, market_moment
+from llmguide.states.text import prefix, render
+from llmguide.strategies.base import AccountStrategy
+from llmguide.trading.account import FLAT, LONG
+from llmguide.trading.flag_rules import ACTIONS, BUY, SELL
+from llmguide.trading.flag_watch import WatchedAccount
+
+if TYPE_CHECKING:
+    from llmguide.rl.flag.trained import TrainedPolicy
+
+__all__ = ["Acted", "FlagTrader"]
+
+
+class Acted(NamedTuple):
+    """One decision of a policy that reads, and what it had read."""
+
+    date: datetime
+    action: str  # sell, hold or buy
+    probabilities: tuple[float, float, float]  # of these three, 0 where not possible
+    expected: float  # discounted sum of the rewards to come
+    state: str
+
+
+class FlagTrader(AccountStrategy):
+    """A policy that reads its state as text and sells, holds or buys (FLAG-Trader, arXiv 2502.11433).
+
+        FlagTrader(model="flag-0.safetensors", base="SmolLM2-135M-Instruct.gguf")
+
+    It goes all in or out, never short, and takes the likeliest action that is possible. The state for bar t has the
+    bars up to and including t-1 and the account as the broker has it, with rewards, values and actions since the first
+    decision. With `llmguide.backtest.CloseFillBroker` decisions and account are those of
+    `llmguide.rl.flag.evaluation.walk_flag`, from `start` on; with Backtrader's own broker orders are filled later, and
+    the state tells what came of them.
+
+    `decision_log` has 1 while it means to be long and -1 while it means to hold nothing. The first decision is at bar
+    `start`, or later, once there are as many bars as a state shows.
+
+    Params:
+        model: a `llmguide.rl.flag.trained.TrainedPolicy`, or the path of one's checkpoint, which is what
+            `cerebro.optstrategy` wants: each of its processes then loads it itself.
+        base: the language model that a checkpoint was trained on: a GGUF file, a folder, a name on the Hugging Face
+            hub, or "tiny"; None finds it by its name in the checkpoint (see `llmguide.rl.flag.bases.open_trained`).
+        guidance, any_bars: a `llmguide.Guidance` or the path of one, where the template tells it; used on other bars
+            than its own only if so said.
+        factors, tables: what else the states tell of, as in training (see `llmguide.states.moment.market_moment`).
+
+    Attributes:
+        trained: the policy with its settings.
+        action_log: an `Acted` for each decision.
+    """
+
+    params: ClassVar[Any] = (
+        ("model", None),
+        ("base", None),
+        ("guidance", None),
+        ("any_bars", False),
+        ("factors", None),
+        ("tables", None),
+    )
+    _decisions: ClassVar[tuple[int, ...]] = (LONG, FLAT)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trained = _as_policy(self.p.model, self.p.base, needed_by=type(self).__name__)
+        self.action_log: list[Acted] = []
+        self.guidance = None
+        if self.p.guidance is not None:
+            self.guidance = LLMGuidance(self.traded, guidance=self.p.guidance, any_bars=self.p.any_bars)
+        self._known = KnownBars()
+        # As an indicator, so that the first decision waits for it.
+        self._oldest_shown = self.traded.close(-self.trained.config.shown)
+
+    def start(self) -> None:
+        """Begin to watch the broker's account, and let the policy read what all states begin with."""
+        super().start()
+        self.trained.policy.encode([prefix(self.trained.template, shown=self.trained.config.shown)])
+        self._watched = WatchedAccount(self.trained.config.rules, cost=self._cost)
+
+    def next(self) -> None:
+        """Take the bar before the current one in, once it is over; decide and trade."""
+        for ago in range(len(self.traded) - 1 - len(self._known), 0, -1):
+            lines = self.traded.lines
+            values = [float(getattr(lines, name)[-ago]) for name in COLUMNS]
+            self._known.add(Bar(self.traded.datetime.datetime(-ago), values))
+        super().next()
+
+    def decide(self) -> int:
+        """Return 1 to be long, -1 to hold nothing; what is held stays where the action is to hold."""
+        from llmguide.rl.flag.choosing import choose
+
+        held = self.getposition(self.traded).size
+        # A purchase that paid for no share leaves nothing that could be kept.
+        self.side = (held > 0) - (held < 0)
+        account = self._watched.look(len(self._known), held, self._known_cash(held), float(self._known.closes[-1]))
+        config, template = self.trained.config, self.trained.template
+        market = market_moment(
+            self._known_bars(None if template.uses_facts else config.shown),
+            self.traded.datetime.date(0),
+            shown=config.shown,
+            guidance=None if self.guidance is None else self.guidance.table,
+            factors=self.p.factors,
+            tables=self.p.tables,
+            facts=template.uses_facts,
+        )
+        state = render(template, Moment(market, account), shown=config.shown)
+        chosen = choose(self.trained.policy, state, account.legal)
+        stamp = self.traded.datetime.datetime(0)
+        self.action_log.append(Acted(stamp, ACTIONS[chosen.action], chosen.probabilities, chosen.expected, state))
+        if chosen.action == BUY:
+            return LONG
+        return FLAT if chosen.action == SELL or not held else LONG
+
+    def stop(self) -> None:
+        """Refuse guidance of other bars."""
+        super().stop()
+        if self.guidance is not None:
+            self.guidance.check_bars()
+
+    def _known_bars(self, newest: int | None) -> pd.DataFrame:
+        """Return the newest bars that are over, or all."""
+        if newest is None:
+            return self._known.frame()
+        stamps = pd.DatetimeIndex(self._known.stamps[-newest:], name="date")
+        return pd.DataFrame(self._known.newest(newest), stamps, COLUMNS)
+
+
+def _as_policy(model: Any, base: Any, *, needed_by: str) -> TrainedPolicy:
+    """Return the policy that `model` is or is the path of."""
+    from llmguide.rl.flag.bases import open_trained
+    from llmguide.rl.flag.trained import TrainedPolicy
+
+    if isinstance(model, str | Path):
+        return open_trained(model, base)
+    if not isinstance(model, TrainedPolicy):
+        raise ModelError(
+            f"{needed_by} needs model=, a trained policy or the path of its checkpoint, got {model!r}; train one with: "
+            "llmguide flag train"
+        )
+    return model
