@@ -6,28 +6,29 @@ The frozen base is not in it: a checkpoint is loaded into a policy on the same b
 from __future__ import annotations
 
 import json
-import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load_file
 
-from llmguide._version import __version__
 from llmguide.errors import LlmguideError, ModelError
-from llmguide.files import atomic_path
+from llmguide.rl.described import Kind
 from llmguide.rl.flag.config import FlagConfig
 from llmguide.rl.flag.protocol import TradingPolicy
 from llmguide.rl.flag.state import as_stored
-from llmguide.rl.state import read_header
 from llmguide.states.text import StateTemplate
 
 __all__ = ["FlagCheckpoint", "TrainedPolicy", "load_trained", "read_trained", "save_trained"]
 
-FORMAT = "llmguide.flag_policy"
-FORMAT_VERSION = 1
+_KIND = Kind(
+    "llmguide.flag_policy",
+    1,
+    "checkpoint of a policy that reads text",
+    "train one with llmguide.rl.flag.training.train_flag",
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,13 +63,7 @@ class FlagCheckpoint:
 
 def save_trained(trained: TrainedPolicy, path: Path | str) -> Path:
     """Write a trained policy to a ``.safetensors`` file, whole or not at all."""
-    target = Path(path)
-    if target.suffix != ".safetensors":
-        raise ModelError(f"a checkpoint's name ends in .safetensors, got {target.name!r}")
     description = {
-        "format": FORMAT,
-        "format_version": FORMAT_VERSION,
-        "llmguide": __version__,
         "identity": trained.policy.identity(),
         "notes": {
             "seed": trained.seed,
@@ -77,10 +72,8 @@ def save_trained(trained: TrainedPolicy, path: Path | str) -> Path:
             "training": trained.notes,
         },
     }
-    tensors = {name: as_stored(tensor) for name, tensor in trained.policy.trainable().items()}
-    with atomic_path(target) as temporary:
-        temporary.write_bytes(save(tensors, metadata={"llmguide": json.dumps(description)}))
-    return target
+    tensors = {name: as_stored(tensor).numpy() for name, tensor in trained.policy.trainable().items()}
+    return _KIND.write(path, tensors, description)
 
 
 def read_trained(path: Path | str) -> FlagCheckpoint:
@@ -89,21 +82,7 @@ def read_trained(path: Path | str) -> FlagCheckpoint:
     Raises ModelError for no such file, one that is not such a checkpoint, is damaged, or has a version that this
     llmguide does not know.
     """
-    source = Path(path)
-    if not source.is_file():
-        raise ModelError(f"there is no checkpoint {source}; train one with llmguide.rl.flag.training.train_flag")
-    try:
-        description = read_header(source)
-        if description["format"] != FORMAT:
-            raise ValueError(f"format {description['format']!r}")
-    except (struct.error, ValueError, KeyError, TypeError, MemoryError) as error:
-        raise ModelError(f"{source} is not a checkpoint of a policy that reads text ({error})") from error
-    if description.get("format_version") != FORMAT_VERSION:
-        raise ModelError(
-            f"{source} has checkpoint version {description.get('format_version')!r}, but llmguide {__version__} reads "
-            f"version {FORMAT_VERSION}; install the llmguide that wrote it ({description.get('llmguide', 'unknown')}) "
-            "or train the policy again"
-        )
+    description = _KIND.describe(path)
     try:
         notes = description["notes"]
         template = notes["template"]
@@ -115,7 +94,7 @@ def read_trained(path: Path | str) -> FlagCheckpoint:
             dict(notes["training"]),
         )
     except (KeyError, TypeError, ValueError, LlmguideError) as error:
-        raise ModelError(f"{source} is damaged ({type(error).__name__}: {error}); train the policy again") from error
+        raise ModelError(f"{path} is damaged ({type(error).__name__}: {error}); train the policy again") from error
 
 
 def load_trained(path: Path | str, policy: TradingPolicy) -> TrainedPolicy:
