@@ -80,7 +80,7 @@ def _verdict(page: FlagPage) -> str:
     sharpe = page.table["sharpe_mean"]
     own, others = sharpe[page.trained], sharpe.drop(page.trained)
     beaten = [str(arm) for arm in others.index if own > others[arm]]
-    seeds = int(page.table.loc[page.trained, "seeds"])
+    seeds = len(page.values[page.trained].columns)
     runs = "one trained policy has a" if seeds == 1 else f"{seeds} trained policies have a mean"
     against = f"above {', '.join(beaten)}" if beaten else "above none of its controls"
     above = "above all of its controls" if len(beaten) == len(others) else against
