@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from llmguide.report.html import document, figure, number, paragraph, percent, s
 
 __all__ = ["FlagPage", "render_flag_page", "write_flag_page"]
 
-_MEASURES = {
+_MEASURES: Mapping[str, tuple[str, Callable[[Any], str]]] = {
     "sharpe": ("Sharpe ratio", number),
     "max_drawdown": ("Maximum drawdown", percent),
     "total_return": ("Total return", percent),

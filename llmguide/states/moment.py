@@ -138,7 +138,8 @@ def _in_force(factors: pd.DataFrame, day: date) -> tuple[Factor, ...]:
     if not seen.any():
         return ()
     rows = factors[issued == issued[seen].max()]
-    told = [Factor(str(row.text), int(row.sentiment), int(row.impact)) for row in rows.itertuples(index=False)]
+    columns = (rows[name].tolist() for name in FACTOR_COLUMNS[1:])
+    told = [Factor(str(text), int(sentiment), int(impact)) for text, sentiment, impact in zip(*columns, strict=True)]
     return tuple(sorted(told, key=lambda factor: -factor.impact))
 
 

@@ -48,17 +48,22 @@ class Ledgers(NamedTuple):
     def empty(cls, accounts: int) -> Ledgers:
         """Return ledgers without money, to be reset."""
         wide = (accounts, HISTORY)
-        numbers = [np.zeros(accounts) for _ in range(5)]
         return cls(
-            numbers[0],
-            numbers[1],
-            np.zeros(accounts, dtype=np.int64),
-            np.zeros(accounts, dtype=np.int64),
-            *numbers[2:],
-            np.zeros(wide),
-            np.zeros(wide),
-            np.zeros(wide, dtype=np.int64),
+            shares=np.zeros(accounts),
+            cash=np.zeros(accounts),
+            bar=np.zeros(accounts, dtype=np.int64),
+            steps=np.zeros(accounts, dtype=np.int64),
+            mean=np.zeros(accounts),
+            squares=np.zeros(accounts),
+            ratio=np.zeros(accounts),
+            rewards=np.zeros(wide),
+            values=np.zeros(wide),
+            actions=np.zeros(wide, dtype=np.int64),
         )
+
+    def copy(self) -> Ledgers:
+        """Return the same numbers in memory of their own."""
+        return Ledgers._make(array.copy() for array in self)
 
 
 class FlagAccounts:

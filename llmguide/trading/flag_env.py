@@ -76,7 +76,8 @@ class FlagEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
 
     def action_masks(self) -> NDArray[np.bool_]:
         """Return whether sell, hold and buy are possible, shape ``(3,)``."""
-        return self._accounts.legal()[0]
+        mask: NDArray[np.bool_] = self._accounts.legal()[0]
+        return mask
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None

@@ -181,7 +181,7 @@ def update(
             norms.append(float(torch.nn.utils.clip_grad_norm_(trained, config.gradient_clip)))
             optimiser.step()
     seen = len(rollout.actions) * (len(orders) if config.algorithm == "ppo" else 1)
-    return Update(*(np.sum(sums, axis=0) / seen).tolist(), float(np.mean(norms)))
+    return Update._make([*(np.sum(sums, axis=0) / seen).tolist(), float(np.mean(norms))])
 
 
 class _Tensors(NamedTuple):

@@ -24,7 +24,6 @@ from llmguide.rl.flag.ppo import Rollout, masked_log_probabilities, update
 from llmguide.rl.flag.protocol import Encoded, TradingPolicy
 from llmguide.rl.flag.state import Boundary, FlagOrigin, FlagState, load_state, save_state
 from llmguide.rl.noise import below, uniform
-from llmguide.trading.flag_accounts import Ledgers
 from llmguide.trading.flag_env import check_start
 
 __all__ = ["FlagEvent", "FlagResumed", "FlagRun", "RolloutEnd"]
@@ -252,7 +251,7 @@ class FlagRun:
         return self.lesson.config.rollout * self.lesson.config.environments
 
     def _stand(self, rollouts: int) -> Boundary:
-        return Boundary(rollouts, self._begun, Ledgers(*(array.copy() for array in self._accounts.ledgers)))
+        return Boundary(rollouts, self._begun, self._accounts.ledgers.copy())
 
     def _moments(self) -> dict[str, dict[str, torch.Tensor]]:
         """Return what Adam knows of each tensor; nothing before the first update."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import subprocess
@@ -14,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from rich.console import Console
 from text_policy import TextPolicy
 
 from llmguide import sample_bars
@@ -24,6 +26,7 @@ from llmguide.rl.flag.lesson import FlagLesson
 from llmguide.rl.flag.run import FlagResumed, FlagRun, RolloutEnd, draw_action
 from llmguide.rl.flag.trained import load_trained, read_trained, save_trained
 from llmguide.rl.flag.training import train_flag
+from llmguide.rl.progress import TrainingBar
 from llmguide.trading.flag_rules import FlagRules
 
 BARS = sample_bars(years=1, seed=2).iloc[:130]
@@ -183,6 +186,22 @@ def test_the_door_trains_seeds_tells_curves_and_goes_on_from_its_folder(tmp_path
         train_flag(BARS, factory, config=SMALL, steps=50, out=tmp_path, seeds=[1], progress=False)
 
 
+def test_a_bar_counts_rollouts_those_of_earlier_calls_too(tmp_path):
+    def interrupt(trained):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_flag(BARS, TextPolicy, config=SMALL, out=tmp_path, finished=interrupt, progress=False)
+    stopped = run(tmp_path / "flag-1.training").events(100)
+    list(islice(stopped, 2))
+    stopped.close()
+    told = io.StringIO()
+    with TrainingBar(Console(file=told, force_terminal=True, width=120), part="rollout", unit="steps") as bar:
+        train_flag(BARS, TextPolicy, config=SMALL, seeds=2, out=tmp_path, progress=bar, title="two seeds")
+    shown = re.sub(r"\x1b\[[\d;?]*\w", "", told.getvalue())
+    assert re.search(r"two seeds .* 100% rollout 8/8 \d+ steps/s", shown), shown[-300:]
+
+
 def test_a_point_of_the_curve_says_how_the_episodes_ended():
     """One environment whose policy always does the same: its episodes can be told from outside."""
     config = replace(SMALL, environments=1, steps=40, rollout=20, learning_rate=1e-9)
@@ -291,7 +310,7 @@ from llmguide.rl.flag.config import FlagConfig
 from llmguide.rl.flag.training import train_flag
 from llmguide.trading.flag_rules import FlagRules
 
-CONFIG = FlagConfig(steps=12_000, rollout=16, environments=2, rules=FlagRules(episode=9))
+CONFIG = FlagConfig(steps=6_400, rollout=16, environments=2, rules=FlagRules(episode=9))
 BARS = sample_bars(years=1, seed=4)
 FOLDER = Path(sys.argv[1])
 
