@@ -286,12 +286,13 @@ def _tell(
             _range(row, "sharpe", number),
             _range(row, "max_drawdown", percent),
             _range(row, "total_return", percent),
-            str(int(row["seeds"])) if row["seeds"] else "-",
         ]
         for arm, row in study.table.iterrows()
     ]
-    columns = ["arm", "Sharpe", "drawdown", "return", "seeds"]
-    print_table(f"Test bars, {study.periods:g} bars a year: mean (lowest..highest) over seeds", columns, rows)
+    columns = ["arm", "Sharpe", "max drawdown", "return"]
+    print_table(
+        f"Test bars, {study.periods:g} bars a year: mean (lowest..highest) over {len(trained)} seeds", columns, rows
+    )
     typer.echo(f"report: {report}")
 
 

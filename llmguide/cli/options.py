@@ -130,7 +130,7 @@ Steps = Annotated[
     int | None, typer.Option(min=1, help="Transitions of each training; the published 13,860 by default.")
 ]
 StateTemplateName = Annotated[
-    str, typer.Option("--template", help="How states are told: flag, multimodal, or a template file.")
+    str, typer.Option("--template", help="How states are told: flag, brief, multimodal, or a template file.")
 ]
 RuleBook = Annotated[
     str,

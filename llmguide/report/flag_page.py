@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from llmguide.report.html import document, figure, number, paragraph, percent, s
 
 __all__ = ["FlagPage", "render_flag_page", "write_flag_page"]
 
-_MEASURES = {
+_MEASURES: Mapping[str, tuple[str, Callable[[Any], str]]] = {
     "sharpe": ("Sharpe ratio", number),
     "max_drawdown": ("Maximum drawdown", percent),
     "total_return": ("Total return", percent),
@@ -80,7 +80,7 @@ def _verdict(page: FlagPage) -> str:
     sharpe = page.table["sharpe_mean"]
     own, others = sharpe[page.trained], sharpe.drop(page.trained)
     beaten = [str(arm) for arm in others.index if own > others[arm]]
-    seeds = int(page.table.loc[page.trained, "seeds"])
+    seeds = len(page.values[page.trained].columns)
     runs = "one trained policy has a" if seeds == 1 else f"{seeds} trained policies have a mean"
     against = f"above {', '.join(beaten)}" if beaten else "above none of its controls"
     above = "above all of its controls" if len(beaten) == len(others) else against
