@@ -19,6 +19,7 @@ from llmguide.strategies import MixtureOfExperts
 
 COST = 0.002
 BEFORE = 60
+TRUSTED = Prior(0.05, 1000)  # of untrained agents, whose records would give them no weight
 START = BEFORE + 30
 
 
@@ -77,9 +78,11 @@ def case(make_bars, make_agent, make_guidance):
     table, asked = make_guidance(bars), FollowProvider(says_by_sum)
     array = np.resize([1.0, -1.0, 0.0, np.nan, 0.5], len(bars))
     experts = {
-        "agent": FollowAgent(make_agent(bars), since=bars.index[50]),
-        "guided": FollowAgent(make_agent(bars, table.tau(bars.index)), table, since=bars.index[75]),
-        "asking": FollowAgent(make_agent(bars, asked.ask(bars).tau(bars.index)), asked, since=bars.index[40]),
+        "agent": FollowAgent(make_agent(bars), since=bars.index[50], prior=TRUSTED),
+        "guided": FollowAgent(make_agent(bars, table.tau(bars.index)), table, since=bars.index[75], prior=TRUSTED),
+        "asking": FollowAgent(
+            make_agent(bars, asked.ask(bars).tau(bars.index)), asked, since=bars.index[40], prior=TRUSTED
+        ),
         "guidance": table,
         "asked": asked,
         "hold": "hold",
