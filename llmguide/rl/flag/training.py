@@ -47,7 +47,9 @@ class TrainedPolicies(Sequence[TrainedPolicy]):
 
         For plots: nothing is selected by them. They travel in each policy's ``notes["curve"]``.
         """
-        return pd.DataFrame([{"seed": one.seed} | point for one in self for point in one.notes["curve"]])
+        points = pd.DataFrame([{"seed": one.seed} | point for one in self for point in one.notes["curve"]])
+        first = ["seed", "steps", "episodes"]
+        return points[first + sorted(set(points) - set(first))]  # whichever of them were read from checkpoints
 
     @overload
     def __getitem__(self, index: int) -> TrainedPolicy: ...
