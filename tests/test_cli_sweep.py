@@ -68,6 +68,7 @@ def test_without_values_the_benchmarks_406_pairs_of_windows_are_measured(llmguid
     assert json.loads(out)["combinations"] == 406
 
 
+@pytest.mark.slow  # vectorbt compiles for this command alone
 def test_both_engines_print_the_same(llmguide):
     assert llmguide(*SMALL) == llmguide(*SMALL, "--engine", "vbt")
 

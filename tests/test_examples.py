@@ -91,6 +91,7 @@ def test_guidance_of_ones_own_sees_no_bar_from_its_issue_on():
         assert row in momentum(changed).rows
 
 
+@pytest.mark.slow
 def test_a_mixture_trusts_guidance_as_much_as_it_deserves(tmp_path):
     weights = {}
     for accuracy in ("0.3", "0.8"):
