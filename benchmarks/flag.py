@@ -4,7 +4,7 @@
 
 States are texts of one template, about 200 tokens that do not change and 150 to 250 that do. Every step encodes one
 state and evaluates it; then all 8 are trained on once as one minibatch: the clipped surrogate of PPO with value loss
-and entropy, backward, Adam. "With reference" also asks at every step what the policy before training would have done,
+and entropy, backward, Adam. "KL" also asks at every step what the policy before training would have done,
 and adds the divergence from it. The environment is left out.
 
 The plain implementation does the same with the model's own forward pass: every state whole through all layers, at
@@ -184,7 +184,7 @@ def measure(options: Options) -> list[Figure]:
     twin = Plain(policy)
     ids = base.tokens(states)
     figures = []
-    for extra, asked in (("", False), (", with reference", True)):
+    for extra, asked in (("", False), (", KL", True)):
         ours = policy.encode, policy.evaluate, policy.reference if asked else None
         theirs = list, twin.evaluate, twin.reference if asked else None
         contenders = {
@@ -193,7 +193,7 @@ def measure(options: Options) -> list[Figure]:
             "products": products(policy, states, reference=asked),
         }
         measured = rates(contenders, options.repeats)
-        name = f"language-model policy, {policy.config.frozen} of {base.layers} layers frozen{extra}"
+        name = f"FLAG-Trader steps, {policy.config.frozen}/{base.layers} frozen{extra}"
         figures += [
             Figure.of(name, measured["fast"], "whole forward passes", measured["plain"]),
             Figure.of(name, measured["fast"], "limit: its matrix products", measured["products"]),

@@ -16,15 +16,15 @@ import pytest
 FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
 COUNTED = {
     "Cerebro bars",
+    "FLAG-Trader steps",
     "a study",
     "a sweep's first call",
     "a training step",
     "account steps",
     "double-DQN updates",
-    "language-model policy",
     "mixtures",
-    "sweep",
     "sweep memory",
+    "sweep",
     "training",
     "window pairs",
 }

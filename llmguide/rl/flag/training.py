@@ -49,7 +49,8 @@ class TrainedPolicies(Sequence[TrainedPolicy]):
         """
         points = pd.DataFrame([{"seed": one.seed} | point for one in self for point in one.notes["curve"]])
         first = ["seed", "steps", "episodes"]
-        return points[first + sorted(set(points) - set(first))]  # whichever of them were read from checkpoints
+        rest = sorted({str(name) for name in points} - set(first))  # one order, also of those read from checkpoints
+        return points[first + rest]
 
     @overload
     def __getitem__(self, index: int) -> TrainedPolicy: ...
