@@ -140,9 +140,11 @@ def _settings(trained: TrainedPolicy, bars: pd.DataFrame, start: int) -> dict[st
     adapter = f", LoRA of rank {identity['lora_rank']}" if identity["lora_rank"] else ""
     return {
         "Language model": f"{identity['base']} (SHA-256 {identity['base_sha256'][:12]}...)",
-        "Trained of it": f"layers {identity['frozen']} to {identity['layers'] - 1} of {identity['layers']}{adapter}",
+        "Trained of it": f"the last {identity['layers'] - identity['frozen']} of {identity['layers']} layers{adapter}",
         "Training": f"{config.algorithm.upper()}, {config.steps:,} steps",
-        "Training bars": f"{learned.get('first', 'unknown')} to {learned.get('last', 'unknown')}",
+        "Training bars": " to ".join(
+            str(learned.get(end, "unknown")).removesuffix(" 00:00:00") for end in ("first", "last")
+        ),
         "Test bars": f"{bars.index[0]:%Y-%m-%d} to {bars.index[-1]:%Y-%m-%d}, {len(bars)}, the first {start} idle",
         "Account": f"{config.rules.cash:,.0f}, cost {config.rules.cost:.2%} of each trade",
         "State template": str(trained.template),
