@@ -106,12 +106,13 @@ def market_moment(
         day: the date of bar t, for guidance and factors.
         shown: so many of the last bars are told; fewer where there are not so many.
         guidance: a guidance table.
-        factors: the news' factors: columns issued_at, text, sentiment (-1, 0, 1), impact (1 to 3); those issued last on
-            or before `day` count.
+        factors: the news' factors: columns issued_at, text, sentiment (-1, 0, 1), impact (1 to 3); those count that
+            were issued last by midnight at the beginning of `day`, as guidance does: one of 18:00 is first seen on the
+            next day.
         tables: external data for the facts (docs/tables.md).
         facts: whether to compute indicators and facts, which takes some milliseconds.
 
-    Raises DataError for no bars, or factors without their columns.
+    Raises DataError for no bars, or factors without their columns or dates.
     """
     if known.empty:
         raise DataError("expected at least one bar that is known before the decision, got none")
@@ -134,7 +135,12 @@ def _in_force(factors: pd.DataFrame, day: date) -> tuple[Factor, ...]:
     if missing:
         raise DataError(f"expected factors with the columns {', '.join(FACTOR_COLUMNS)}, but {missing} are missing")
     issued = pd.DatetimeIndex(factors["issued_at"])
-    seen = issued.normalize() <= pd.Timestamp(day).normalize()
+    if issued.tz is not None or issued.hasnans:
+        what = f"the time zone {issued.tz}" if issued.tz is not None else "missing ones"
+        raise DataError(
+            f"expected factors with a naive date in issued_at on every row, got {what}; convert or drop them"
+        )
+    seen = issued <= pd.Timestamp(day).normalize()
     if not seen.any():
         return ()
     rows = factors[issued == issued[seen].max()]

@@ -135,6 +135,16 @@ def test_guidance_and_factors_in_force_are_told_and_an_abstention_is_none():
         market_moment(BARS, BARS.index[-1], factors=FACTORS.drop(columns="impact"))
 
 
+def test_factors_of_the_evening_are_first_seen_on_the_next_bar():
+    evening = FACTORS.assign(issued_at=FACTORS["issued_at"] + pd.Timedelta(hours=18))
+    texts = walk(BARS, [HOLD] * 30, "multimodal", start=15, factors=evening)
+    assert "News: none" in texts[20 - 15]
+    assert "News: an old matter" in texts[21 - 15]
+    for wrong, got in ((evening["issued_at"].dt.tz_localize("UTC"), "time zone UTC"), (pd.NaT, "missing")):
+        with pytest.raises(DataError, match=got):
+            market_moment(BARS, BARS.index[-1], factors=FACTORS.assign(issued_at=wrong))
+
+
 def test_a_template_of_ones_own_extends_one_of_llmguides(tmp_path):
     own = tmp_path / "short.md"
     own.write_text(

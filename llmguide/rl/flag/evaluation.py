@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
-import torch
 
 from llmguide.errors import DataError
+from llmguide.rl.flag.choosing import choose
 from llmguide.rl.flag.lesson import FlagLesson
-from llmguide.rl.flag.ppo import masked_log_probabilities
 from llmguide.rl.flag.trained import TrainedPolicy
 from llmguide.sources.tables import Tables
 from llmguide.states.moment import GuidanceAt
@@ -62,18 +60,15 @@ def walk_flag(
     accounts.reset(0, first)
     rows = []
     while not accounts.over()[0]:
-        encoded = trained.policy.encode(lesson.texts([accounts.view(0)]))
-        with torch.no_grad():
-            logits, expected = trained.policy.evaluate(encoded)
-            legal = torch.as_tensor(accounts.legal(), device=logits.device)
-            log_pi = masked_log_probabilities(logits, legal)[0].double().cpu().numpy()
-        rewards, _ = accounts.step([int(np.argmax(log_pi))])
+        before = accounts.view(0)
+        chosen = choose(trained.policy, lesson.texts([before])[0], before.legal)
+        rewards, _ = accounts.step([chosen.action])
         view = accounts.view(0)
         rows.append(
             {
                 "action": view.actions[-1],
-                **dict(zip(("p_sell", "p_hold", "p_buy"), np.exp(log_pi).tolist(), strict=True)),
-                "expected": float(expected[0]),
+                **dict(zip(("p_sell", "p_hold", "p_buy"), chosen.probabilities, strict=True)),
+                "expected": chosen.expected,
                 "shares": int(accounts.ledgers.shares[0]),
                 "cash": float(accounts.ledgers.cash[0]),
                 "value": view.value * trained.config.rules.cash,
