@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
+from llmguide.counting import counted
+
 __all__ = ["Interrupted", "Terminated", "exit_code", "resumable", "stopped_by_signals"]
 
 AGAIN = 0.05
@@ -85,7 +87,7 @@ def resumable(folder: Path) -> Iterator[None]:
             for kind in ("safetensors", "training")
         )
         raise Interrupted(
-            f"interrupted; {folder} keeps {len(done)} trained agent{'' if len(done) == 1 else 's'} and "
+            f"interrupted; {folder} keeps {counted(len(done), 'trained agent')} and "
             f"{len(begun - done)} in training; run the same command again to resume",
             code,
         ) from None

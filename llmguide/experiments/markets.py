@@ -23,6 +23,7 @@ from pathlib import Path
 import pandas as pd
 
 from llmguide.bars import BarsReport, Bound, bound_period, inspect_bars
+from llmguide.counting import counted
 from llmguide.errors import DataError, DataWarning, did_you_mean
 from llmguide.experiments.published import ALIASES
 from llmguide.sources.suspicion import Finding, describe
@@ -107,7 +108,7 @@ def find_markets(
             suspicious.append(f"{symbol}: {describe(findings)}")
         found.update(notes)
     if found or suspicious:
-        count = "1 instrument" if len(markets) == 1 else f"{len(markets)} instruments"
+        count = counted(len(markets), "instrument")
         unusual = "; ".join([*(f"{note} in {having}" for note, having in found.items()), *suspicious])
         warnings.warn(f"{count}: {unusual}", DataWarning, stacklevel=2)
     return tuple(markets)

@@ -11,6 +11,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from pydantic import BaseModel
 
+from llmguide.counting import counted
 from llmguide.errors import (
     EmptyReplyError,
     EndpointError,
@@ -483,7 +484,7 @@ class Asker:
         named = ", ".join(str(purpose) for purpose in purposes[:5])
         more = f" and {len(purposes) - 5} more" if len(purposes) > 5 else ""
         held = ", ".join(f"{model} ({replies})" for model, replies in self.cache.models().items()) or "none"
-        answers = f"{len(purposes)} answer" + ("" if len(purposes) == 1 else "s")
+        answers = counted(len(purposes), "answer")
         where = "" if self.endpoint is None else f" at {self.endpoint}"
         return MissingAnswers(
             f"{self.cache.path} lacks {answers} of {self.model}{where}: {named}{more}; it holds replies of: {held}; "

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from llmguide.counting import counted
 from llmguide.files import write_text
 from llmguide.report.html import document, items, number, paragraph, percent, section, table
 
@@ -68,9 +69,10 @@ def _parts(data: LeversData) -> Iterator[str]:
     yield paragraph(summary(data.differences), "lead")
     whose = "by rules" if accuracy is None else "of a known accuracy"
     yield paragraph(
-        f"{len(settings['symbols'])} instruments, {len(settings['seeds'])} seeds, {settings['episodes']} episodes, "
-        f"guidance {whose}. Every agent observes the guidance; those of a lever differ from the published ones in "
-        "nothing else. They are compared on test bars: to choose a lever by this page is to tune on the test."
+        f"{counted(len(settings['symbols']), 'instrument')}, {counted(len(settings['seeds']), 'seed')}, "
+        f"{counted(settings['episodes'], 'episode')}, guidance {whose}. Every agent observes the "
+        "guidance; those of a lever differ from the published ones in nothing else. They are compared on test bars: "
+        "to choose a lever by this page is to tune on the test."
     )
     yield items(f"{name}: {words}." for name, words in data.words.items())
     yield section("What each lever changes", "differences")

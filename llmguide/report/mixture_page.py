@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from llmguide._version import __version__
+from llmguide.counting import counted
 from llmguide.files import write_text
 from llmguide.report.html import document, figure, fold, items, number, paragraph, percent, section, table
 from llmguide.report.intervals import between, between_numbers
@@ -112,7 +113,7 @@ def summary(aims: pd.DataFrame, group: str = "all") -> str:
 
 
 def _counted(count: int, group: str) -> str:
-    name = f"{count} instrument{'' if count == 1 else 's'}"
+    name = counted(count, "instrument")
     return f"all {name}" if group == "all" else f"the {name} that {group}"
 
 
@@ -158,9 +159,9 @@ def _parts(data: MixtureData) -> Iterator[str]:
 def _remarks(data: MixtureData) -> Iterator[str]:
     settings = data.settings
     agents = len(settings.get("seeds", []))
-    trained = f"{agents} agent{'' if agents == 1 else 's'} each, {settings.get('episodes')} episodes"
-    draws = f"{settings.get('draws')} draws of each guidance that chance has a part in"
-    yield f"{data.count('all')} instruments, {trained if agents else 'no agents'}, {draws}."
+    trained = f"{counted(agents, 'agent')} each, {counted(int(settings.get('episodes', 0)), 'episode')}"
+    draws = f"{counted(int(settings.get('draws', 0)), 'draw')} of each guidance that chance has a part in"
+    yield f"{counted(data.count('all'), 'instrument')}, {trained if agents else 'no agents'}, {draws}."
     for name, of_name in settings.get("tables", {}).items():
         known = " It uses the future." if any(table["uses_future"] for table in of_name.values()) else ""
         yield f"Guidance {name}: {len(of_name)} of {data.count('all')} instruments ({', '.join(of_name)}).{known}"

@@ -17,6 +17,7 @@ from typing import Any
 import pandas as pd
 
 from llmguide._version import __version__
+from llmguide.counting import counted
 from llmguide.errors import DataError
 from llmguide.files import write_text
 from llmguide.guidance.advice import Advice, FeatureUse
@@ -163,7 +164,7 @@ def summary(data: PromptsData) -> str:
     ranked = means["sr"].dropna().sort_values(ascending=False, kind="stable")
     if ranked.empty:
         return "No prompt has a Sharpe ratio: no guidance was ever followed."
-    over = _count(int(means["instruments"].max()), "instrument")
+    over = counted(int(means["instruments"].max()), "instrument")
     text = f"Highest mean Sharpe ratio over {over}: {ranked.index[0]} with {number(ranked.iloc[0])}"
     if len(ranked) > 1:
         text += f", then {ranked.index[1]} with {number(ranked.iloc[1])}"
@@ -183,7 +184,7 @@ def _verdict(data: PromptsData) -> str:
         return f"{text}; the differences have no spread, so that no test is possible."
     verdict = "significant" if p < _LEVEL else "not significant"
     shown = p_value(p) if p < 0.001 else f"= {p_value(p)}"
-    text += f" (two-sided paired t test over {_count(n, 'instrument')}, p {shown}): {verdict} at the 5 % level."
+    text += f" (two-sided paired t test over {counted(n, 'instrument')}, p {shown}): {verdict} at the 5 % level."
     if n < _FEW:
         text += f" {n} instruments are few: {few(p < _LEVEL)}."
     return text
@@ -199,10 +200,10 @@ def _remarks(data: PromptsData) -> Iterator[str]:
         yield f"{silent} of {len(months)} questions have no usable answer: abstentions, on which the position stays."
     bare = int((months["direction"].notna() & months["entropy"].isna()).sum())
     if bare:
-        yield f"{_count(bare, 'answer')} came without token probabilities: their strength is their confidence alone."
+        yield f"{counted(bare, 'answer')} came without token probabilities: their strength is their confidence alone."
     beyond = int(months["realised"].isna().sum())
     if beyond:
-        yield f"For {_count(beyond, 'advice')} no later bar is there: what became of them is not known."
+        yield f"For {counted(beyond, 'advice')} no later bar is there: what became of them is not known."
 
 
 def _means(means: pd.DataFrame) -> str:
@@ -439,7 +440,7 @@ class _Texts:
                 )
             else:
                 parts.append(f"<p>{message.role}</p><pre>{_safe(message.content)}</pre>")
-        return fold(f"What was sent ({_count(len(messages), 'message')})", "".join(parts), "messages")
+        return fold(f"What was sent ({counted(len(messages), 'message')})", "".join(parts), "messages")
 
     def remarks(self) -> Iterator[str]:
         """Say so where the messages are too long for a page."""
@@ -466,10 +467,6 @@ def _safe(text: str) -> str:
 def _signed_percent(x: float) -> str:
     text = percent(x)
     return text if text.startswith(("−", "0.0 ")) else f"+{text}"
-
-
-def _count(n: int, noun: str) -> str:
-    return f"{n} {noun}{'' if n == 1 else 's'}"
 
 
 def _rows(frame: pd.DataFrame) -> Any:

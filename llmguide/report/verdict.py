@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from llmguide.counting import counted
 from llmguide.report.html import number, percent
 from llmguide.report.report_data import ReportData
 
@@ -45,7 +46,7 @@ def tiles(data: ReportData) -> Iterator[tuple[str, str, str]]:
     deeper = float(own["hybrid"] - own["rl"]) if {"hybrid", "rl"} <= set(own.index) else math.nan
     yield "Guidance adds (hybrid − rl)", _signed(gain), f"Sharpe ratio; drawdown {_signed_percent(deeper)}"
     p = float(row["p"])
-    yield "p, paired over seeds", p_text(p), f"{_seeds(int(row['n']))}; below 0.05 is significant"
+    yield "p, paired over seeds", p_text(p), f"{counted(int(row['n']), 'seed')}; below 0.05 is significant"
     over_bars = _difference(data)
     if over_bars is not None:
         low, high = over_bars
@@ -118,14 +119,14 @@ def _turned(data: ReportData) -> Iterator[str]:
     gains = (both["hybrid"] - both["rl"]).groupby(["what", "level"]).mean()
     headline, row = pair
     if gains.get(("fill", 0.0), math.nan) * headline < 0:
-        yield f"Over the first {_seeds(seeds)} alone the order of hybrid and rl is another."
+        yield f"Over the first {counted(seeds, 'seed')} alone the order of hybrid and rl is another."
         return
     names = []
     for what, level in dict.fromkeys(zip(found["what"], found["level"], strict=True)):
         if gains[what, level] * headline < 0:
             names.append("fills at the next open" if what == "fill" else f"a {what} of {percent(level, 2)}")
     if names:
-        part = "" if seeds >= int(row["n"]) else f", over the first {_seeds(seeds)}"
+        part = "" if seeds >= int(row["n"]) else f", over the first {counted(seeds, 'seed')}"
         yield f"The order of hybrid and rl is another at {', '.join(names)}{part}."
 
 
@@ -140,10 +141,10 @@ def _verdict(data: ReportData) -> str:
     n, p = int(row["n"]), float(row["p"])
     text = f"Against rl, hybrid {'gains' if gain >= 0 else 'loses'} {number(abs(gain))}"
     if math.isnan(p):
-        return f"{text}; with {_seeds(n)} no test is possible."
+        return f"{text}; with {counted(n, 'seed')} no test is possible."
     verdict = "significant" if p < _LEVEL else "not significant"
     shown = p_text(p) if p < 0.001 else f"= {p_text(p)}"
-    text += f" (two-sided paired t test over {_seeds(n)}, p {shown}): {verdict} at the 5 % level."
+    text += f" (two-sided paired t test over {counted(n, 'seed')}, p {shown}): {verdict} at the 5 % level."
     if n < _FEW_SEEDS:
         text += f" {n} seeds are few: {few(p < _LEVEL)}."
     return text
@@ -157,7 +158,3 @@ def _signed(x: float) -> str:
 def _signed_percent(x: float) -> str:
     text = percent(x)
     return f"+{text}" if x > 0 else text
-
-
-def _seeds(n: int) -> str:
-    return "1 seed" if n == 1 else f"{n} seeds"

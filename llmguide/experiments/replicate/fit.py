@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from llmguide.counting import counted
 from llmguide.experiments.published import RUNS, published
 from llmguide.stats import one_sample_t
 
@@ -106,7 +107,7 @@ def fit_in_words(table: pd.DataFrame) -> str:
     here: Any
     paper: Any
     here, paper = summary.itertuples(index=False)
-    instruments = "1 instrument" if here.instruments == 1 else f"{here.instruments} instruments"
+    instruments = counted(here.instruments, "instrument")
     text = (
         f"On {instruments} the mean Sharpe ratio here is {here.mean_absolute_difference:.2f} away from the published "
         f"one on average{_correlated(here.correlation)}. "
