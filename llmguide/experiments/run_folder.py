@@ -39,7 +39,7 @@ AGENT_SUFFIX = ".safetensors"
 FREE = ("seeds", "arms", "versions")
 """Settings that may differ when a run is resumed: more seeds and arms use the agents that are there."""
 
-OF_SOME_ARMS = ("holdout",)
+OF_SOME_ARMS = ("holdout", "flag")
 """Settings that a run has only where one of its arms needs them: there they must be the same."""
 
 SHOWN = 4
