@@ -295,7 +295,7 @@ def _training(data: ReportData) -> Iterator[str]:
         yield figure(
             figures.learning(data.rollouts),
             "How the arm flag learned",
-            f"Running means over ten rollouts on the training bars. {_BAND} Nothing is selected by them.",
+            f"The arm flag on the training bars, running means over ten rollouts. {_BAND} Nothing is selected by them.",
         )
 
 

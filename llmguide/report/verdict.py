@@ -76,7 +76,9 @@ def idle_runs(runs: pd.DataFrame) -> Iterator[str]:
     """What it means that runs of an arm never traded; `runs` has columns arm and sr, a row for each run."""
     for arm, ratios in runs.groupby("arm", sort=False)["sr"]:
         idle = int(ratios.isna().sum())
-        if 0 < idle < len(ratios):
+        if idle == len(ratios):
+            yield f"{arm} never traded, so it has no Sharpe ratio."
+        elif idle:
             yield (
                 f"{idle} of {len(ratios)} runs of {arm} never traded and {'has' if idle == 1 else 'have'} no Sharpe "
                 "ratio: the mean is that of the others, and no test of it is possible."

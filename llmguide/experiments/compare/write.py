@@ -125,13 +125,14 @@ def _of_flag(comparison: ComparisonResult) -> str:
     """What the arm flag is, and how it differs from the others."""
     flag, learned = comparison.settings["flag"], comparison.settings["flag"]["training"]
     policy = flag["policy"]
-    adapter = f", an adapter of rank {policy['lora_rank']} on each" if policy["lora_rank"] else ""
+    adapter = f" (an adapter of rank {policy['lora_rank']})" if policy["lora_rank"] else ""
+    count = policy["layers"] - policy["frozen"]
+    trained = "the last" if count == 1 else f"the last {count}"
     reads = "reads the guidance" if flag["template"]["tells_guidance"] else "does not read the guidance"
     return (
-        f"Flag is the language model {flag['base']} as the policy (FLAG-Trader): the last "
-        f"{policy['layers'] - policy['frozen']} of its {policy['layers']} layers{adapter}, trained by "
-        f"{learned['algorithm'].upper()} for {learned['steps']:,} steps a seed. It sells, holds or buys, is never "
-        f"short, and {reads} (template {flag['template']['name']})."
+        f"Flag is the language model {flag['base']} as the policy (FLAG-Trader): {trained} of its {policy['layers']} "
+        f"layers{adapter}, trained by {learned['algorithm'].upper()} for {learned['steps']:,} steps a seed. It sells, "
+        f"holds or buys, is never short, and {reads} (template {flag['template']['name']})."
     )
 
 

@@ -217,7 +217,7 @@ def test_the_folder_holds_its_rollouts_and_the_page_its_learning_and_no_q_values
     assert set(data.q_values) == {"rl"}
     page = render_report(data)
     assert "How the arm flag learned" in page
-    assert "the last 1 of its 2 layers, trained by PPO for 60 steps a seed" in page
+    assert "the last of its 2 layers, trained by PPO for 60 steps a seed" in page
     with pytest.raises(LlmguideError, match="the arm 'flag' has no Q-values"):
         comparison.q_values("flag")
     shown = run_returns(folder, "flag", None).parameters
@@ -257,6 +257,8 @@ def test_runs_that_never_traded_are_told(comparison):
     runs.loc[(runs["arm"] == "flag") & (runs["seed"] == 1), "sr"] = np.nan
     page = render_report(report_data(dataclasses.replace(comparison, runs=runs)))
     assert "1 of 2 runs of flag never traded and has no Sharpe ratio" in page
+    runs.loc[runs["arm"] == "flag", "sr"] = np.nan
+    assert "flag never traded, so it has" in render_report(report_data(dataclasses.replace(comparison, runs=runs)))
 
 
 @pytest.mark.parametrize(
