@@ -118,6 +118,8 @@ def notes() -> Iterator[None]:
 
 def print_comparison(comparison: Comparison) -> None:
     """Print the outcome of every arm, the tests, and how the guidance was used."""
+    from llmguide.report.verdict import idle_runs
+
     rows = [
         [
             str(arm),
@@ -132,6 +134,8 @@ def print_comparison(comparison: Comparison) -> None:
     year = f"{comparison.settings['periods']:g} bars a year"
     columns = ["arm", "Sharpe", "max drawdown", "trades", "exposure", "seeds"]
     print_table(f"Test bars, {year}: mean (std) over seeds", columns, rows)
+    for line in idle_runs(comparison.runs):
+        out.print(line, highlight=False)
     tests = comparison.tests
     if len(tests):
         names = {"sr": "Sharpe", "mdd": "MDD"}

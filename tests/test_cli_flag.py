@@ -104,6 +104,58 @@ def test_what_cannot_be_is_refused_in_one_line(files, tmp_path, monkeypatch, cap
     assert message in " ".join(said.split())
 
 
+def test_compare_trains_the_arm_beside_the_others_and_resumes(files, tmp_path, monkeypatch, capsys, undrawn):
+    train, test, _ = files
+    out = tmp_path / "run"
+    words = ("compare", "--train", train, "--test", test, "--arms", "flag,hold", *FAST, "--template", "brief",
+             "--frozen", "1", "--device", "cpu", "--out", out)  # fmt: skip
+    with undrawn():
+        code, printed, said = run_here(monkeypatch, capsys, *words, "--json")
+    assert code == 0, said
+    told = json.loads(printed)
+    assert [(row["arm"], row["seeds"]) for row in told["table"]] == [("flag", 1), ("hold", 0)]
+    settings = json.loads((out / "config.json").read_text())["flag"]
+    assert (settings["training"]["steps"], settings["template"]["name"]) == (20, "brief")
+    assert "--base tiny" in (out / "report.html").read_text(encoding="utf-8")
+    code, _, said = run_here(monkeypatch, capsys, *words, "--algorithm", "reinforce")
+    assert code == 1
+    assert "flag.training.algorithm is ppo there and reinforce here" in " ".join(said.split())
+
+
+def test_replicate_trains_the_arm_on_a_folder(files, tmp_path, monkeypatch, capsys):
+    train, test, _ = files
+    data = tmp_path / "bars"
+    data.mkdir()
+    (data / "A_2012-1-1_2012-6-1.csv").write_bytes(train.read_bytes())
+    (data / "A_2012-6-1_2012-8-1.csv").write_bytes(test.read_bytes())
+    code, printed, said = run_here(
+        monkeypatch, capsys, "replicate", "--data", data, "--arms", "flag", *FAST, "--template", "brief", "--device",
+        "cpu", "--json", "--out", tmp_path / "run",
+    )  # fmt: skip
+    assert code == 0, said
+    assert [(row["symbol"], row["arm"]) for row in json.loads(printed)["runs"]] == [("A", "flag")]
+    assert (tmp_path / "run" / "A" / "flag-0.safetensors").is_file()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--arms", "flag,rl"), "say which language model with --base"),
+        (("--arms", "rl", "--base", "tiny"), "--base is for the arm flag; add it with --arms, or leave --base out"),
+        (("--arms", "rl", "--lora-rank", "4"), "--lora-rank is for the arm flag"),
+        (("--arms", "flag", "--base", "tiny", "--ray", "auto"), "not on a Ray cluster"),
+    ],
+)
+def test_an_arm_that_cannot_be_trained_is_refused_in_one_line(files, tmp_path, monkeypatch, capsys, words, message):
+    train, test, _ = files
+    code, _, said = run_here(
+        monkeypatch, capsys, "compare", "--train", train, "--test", test, *words, "--out", tmp_path / "run"
+    )
+    assert code == 1
+    assert said.startswith("error: ")
+    assert message in " ".join(said.split())
+
+
 def test_the_demonstration_runs_whole(tmp_path, monkeypatch, capsys):
     out = tmp_path / "demo"
     code, printed, said = run_here(monkeypatch, capsys, "flag", "demo", "--steps", "40", "--seeds", "1", "--out", out)

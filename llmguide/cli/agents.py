@@ -11,24 +11,21 @@ import typer
 
 from llmguide.cli.app import app
 from llmguide.cli.flag import FLAG_SEEDS, FlagOrder, train_policies
+from llmguide.cli.groups import LanguagePolicy
 from llmguide.cli.options import (
     PROVIDERS,
     Actions,
     Agreement,
-    Algorithm,
     AnyBars,
-    BaseModel,
     CacheFile,
     Cash,
     Cost,
     Device,
     Discount,
     Episodes,
-    Frozen,
     GuidanceFile,
     Holdout,
     Json,
-    LoraRank,
     ModelFile,
     Out,
     Periods,
@@ -39,13 +36,10 @@ from llmguide.cli.options import (
     RuleBook,
     Seeds,
     SettingsFile,
-    StateTemplateName,
-    Steps,
     Tau,
 )
 from llmguide.cli.outputs import writable
 from llmguide.cli.reading import (
-    AS_IT_IS,
     Reading,
     find_guidance,
     parse_seeds,
@@ -62,6 +56,7 @@ if TYPE_CHECKING:
 
     from llmguide.guidance import Guidance
     from llmguide.rl.config import Tau as TauSetting
+    from llmguide.rl.flag.plan import FlagPlan
 
 
 @app.command()
@@ -104,8 +99,9 @@ def demo(
     else:
         table = _ask_for_demo(market, model_file, settings, cache, quiet=as_json)
     _compare(
-        train, test, table, seeds, episodes, None, 100_000.0, 0.001, device, None, None, None, out, resume, as_json
-    )
+        train, test, table, seeds, episodes, None, None, 100_000.0, 0.001, device, None, None, None, out, resume,
+        as_json,
+    )  # fmt: skip
 
 
 def _ask_for_demo(
@@ -129,6 +125,7 @@ def _ask_for_demo(
 @app.command()
 @reads_bars
 def train(
+    *,
     context: typer.Context,
     file: Annotated[Path, typer.Argument(metavar="BARS", help="Training bars.")],
     guidance: GuidanceFile = None,
@@ -156,15 +153,10 @@ def train(
     ray: Ray = None,
     out: Out = Path("runs/agents"),
     resume: Resume = True,
-    base: BaseModel = None,
-    frozen: Frozen = None,
-    lora_rank: LoraRank = 0,
-    steps: Steps = None,
-    template: StateTemplateName = "flag",
+    policy: LanguagePolicy,
     rules: RuleBook = "house",
-    algorithm: Algorithm = "ppo",
     as_json: Json = False,
-    reading: Reading = AS_IT_IS,
+    reading: Reading,
 ) -> None:
     """Train agents, with or without guidance.
 
@@ -178,9 +170,8 @@ def train(
     if _learner(context, agent) == "flag":
         own = {name: context.params[name] if _is_given(context, name) else None for name in ("cash", "cost")}
         order = FlagOrder(
-            base, frozen, lora_rank, seeds if _is_given(context, "seeds") else FLAG_SEEDS, steps, template, rules,
-            algorithm, own["cash"], own["cost"], device,
-        )  # fmt: skip
+            policy, seeds if _is_given(context, "seeds") else FLAG_SEEDS, rules, own["cash"], own["cost"], device
+        )
         train_policies(
             order, file, test, guidance, provider, any_bars=any_bars, periods=None, out=out, resume=resume,
             as_json=as_json, reading=reading,
@@ -261,6 +252,7 @@ def _learner(context: typer.Context, agent: str) -> str:
 @app.command()
 @reads_bars
 def compare(
+    *,
     train: Annotated[Path, typer.Option(help="Training bars.")],
     test: Annotated[Path, typer.Option(help="Test bars, after the training bars.")],
     guidance: GuidanceFile = None,
@@ -269,7 +261,11 @@ def compare(
         str | None, typer.Option(help=f"Make the guidance here, on all bars: {PROVIDERS}; rules by default.")
     ] = None,
     arms: Annotated[
-        str, typer.Option(help="Arms, separated by commas; also trend, reversion and mixture.")
+        str,
+        typer.Option(
+            help="Arms, separated by commas; also trend, reversion, mixture, and flag, a language model that is "
+            "trained to trade (--base and after)."
+        ),
     ] = "hybrid,rl,llm,hold,sell",
     seeds: Seeds = "25",
     episodes: Episodes = 50,
@@ -279,16 +275,19 @@ def compare(
     ray: Ray = None,
     periods: Periods = None,
     holdout: Holdout = None,
+    policy: LanguagePolicy,
     out: Out = Path("runs/compare"),
     resume: Resume = True,
     as_json: Json = False,
-    reading: Reading = AS_IT_IS,
+    reading: Reading,
 ) -> None:
     """Compare the arms over many seeds.
 
     Trains with and without guidance, backtests every arm on the test bars, and writes tables, report and tearsheets.
     """
 
+    names = [name.strip() for name in arms.split(",")]
+    flag = policy.plan_of(names)
     writable(out, folder=True)
     frames = reading.bars(train), reading.bars(test)
     table = find_guidance(
@@ -297,13 +296,15 @@ def compare(
         None if guidance else provider or "rules",
         any_bars=any_bars,
     )
-    names = [name.strip() for name in arms.split(",")]
-    _compare(*frames, table, seeds, episodes, names, cash, cost, device, ray, periods, holdout, out, resume, as_json)
+    _compare(
+        *frames, table, seeds, episodes, names, flag, cash, cost, device, ray, periods, holdout, out, resume, as_json
+    )
 
 
 @app.command()
 @reads_bars
 def replicate(
+    *,
     data: Annotated[
         Path, typer.Option(help="Folder of bars: SYMBOL.csv, or SYMBOL_FIRST_LAST.csv twice (training, test).")
     ],
@@ -312,7 +313,11 @@ def replicate(
     any_bars: AnyBars = False,
     provider: Annotated[str | None, typer.Option(help=f"Make the guidance here, on all bars: {PROVIDERS}.")] = None,
     arms: Annotated[
-        str | None, typer.Option(help="Arms, separated by commas; rl, and with guidance hybrid,rl,llm by default.")
+        str | None,
+        typer.Option(
+            help="Arms, separated by commas; rl, and with guidance hybrid,rl,llm by default. The arm flag is a "
+            "language model that is trained to trade (--base and after)."
+        ),
     ] = None,
     split: Annotated[str, typer.Option(help="First test day of instruments that have one file.")] = "2018-01-01",
     seeds: Seeds = "25",
@@ -324,10 +329,11 @@ def replicate(
     ray: Ray = None,
     periods: Periods = None,
     holdout: Holdout = None,
+    policy: LanguagePolicy,
     out: Out = Path("runs/replicate"),
     resume: Resume = True,
     as_json: Json = False,
-    reading: Reading = AS_IT_IS,
+    reading: Reading,
 ) -> None:
     """Replicate the published benchmark.
 
@@ -345,17 +351,20 @@ def replicate(
     if guidance is not None and provider is not None:
         raise GuidanceError("give either --guidance FOLDER or --provider NAME, not both")
     refuse_models(provider)
+    names = split_names(arms)
+    flag = policy.plan_of(names or ())
     writable(out, folder=True)
     with resumable(out):
         replication = run(
             data,
             symbols=split_names(symbols),
-            arms=split_names(arms),
+            arms=names,
             seeds=parse_seeds(seeds),
             episodes=episodes,
             guidance=guidance if provider is None else partial(make, provider=provider),
             any_bars=any_bars,
             config=DQNConfig(cash=cash, cost=cost),
+            flag=flag,
             device=device,
             split=split,
             **reading.options,
@@ -387,6 +396,7 @@ def _compare(
     seeds: str,
     episodes: int,
     arms: list[str] | None,
+    flag: FlagPlan | None,
     cash: float,
     cost: float,
     device: str,
@@ -416,6 +426,7 @@ def _compare(
             episodes=episodes,
             arms=arms or DEFAULT_ARMS,
             config=DQNConfig(cash=cash, cost=cost),
+            flag=flag,
             device=device,
             periods=periods,
             holdout=holdout,

@@ -9,34 +9,28 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from llmguide.cli.app import app
+from llmguide.cli.groups import LanguagePolicy
 from llmguide.cli.options import (
     PROVIDERS,
-    Algorithm,
     AnyBars,
-    BaseModel,
     Device,
-    Frozen,
     GuidanceFile,
     Json,
-    LoraRank,
     Out,
     Periods,
     Resume,
     RuleBook,
     Seeds,
-    StateTemplateName,
-    Steps,
 )
 from llmguide.cli.outputs import writable
-from llmguide.cli.reading import AS_IT_IS, Reading, find_guidance, parse_seeds, reads_bars
-from llmguide.errors import LlmguideError
+from llmguide.cli.reading import Reading, find_guidance, parse_seeds, reads_bars
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from llmguide.experiments.flag import FlagStudy
     from llmguide.guidance import Guidance
-    from llmguide.rl.flag.config import FlagConfig
+    from llmguide.rl.flag.plan import FlagPlan
     from llmguide.rl.flag.training import TrainedPolicies
 
 __all__ = ["FLAG_SEEDS", "FlagOrder", "flag", "train_policies"]
@@ -59,61 +53,38 @@ _LAST = 10  # rollouts that a training's last measures are means of
 class FlagOrder:
     """What is to be trained, as the command line says it."""
 
-    base: str | None
-    frozen: int | None
-    lora_rank: int
+    policy: LanguagePolicy
     seeds: str
-    steps: int | None
-    template: str
     rules: str
-    algorithm: str
     cash: float | None
     cost: float | None
     device: str
 
-    def config(self) -> FlagConfig:
-        """Return the settings of the training."""
+    def plan(self) -> FlagPlan:
+        """Return language model and settings."""
         from dataclasses import replace
 
-        from llmguide.rl.flag.config import FlagConfig
         from llmguide.trading.flag_rules import as_rules
 
         rules = as_rules(self.rules)  # type: ignore[arg-type]  # it says which there are
-        given = {name: value for name, value in (("cash", self.cash), ("cost", self.cost)) if value is not None}
-        steps = {} if self.steps is None else {"steps": self.steps}
-        return FlagConfig(rules=replace(rules, **given), algorithm=self.algorithm, **steps)  # type: ignore[arg-type]  # likewise
+        cash, cost = (rules.cash if self.cash is None else self.cash), (rules.cost if self.cost is None else self.cost)
+        return self.policy.plan(replace(rules, cash=cash, cost=cost))
 
     def train(
-        self, bars: pd.DataFrame, guidance: Guidance | None, out: Path, *, config: FlagConfig, resume: bool, quiet: bool
+        self, plan: FlagPlan, bars: pd.DataFrame, guidance: Guidance | None, out: Path, *, resume: bool, quiet: bool
     ) -> TrainedPolicies:
         """Train, or go on with what the folder holds."""
         from llmguide.cli.stopping import resumable
         from llmguide.experiments.folder_lock import FolderLock
-        from llmguide.rl.flag.bases import find_base, policy_factory
-        from llmguide.rl.flag.policy import PolicyConfig
-        from llmguide.rl.flag.training import train_flag
+        from llmguide.rl.flag.trainer import FlagTrainer
 
-        if self.base is None:
-            raise LlmguideError(
-                "say which language model with --base: a GGUF file, a folder, a name on the Hugging Face hub such as "
-                "HuggingFaceTB/SmolLM2-135M-Instruct, or tiny, one with random weights that is for trying out"
-            )
         lock = FolderLock(out)  # held while it is referred to
         if not resume:
             for file in (*out.glob("flag-*.safetensors"), *out.glob("flag-*.training")):
                 file.unlink()
-        policy = PolicyConfig(frozen=self.frozen, lora_rank=self.lora_rank)
         with resumable(out):
-            trained = train_flag(
-                bars,
-                policy_factory(find_base(self.base, device=self.device), policy),
-                config=config,
-                seeds=parse_seeds(self.seeds),
-                template=self.template,
-                guidance=guidance,
-                out=out,
-                progress=not quiet,
-                title="training flag",
+            trained = FlagTrainer.of(plan, device=self.device).train(
+                bars, seeds=parse_seeds(self.seeds), guidance=guidance, out=out, progress=not quiet
             )
         del lock
         return trained
@@ -122,17 +93,13 @@ class FlagOrder:
 @flag.command()
 @reads_bars
 def train(
+    *,
     file: Annotated[Path, typer.Argument(metavar="BARS", help="Training bars.")],
-    base: BaseModel = None,
     test: Annotated[
         Path | None, typer.Option(help="Test bars after them: the policies and their controls trade these.")
     ] = None,
-    frozen: Frozen = None,
-    lora_rank: LoraRank = 0,
-    steps: Steps = None,
-    template: StateTemplateName = "flag",
+    policy: LanguagePolicy,
     rules: RuleBook = "house",
-    algorithm: Algorithm = "ppo",
     guidance: GuidanceFile = None,
     any_bars: AnyBars = False,
     provider: Annotated[str | None, typer.Option(help=f"Make the guidance here: {PROVIDERS}.")] = None,
@@ -144,14 +111,14 @@ def train(
     out: Out = Path("runs/flag"),
     resume: Resume = True,
     as_json: Json = False,
-    reading: Reading = AS_IT_IS,
+    reading: Reading,
 ) -> None:
     """Train a language model to trade, one policy per seed.
 
     They are stored as flag-SEED.safetensors, each as soon as it is trained, and the learning curves as curves.csv. With
     --test, a page compares them with the same policy untrained, the language model asked for a word, and holding.
     """
-    order = FlagOrder(base, frozen, lora_rank, seeds, steps, template, rules, algorithm, cash, cost, device)
+    order = FlagOrder(policy, seeds, rules, cash, cost, device)
     train_policies(
         order, file, test, guidance, provider, any_bars=any_bars, periods=periods, out=out, resume=resume,
         as_json=as_json, reading=reading,
@@ -176,7 +143,7 @@ def train_policies(
     from llmguide.console import err
 
     writable(out, folder=True)
-    config = order.config()
+    plan = order.plan()
     frame = reading.bars(file)
     later = None if test is None else reading.bars(test)
     table = None
@@ -184,7 +151,7 @@ def train_policies(
         history = frame if test is None else reading.history([file, test], said=True)
         table = find_guidance(history, guidance, provider, any_bars=any_bars)
         table.save(out / "guidance.parquet")
-    trained = order.train(frame, table, out, config=config, resume=resume, quiet=as_json)
+    trained = order.train(plan, frame, table, out, resume=resume, quiet=as_json)
     study = None
     if later is not None:
         from llmguide.experiments.flag import study_flag
@@ -216,6 +183,7 @@ def demo(
     from llmguide.console import err, number, percent
     from llmguide.experiments.flag import study_flag
     from llmguide.rl.flag.config import FlagConfig
+    from llmguide.rl.flag.plan import FlagPlan
     from llmguide.strategies import FlagTrader
 
     writable(out, folder=True)
@@ -232,8 +200,9 @@ def demo(
             "with random weights: this shows that everything runs, not what a language model is worth.",
             highlight=False,
         )
-    order = FlagOrder("tiny", None, 0, seeds, steps, "brief", "house", "ppo", None, None, "cpu")
-    trained = order.train(bars, None, out, config=config, resume=resume, quiet=as_json)
+    order = FlagOrder(LanguagePolicy(), seeds, "house", None, None, "cpu")
+    plan = FlagPlan("tiny", config=config, template="brief")
+    trained = order.train(plan, bars, None, out, resume=resume, quiet=as_json)
     study = study_flag(trained, later, announce=lambda line: err.print(line, highlight=False))
     model = out / f"flag-{trained[0].seed}.safetensors"
     result = run_backtest(later, FlagTrader, model=model, cash=config.rules.cash, cost=config.rules.cost)

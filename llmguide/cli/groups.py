@@ -3,32 +3,43 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from functools import wraps
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 from llmguide.cli.options import (
+    Algorithm,
     AllMonths,
     BarFiles,
+    BaseModel,
     BaseUrl,
     Budget,
     CacheFile,
+    Frozen,
     InFlight,
     InsteadOfFiles,
     Levels,
+    LoraRank,
     Model,
     ModelFile,
     PricesFile,
     SettingsFile,
     Split,
+    StateTemplateName,
+    Steps,
     Strict,
     Symbol,
     Symbols,
 )
+from llmguide.errors import LlmguideError
 
-__all__ = ["Endpoint", "Instruments", "Limits", "grouped"]
+if TYPE_CHECKING:
+    from llmguide.rl.flag.plan import FlagPlan
+    from llmguide.trading.flag_rules import FlagRules
+
+__all__ = ["Endpoint", "Instruments", "LanguagePolicy", "Limits", "grouped"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +74,44 @@ class Limits:
     prices: PricesFile = None
     in_flight: InFlight = 8
     strict: Strict = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class LanguagePolicy:
+    """Which language model is trained to trade, and how."""
+
+    base: BaseModel = None
+    frozen: Frozen = None
+    lora_rank: LoraRank = 0
+    steps: Steps = None
+    template: StateTemplateName = "flag"
+    algorithm: Algorithm = "ppo"
+
+    def plan(self, rules: FlagRules | None = None) -> FlagPlan:
+        """Return what is said, as a plan; LlmguideError where no model is named."""
+        from llmguide.rl.flag.config import FlagConfig
+        from llmguide.rl.flag.plan import FlagPlan
+        from llmguide.rl.flag.policy import PolicyConfig
+
+        if self.base is None:
+            raise LlmguideError(
+                "say which language model with --base: a GGUF file, a folder, a name on the Hugging Face hub such as "
+                "HuggingFaceTB/SmolLM2-135M-Instruct, or tiny, one with random weights that is for trying out"
+            )
+        given = {name: value for name, value in (("steps", self.steps), ("rules", rules)) if value is not None}
+        config = FlagConfig(algorithm=self.algorithm, **given)  # type: ignore[arg-type]  # it says which there are
+        return FlagPlan(self.base, PolicyConfig(frozen=self.frozen, lora_rank=self.lora_rank), config, self.template)
+
+    def plan_of(self, arms: Sequence[str]) -> FlagPlan | None:
+        """Return the plan of the arm flag; None where it is not among the arms, and nothing was said of it."""
+        if "flag" in arms:
+            return self.plan()
+        usual = LanguagePolicy()
+        for part in fields(self):
+            if getattr(self, part.name) != getattr(usual, part.name):
+                option = f"--{part.name.replace('_', '-')}"
+                raise LlmguideError(f"{option} is for the arm flag; add it with --arms, or leave {option} out")
+        return None
 
 
 def grouped(command: Callable[..., None]) -> Callable[..., None]:

@@ -4,7 +4,8 @@ compare, replicate, prompts   the studies; in each, run is the door, result what
 memory, bias                  audits of a language model: what it remembers, what it leans to
 arms, plan, markets           what goes in: what is compared, the settings, a folder of instruments
 published                     the published numbers that results are held against
-train_grid, run_folder        all agents trained as one pool, and what is kept of them
+learners                      who is trained for an arm: the double-DQN, the language model as the policy
+train_grid, run_folder        all of them trained, and what is kept of them
 measure, usage, outcomes      one run as one row, how it used its guidance, what became of each month
 paired                        tables of paired tests
 shares                        a share of months with its intervals

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import backtrader as bt
 import pandas as pd
@@ -12,12 +12,29 @@ from llmguide.errors import LlmguideError, did_you_mean
 from llmguide.experiments.mixing import HoldPositions
 from llmguide.guidance import Guidance
 from llmguide.mixture import Mix, mix
-from llmguide.rl.agent import Agent
 from llmguide.rl.config import DQNConfig
-from llmguide.strategies import DQN, BuyAndHold, LLMGuidedDQN, LLMOnly, MeanReversion, SellAndHold, TrendFollowing
+from llmguide.strategies import (
+    DQN,
+    BuyAndHold,
+    FlagTrader,
+    LLMGuidedDQN,
+    LLMOnly,
+    MeanReversion,
+    SellAndHold,
+    TrendFollowing,
+)
 from llmguide.trading.moving_averages import LONGEST, Rule, choose_windows
 
-__all__ = ["ARMS", "DEFAULT_ARMS", "Arm", "choose_arms"]
+if TYPE_CHECKING:
+    from llmguide.rl.agent import Agent
+    from llmguide.rl.flag.trained import TrainedPolicy
+
+    Trained: TypeAlias = Agent | TrainedPolicy
+
+__all__ = ["ARMS", "DEFAULT_ARMS", "FLAG", "Arm", "LearnerName", "choose_arms"]
+
+LearnerName = Literal["dqn", "flag"]
+"""Who learns: a double-DQN, or a language model (FLAG-Trader). `llmguide.experiments.learners` has both."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +43,9 @@ class Arm:
 
     Attributes:
         strategy: the Backtrader strategy that trades it.
-        trained: whether there is one agent per seed.
+        learner: who is trained, once for each seed; None where nobody is.
         guided: whether it is given the guidance.
+        needs_guidance: whether it cannot do without, if it is guided.
         windows: the rule by which its moving averages are chosen on the training bars, if it has any.
         mixed: whether it mixes its agent, the guidance and holding by their records (see `llmguide.mixture`). Its agent
             does not observe the guidance, which has a record of its own.
@@ -37,20 +55,31 @@ class Arm:
 
     name: str
     strategy: type[bt.Strategy]
-    trained: bool = False
+    learner: LearnerName | None = None
     guided: bool = False
+    needs_guidance: bool = True
     windows: Rule | None = None
     mixed: bool = False
     held_out: bool = False
+
+    @property
+    def trained(self) -> bool:
+        """Whether there is one agent per seed."""
+        return self.learner is not None
 
     @property
     def observes(self) -> bool:
         """Whether its agents observe the guidance."""
         return self.guided and not self.mixed
 
+    @property
+    def follows_q_values(self) -> bool:
+        """Whether it trades by its agents' Q-values, and by nothing else."""
+        return self.learner == "dqn" and not self.mixed
+
     def mix(
         self,
-        agent: Agent | None,
+        agent: Trained | None,
         guidance: Guidance | None,
         train: pd.DataFrame,
         test: pd.DataFrame,
@@ -67,7 +96,7 @@ class Arm:
 
     def params(
         self,
-        agent: Agent | None,
+        agent: Trained | None,
         guidance: Guidance | None,
         train: pd.DataFrame,
         config: DQNConfig,
@@ -93,17 +122,21 @@ class Arm:
 ARMS = {
     arm.name: arm
     for arm in (
-        Arm("hybrid", LLMGuidedDQN, trained=True, guided=True),
-        Arm("rl", DQN, trained=True),
+        Arm("hybrid", LLMGuidedDQN, learner="dqn", guided=True),
+        Arm("rl", DQN, learner="dqn"),
         Arm("llm", LLMOnly, guided=True),
         Arm("hold", BuyAndHold),
         Arm("sell", SellAndHold),
         Arm("trend", TrendFollowing, windows="trend"),
         Arm("reversion", MeanReversion, windows="reversion"),
-        Arm("mixture", HoldPositions, trained=True, guided=True, mixed=True, held_out=True),
+        Arm("mixture", HoldPositions, learner="dqn", guided=True, mixed=True, held_out=True),
+        Arm("flag", FlagTrader, learner="flag", guided=True, needs_guidance=False),
     )
 }
 """Every arm by name."""
+
+FLAG = ARMS["flag"]
+"""The language model that is itself the policy; its template says whether it reads the guidance."""
 
 DEFAULT_ARMS = ("hybrid", "rl", "llm", "hold", "sell")
 """The arms of a comparison that names none."""

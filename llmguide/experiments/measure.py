@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
 from llmguide.backtest import BacktestResult, run_backtest
 from llmguide.experiments.arms import Arm
-from llmguide.experiments.usage import Usage, agreement, measure_usage
+from llmguide.experiments.learners.learner import learner_of
+from llmguide.experiments.usage import Usage, agreement
 from llmguide.guidance import Guidance
 from llmguide.mixture import Mix
-from llmguide.rl.agent import Agent
 from llmguide.rl.config import DQNConfig
+
+if TYPE_CHECKING:
+    from llmguide.experiments.arms import Trained
 
 __all__ = ["NO_SEED", "Measured", "measure"]
 
@@ -35,7 +38,7 @@ class Measured(NamedTuple):
 
 def measure(
     arm: Arm,
-    agent: Agent | None,
+    agent: Trained | None,
     *,
     train: pd.DataFrame,
     test: pd.DataFrame,
@@ -50,7 +53,7 @@ def measure(
 
     Args:
         arm: what trades.
-        agent: the trained agent, None where the arm has none.
+        agent: the trained agent or policy, None where the arm has none.
         train: raw training bars; an arm with moving averages chooses their windows on them.
         test: raw test bars, on which it trades.
         guidance: a table that covers both, or None where there is none.
@@ -66,7 +69,7 @@ def measure(
     if agent is not None and guidance is not None:
         aligned = [guidance.align(pd.DatetimeIndex(bars.index)) for bars in (train, test)]
         if mixed is None:
-            usage = measure_usage(agent, train, test, *aligned)
+            usage = learner_of(arm).measure_usage(agent, result, train, test, *aligned)
         else:
             said = aligned[1]["direction"].iloc[config.lookback :]
             usage = usage._replace(agreement_test=agreement(mixed.decisions, said))

@@ -6,7 +6,7 @@ import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -17,10 +17,15 @@ from llmguide.hashing import hash_bars
 from llmguide.periods import periods_of
 from llmguide.rl.config import DQNConfig
 
+if TYPE_CHECKING:
+    from llmguide.rl.flag.trainer import FlagTrainer
+
 __all__ = ["Plan", "put_together"]
 
 LIBRARIES = ("torch", "numpy", "pandas", "numba", "backtrader", "TA-Lib", "quantstats")
 """Whose versions a run records."""
+
+LIBRARIES_OF_FLAG = ("transformers",)
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,7 @@ class Plan:
     Attributes:
         holdout: bars at the end of `train` from which the agents of some arms do not learn (see `Arm.held_out`); None
             is a year of them.
+        flag: what trains the policies of the arm flag, where there is one.
     """
 
     train: pd.DataFrame
@@ -42,11 +48,14 @@ class Plan:
     curves: bool = True
     periods: float | None = None
     holdout: int | None = None
+    flag: FlagTrainer | None = None
 
     def __post_init__(self) -> None:
-        """Refuse guidance that was made from other bars."""
+        """Refuse guidance that was made from other bars, and too few bars for an episode of the arm flag."""
         if self.guidance is not None:
             self.guidance.check_bars(self.train if self.test is None else pd.concat([self.train, self.test]))
+        if self.flag is not None:
+            self.flag.check(self.train)
 
     @property
     def year(self) -> float:
@@ -65,6 +74,7 @@ class Plan:
     def describe(self, arms: Sequence[Arm]) -> dict[str, Any]:
         """Return all settings, the versions of what runs, and hashes of the data, ready for JSON."""
         guidance = self.guidance
+        flag = self.flag if any(arm.learner == "flag" for arm in arms) else None
         return {
             "arms": [arm.name for arm in arms],
             "seeds": list(self.seeds),
@@ -73,6 +83,7 @@ class Plan:
             "periods": self.year,
             "agent": self.config.to_dict(),
             **({"holdout": self.kept} if any(arm.held_out for arm in arms) else {}),
+            **({} if flag is None else {"flag": flag.describe()}),
             "data": {"train": _summary(self.train), "test": None if self.test is None else _summary(self.test)},
             "guidance": None
             if guidance is None
@@ -83,7 +94,7 @@ class Plan:
                 "sha256": guidance.hash,
             },
             "versions": {"llmguide": __version__, "python": platform.python_version()}
-            | {name: version(name) for name in LIBRARIES},
+            | {name: version(name) for name in (*LIBRARIES, *(LIBRARIES_OF_FLAG if flag else ()))},
         }
 
 

@@ -2,14 +2,15 @@
 
 config.json             settings, seeds, versions, hashes of the data
 guidance.parquet        the guidance table
-ARM-SEED.safetensors    agents, each stored as soon as it is trained
-ARM-SEED.training       the state of an unfinished training; removed when its agent is stored
+ARM-SEED.safetensors    agents, and policies of the arm flag, each stored as soon as it is trained
+ARM-SEED.training       the state of an unfinished training; removed when what it becomes is stored
 runs.csv                every arm and seed: SR, MDD, trades, exposure, use of the guidance
 table.csv, tests.csv    means over seeds, tests of significance
 intervals.csv           95 % intervals over bars, by arm and for differences
 sensitivity.csv         SR and MDD of every arm under other costs, slippages and fills
 values.parquet          value after each test bar: columns date, arm, seed, value, side
 curves.parquet          SR after each episode
+rollouts.parquet        what the policies of the arm flag were after each rollout
 mixture.parquet         side, record and weight of the mixture's experts at each bar, training bars included
 orders.csv, trades.csv  every order, rejected ones too, and every trade, by arm and seed
 report.html             the page to read
@@ -39,7 +40,7 @@ AGENT_SUFFIX = ".safetensors"
 FREE = ("seeds", "arms", "versions")
 """Settings that may differ when a run is resumed: more seeds and arms use the agents that are there."""
 
-OF_SOME_ARMS = ("holdout",)
+OF_SOME_ARMS = ("holdout", "flag")
 """Settings that a run has only where one of its arms needs them: there they must be the same."""
 
 SHOWN = 4

@@ -127,21 +127,24 @@ def _run_folder(folder: Path, arm: str | None, seed: int | None) -> Account:
 
     benchmark = of("hold", -1) if "hold" in arms and arm != "hold" else None
     title = arm if chosen < 0 else f"{arm}, seed {chosen}"
-    settings = _settings(folder / _CONFIG)
+    settings = _settings(folder / _CONFIG, arm)
     if len(seeds) > 1:
         settings["Run"] = f"seed {chosen}, one of {len(seeds)} seeds: {', '.join(map(str, seeds))}"
     return Account(of(arm, chosen), benchmark, title, settings)
 
 
-def _settings(path: Path) -> dict[str, object]:
-    """Return what shaped a run, from its config; nothing where that is missing or of another kind."""
+def _settings(path: Path, arm: str) -> dict[str, object]:
+    """Return what shaped an arm's run, from the folder's config; nothing where that is missing or of another kind."""
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
         agent, guidance = config.get("agent") or {}, config.get("guidance") or {}
+        flag = config.get("flag") or {} if arm == "flag" else {}
         shown = {
             "Cash": agent.get("cash"),
             "Cost": agent.get("cost"),
-            "Episodes": config.get("episodes"),
+            "Language model": flag.get("base"),
+            "Steps": flag.get("training", {}).get("steps"),
+            "Episodes": None if flag else config.get("episodes"),
             "Guidance": ", ".join(guidance.get("provider", ())) or None,
             "Training bars": _span(config, "train"),
             "Test bars": _span(config, "test"),

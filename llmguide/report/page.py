@@ -284,14 +284,19 @@ def _usage(data: ReportData) -> Iterator[str]:
 
 
 def _training(data: ReportData) -> Iterator[str]:
-    if data.curves is None or not len(data.curves):
-        return
-    yield figure(
-        figures.training(data.curves),
-        "Sharpe ratio per training episode",
-        f"{_BAND} The test curve is recorded to be looked at; nothing is selected by it.",
-        "training",
-    )
+    if data.curves is not None and len(data.curves):
+        yield figure(
+            figures.training(data.curves),
+            "Sharpe ratio per training episode",
+            f"{_BAND} The test curve is recorded to be looked at; nothing is selected by it.",
+            "training",
+        )
+    if data.rollouts is not None and len(data.rollouts):
+        yield figure(
+            figures.learning(data.rollouts),
+            "How the arm flag learned",
+            f"The arm flag on the training bars, running means over ten rollouts. {_BAND} Nothing is selected by them.",
+        )
 
 
 def _weights(data: ReportData) -> Iterator[str]:

@@ -16,6 +16,7 @@ _COLUMNS = {
     "table": ("sr_mean", "sr_std", "mdd_mean", "mdd_std", "trades_mean", "exposure_mean", "seeds"),
     "tests": ("measure", "arm_a", "arm_b", "mean_difference", "t", "p", "n"),
     "curves": ("arm", "seed", "episode", "train_sr", "test_sr"),
+    "rollouts": ("seed", "steps", "reward", "entropy"),
     "guidance": ("direction", "strength", "tau", "issued_at"),
     "intervals": ("arm", "minus", "sr", "sr_low", "sr_high", "mdd", "mdd_low", "mdd_high"),
     "runs": ("arm", "seed", "sr", "mdd"),
@@ -53,6 +54,7 @@ class ReportData:
         decisions: arm -> side held on each test bar (+1, 0, -1), one column per seed.
         runs: one row per arm and seed, columns arm, seed (-1 where nothing is random), sr and mdd.
         curves: columns arm, seed, episode, train_sr, test_sr.
+        rollouts: how the policies of the arm flag learned, columns seed, steps, reward and entropy.
         q_values: arm -> the Q-values of its agents.
         weights: expert of the mixture -> its weight on each test bar, one column per seed.
         sensitivity: arms under other conditions, as `llmguide.experiments.compare.sensitivity` returns them.
@@ -77,6 +79,7 @@ class ReportData:
     decisions: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     runs: pd.DataFrame | None = None
     curves: pd.DataFrame | None = None
+    rollouts: pd.DataFrame | None = None
     q_values: Mapping[str, QCurves] | None = None
     weights: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     sensitivity: pd.DataFrame | None = None

@@ -12,7 +12,7 @@ from llmguide.counting import counted
 from llmguide.report.html import number, percent
 from llmguide.report.report_data import ReportData
 
-__all__ = ["doubts", "few", "p_text", "summary", "tiles"]
+__all__ = ["doubts", "few", "idle_runs", "p_text", "summary", "tiles"]
 
 _LEVEL = 0.05
 _FEW_SEEDS = 10
@@ -68,7 +68,22 @@ def doubts(data: ReportData) -> Iterator[str]:
     ranked = _ranked(data)
     if len(ranked) and str(ranked.index[0]) in _PASSIVE and not set(data.table.index) <= _PASSIVE:
         yield f"No other arm beats {ranked.index[0]}, which needs no agent and no guidance."
+    if data.runs is not None:
+        yield from idle_runs(data.runs)
     yield from _turned(data)
+
+
+def idle_runs(runs: pd.DataFrame) -> Iterator[str]:
+    """What it means that runs of an arm never traded; `runs` has columns arm and sr, a row for each run."""
+    for arm, ratios in runs.groupby("arm", sort=False)["sr"]:
+        idle = int(ratios.isna().sum())
+        if idle == len(ratios):
+            yield f"{arm} never traded, so it has no Sharpe ratio."
+        elif idle:
+            yield (
+                f"{idle} of {len(ratios)} runs of {arm} never traded and {'has' if idle == 1 else 'have'} no Sharpe "
+                "ratio: the mean is that of the others, and no test of it is possible."
+            )
 
 
 def few(significant: bool) -> str:

@@ -63,6 +63,11 @@ class StateTemplate:
         """Whether it tells indicators or facts, which a moment must then have."""
         return any("lines" in named(text).values for _, text in self.texts)
 
+    @property
+    def tells_guidance(self) -> bool:
+        """Whether it tells the guidance in force, where there is any."""
+        return any("guidance" in named(text).values for _, text in self.texts)
+
 
 def packaged() -> tuple[str, ...]:
     """Return the names of the templates that come with llmguide, without suffix."""

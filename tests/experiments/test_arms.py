@@ -73,7 +73,7 @@ def test_they_stand_beside_an_agent_in_the_tests_of_significance():
 
 def test_a_comparison_that_names_no_arms_has_the_five_of_before():
     assert DEFAULT_ARMS == ("hybrid", "rl", "llm", "hold", "sell")
-    assert {*DEFAULT_ARMS, *CLASSICAL, "mixture"} == set(ARMS)
+    assert {*DEFAULT_ARMS, *CLASSICAL, "mixture", "flag"} == set(ARMS)
 
 
 def test_arms_are_chosen_by_name_in_the_order_asked_for():

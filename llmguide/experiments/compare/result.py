@@ -18,6 +18,7 @@ from llmguide.experiments.usage import Usage
 from llmguide.guidance import Guidance
 from llmguide.mixture import Mix
 from llmguide.rl.agent import SIDES
+from llmguide.rl.flag.training import TrainedPolicies
 from llmguide.rl.training import Agents
 from llmguide.stats import Intervals, block_length, bootstrap_difference, bootstrap_intervals, paired_tests
 
@@ -37,7 +38,7 @@ class ComparisonResult:
             Sharpe ratio, positive fraction), ``final_value``, ``trades`` (positions opened), ``exposure`` (share of
             bars with shares held) and how the guidance was used (see `llmguide.experiments.usage`).
         results: the backtests by arm and seed.
-        agents: the trained agents by arm.
+        agents: what was trained, by arm: double-DQN agents, and the policies of the arm flag.
         train, test, guidance: what it was made from.
         settings: everything that shaped it, with versions and hashes of the data.
         mixed: what the experts of the arm mixture came to, on training and test bars, by seed.
@@ -45,7 +46,7 @@ class ComparisonResult:
 
     runs: pd.DataFrame
     results: Mapping[tuple[str, int], BacktestResult]
-    agents: Mapping[str, Agents]
+    agents: Mapping[str, Agents | TrainedPolicies]
     train: pd.DataFrame
     test: pd.DataFrame
     guidance: Guidance | None
@@ -144,12 +145,19 @@ class ComparisonResult:
 
     @property
     def curves(self) -> pd.DataFrame:
-        """Sharpe ratio of every trained arm after every episode (see `llmguide.rl.training.Agents.curves`).
+        """Sharpe ratio of every double-DQN arm after every episode (see `llmguide.rl.training.Agents.curves`).
 
-        Of a mixture it is that of its agent alone.
+        Of a mixture it is that of its agent alone. The arm flag has `rollouts`.
         """
-        frames = [agents.curves.assign(arm=arm) for arm, agents in self.agents.items()]
-        return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+        return self._curves_of(Agents)
+
+    @property
+    def rollouts(self) -> pd.DataFrame:
+        """What the policies of the arm flag were after every rollout, a row per seed and rollout; empty without.
+
+        Columns arm, and those of `llmguide.rl.flag.training.TrainedPolicies.curves`.
+        """
+        return self._curves_of(TrainedPolicies)
 
     @property
     def weights(self) -> dict[str, pd.DataFrame]:
@@ -170,13 +178,19 @@ class ComparisonResult:
         """Return the Q-values of one seed (None: the first) on each test bar for the side held before it.
 
         Columns q_short, q_long, and q_flat of agents with three actions. Raises LlmguideError for a mixture, which does
-        not trade by its agent's Q-values alone.
+        not trade by its agent's Q-values alone, and for the arm flag, whose policy has none.
         """
         if ARMS[arm].mixed:
             raise LlmguideError(
                 f"the arm {arm!r} does not trade by its agent's Q-values alone; its weights say whom it follows"
             )
-        agent = next(agent for agent in self.agents[arm] if seed in (None, agent.seed))
+        agents = self.agents[arm]
+        if not isinstance(agents, Agents):
+            raise LlmguideError(
+                f"the arm {arm!r} has no Q-values: its policy chooses by probabilities, which "
+                "llmguide.rl.flag.evaluation.walk_flag(policy, bars) returns"
+            )
+        agent = next(agent for agent in agents if seed in (None, agent.seed))
         tau = self.guidance.tau(pd.DatetimeIndex(self.test.index)) if agent.guided and self.guidance else None
         start = agent.config.lookback
         table = agent.q_table(self.test, tau)
@@ -189,6 +203,10 @@ class ComparisonResult:
     @property
     def _first_trained(self) -> str | None:
         return next((arm for arm in self.arms if ARMS[arm].trained), None)
+
+    def _curves_of(self, kind: type[Agents] | type[TrainedPolicies]) -> pd.DataFrame:
+        frames = [found.curves.assign(arm=arm) for arm, found in self.agents.items() if isinstance(found, kind)]
+        return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
     def _returns(self, arm: str) -> np.ndarray[Any, Any]:
         """Returns on each test bar, shape (bars, seeds)."""

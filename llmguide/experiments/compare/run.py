@@ -13,12 +13,14 @@ import pandas as pd
 from llmguide.errors import DataError, GuidanceError
 from llmguide.experiments.arms import DEFAULT_ARMS, Arm, choose_arms
 from llmguide.experiments.compare.comparison import Comparison
+from llmguide.experiments.learners.flag import find_trainer
 from llmguide.experiments.measure import measure
 from llmguide.experiments.plan import Plan
 from llmguide.experiments.run_folder import RunFolder
 from llmguide.experiments.train_grid import train_arms
 from llmguide.guidance import Guidance
 from llmguide.rl.config import DQNConfig
+from llmguide.rl.flag.plan import FlagPlan
 from llmguide.rl.training import as_seeds
 
 __all__ = ["compare"]
@@ -33,6 +35,7 @@ def compare(
     episodes: int = 50,
     arms: Sequence[str] = DEFAULT_ARMS,
     config: DQNConfig | None = None,
+    flag: FlagPlan | None = None,
     device: str = "auto",
     curves: bool = True,
     periods: float | None = None,
@@ -52,7 +55,9 @@ def compare(
         seeds: how many runs of each trained arm (0, 1, ...), or which seeds; the same for each arm.
         episodes: episodes of training per run.
         arms: names from `llmguide.experiments.arms.ARMS`.
-        config: the agent's settings, capital and cost included; the published ones where None.
+        config: the agent's settings; the published ones where None. Capital, cost and idle bars are those of every arm.
+        flag: what the arm ``flag``, a language model, is trained by (see `llmguide.rl.flag.plan.FlagPlan`). Its
+            policies have the same seeds, and read of the guidance what their template tells.
         device: "cpu", "cuda" or "auto".
         curves: record SR after every episode, for plots; nothing is selected by it.
         periods: bars per year, by which Sharpe ratios are annual; None reads it from the dates of the test bars.
@@ -69,12 +74,15 @@ def compare(
     Raises:
         DataError: test bars that do not follow the training bars; a `holdout` that leaves no bars to train on.
         GuidanceError: an arm needs guidance and there is none.
-        LlmguideError: unknown arms; a `holdout` without the arm mixture; or `out` holds a run with other settings.
+        LlmguideError: unknown arms; a `holdout` without the arm mixture; `flag` without the arm flag, or the arm
+            without it; or `out` holds a run with other settings.
+        ModelError: a language model that cannot be used. MissingExtra: llmguide[flag] is not installed.
     """
     chosen = choose_arms(list(arms), holdout=holdout)
     _check(train, test, guidance, chosen)
-    settings = config or DQNConfig()
-    plan = Plan(train, test, guidance, tuple(as_seeds(seeds)), episodes, settings, device, curves, periods, holdout)
+    settings, own_seeds = config or DQNConfig(), tuple(as_seeds(seeds))
+    trainer = find_trainer(flag, chosen, settings, device=device, ray=ray)
+    plan = Plan(train, test, guidance, own_seeds, episodes, settings, device, curves, periods, holdout, trainer)
     described = plan.describe(chosen)
     folder = RunFolder.open(Path(out), described, resume=resume) if out is not None else None
     say = announce or (lambda line: None)
@@ -101,6 +109,6 @@ def _check(train: pd.DataFrame, test: pd.DataFrame, guidance: Guidance | None, a
             f"the test bars must come after the training bars, but training ends on {train.index[-1]:%Y-%m-%d} and the "
             f"test begins on {test.index[0]:%Y-%m-%d}; cut them with read_bars(start=, end=)"
         )
-    needy = [arm.name for arm in arms if arm.guided]
+    needy = [arm.name for arm in arms if arm.guided and arm.needs_guidance]
     if needy and guidance is None:
         raise GuidanceError(f"the arms {needy} need guidance; pass a table, or leave them out of arms")

@@ -1,8 +1,8 @@
 """How far a comparison's result hangs on what trading costs: every arm run again in Backtrader under other conditions.
 
 One condition is changed at a time, from those of the comparison: its cost, no slippage, fills at the close. The agents
-are the trained ones, moving averages keep the windows that were chosen at the comparison's cost, and a mixture the
-positions that follow from what its experts earned at it.
+are the trained ones, those of the arm flag too, moving averages keep the windows that were chosen at the comparison's
+cost, and a mixture the positions that follow from what its experts earned at it.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from llmguide.errors import DataError, DataWarning
 from llmguide.experiments.arms import ARMS
 from llmguide.experiments.measure import NO_SEED
 from llmguide.mixture import Mix
-from llmguide.rl.agent import Agent
 from llmguide.rl.config import DQNConfig
 
 if TYPE_CHECKING:
     from llmguide.backtest.run import Fill
+    from llmguide.experiments.arms import Trained
     from llmguide.experiments.compare.result import ComparisonResult
 
 __all__ = ["COLUMNS", "LEVELS", "Condition", "conditions", "sensitivity", "with_slippage"]
@@ -142,7 +142,7 @@ def sensitivity(
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _runs(comparison: ComparisonResult, arm: str, seeds: int) -> list[tuple[int, Agent | None, Mix | None]]:
+def _runs(comparison: ComparisonResult, arm: str, seeds: int) -> list[tuple[int, Trained | None, Mix | None]]:
     """Return seed, agent and mixture of an arm's first runs, as far as it has them."""
     if not ARMS[arm].trained:
         return [(NO_SEED, None, None)]

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from llmguide.experiments.arms import ARMS
+from llmguide.experiments.compare.script import script_of
 from llmguide.experiments.compare.sensitivity import sensitivity
+from llmguide.experiments.learners.learner import learner_of
 from llmguide.experiments.markets import Market
 from llmguide.experiments.outcomes import outcomes
 from llmguide.experiments.run_folder import RunFolder
 from llmguide.files import write_csv, write_parquet
 from llmguide.report.page import QCurves, ReportData, write_report
 from llmguide.report.tearsheet import tearsheet
-from llmguide.rl.config import DQNConfig
 
 if TYPE_CHECKING:
     from llmguide.experiments.compare.result import ComparisonResult
@@ -33,7 +33,7 @@ def write_comparison(comparison: ComparisonResult, folder: Path, *, command: str
     run = RunFolder.open(folder, comparison.settings)
     for arm, agents in comparison.agents.items():
         for agent in agents:
-            run.save_agent(arm, agent)
+            learner_of(ARMS[arm]).save(agent, run.agent_path(arm, agent.seed))
     if comparison.guidance is not None:
         comparison.guidance.save(folder / "guidance.parquet")
     write_csv(comparison.runs, folder / "runs.csv")
@@ -41,6 +41,9 @@ def write_comparison(comparison: ComparisonResult, folder: Path, *, command: str
     write_csv(comparison.tests, folder / "tests.csv")
     write_csv(comparison.intervals, folder / "intervals.csv")
     write_parquet(comparison.curves, folder / "curves.parquet")
+    rollouts = comparison.rollouts
+    if len(rollouts):
+        write_parquet(rollouts, folder / "rollouts.parquet")
     write_parquet(_long(comparison), folder / "values.parquet")
     if comparison.mixed:
         write_parquet(_mixed(comparison), folder / "mixture.parquet")
@@ -50,7 +53,6 @@ def write_comparison(comparison: ComparisonResult, folder: Path, *, command: str
         ]
         write_csv(pd.concat([frame for frame in frames if len(frame)] or frames[:1]), folder / f"{name}.csv")
     hold = comparison.results.get(("hold", -1))
-    shown = _shown(comparison)
     for arm in comparison.arms:
         seed, result = next((s, r) for (name, s), r in comparison.results.items() if name == arm)
         tearsheet(
@@ -58,13 +60,13 @@ def write_comparison(comparison: ComparisonResult, folder: Path, *, command: str
             folder / "tearsheets" / f"{arm}.html",
             benchmark=None if hold is None or arm == "hold" else hold.returns,
             title=arm if seed < 0 else f"{arm}, seed {seed}",
-            parameters=shown,
+            parameters=_shown(comparison, arm),
             periods=comparison.settings["periods"],
         )
     found = sensitivity(comparison, seeds=seeds) if seeds else None
     if found is not None:
         write_csv(found, folder / "sensitivity.csv")
-    data = report_data(comparison, found=found, reproduce=command or _call(comparison))
+    data = report_data(comparison, found=found, reproduce=command or script_of(comparison))
     return write_report(data, folder / "report.html")
 
 
@@ -90,8 +92,10 @@ def report_data(comparison: ComparisonResult, *, found: pd.DataFrame | None = No
             f"The mixture's agents did not learn from the last {comparison.settings['holdout']} training bars: their "
             "record begins there. Under Training they are shown as they trade by themselves."
         )
-    deciding = [arm for arm in comparison.agents if not ARMS[arm].mixed]
-    curves = comparison.curves
+    deciding = [arm for arm in comparison.agents if ARMS[arm].follows_q_values]
+    curves, rollouts = comparison.curves, comparison.rollouts
+    if len(rollouts):
+        notes.append(_of_flag(comparison))
     usage = comparison.usage
     return ReportData(
         title="Comparison of " + ", ".join(comparison.arms),
@@ -105,6 +109,7 @@ def report_data(comparison: ComparisonResult, *, found: pd.DataFrame | None = No
         decisions={arm: comparison.sides(arm) for arm in comparison.arms},
         runs=comparison.runs,
         curves=curves if len(curves) else None,
+        rollouts=rollouts if len(rollouts) else None,
         q_values={arm: _q_curves(comparison, arm) for arm in deciding} or None,
         weights=comparison.weights,
         sensitivity=found,
@@ -116,11 +121,29 @@ def report_data(comparison: ComparisonResult, *, found: pd.DataFrame | None = No
     )
 
 
-def _shown(comparison: ComparisonResult) -> dict[str, object]:
+def _of_flag(comparison: ComparisonResult) -> str:
+    """What the arm flag is, and how it differs from the others."""
+    flag, learned = comparison.settings["flag"], comparison.settings["flag"]["training"]
+    policy = flag["policy"]
+    adapter = f" (an adapter of rank {policy['lora_rank']})" if policy["lora_rank"] else ""
+    count = policy["layers"] - policy["frozen"]
+    trained = "the last" if count == 1 else f"the last {count}"
+    reads = "reads the guidance" if flag["template"]["tells_guidance"] else "does not read the guidance"
+    return (
+        f"Flag is the language model {flag['base']} as the policy (FLAG-Trader): {trained} of its {policy['layers']} "
+        f"layers{adapter}, trained by {learned['algorithm'].upper()} for {learned['steps']:,} steps a seed. It sells, "
+        f"holds or buys, is never short, and {reads} (template {flag['template']['name']})."
+    )
+
+
+def _shown(comparison: ComparisonResult, arm: str) -> dict[str, object]:
     """What a tearsheet says of the run it is of."""
     config, guidance = comparison.settings["agent"], comparison.settings["guidance"]
     shown: dict[str, object] = {"Cash": config["cash"], "Cost": config["cost"]}
-    if comparison.agents:
+    if ARMS[arm].learner == "flag":
+        flag = comparison.settings["flag"]
+        shown |= {"Language model": flag["base"], "Steps": flag["training"]["steps"]}
+    elif ARMS[arm].learner == "dqn":
         shown["Episodes"] = comparison.settings["episodes"]
     if guidance is not None:
         shown["Guidance"] = ", ".join(guidance["provider"])
@@ -153,41 +176,6 @@ def _q_curves(comparison: ComparisonResult, arm: str) -> QCurves:
     tables = {agent.seed: comparison.q_values(arm, agent.seed) for agent in comparison.agents[arm]}
     names = [name for name in ("q_long", "q_short", "q_flat") if all(name in table for table in tables.values())]
     return QCurves(*(pd.DataFrame({seed: table[name] for seed, table in tables.items()}) for name in names))
-
-
-def _call(comparison: ComparisonResult) -> str:
-    """A script that makes the comparison again from its bars, with the hashes to know them by."""
-    settings = comparison.settings
-    config, usual = DQNConfig.from_dict(settings["agent"]), DQNConfig()
-    changed = [
-        f"{field.name}={getattr(config, field.name)!r}"
-        for field in fields(DQNConfig)
-        if getattr(config, field.name) != getattr(usual, field.name)
-    ]
-    reads = []
-    for part in ("train", "test"):
-        bars = settings["data"][part]
-        known = f"{bars['bars']} bars, {bars['first']} to {bars['last']}, sha256 {bars['sha256'][:16]}..."
-        reads.append(f"{part} = llmguide.read_bars(...)  # {known}")
-    given = "None" if comparison.guidance is None else 'llmguide.Guidance.read("guidance.parquet")  # of this folder'
-    lines = [
-        "import llmguide",
-        *(["from llmguide.rl.config import DQNConfig"] if changed else []),
-        "",
-        *reads,
-        f"guidance = {given}",
-        "comparison = llmguide.compare(",
-        "    train, test, guidance,",
-        f"    arms={list(settings['arms'])},",
-        f"    seeds={list(settings['seeds'])},",
-        f"    episodes={settings['episodes']},",
-        *([f"    config=DQNConfig({', '.join(changed)}),"] if changed else []),
-        f"    periods={settings['periods']:g},",
-        *([f"    holdout={settings['holdout']},"] if "holdout" in settings else []),
-        ")",
-        'comparison.write("again")',
-    ]
-    return "\n".join(lines)
 
 
 def _mixed(comparison: ComparisonResult) -> pd.DataFrame:

@@ -17,13 +17,14 @@ import pandas as pd
 from llmguide.bars import Bound
 from llmguide.errors import LlmguideError
 from llmguide.experiments.arms import ARMS, Arm
+from llmguide.experiments.learners.dqn import trained_agents
 from llmguide.experiments.markets import SPLIT, find_markets
 from llmguide.experiments.mixture.measure import measure_market
 from llmguide.experiments.mixture.result import MixtureStudy
 from llmguide.experiments.mixture.sources import Tables, tables_of
 from llmguide.experiments.plan import Plan, put_together
 from llmguide.experiments.run_folder import RunFolder
-from llmguide.experiments.train_grid import train_grid, trained_agents
+from llmguide.experiments.train_grid import train_grid
 from llmguide.guidance import Guidance
 from llmguide.mixture.prior import AGENT, Prior
 from llmguide.rl.agent import Agent

@@ -7,16 +7,14 @@ was killed goes on where it was, and never with the row of another agent, of oth
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from llmguide._version import __version__
 from llmguide.experiments.arms import Arm
+from llmguide.experiments.learners.learner import learner_of
 from llmguide.experiments.markets import Market
 from llmguide.experiments.measure import measure
 from llmguide.experiments.plan import Plan
@@ -24,17 +22,21 @@ from llmguide.experiments.run_folder import RunFolder
 from llmguide.files import write_json
 from llmguide.hashing import hash_bars
 from llmguide.metrics import max_drawdown
-from llmguide.rl.agent import Agent
+
+if TYPE_CHECKING:
+    from llmguide.experiments.arms import Trained
 
 __all__ = ["cell_path", "measure_cell"]
 
 
-def cell_path(folder: RunFolder, arm: Arm, agent: Agent | None) -> Path:
+def cell_path(folder: RunFolder, arm: Arm, agent: Trained | None) -> Path:
     """Return where a cell's row is stored."""
     return folder.path / "cells" / (f"{arm.name}.json" if agent is None else f"{arm.name}-{agent.seed}.json")
 
 
-def measure_cell(market: Market, arm: Arm, agent: Agent | None, plan: Plan, folder: RunFolder | None) -> dict[str, Any]:
+def measure_cell(
+    market: Market, arm: Arm, agent: Trained | None, plan: Plan, folder: RunFolder | None
+) -> dict[str, Any]:
     """Return the row of one cell; with a folder it is read from there where it is still valid, else stored there.
 
     The row holds the symbol, what `llmguide.experiments.measure.measure` puts in it, and ``mdd_tdqn``, the maximum
@@ -64,7 +66,7 @@ def measure_cell(market: Market, arm: Arm, agent: Agent | None, plan: Plan, fold
     return row
 
 
-def _made_from(market: Market, arm: Arm, agent: Agent | None, plan: Plan) -> dict[str, Any]:
+def _made_from(market: Market, arm: Arm, agent: Trained | None, plan: Plan) -> dict[str, Any]:
     """Say everything that a row depends on."""
     made_from = {
         "llmguide": __version__,
@@ -75,17 +77,16 @@ def _made_from(market: Market, arm: Arm, agent: Agent | None, plan: Plan) -> dic
         "guidance": None if plan.guidance is None else plan.guidance.hash,
         "config": plan.config.to_dict(),
         "periods": plan.year,
-        "agent": None if agent is None else _hash_weights(agent),
+        "agent": None if agent is None else learner_of(arm).fingerprint(agent),
     }
-    return made_from | {"holdout": plan.kept} if arm.held_out else made_from
+    return made_from | _of_some_arms(arm, plan)
 
 
-def _hash_weights(agent: Agent) -> str:
-    digest = hashlib.sha256()
-    for name, array in sorted(agent.weights.items()):
-        digest.update(name.encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
+def _of_some_arms(arm: Arm, plan: Plan) -> dict[str, Any]:
+    """Say what only the rows of some arms depend on."""
+    if arm.learner == "flag" and plan.flag is not None:
+        return {"flag": plan.flag.describe()}
+    return {"holdout": plan.kept} if arm.held_out else {}
 
 
 def _stored(path: Path, made_from: dict[str, Any]) -> dict[str, Any] | None:

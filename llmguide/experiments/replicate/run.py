@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pandas as pd
 
 from llmguide.bars import Bound
 from llmguide.errors import GuidanceError, LlmguideError
 from llmguide.experiments.arms import Arm, choose_arms
+from llmguide.experiments.learners.flag import find_trainer
 from llmguide.experiments.markets import SPLIT, Market, find_markets
 from llmguide.experiments.measure import NO_SEED
 from llmguide.experiments.plan import Plan, put_together
@@ -19,9 +20,12 @@ from llmguide.experiments.replicate.replication import Replication
 from llmguide.experiments.run_folder import RunFolder
 from llmguide.experiments.train_grid import train_grid
 from llmguide.guidance import Guidance, guide
-from llmguide.rl.agent import Agent
 from llmguide.rl.config import DQNConfig
+from llmguide.rl.flag.plan import FlagPlan
 from llmguide.rl.training import as_seeds
+
+if TYPE_CHECKING:
+    from llmguide.experiments.arms import Trained
 
 __all__ = ["replicate"]
 
@@ -38,6 +42,7 @@ def replicate(
     guidance: GuidanceSource | None = None,
     any_bars: bool = False,
     config: DQNConfig | None = None,
+    flag: FlagPlan | None = None,
     device: str = "auto",
     split: Bound = SPLIT,
     tz: str | None = None,
@@ -63,7 +68,9 @@ def replicate(
         guidance: tables by symbol; or a folder with SYMBOL.parquet or SYMBOL.csv; or a function of an instrument's
             bars, training and test together.
         any_bars: use tables on other bars or instruments than those that they were made from, instead of refusing.
-        config: the agent's settings, capital and cost included; the published ones where None.
+        config: the agent's settings; the published ones where None. Capital, cost and idle bars are those of every arm.
+        flag: what the arm ``flag``, a language model, is trained by (see `llmguide.compare`); it is read once for all
+            instruments.
         device: "cpu", "cuda" or "auto".
         split: first test day of instruments that have a single file.
         tz, adjust, strict: how every file is read (see `llmguide.read_bars`).
@@ -84,7 +91,9 @@ def replicate(
     Raises:
         DataError: instruments that cannot be used (see `llmguide.experiments.markets.find_markets`).
         GuidanceError: an arm needs guidance and an instrument has none.
-        LlmguideError: unknown arms; a `holdout` without the arm mixture; or `out` holds a run with other settings.
+        LlmguideError: unknown arms; a `holdout` without the arm mixture; `flag` without the arm flag, or the arm
+            without it; or `out` holds a run with other settings.
+        ModelError: a language model that cannot be used. MissingExtra: llmguide[flag] is not installed.
     """
     usual = ("rl",) if guidance is None else ("hybrid", "rl", "llm")
     chosen = choose_arms(list(usual if arms is None else arms), holdout=holdout)
@@ -96,6 +105,7 @@ def replicate(
     }
     _check_guidance(chosen, guidance)
     settings = config or DQNConfig()
+    trainer = find_trainer(flag, chosen, settings, device=device, ray=ray)
     plans = {
         symbol: Plan(
             market.train,
@@ -108,6 +118,7 @@ def replicate(
             curves,
             periods,
             holdout,
+            trainer,
         )
         for symbol, market in markets.items()
     }
@@ -116,7 +127,7 @@ def replicate(
 
     rows: dict[tuple[str, str, int], dict[str, Any]] = {}
 
-    def finished(symbol: str, arm: Arm, agent: Agent | None) -> None:
+    def finished(symbol: str, arm: Arm, agent: Trained | None) -> None:
         folder = None if folders is None else folders[symbol]
         row = measure_cell(markets[symbol], arm, agent, plans[symbol], folder)
         rows[symbol, arm.name, row["seed"]] = row
@@ -136,7 +147,7 @@ def replicate(
 
 
 def _check_guidance(arms: Sequence[Arm], guidance: GuidanceSource | None) -> None:
-    needy = [arm.name for arm in arms if arm.guided]
+    needy = [arm.name for arm in arms if arm.guided and arm.needs_guidance]
     if needy and guidance is None:
         raise GuidanceError(f"the arms {needy} need guidance; pass a table per symbol, or leave them out of arms")
 

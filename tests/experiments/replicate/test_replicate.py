@@ -12,7 +12,7 @@ from scipy import stats
 
 from llmguide import compare, guide, load_agent, sample_bars
 from llmguide.errors import DataError, GuidanceError, LlmguideError
-from llmguide.experiments import train_grid
+from llmguide.experiments.learners import dqn
 from llmguide.experiments.markets import find_markets
 from llmguide.experiments.replicate import grid, replicate
 from llmguide.experiments.run_folder import RunFolder
@@ -58,7 +58,7 @@ def whole(data):
 def work(monkeypatch):
     """What is trained and measured since the beginning of the test: names of jobs, and (arm, seed)."""
     done = {"trained": [], "measured": []}
-    train, measure = train_grid.train_agents, grid.measure
+    train, measure = dqn.train_agents, grid.measure
 
     def watch_training(jobs, **options):
         done["trained"] += [job.name for job in jobs]
@@ -68,7 +68,7 @@ def work(monkeypatch):
         done["measured"].append((arm.name, None if agent is None else agent.seed))
         return measure(arm, agent, **options)
 
-    monkeypatch.setattr(train_grid, "train_agents", watch_training)
+    monkeypatch.setattr(dqn, "train_agents", watch_training)
     monkeypatch.setattr(grid, "measure", watch_measuring)
     return done
 
