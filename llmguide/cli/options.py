@@ -127,7 +127,7 @@ LoraRank = Annotated[
     typer.Option("--lora-rank", metavar="RANK", help="Train an adapter of this rank instead of the layers' weights."),
 ]
 Steps = Annotated[
-    int | None, typer.Option(min=1, help="Transitions of each training; the published 13,860 by default.")
+    int | None, typer.Option(min=1, help="Transitions of each of its trainings; the published 13,860 by default.")
 ]
 StateTemplateName = Annotated[
     str, typer.Option("--template", help="How states are told: flag, brief, multimodal, or a template file.")
@@ -138,7 +138,7 @@ RuleBook = Annotated[
         "--rules", metavar="house|paper", help="The account's rules: house costs 0.1 % a trade, paper nothing."
     ),
 ]
-Algorithm = Annotated[str, typer.Option("--algorithm", metavar="ppo|reinforce", help="How it learns.")]
+Algorithm = Annotated[str, typer.Option("--algorithm", metavar="ppo|reinforce", help="How the language model learns.")]
 
 # How a language model is asked (`llmguide.cli.groups.Endpoint` and `Limits` hold most of these).
 Model = Annotated[str, typer.Option(help="Language model, as its endpoint names it.")]

@@ -38,8 +38,7 @@ def find_trainer(
     before anything is trained.
 
     Raises LlmguideError for the arm without a plan or the other way round, for other capital or cost in the plan, for
-    states that would be told only after the other arms have begun, and for a Ray cluster; and what `FlagTrainer.of`
-    raises.
+    states that show more bars than the other arms wait for, and for a Ray cluster; and what `FlagTrainer.of` raises.
     """
     names = [arm.name for arm in arms]
     if FLAG not in arms:
