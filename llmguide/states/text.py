@@ -37,6 +37,8 @@ _CHANGING = (
     "factors", "lines",
 )  # fmt: skip
 
+_NOTHING_OF = {"guidance": "no guidance", "factors": "no news", "tables": "no facts"}
+
 
 @dataclass(frozen=True)
 class StateTemplate:
@@ -61,7 +63,24 @@ class StateTemplate:
     @property
     def uses_facts(self) -> bool:
         """Whether it tells indicators or facts, which a moment must then have."""
-        return any("lines" in named(text).values for _, text in self.texts)
+        return self.tells("lines")
+
+    def tells(self, value: str) -> bool:
+        """Whether it, or what it extends, asks for a value of the state, such as "guidance"."""
+        return any(value in named(text).values for _, text in self.texts)
+
+    def refuse_untold(self, *, guidance: object = None, factors: object = None, tables: object = None) -> None:
+        """Refuse what was given for the states, but which they would never tell; None is not given.
+
+        Raises ModelError.
+        """
+        given = (("guidance", guidance, "guidance"), ("factors", factors, "factors"), ("tables", tables, "lines"))
+        for name, value, told_by in given:
+            if value is not None and not self.tells(told_by):
+                raise ModelError(
+                    f"{name}= was given, but the state template {self} tells {_NOTHING_OF[name]}; leave it out, or "
+                    "choose a template that does, such as multimodal"
+                )
 
 
 def packaged() -> tuple[str, ...]:

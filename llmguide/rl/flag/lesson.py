@@ -57,6 +57,7 @@ class FlagLesson:
     ) -> FlagLesson:
         """Check and prepare everything; see `llmguide.rl.flag.training.train_flag` for arguments and errors."""
         settings, read = config or FlagConfig(), read_state_template(template)
+        read.refuse_untold(guidance=guidance, factors=factors, tables=tables)
         prices = closes(bars)
         check_start(len(prices), settings.rules, shown=settings.shown, whole=True)
         if guidance is not None:

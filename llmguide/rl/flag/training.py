@@ -15,11 +15,12 @@ import pandas as pd
 import torch
 
 from llmguide.errors import ModelError
+from llmguide.rl.flag.checkpoint import read_trained
 from llmguide.rl.flag.config import FlagConfig
 from llmguide.rl.flag.lesson import FlagLesson
 from llmguide.rl.flag.protocol import TradingPolicy
 from llmguide.rl.flag.run import FlagResumed, FlagRun, RolloutEnd
-from llmguide.rl.flag.trained import TrainedPolicy, load_trained, read_trained, save_trained
+from llmguide.rl.flag.trained import TrainedPolicy, load_trained, save_trained
 from llmguide.rl.progress import TrainingBar
 from llmguide.rl.state import STATE_SUFFIX, remove_file
 from llmguide.rl.training import as_seeds, training_data
