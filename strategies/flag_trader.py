@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from llmguide.errors import ModelError
 from llmguide.features.bar_lines import COLUMNS
-from llmguide.indicators import LLMGuidance
 from llmguide.mixture.followers import Bar, KnownBars
 from llmguide.mixture.reading import StateTeller
-from llmguide.strategies.base import AccountStrategy
+from llmguide.strategies.guided import GuidedStrategy
 from llmguide.trading.account import FLAT, LONG
 from llmguide.trading.flag_rules import ACTIONS, BUY, SELL
 from llmguide.trading.flag_watch import WatchedAccount
@@ -32,7 +31,7 @@ class Acted(NamedTuple):
     state: str
 
 
-class FlagTrader(AccountStrategy):
+class FlagTrader(GuidedStrategy):
     """A policy that reads its state as text and sells, holds or buys (FLAG-Trader, arXiv 2502.11433).
 
         FlagTrader(model="flag-0.safetensors", base="SmolLM2-135M-Instruct.gguf")
@@ -51,33 +50,27 @@ class FlagTrader(AccountStrategy):
             `cerebro.optstrategy` wants: each of its processes then loads it itself.
         base: the language model that a checkpoint was trained on: a GGUF file, a folder, a name on the Hugging Face
             hub, or "tiny"; None finds it by its name in the checkpoint (see `llmguide.rl.flag.bases.open_trained`).
-        guidance, any_bars: a `llmguide.Guidance` or the path of one, where the template tells it; used on other bars
-            than its own only if so said.
-        factors, tables: what else the states tell of, as in training (see `llmguide.states.moment.market_moment`).
+        guidance, provider, history, any_bars: guidance, where the states tell of it, as a table or asked for while the
+            backtest runs (see `GuidedStrategy`).
+        factors: of the news, where the states tell of them: a `llmguide.states.factors.Factors`, a frame of them, or
+            the path of a file.
+        tables: `llmguide.sources.tables.Tables`, where the states tell facts.
 
     Attributes:
         trained: the policy with its settings.
         action_log: an `Acted` for each decision.
     """
 
-    params: ClassVar[Any] = (
-        ("model", None),
-        ("base", None),
-        ("guidance", None),
-        ("any_bars", False),
-        ("factors", None),
-        ("tables", None),
-    )
+    params: ClassVar[Any] = (("model", None), ("base", None), ("factors", None), ("tables", None))
     _decisions: ClassVar[tuple[int, ...]] = (LONG, FLAT)
+    _needs_guidance: ClassVar[bool] = False
 
     def __init__(self) -> None:
         super().__init__()
         self.trained = _as_policy(self.p.model, self.p.base, needed_by=type(self).__name__)
         self.action_log: list[Acted] = []
-        self.guidance = None
-        if self.p.guidance is not None:
-            self.guidance = LLMGuidance(self.traded, guidance=self.p.guidance, any_bars=self.p.any_bars)
         template, shown = self.trained.template, self.trained.config.shown
+        template.refuse_untold(guidance=self.guidance)
         self._teller = StateTeller(template, shown, self.p.factors, self.p.tables)
         self._known = KnownBars()
         # As an indicator, so that the first decision waits for it.
@@ -112,11 +105,6 @@ class FlagTrader(AccountStrategy):
             return LONG
         return FLAT if chosen.action == SELL or not held else LONG
 
-    def stop(self) -> None:
-        """Refuse guidance of other bars."""
-        super().stop()
-        if self.guidance is not None:
-            self.guidance.check_bars()
 
 def _as_policy(model: Any, base: Any, *, needed_by: str) -> TrainedPolicy:
     """Return the policy that `model` is or is the path of."""

@@ -20,6 +20,7 @@ from llmguide.rl.flag.evaluation import walk_flag
 from llmguide.rl.flag.trained import TrainedPolicy
 from llmguide.rl.flag.training import TrainedPolicies
 from llmguide.sources.tables import Tables
+from llmguide.states.factors import FactorsSource
 from llmguide.states.moment import GuidanceAt
 
 __all__ = ["IDLE", "TRAINED", "FlagStudy", "study_flag"]
@@ -81,7 +82,7 @@ def study_flag(
     bars: pd.DataFrame,
     *,
     guidance: GuidanceAt | None = None,
-    factors: pd.DataFrame | None = None,
+    factors: FactorsSource | None = None,
     tables: Tables | None = None,
     periods: float | None = None,
     announce: Callable[[str], None] = lambda _: None,

@@ -65,6 +65,7 @@ from llmguide.trading.moving_averages import Rule, check_windows, decisions, is_
 if TYPE_CHECKING:
     from llmguide.rl.flag.checkpoint import FlagCheckpoint
     from llmguide.sources.tables import Tables
+    from llmguide.states.factors import FactorsSource
 
 __all__ = [
     "Beginning",
@@ -311,7 +312,7 @@ class FollowPolicy(Expert):
     policy: Reads | Path | str
     base: Any = None
     guidance: Guidance | FollowProvider | None = None
-    factors: pd.DataFrame | None = None
+    factors: FactorsSource | None = None
     tables: Tables | None = None
     usual: ClassVar[Prior] = AGENT
 

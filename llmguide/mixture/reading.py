@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from llmguide.errors import LlmguideError
 from llmguide.guidance.live import COLUMNS
 from llmguide.mixture.followers import Bar, Follower, KnownBars, Rows
+from llmguide.states.factors import FactorsSource, as_factors
 from llmguide.trading.flag_accounts import AccountView
 from llmguide.trading.flag_rules import BUY, HOLD, trade
 from llmguide.trading.flag_watch import WatchedAccount
@@ -79,11 +80,12 @@ class StateTeller:
 
     template: StateTemplate
     shown: int
-    factors: pd.DataFrame | None = None
+    factors: FactorsSource | None = None
     tables: Tables | None = None
 
     def __post_init__(self) -> None:
         self.template.refuse_untold(factors=self.factors, tables=self.tables)
+        object.__setattr__(self, "factors", as_factors(self.factors))  # read once, and not at every bar
 
     def tell(self, known: KnownBars, day: date, account: AccountView, guidance: GuidanceAt | None = None) -> str:
         """Return the state of an account before the bar of a date, which follows on the known ones."""
@@ -148,7 +150,7 @@ class PolicyFollower(Follower):
             )
         known, sides = KnownBars(), np.empty(len(bars))
         stamps = pd.DatetimeIndex(bars.index).to_pydatetime()
-        for place, values in enumerate(bars[list(COLUMNS)].to_numpy(dtype=np.float64)):
+        for place, values in enumerate(bars[list(COLUMNS)].to_numpy(dtype=np.float64).tolist()):
             sides[place] = self._next(known, stamps[place], guidance)
             known.add(Bar(stamps[place], values))
         return sides

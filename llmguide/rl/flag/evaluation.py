@@ -11,6 +11,7 @@ from llmguide.rl.flag.choosing import choose
 from llmguide.rl.flag.lesson import FlagLesson
 from llmguide.rl.flag.trained import TrainedPolicy
 from llmguide.sources.tables import Tables
+from llmguide.states.factors import FactorsSource
 from llmguide.states.moment import GuidanceAt
 from llmguide.states.text import StateTemplate
 
@@ -24,7 +25,7 @@ def walk_flag(
     start: int | None = None,
     template: str | Path | StateTemplate | None = None,
     guidance: GuidanceAt | None = None,
-    factors: pd.DataFrame | None = None,
+    factors: FactorsSource | None = None,
     tables: Tables | None = None,
 ) -> pd.DataFrame:
     """Let a policy trade bars from `start` to the last one.

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from llmguide.hashing import hash_bars
 from llmguide.rl.flag.config import FlagConfig
 from llmguide.sources.tables import Tables
+from llmguide.states.factors import FactorsSource
 from llmguide.states.moment import GuidanceAt, MomentReader
 from llmguide.states.text import DEFAULT, StateTemplate, prefix, read_state_template, render
 from llmguide.trading.flag_accounts import AccountView, FlagAccounts
@@ -52,7 +53,7 @@ class FlagLesson:
         config: FlagConfig | None = None,
         template: str | Path | StateTemplate = DEFAULT,
         guidance: GuidanceAt | None = None,
-        factors: pd.DataFrame | None = None,
+        factors: FactorsSource | None = None,
         tables: Tables | None = None,
     ) -> FlagLesson:
         """Check and prepare everything; see `llmguide.rl.flag.training.train_flag` for arguments and errors."""

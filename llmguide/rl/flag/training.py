@@ -25,6 +25,7 @@ from llmguide.rl.progress import TrainingBar
 from llmguide.rl.state import STATE_SUFFIX, remove_file
 from llmguide.rl.training import as_seeds, training_data
 from llmguide.sources.tables import Tables
+from llmguide.states.factors import FactorsSource
 from llmguide.states.moment import GuidanceAt
 from llmguide.states.text import DEFAULT, StateTemplate
 
@@ -73,7 +74,7 @@ def train_flag(
     steps: int | None = None,
     template: str | Path | StateTemplate = DEFAULT,
     guidance: GuidanceAt | None = None,
-    factors: pd.DataFrame | None = None,
+    factors: FactorsSource | None = None,
     tables: Tables | None = None,
     out: Path | str | None = None,
     save_every: int = SAVE_EVERY,
