@@ -46,6 +46,8 @@ from llmguide.cli.options import (
 from llmguide.cli.outputs import writable
 from llmguide.cli.reading import (
     AS_IT_IS,
+    NOTHING,
+    Beside,
     Reading,
     find_guidance,
     parse_seeds,
@@ -163,6 +165,7 @@ def train(
     template: StateTemplateName = "flag",
     rules: RuleBook = "house",
     algorithm: Algorithm = "ppo",
+    beside: Beside = NOTHING,
     as_json: Json = False,
     reading: Reading = AS_IT_IS,
 ) -> None:
@@ -182,8 +185,8 @@ def train(
             algorithm, own["cash"], own["cost"], device,
         )  # fmt: skip
         train_policies(
-            order, file, test, guidance, provider, any_bars=any_bars, periods=None, out=out, resume=resume,
-            as_json=as_json, reading=reading,
+            order, file, test, guidance, provider, any_bars=any_bars, beside=beside, periods=None, out=out,
+            resume=resume, as_json=as_json, reading=reading,
         )  # fmt: skip
         return
 
@@ -247,7 +250,9 @@ def _learner(context: typer.Context, agent: str) -> str:
     """Return who learns; LlmguideError for somebody unknown, and for options of the other one."""
     options = {
         "dqn": (*("episodes", "holdout", "ray", "tau", "raw_bars", "raw_prices", "agreement", "discount", "actions"),),
-        "flag": ("base", "frozen", "lora_rank", "steps", "template", "rules", "algorithm"),
+        "flag": (
+            *("base", "frozen", "lora_rank", "steps", "template", "rules", "algorithm", "tables", "factors", "symbol"),
+        ),
     }
     if agent not in options:
         raise LlmguideError(f"--agent is dqn or flag, got {agent!r}")

@@ -28,14 +28,13 @@ from llmguide.cli.options import (
     Steps,
 )
 from llmguide.cli.outputs import writable
-from llmguide.cli.reading import AS_IT_IS, Reading, find_guidance, parse_seeds, reads_bars
+from llmguide.cli.reading import AS_IT_IS, NOTHING, Beside, Reading, find_guidance, parse_seeds, reads_bars
 from llmguide.errors import LlmguideError
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from llmguide.experiments.flag import FlagStudy
-    from llmguide.guidance import Guidance
     from llmguide.rl.flag.config import FlagConfig
     from llmguide.rl.flag.training import TrainedPolicies
 
@@ -84,9 +83,16 @@ class FlagOrder:
         return FlagConfig(rules=replace(rules, **given), algorithm=self.algorithm, **steps)  # type: ignore[arg-type]  # likewise
 
     def train(
-        self, bars: pd.DataFrame, guidance: Guidance | None, out: Path, *, config: FlagConfig, resume: bool, quiet: bool
+        self,
+        bars: pd.DataFrame,
+        told: dict[str, Any],
+        out: Path,
+        *,
+        config: FlagConfig,
+        resume: bool,
+        quiet: bool,
     ) -> TrainedPolicies:
-        """Train, or go on with what the folder holds."""
+        """Train, or go on with what the folder holds; `told` is what the states tell of beside the bars, by name."""
         from llmguide.cli.stopping import resumable
         from llmguide.experiments.folder_lock import FolderLock
         from llmguide.rl.flag.bases import find_base, policy_factory
@@ -98,19 +104,20 @@ class FlagOrder:
                 "say which language model with --base: a GGUF file, a folder, a name on the Hugging Face hub such as "
                 "HuggingFaceTB/SmolLM2-135M-Instruct, or tiny, one with random weights that is for trying out"
             )
+        policy = PolicyConfig(frozen=self.frozen, lora_rank=self.lora_rank)
+        factory = policy_factory(find_base(self.base, device=self.device), policy)
         lock = FolderLock(out)  # held while it is referred to
         if not resume:
             for file in (*out.glob("flag-*.safetensors"), *out.glob("flag-*.training")):
                 file.unlink()
-        policy = PolicyConfig(frozen=self.frozen, lora_rank=self.lora_rank)
         with resumable(out):
             trained = train_flag(
                 bars,
-                policy_factory(find_base(self.base, device=self.device), policy),
+                factory,
                 config=config,
                 seeds=parse_seeds(self.seeds),
                 template=self.template,
-                guidance=guidance,
+                **told,
                 out=out,
                 progress=not quiet,
                 title="training flag",
@@ -136,6 +143,7 @@ def train(
     guidance: GuidanceFile = None,
     any_bars: AnyBars = False,
     provider: Annotated[str | None, typer.Option(help=f"Make the guidance here: {PROVIDERS}.")] = None,
+    beside: Beside = NOTHING,
     seeds: Seeds = FLAG_SEEDS,
     cash: Annotated[float | None, typer.Option(help="Capital, instead of the rules'.")] = None,
     cost: Annotated[float | None, typer.Option(help="Fraction of each traded value, instead of the rules'.")] = None,
@@ -153,8 +161,8 @@ def train(
     """
     order = FlagOrder(base, frozen, lora_rank, seeds, steps, template, rules, algorithm, cash, cost, device)
     train_policies(
-        order, file, test, guidance, provider, any_bars=any_bars, periods=periods, out=out, resume=resume,
-        as_json=as_json, reading=reading,
+        order, file, test, guidance, provider, any_bars=any_bars, beside=beside, periods=periods, out=out,
+        resume=resume, as_json=as_json, reading=reading,
     )  # fmt: skip
 
 
@@ -166,6 +174,7 @@ def train_policies(
     provider: str | None,
     *,
     any_bars: bool,
+    beside: Beside,
     periods: float | None,
     out: Path,
     resume: bool,
@@ -174,23 +183,25 @@ def train_policies(
 ) -> None:
     """Train policies, study them where there are test bars, and print what came of it."""
     from llmguide.console import err
+    from llmguide.states.text import read_state_template
 
+    config, told = order.config(), beside.read(file)
+    read_state_template(order.template).refuse_untold(**told, guidance=guidance or provider)
     writable(out, folder=True)
-    config = order.config()
     frame = reading.bars(file)
     later = None if test is None else reading.bars(test)
-    table = None
     if guidance is not None or provider is not None:
         history = frame if test is None else reading.history([file, test], said=True)
         table = find_guidance(history, guidance, provider, any_bars=any_bars)
         table.save(out / "guidance.parquet")
-    trained = order.train(frame, table, out, config=config, resume=resume, quiet=as_json)
+        told["guidance"] = table
+    trained = order.train(frame, told, out, config=config, resume=resume, quiet=as_json)
     study = None
     if later is not None:
         from llmguide.experiments.flag import study_flag
 
         study = study_flag(
-            trained, later, guidance=table, periods=periods, announce=lambda line: err.print(line, highlight=False)
+            trained, later, **told, periods=periods, announce=lambda line: err.print(line, highlight=False)
         )
     _tell(trained, study, out, as_json=as_json)
 
@@ -233,7 +244,7 @@ def demo(
             highlight=False,
         )
     order = FlagOrder("tiny", None, 0, seeds, steps, "brief", "house", "ppo", None, None, "cpu")
-    trained = order.train(bars, None, out, config=config, resume=resume, quiet=as_json)
+    trained = order.train(bars, {}, out, config=config, resume=resume, quiet=as_json)
     study = study_flag(trained, later, announce=lambda line: err.print(line, highlight=False))
     model = out / f"flag-{trained[0].seed}.safetensors"
     result = run_backtest(later, FlagTrader, model=model, cash=config.rules.cash, cost=config.rules.cost)

@@ -37,7 +37,7 @@ _CHANGING = (
     "factors", "lines",
 )  # fmt: skip
 
-_NOTHING_OF = {"guidance": "no guidance", "factors": "no news", "tables": "no facts"}
+_TOLD_BY = {"guidance": "guidance", "factors": "factors", "tables": "lines"}
 
 
 @dataclass(frozen=True)
@@ -69,17 +69,20 @@ class StateTemplate:
         """Whether it, or what it extends, asks for a value of the state, such as "guidance"."""
         return any(value in named(text).values for _, text in self.texts)
 
+    def can_tell(self, what: str) -> bool:
+        """Whether a state may say anything of "guidance", "factors" or "tables"."""
+        return self.tells(_TOLD_BY[what])
+
     def refuse_untold(self, *, guidance: object = None, factors: object = None, tables: object = None) -> None:
         """Refuse what was given for the states, but which they would never tell; None is not given.
 
         Raises ModelError.
         """
-        given = (("guidance", guidance, "guidance"), ("factors", factors, "factors"), ("tables", tables, "lines"))
-        for name, value, told_by in given:
-            if value is not None and not self.tells(told_by):
+        for name, given in (("guidance", guidance), ("factors", factors), ("tables", tables)):
+            if given is not None and not self.can_tell(name):
                 raise ModelError(
-                    f"{name}= was given, but the state template {self} tells {_NOTHING_OF[name]}; leave it out, or "
-                    "choose a template that does, such as multimodal"
+                    f"the state template {self} does not ask for {_TOLD_BY[name]!r}, so its states would not tell the "
+                    f"{name} that came; leave them out, or choose a template that does"
                 )
 
 

@@ -233,7 +233,9 @@ def test_what_it_cannot_do_is_said(bars, told, make_bars):
     with pytest.raises(DataError, match="the history lacks volume, which an expert needs"):
         LiveMix({"reader": trained(bars)}, history=bars.drop(columns="volume"))
     for name, value in told[3].items():
-        with pytest.raises(ModelError, match=f"{name}= was given, but the state template flag tells no"):
+        with pytest.raises(
+            ModelError, match=f"the state template flag does not ask for .* would not tell the {name} that came"
+        ):
             FollowPolicy(trained(bars), **{name: value})
     with pytest.raises(LlmguideError, match=r"expected a trained policy or the path .*, got LetterPolicy"):
         FollowPolicy(LetterPolicy())

@@ -250,9 +250,13 @@ def test_what_the_states_do_not_tell_is_refused(case, told):
     bars, model, _ = case
     _, own, reader = told
     for given in ({"provider": "rules"}, {"guidance": guide(bars, "rules")}):
-        with pytest.raises(ModelError, match="guidance= was given, but the state template flag tells no guidance"):
+        with pytest.raises(
+            ModelError, match="the state template flag does not ask for 'guidance', so its states would not"
+        ):
             run(bars, model=model, **given)
-    with pytest.raises(ModelError, match=r"tables= was given, but the state template .* tells no facts"):
+    with pytest.raises(
+        ModelError, match=r"the state template .* does not ask for 'lines', so its states would not tell the tables"
+    ):
         run(own, model=reader, tables=Tables())
     with pytest.raises(GuidanceError, match="either guidance=, a table, or provider="):
         run(own, model=reader, provider="rules", guidance=guide(own, "rules"))
