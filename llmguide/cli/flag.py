@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -237,19 +238,19 @@ def demo(
         steps=steps, environments=12, rollout=20, epochs=4, minibatch=120, accumulation=1, learning_rate=3e-3,
         entropy=0.02, kl=0.0, shown=8,
     )  # fmt: skip
+    remark = (
+        f"A sinusoidal market ({len(bars)} bars to train on, {len(later)} to test on) and a tiny language model with "
+        "random weights: this shows that everything runs, not what a language model is worth."
+    )
     if not as_json:
-        err.print(
-            f"A sinusoidal market ({len(bars)} bars to train on, {len(later)} to test on) and a tiny language model "
-            "with random weights: this shows that everything runs, not what a language model is worth.",
-            highlight=False,
-        )
+        err.print(remark, highlight=False)
     order = FlagOrder("tiny", None, 0, seeds, steps, "brief", "house", "ppo", None, None, "cpu")
     trained = order.train(bars, {}, out, config=config, resume=resume, quiet=as_json)
     study = study_flag(trained, later, announce=lambda line: err.print(line, highlight=False))
     model = out / f"flag-{trained[0].seed}.safetensors"
     result = run_backtest(later, FlagTrader, model=model, cash=config.rules.cash, cost=config.rules.cost)
     backtest = {"model": str(model), "sharpe": result.sharpe, "max_drawdown": result.max_drawdown}
-    _tell(trained, study, out, as_json=as_json, more={"backtest": backtest, "config": asdict(config)})
+    _tell(trained, study, out, as_json=as_json, remarks=[remark], more={"backtest": backtest, "config": asdict(config)})
     if not as_json:
         typer.echo(
             f"in Backtrader, with fills at the close: {model.name} has the Sharpe ratio {number(result.sharpe)}, the "
@@ -258,14 +259,20 @@ def demo(
 
 
 def _tell(
-    trained: TrainedPolicies, study: FlagStudy | None, out: Path, *, as_json: bool, more: dict[str, Any] | None = None
+    trained: TrainedPolicies,
+    study: FlagStudy | None,
+    out: Path,
+    *,
+    as_json: bool,
+    remarks: Sequence[str] = (),
+    more: dict[str, Any] | None = None,
 ) -> None:
     """Write curves, and a study's page and tables; print what came of the training."""
     from llmguide.console import number, percent, print_json, print_table, records
     from llmguide.files import write_csv
 
     write_csv(trained.curves, out / "curves.csv")
-    report = None if study is None else study.write(out)
+    report = None if study is None else study.write(out, remarks=remarks)
     policies = [
         {
             "seed": one.seed,
