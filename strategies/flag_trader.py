@@ -67,10 +67,13 @@ class FlagTrader(GuidedStrategy):
 
     def __init__(self) -> None:
         super().__init__()
+        from llmguide.rl.flag.checkpoint import check_told
+
         self.trained = _as_policy(self.p.model, self.p.base, needed_by=type(self).__name__)
         self.action_log: list[Acted] = []
         template, shown = self.trained.template, self.trained.config.shown
         template.refuse_untold(guidance=self.guidance)
+        check_told(self.trained.notes, guidance=self.guidance, factors=self.p.factors, tables=self.p.tables)
         self._teller = StateTeller(template, shown, self.p.factors, self.p.tables)
         self._known = KnownBars()
         # As an indicator, so that the first decision waits for it.

@@ -324,7 +324,11 @@ class FollowPolicy(Expert):
             )
         if self.base is not None and isinstance(self.policy, Reads):
             raise LlmguideError("base= is for the path of a checkpoint; a policy has its language model already")
-        self._read.template.refuse_untold(guidance=self.guidance, factors=self.factors, tables=self.tables)
+        from llmguide.rl.flag.checkpoint import check_told
+
+        told = {"guidance": self.guidance, "factors": self.factors, "tables": self.tables}
+        self._read.template.refuse_untold(**told)
+        check_told(self._read.notes, **told)
 
     @cached_property
     def _read(self) -> Reads | FlagCheckpoint:

@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from text_policy import LetterPolicy
+from text_policy import LetterPolicy, TextPolicy
 
 import llmguide
+from llmguide.backtest import run_backtest
 from llmguide.errors import DataError, LlmguideError, MissingExtra, ModelError
 from llmguide.guidance import Guidance
 from llmguide.guidance.controls import oracle
@@ -26,8 +27,10 @@ from llmguide.rl.flag.evaluation import walk_flag
 from llmguide.rl.flag.policy import FlagPolicy
 from llmguide.rl.flag.tiny import tiny_base
 from llmguide.rl.flag.trained import TrainedPolicy, save_trained
+from llmguide.rl.flag.training import train_flag
 from llmguide.sources.tables import Tables
 from llmguide.states.text import read_state_template
+from llmguide.strategies import FlagTrader
 from llmguide.trading.flag_rules import FlagRules
 
 COLUMNS = ["open", "high", "low", "close", "volume"]
@@ -245,6 +248,27 @@ def test_what_it_cannot_do_is_said(bars, told, make_bars):
         FollowPolicy(trained(bars, template=told[0]), guidance=llmguide.guide(make_bars(130, 9), "constant")).sides(
             bars
         )
+
+
+def test_what_was_told_in_training_is_told_in_use_and_nothing_else(bars, told):
+    path, given = told[2], told[3]
+    config = FlagConfig(steps=40, rollout=20, rules=FlagRules(episode=10))
+    news = {"factors": given["factors"]}
+    (taught,) = train_flag(bars.iloc[:48], TextPolicy, config=config, template=path, progress=False, **news)
+    assert taught.notes["told"] == ["factors"]
+
+    def walked(**more):
+        return walk_flag(taught, bars.iloc[40:70], **more)
+
+    def traded(**more):
+        return run_backtest(bars.iloc[40:], FlagTrader, model=taught, **more)
+
+    for use in (walked, traded, lambda **more: FollowPolicy(taught, **more)):
+        use(**news)
+        with pytest.raises(ModelError, match="was trained on states that tell of factors; give factors= too"):
+            use()
+        with pytest.raises(ModelError, match="was trained without guidance and tables, and has never read any"):
+            use(**given)
 
 
 def test_foresight_is_marked(bars, told):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from llmguide.errors import DataError
+from llmguide.rl.flag.checkpoint import check_told
 from llmguide.rl.flag.choosing import choose
 from llmguide.rl.flag.lesson import FlagLesson
 from llmguide.rl.flag.trained import TrainedPolicy
@@ -44,7 +45,10 @@ def walk_flag(
         A frame with one row per decision, indexed like the bars: ``action`` (-1 sell, 0 hold, 1 buy), its
         probabilities ``p_sell``, ``p_hold`` and ``p_buy`` (0 where not possible), ``expected`` (the policy's value
         before the bar), and after the bar ``shares``, ``cash``, ``value`` and ``reward``.
+
+    Raises DataError for too few bars, ModelError where the states would tell of something else than in training.
     """
+    check_told(trained.notes, guidance=guidance, factors=factors, tables=tables)
     lesson = FlagLesson.prepare(
         bars,
         config=trained.config,

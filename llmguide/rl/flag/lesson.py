@@ -38,12 +38,14 @@ class FlagLesson:
         reader: makes the moments.
         template: tells them.
         config: see there.
+        told: what states tell of beside bars and account: some of "guidance", "factors", "tables".
     """
 
     prices: NDArray[np.float64]
     reader: MomentReader
     template: StateTemplate
     config: FlagConfig
+    told: tuple[str, ...] = ()
 
     @classmethod
     def prepare(
@@ -66,7 +68,9 @@ class FlagLesson:
         reader = MomentReader(
             bars, shown=settings.shown, guidance=guidance, factors=factors, tables=tables, facts=read.uses_facts
         )
-        return cls(prices, reader, read, settings)
+        given = {"guidance": guidance, "factors": factors, "tables": tables}
+        told = tuple(name for name, value in given.items() if value is not None)
+        return cls(prices, reader, read, settings, told)
 
     @property
     def bars(self) -> pd.DataFrame:

@@ -15,7 +15,7 @@ import pandas as pd
 import torch
 
 from llmguide.errors import ModelError
-from llmguide.rl.flag.checkpoint import read_trained
+from llmguide.rl.flag.checkpoint import TOLD, read_trained
 from llmguide.rl.flag.config import FlagConfig
 from llmguide.rl.flag.lesson import FlagLesson
 from llmguide.rl.flag.protocol import TradingPolicy
@@ -189,6 +189,7 @@ def _notes(lesson: FlagLesson, run: FlagRun) -> dict[str, Any]:
     return {
         "trained_on": training_data(lesson.bars, None),
         "fingerprint": lesson.fingerprint,
+        TOLD: list(lesson.told),
         "curve": list(run.curve),
         "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
     }
