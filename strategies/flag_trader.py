@@ -6,15 +6,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-import pandas as pd
-
 from llmguide.errors import ModelError
 from llmguide.features.bar_lines import COLUMNS
-from llmguide.indicators import LLMGuidance
 from llmguide.mixture.followers import Bar, KnownBars
-from llmguide.states.moment import Moment, market_moment
-from llmguide.states.text import prefix, render
-from llmguide.strategies.base import AccountStrategy
+from llmguide.mixture.reading import StateTeller
+from llmguide.strategies.guided import GuidedStrategy
 from llmguide.trading.account import FLAT, LONG
 from llmguide.trading.flag_rules import ACTIONS, BUY, SELL
 from llmguide.trading.flag_watch import WatchedAccount
@@ -35,7 +31,7 @@ class Acted(NamedTuple):
     state: str
 
 
-class FlagTrader(AccountStrategy):
+class FlagTrader(GuidedStrategy):
     """A policy that reads its state as text and sells, holds or buys (FLAG-Trader, arXiv 2502.11433).
 
         FlagTrader(model="flag-0.safetensors", base="SmolLM2-135M-Instruct.gguf")
@@ -54,32 +50,31 @@ class FlagTrader(AccountStrategy):
             `cerebro.optstrategy` wants: each of its processes then loads it itself.
         base: the language model that a checkpoint was trained on: a GGUF file, a folder, a name on the Hugging Face
             hub, or "tiny"; None finds it by its name in the checkpoint (see `llmguide.rl.flag.bases.open_trained`).
-        guidance, any_bars: a `llmguide.Guidance` or the path of one, where the template tells it; used on other bars
-            than its own only if so said.
-        factors, tables: what else the states tell of, as in training (see `llmguide.states.moment.market_moment`).
+        guidance, provider, history, any_bars: guidance, where the states tell of it, as a table or asked for while the
+            backtest runs (see `GuidedStrategy`).
+        factors: of the news, where the states tell of them: a `llmguide.states.factors.Factors`, a frame of them, or
+            the path of a file.
+        tables: `llmguide.sources.tables.Tables`, where the states tell facts.
 
     Attributes:
         trained: the policy with its settings.
         action_log: an `Acted` for each decision.
     """
 
-    params: ClassVar[Any] = (
-        ("model", None),
-        ("base", None),
-        ("guidance", None),
-        ("any_bars", False),
-        ("factors", None),
-        ("tables", None),
-    )
+    params: ClassVar[Any] = (("model", None), ("base", None), ("factors", None), ("tables", None))
     _decisions: ClassVar[tuple[int, ...]] = (LONG, FLAT)
+    _needs_guidance: ClassVar[bool] = False
 
     def __init__(self) -> None:
         super().__init__()
+        from llmguide.rl.flag.checkpoint import check_told
+
         self.trained = _as_policy(self.p.model, self.p.base, needed_by=type(self).__name__)
         self.action_log: list[Acted] = []
-        self.guidance = None
-        if self.p.guidance is not None:
-            self.guidance = LLMGuidance(self.traded, guidance=self.p.guidance, any_bars=self.p.any_bars)
+        template, shown = self.trained.template, self.trained.config.shown
+        template.refuse_untold(guidance=self.guidance)
+        check_told(self.trained.notes, guidance=self.guidance, factors=self.p.factors, tables=self.p.tables)
+        self._teller = StateTeller(template, shown, self.p.factors, self.p.tables)
         self._known = KnownBars()
         # As an indicator, so that the first decision waits for it.
         self._oldest_shown = self.traded.close(-self.trained.config.shown)
@@ -87,7 +82,7 @@ class FlagTrader(AccountStrategy):
     def start(self) -> None:
         """Begin to watch the broker's account, and let the policy read what all states begin with."""
         super().start()
-        self.trained.policy.encode([prefix(self.trained.template, shown=self.trained.config.shown)])
+        self.trained.begin()
         self._watched = WatchedAccount(self.trained.config.rules, cost=self._cost)
 
     def next(self) -> None:
@@ -100,42 +95,18 @@ class FlagTrader(AccountStrategy):
 
     def decide(self) -> int:
         """Return 1 to be long, -1 to hold nothing; what is held stays where the action is to hold."""
-        from llmguide.rl.flag.choosing import choose
-
         held = self.getposition(self.traded).size
         # A purchase that paid for no share leaves nothing that could be kept.
         self.side = (held > 0) - (held < 0)
         account = self._watched.look(len(self._known), held, self._known_cash(held), float(self._known.closes[-1]))
-        config, template = self.trained.config, self.trained.template
-        market = market_moment(
-            self._known_bars(None if template.uses_facts else config.shown),
-            self.traded.datetime.date(0),
-            shown=config.shown,
-            guidance=None if self.guidance is None else self.guidance.table,
-            factors=self.p.factors,
-            tables=self.p.tables,
-            facts=template.uses_facts,
-        )
-        state = render(template, Moment(market, account), shown=config.shown)
-        chosen = choose(self.trained.policy, state, account.legal)
+        guidance = None if self.guidance is None else self.guidance.table
+        state = self._teller.tell(self._known, self.traded.datetime.date(0), account, guidance)
+        chosen = self.trained.choose(state, account.legal)
         stamp = self.traded.datetime.datetime(0)
         self.action_log.append(Acted(stamp, ACTIONS[chosen.action], chosen.probabilities, chosen.expected, state))
         if chosen.action == BUY:
             return LONG
         return FLAT if chosen.action == SELL or not held else LONG
-
-    def stop(self) -> None:
-        """Refuse guidance of other bars."""
-        super().stop()
-        if self.guidance is not None:
-            self.guidance.check_bars()
-
-    def _known_bars(self, newest: int | None) -> pd.DataFrame:
-        """Return the newest bars that are over, or all."""
-        if newest is None:
-            return self._known.frame()
-        stamps = pd.DatetimeIndex(self._known.stamps[-newest:], name="date")
-        return pd.DataFrame(self._known.newest(newest), stamps, COLUMNS)
 
 
 def _as_policy(model: Any, base: Any, *, needed_by: str) -> TrainedPolicy:

@@ -14,7 +14,7 @@ __all__ = ["GuidedStrategy"]
 
 
 class GuidedStrategy(AccountStrategy):
-    """A strategy with guidance, as the indicator `self.guidance` on the feed that it trades.
+    """A strategy with guidance, as the indicator `self.guidance` on the feed that it trades; None where it has none.
 
     Params:
         guidance: a table: a `llmguide.Guidance` or the path of one; `cerebro.optstrategy` wants a path.
@@ -26,9 +26,14 @@ class GuidedStrategy(AccountStrategy):
 
     params: ClassVar[Any] = (("guidance", None), ("provider", None), ("history", None), ("any_bars", False))
 
+    _needs_guidance: ClassVar[bool] = True
+
     def __init__(self) -> None:
         super().__init__()
-        table = self.p.guidance
+        self.guidance: Any = None
+        table, given = self.p.guidance, (self.p.guidance, self.p.provider, self.p.history)
+        if not self._needs_guidance and all(one is None for one in given):
+            return
         if self.p.provider is None:
             table = as_guidance(table, needed_by=type(self).__name__)
         self.guidance = LLMGuidance(
@@ -42,6 +47,8 @@ class GuidedStrategy(AccountStrategy):
     def stop(self) -> None:
         """Warn where the guidance and the bars are of different times: nothing else would show it."""
         super().stop()
+        if self.guidance is None:
+            return
         if self.p.provider is None:
             self.guidance.check_bars()
         rows = self.guidance.table.rows

@@ -23,10 +23,10 @@ class MixtureOfExperts(SizedStrategy):
     The positions are those of `llmguide.mix` on the history and the feed, with the broker's commission as the cost.
 
     Params:
-        experts: by name: "hold"; a `llmguide.Guidance`, an agent, or the path of one; "llm", "replay", "rules" or a
-            `llmguide.LanguageModel`, which are asked as bars come; an array of sides for history and feed; a function
-            of the bars, which is asked anew at each bar; an expert of `llmguide.mixture`; or an indicator (see
-            `llmguide.indicators.FollowLine`).
+        experts: by name: "hold"; a `llmguide.Guidance`, an agent, a policy that reads, or the path of one; "llm",
+            "replay", "rules" or a `llmguide.LanguageModel`, which are asked as bars come; an array of sides for history
+            and feed; a function of the bars, which is asked anew at each bar; an expert of `llmguide.mixture`; or an
+            indicator (see `llmguide.indicators.FollowLine`).
         history: bars before the feed's first one: experts look back on them, and records are made of them.
         all_in: take the position's sign instead of the fraction: all of the account long or short, or nothing.
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
+import pandas as pd
 import pytest
 from command_line import run_here
 
+import llmguide
 from llmguide import sample_bars
 from llmguide.backtest import run_backtest
+from llmguide.mixture import FollowPolicy, Prior
 from llmguide.rl.flag.bases import open_trained
 from llmguide.strategies import FlagTrader
 
@@ -81,6 +85,103 @@ def test_train_with_agent_flag_is_the_same_and_resumes(files, tmp_path, monkeypa
         folders[0],
     )
     assert code == 0
+
+
+@pytest.fixture
+def beside(files, tmp_path):
+    """A folder with a table of the market, factors of the news, and a template that tells both and guidance."""
+    days = pd.concat([pd.read_csv(file, parse_dates=["date"]) for file in files[:2]])["date"]
+    (tmp_path / "tables" / "train").mkdir(parents=True)
+    market = pd.DataFrame({"date": days, "SPX": 2000.0 + 5.0 * np.sin(np.arange(len(days)))})
+    market.to_csv(tmp_path / "tables" / "market.csv", index=False)
+    rows = [(day, f"event {number}", 1, 2) for number, day in enumerate(days[::9])]
+    frame = pd.DataFrame(rows, columns=["issued_at", "text", "sentiment", "impact"])
+    frame.to_csv(tmp_path / "factors.csv", index=False)
+    return tmp_path
+
+
+def test_states_tell_of_guidance_tables_and_factors(files, beside, monkeypatch, capsys):
+    train, test, _ = files
+    out = beside / "run"
+    told = ("--tables", beside / "tables", "--symbol", "train", "--factors", beside / "factors.csv")
+    words = (
+        "flag", "train", train, "--test", test, *FAST, "--template", "multimodal", "--provider", "rules", *told,
+        "--out", out,
+    )  # fmt: skip
+    code, printed, said = run_here(monkeypatch, capsys, *words, "--json")
+    assert code == 0, said
+    study = json.loads(printed)
+    model = out / "flag-0.safetensors"
+    trade = (
+        "backtest", test, "--strategy", "FlagTrader", "--model", model, "--guidance", out / "guidance.parquet", *told,
+        "--json",
+    )  # fmt: skip
+    code, printed, said = run_here(monkeypatch, capsys, *trade)
+    assert code == 0, said
+    assert json.loads(printed)["max_drawdown"] == pytest.approx(study["table"][0]["max_drawdown_mean"])
+    told_less = tuple(word for word in words if word not in told[-2:])  # without the factors it is another training
+    code, _, said = run_here(monkeypatch, capsys, *told_less)
+    assert code == 1
+    assert "is of another training (other bars or template)" in said
+
+
+def test_a_policy_is_an_expert_of_the_mixture(files, tmp_path, monkeypatch, capsys):
+    train, test, bars = files
+    code, _, said = run_here(monkeypatch, capsys, "flag", "train", train, *FAST, "--out", tmp_path)
+    assert code == 0, said
+    model = tmp_path / "flag-0.safetensors"
+    experts = ("--history", train, "--expert", f"reader={model},m0=0.05", "--expert", "hold", "--base", "tiny")
+    out = tmp_path / "mixed"
+    code, printed, said = run_here(
+        monkeypatch, capsys, "backtest", test, "--strategy", "MixtureOfExperts", *experts, "--json", "--out", out
+    )
+    assert code == 0, said
+    told = json.loads(printed)
+    whole = pd.concat([sample_bars(years=1, seed=4).iloc[:100], bars])
+    mixed = llmguide.mix(whole, {"reader": FollowPolicy(model, prior=Prior(0.05, 252)), "hold": "hold"}, start=130)
+    account = llmguide.simulate(bars, weights=mixed.positions.iloc[130:])
+    assert told["final_value"] == pytest.approx(account["value"].iloc[-1])
+    sides = pd.read_csv(out / "mixture.csv")["side_reader"]
+    assert sides.tolist() == mixed.sides["reader"].iloc[100:].tolist()
+    code, printed, said = run_here(
+        monkeypatch, capsys, "sweep", test, "--rule", "mixture", *experts, "--param", "m0_reader=0,0.05", "--json"
+    )
+    assert code == 0, said
+    ends = {row["m0_reader"]: row["total_return"] for row in json.loads(printed)["top"]}
+    assert ends[0.05] == pytest.approx(told["final_value"] / 100_000.0 - 1.0)
+    for words, message in (
+        (("--factors", train), "with the columns issued_at, text, sentiment, impact"),
+        (("--tables", tmp_path, "--symbol", "train"), "holds no table"),
+        (("--symbol", "train"), "--symbol names a folder in --tables"),
+    ):
+        for command in (("backtest", test, "--strategy", "MixtureOfExperts"), ("sweep", test, "--rule", "mixture")):
+            code, _, said = run_here(monkeypatch, capsys, *command, *experts, *words)
+            assert code == 1
+            assert message in " ".join(said.split())
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("backtest", "--strategy", "DQN", "--base", "tiny"), "--base is for FlagTrader, and for experts that read"),
+        (("backtest", "--strategy", "BuyAndHold", "--factors", "f.csv"), "--factors is for FlagTrader, and for"),
+        (("sweep", "--rule", "trend", "--base", "tiny"), "--base is for the rule mixture"),
+        (
+            ("backtest", "--strategy", "MixtureOfExperts", "--expert", "hold", "--base", "tiny"),
+            "--base is for experts that read, the checkpoints of `llmguide flag train`, and there is none",
+        ),
+        (("sweep", "--rule", "mixture", "--expert", "hold,base=tiny"), "only a policy that reads has a language model"),
+        (("train", "--tables", "tables"), "--tables is for --agent flag"),
+        (("flag", "train", "--base", "tiny", "--provider", "rules"), "the state template flag does not ask for 'guid"),
+        (("flag", "train", "--base", "tiny", "--factors", "none.csv"), "there is no file of factors none.csv"),
+    ],
+)
+def test_options_that_nothing_reads_are_refused(files, tmp_path, monkeypatch, capsys, words, message):
+    monkeypatch.chdir(tmp_path)
+    code, _, said = run_here(monkeypatch, capsys, *words, files[0])
+    assert code == 1
+    assert message in " ".join(said.split())
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from openai_server import Answer, OpenAIServer
 
 from llmguide import Guidance, sample_bars
 from llmguide.llm.cache import Cache
+from llmguide.states.factors import Factors
 
 KEY = "sk-test-0123456789"
 BARS = sample_bars(years=1, seed=8).iloc[:150]  # six months
@@ -241,6 +242,41 @@ def test_months_whose_news_could_not_be_read_are_told_to_the_model_and_to_the_us
     assert f"{unread} months without the Analyst's factors" in out
     both = json.loads(llmguide(*folder, "--prompt", "P3,P4", "--json")[1])["tables"]
     assert {table["prompt"]: table["without_factors"] for table in both} == {"P3": 0, "P4": unread}
+
+
+def test_the_analysts_factors_are_written_as_the_strategist_was_told_them(llmguide, server, files):
+    words = ("guide", *BOTH, "--provider", "llm", "--tables", "tables")
+    code, out, err = llmguide(*words, "--factors", "news/f.csv", "--out", "g.parquet")
+    assert code == 0, err
+    assert "factors of the news: news/f.csv" in out
+    news = Factors.read(files / "news" / "f.csv")
+    assert [at for at, _ in news.issues] == list(BARS.index[30::20])
+    told = [str(body["messages"]) for body in asked(server) if "StrategistReply" in str(body["response_format"])]
+    assert len(news) > 6
+    for (_, factors), message in zip(news.issues, told, strict=True):
+        assert factors
+        assert all(factor.text in message for factor in factors)
+    code, out, _ = llmguide("guide", *FOLDER, "--provider", "llm", "--prompt", "P3,P4", "--tables", "tables",
+                            "--factors", "all", "--out", "g")  # fmt: skip
+    assert [file.name for file in (files / "all").iterdir()] == ["ACME.parquet"]  # BETA has no news
+    assert len(Factors.read(files / "all" / "ACME.parquet").issues) == 6
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--provider", "llm"), "the Analyst, who needs news, in --tables FOLDER"),
+        (("--provider", "llm", "--tables", "tables", "--prompt", "P2"), "who needs a prompt that shows news, such as"),
+        (("--provider", "rules"), "--factors is for --provider llm, local or replay, not for rules"),
+    ],
+)
+def test_factors_of_nobody_are_refused_before_anything_is_asked(llmguide, server, words, says):
+    assert_one_line(llmguide("guide", *BOTH, *words, "--factors", "f.csv"), says)
+    assert_one_line(
+        llmguide("guide", *BOTH, "--provider", "llm", "--tables", "tables", "--factors", "f.txt"),
+        r"expected --factors to end in .parquet or .csv, got 'f.txt'",
+    )
+    assert not server.requests
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,8 @@ from llmguide.cli.options import (
 )
 from llmguide.cli.outputs import writable
 from llmguide.cli.reading import (
+    NOTHING,
+    Beside,
     Reading,
     find_guidance,
     parse_seeds,
@@ -155,6 +157,7 @@ def train(
     resume: Resume = True,
     policy: LanguagePolicy,
     rules: RuleBook = "house",
+    beside: Beside = NOTHING,
     as_json: Json = False,
     reading: Reading,
 ) -> None:
@@ -173,8 +176,8 @@ def train(
             policy, seeds if _is_given(context, "seeds") else FLAG_SEEDS, rules, own["cash"], own["cost"], device
         )
         train_policies(
-            order, file, test, guidance, provider, any_bars=any_bars, periods=None, out=out, resume=resume,
-            as_json=as_json, reading=reading,
+            order, file, test, guidance, provider, any_bars=any_bars, beside=beside, periods=None, out=out,
+            resume=resume, as_json=as_json, reading=reading,
         )  # fmt: skip
         return
 
@@ -238,7 +241,9 @@ def _learner(context: typer.Context, agent: str) -> str:
     """Return who learns; LlmguideError for somebody unknown, and for options of the other one."""
     options = {
         "dqn": (*("episodes", "holdout", "ray", "tau", "raw_bars", "raw_prices", "agreement", "discount", "actions"),),
-        "flag": ("base", "frozen", "lora_rank", "steps", "template", "rules", "algorithm"),
+        "flag": (
+            *("base", "frozen", "lora_rank", "steps", "template", "rules", "algorithm", "tables", "factors", "symbol"),
+        ),
     }
     if agent not in options:
         raise LlmguideError(f"--agent is dqn or flag, got {agent!r}")

@@ -20,9 +20,10 @@ from llmguide.cli.options import (
     History,
     Json,
     Periods,
+    TrainedOn,
 )
 from llmguide.cli.outputs import writable
-from llmguide.cli.reading import AS_IT_IS, Reading, day, find_guidance, reads_bars
+from llmguide.cli.reading import AS_IT_IS, NOTHING, Beside, Reading, day, find_guidance, reads_bars
 from llmguide.errors import DataError, DataWarning, LlmguideError
 
 if TYPE_CHECKING:
@@ -39,12 +40,11 @@ def backtest(
     file: Annotated[Path, typer.Argument(metavar="BARS", help="Bars to trade.")],
     strategy: Annotated[str, typer.Option(help=", ".join(STRATEGIES))] = "LLMGuidedDQN",
     model: Annotated[Path | None, typer.Option(help="Checkpoint of LLMGuidedDQN, DQN and FlagTrader.")] = None,
-    base: Annotated[
-        str | None, typer.Option("--base", metavar="MODEL", help="Language model that FlagTrader's was trained on.")
-    ] = None,
+    base: TrainedOn = None,
     guidance: GuidanceFile = None,
     any_bars: AnyBars = False,
     provider: Annotated[str | None, typer.Option(help=f"Make the guidance here: {PROVIDERS}.")] = None,
+    beside: Beside = NOTHING,
     short: Annotated[
         int | None, typer.Option(help="Short window of TrendFollowing and MeanReversion, in bars.")
     ] = None,
@@ -95,6 +95,7 @@ def backtest(
     """Run one strategy in Backtrader."""
     from llmguide import strategies
     from llmguide.backtest import run_backtest
+    from llmguide.cli.experts import parse_experts
     from llmguide.console import print_json
     from llmguide.errors import did_you_mean
 
@@ -112,10 +113,15 @@ def backtest(
                 {"--band": band}, f"for positions that are a fraction of the account, and {strategy} goes all in; give "
                 "--max-leverage below 1 too",
             )  # fmt: skip
+        if strategy != "FlagTrader":
+            _refuse_options(
+                {"--base": base, **beside.given}, f"for FlagTrader, and for experts that read, not for {strategy}"
+            )
     if out is not None:
         writable(out, folder=True)
     if report is not None:
         writable(report)
+    read = beside.read(file)
     frame = reading.bars(file)
     kind = getattr(strategies, strategy)
     windows = {name: length for name, length in (("short", short), ("long", long)) if length is not None}
@@ -128,15 +134,16 @@ def backtest(
     params: dict[str, Any] = windows | limits
     if model is not None:
         params["model"] = str(model)
-    if base is not None:
-        params["base"] = base
+    if strategy == "FlagTrader":
+        params |= {"base": base, **read}
     if guidance or provider:
         params["guidance"] = find_guidance(frame, guidance, provider, any_bars=any_bars)
     mixed: Mix | None = None
     if mixes:
         before = None if history is None else reading.bars(history)
         whole = frame if history is None else reading.history([history, file], said=True)
-        experts, mixed = _mix(expert or [], whole, frame, cost=cost, any_bars=any_bars)
+        experts = parse_experts(expert or [], any_bars=any_bars, base=base, **read)
+        mixed = _mix(experts, whole, frame, cost=cost)
         params |= {"experts": experts, "history": before, "all_in": bool(all_in)}
     result = run_backtest(frame, kind, cash=cash, cost=cost, fill=cast("Fill", fill), periods=periods, **params)
     summary: dict[str, Any] = {
@@ -214,21 +221,18 @@ def _choose_windows(strategy: Any, train: Path, test: pd.DataFrame, reading: Rea
     return {"short": chosen.short, "long": chosen.long}
 
 
-def _mix(
-    words: list[str], whole: pd.DataFrame, test: pd.DataFrame, *, cost: float, any_bars: bool
-) -> tuple[dict[str, Expert], Mix]:
-    """Return the experts, and what comes of them on all bars, which the strategy will find bar by bar."""
-    from llmguide.cli.experts import parse_experts, refuse_silent
+def _mix(experts: dict[str, Expert], whole: pd.DataFrame, test: pd.DataFrame, *, cost: float) -> Mix:
+    """Return what comes of experts on all bars, which the strategy will find bar by bar."""
+    from llmguide.cli.experts import refuse_silent
     from llmguide.mixture import mix
     from llmguide.strategies import MixtureOfExperts
 
-    experts = parse_experts(words, any_bars=any_bars)
     start = len(whole) - len(test) + MixtureOfExperts.params.start
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DataWarning)  # the strategy says the same again
         mixed = mix(whole, experts, cost=cost, start=start)
     refuse_silent(mixed.sides.iloc[start:])
-    return experts, mixed
+    return mixed
 
 
 def _review(mixed: Mix, result: BacktestResult, *, all_in: bool, cash: float, limits: dict[str, Any]) -> Review:

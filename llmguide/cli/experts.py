@@ -4,19 +4,20 @@
 |---|---|
 | hold | long at every bar |
 | FILE.parquet, FILE.csv | a guidance table |
-| FILE.safetensors | a trained agent; ``,guidance=FILE`` for one that was trained with guidance |
+| FILE.safetensors | a trained agent, or a policy that reads; ``,guidance=FILE`` for one trained with guidance |
 | rules | guidance by rules, asked for month by month |
 | ma:SHORT,LONG | trend following by two moving averages |
 | reversion:SHORT,LONG | mean reversion by two moving averages |
 
 ``NAME=`` in front gives it a name; else it is called after its file, or after what it does. Options behind it, each
-after a comma: ``since=DATE``, the first bar that it was not made from; ``m0=`` and ``n0=``, its prior.
+after a comma: ``since=DATE``, the first bar that it was not made from; ``m0=`` and ``n0=``, its prior; of a policy
+``base=``, the language model that it was trained on, where that is another one than the others'.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,13 +30,15 @@ if TYPE_CHECKING:
 
     from llmguide.guidance import Guidance
     from llmguide.mixture import Expert
+    from llmguide.sources.tables import Tables
+    from llmguide.states.factors import Factors
 
 __all__ = ["FORMS", "parse_experts", "refuse_silent"]
 
 FORMS = (
     "hold, rules, a guidance table (.parquet, .csv), a checkpoint (.safetensors), ma:SHORT,LONG or reversion:SHORT,LONG"
 )
-_OPTIONS = ("since", "m0", "n0", "guidance")
+_OPTIONS = ("since", "m0", "n0", "guidance", "base")
 _AVERAGES = {"ma": "trend", "reversion": "reversion"}
 _NAME = re.compile(r"(?P<name>[^=/\\:.,]+)=(?P<what>.+)", re.DOTALL)  # a path may have a sign of equality in it too
 
@@ -49,14 +52,59 @@ class _Word:
     options: dict[str, str]
 
 
-def parse_experts(words: Sequence[str], *, any_bars: bool = False) -> dict[str, Expert]:
+@dataclass
+class _Beside:
+    """What policies that read need beside their checkpoints, and what of it one of them has taken."""
+
+    base: str | None
+    told: dict[str, Any]
+    taken: set[str] = field(default_factory=set)
+
+    def policy(self, path: str, base: str | None, guidance: Any) -> Expert:
+        """Return the expert that a policy's checkpoint stands for, with what its states tell of."""
+        from llmguide.mixture import FollowPolicy
+        from llmguide.rl.flag.checkpoint import read_trained
+
+        template = read_trained(path).template
+        told = {name: value for name, value in self.told.items() if value is not None and template.can_tell(name)}
+        self.taken |= {"base"} if base is None else set()
+        self.taken |= told.keys()
+        return FollowPolicy(path, base or self.base, guidance, **told)
+
+    def refuse_unread(self) -> None:
+        """Refuse what was given, and no expert reads."""
+        for name, value in {"base": self.base, **self.told}.items():
+            if value is not None and name not in self.taken:
+                raise LlmguideError(
+                    f"--{name} is for experts that read, the checkpoints of `llmguide flag train`"
+                    + ("" if name == "base" else " whose template tells it")
+                    + ", and there is none; leave it out"
+                )
+
+
+def parse_experts(
+    words: Sequence[str],
+    *,
+    any_bars: bool = False,
+    base: str | None = None,
+    factors: Factors | None = None,
+    tables: Tables | None = None,
+) -> dict[str, Expert]:
     """Return the experts that the words of --expert stand for, by name; files are read.
 
+    Args:
+        words: see above.
+        any_bars: use guidance tables on other bars than their own.
+        base: the language model that policies were trained on, where their words do not say.
+        factors, tables: what policies read, those whose states tell of it.
+
     Raises LlmguideError, naming the expert, for an unknown form or option, a name that is given twice, and files that
-    cannot be used; GuidanceError and ModelError as reading them does.
+    cannot be used; also for a base, factors or tables that no expert reads. GuidanceError and ModelError as reading
+    them does.
     """
     from llmguide.mixture.experts import naming
 
+    beside = _Beside(base, {"factors": factors, "tables": tables})
     experts: dict[str, Expert] = {}
     for word in map(_taken_apart, words):
         if word.name in experts:
@@ -64,7 +112,8 @@ def parse_experts(words: Sequence[str], *, any_bars: bool = False) -> dict[str, 
                 f"two experts are called {word.name!r}; give one of them another name, as in --expert other={word.what}"
             )
         with naming(word.name):
-            experts[word.name] = _expert(word, any_bars)
+            experts[word.name] = _expert(word, any_bars, beside)
+    beside.refuse_unread()
     return experts
 
 
@@ -107,14 +156,18 @@ def _usual_name(what: str) -> str:
     return _AVERAGES.get(kind) or Path(what).stem
 
 
-def _expert(word: _Word, any_bars: bool) -> Expert:
+def _expert(word: _Word, any_bars: bool, beside: _Beside) -> Expert:
     """Return what one word stands for."""
     from llmguide.mixture import FollowAgent, FollowGuidance, FollowProvider, Hold
+    from llmguide.mixture.experts import is_policy
 
     what, suffix = word.what, Path(word.what).suffix.lower()
     kind, sign, windows = what.partition(":")
+    reads = suffix == ".safetensors" and is_policy(what)
     if "guidance" in word.options and suffix != ".safetensors":
         raise LlmguideError("only an agent that was trained with guidance takes ,guidance=FILE; leave it out")
+    if "base" in word.options and not reads:
+        raise LlmguideError("only a policy that reads has a language model, ,base=FILE; leave it out")
     expert: Expert
     if what == "hold":
         expert = Hold()
@@ -127,6 +180,8 @@ def _expert(word: _Word, any_bars: bool) -> Expert:
         )
     elif sign and kind in _AVERAGES:
         expert = _averages(_AVERAGES[kind], windows, what)
+    elif reads:
+        expert = beside.policy(what, word.options.get("base"), _guidance_of(word.options, any_bars))
     elif suffix == ".safetensors":
         expert = FollowAgent(_agent(what, "guidance" in word.options), _guidance_of(word.options, any_bars))
     elif suffix in (".parquet", ".csv"):

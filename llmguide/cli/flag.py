@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -23,13 +24,12 @@ from llmguide.cli.options import (
     Seeds,
 )
 from llmguide.cli.outputs import writable
-from llmguide.cli.reading import Reading, find_guidance, parse_seeds, reads_bars
+from llmguide.cli.reading import NOTHING, Beside, Reading, find_guidance, parse_seeds, reads_bars
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from llmguide.experiments.flag import FlagStudy
-    from llmguide.guidance import Guidance
     from llmguide.rl.flag.plan import FlagPlan
     from llmguide.rl.flag.training import TrainedPolicies
 
@@ -71,21 +71,20 @@ class FlagOrder:
         return self.policy.plan(replace(rules, cash=cash, cost=cost))
 
     def train(
-        self, plan: FlagPlan, bars: pd.DataFrame, guidance: Guidance | None, out: Path, *, resume: bool, quiet: bool
+        self, plan: FlagPlan, bars: pd.DataFrame, told: dict[str, Any], out: Path, *, resume: bool, quiet: bool
     ) -> TrainedPolicies:
-        """Train, or go on with what the folder holds."""
+        """Train, or go on with what the folder holds; `told` is what the states tell of beside the bars, by name."""
         from llmguide.cli.stopping import resumable
         from llmguide.experiments.folder_lock import FolderLock
         from llmguide.rl.flag.trainer import FlagTrainer
 
+        trainer = FlagTrainer.of(plan, device=self.device)  # what cannot be read is refused before anything is removed
         lock = FolderLock(out)  # held while it is referred to
         if not resume:
             for file in (*out.glob("flag-*.safetensors"), *out.glob("flag-*.training")):
                 file.unlink()
         with resumable(out):
-            trained = FlagTrainer.of(plan, device=self.device).train(
-                bars, seeds=parse_seeds(self.seeds), guidance=guidance, out=out, progress=not quiet
-            )
+            trained = trainer.train(bars, seeds=parse_seeds(self.seeds), **told, out=out, progress=not quiet)
         del lock
         return trained
 
@@ -103,6 +102,7 @@ def train(
     guidance: GuidanceFile = None,
     any_bars: AnyBars = False,
     provider: Annotated[str | None, typer.Option(help=f"Make the guidance here: {PROVIDERS}.")] = None,
+    beside: Beside = NOTHING,
     seeds: Seeds = FLAG_SEEDS,
     cash: Annotated[float | None, typer.Option(help="Capital, instead of the rules'.")] = None,
     cost: Annotated[float | None, typer.Option(help="Fraction of each traded value, instead of the rules'.")] = None,
@@ -120,8 +120,8 @@ def train(
     """
     order = FlagOrder(policy, seeds, rules, cash, cost, device)
     train_policies(
-        order, file, test, guidance, provider, any_bars=any_bars, periods=periods, out=out, resume=resume,
-        as_json=as_json, reading=reading,
+        order, file, test, guidance, provider, any_bars=any_bars, beside=beside, periods=periods, out=out,
+        resume=resume, as_json=as_json, reading=reading,
     )  # fmt: skip
 
 
@@ -133,6 +133,7 @@ def train_policies(
     provider: str | None,
     *,
     any_bars: bool,
+    beside: Beside,
     periods: float | None,
     out: Path,
     resume: bool,
@@ -141,23 +142,25 @@ def train_policies(
 ) -> None:
     """Train policies, study them where there are test bars, and print what came of it."""
     from llmguide.console import err
+    from llmguide.states.text import read_state_template
 
+    plan, told = order.plan(), beside.read(file)
+    read_state_template(plan.template).refuse_untold(**told, guidance=guidance or provider)
     writable(out, folder=True)
-    plan = order.plan()
     frame = reading.bars(file)
     later = None if test is None else reading.bars(test)
-    table = None
     if guidance is not None or provider is not None:
         history = frame if test is None else reading.history([file, test], said=True)
         table = find_guidance(history, guidance, provider, any_bars=any_bars)
         table.save(out / "guidance.parquet")
-    trained = order.train(plan, frame, table, out, resume=resume, quiet=as_json)
+        told["guidance"] = table
+    trained = order.train(plan, frame, told, out, resume=resume, quiet=as_json)
     study = None
     if later is not None:
         from llmguide.experiments.flag import study_flag
 
         study = study_flag(
-            trained, later, guidance=table, periods=periods, announce=lambda line: err.print(line, highlight=False)
+            trained, later, **told, periods=periods, announce=lambda line: err.print(line, highlight=False)
         )
     _tell(trained, study, out, as_json=as_json)
 
@@ -194,20 +197,20 @@ def demo(
         steps=steps, environments=12, rollout=20, epochs=4, minibatch=120, accumulation=1, learning_rate=3e-3,
         entropy=0.02, kl=0.0, shown=8,
     )  # fmt: skip
+    remark = (
+        f"A sinusoidal market ({len(bars)} bars to train on, {len(later)} to test on) and a tiny language model with "
+        "random weights: this shows that everything runs, not what a language model is worth."
+    )
     if not as_json:
-        err.print(
-            f"A sinusoidal market ({len(bars)} bars to train on, {len(later)} to test on) and a tiny language model "
-            "with random weights: this shows that everything runs, not what a language model is worth.",
-            highlight=False,
-        )
+        err.print(remark, highlight=False)
     order = FlagOrder(LanguagePolicy(), seeds, "house", None, None, "cpu")
     plan = FlagPlan("tiny", config=config, template="brief")
-    trained = order.train(plan, bars, None, out, resume=resume, quiet=as_json)
+    trained = order.train(plan, bars, {}, out, resume=resume, quiet=as_json)
     study = study_flag(trained, later, announce=lambda line: err.print(line, highlight=False))
     model = out / f"flag-{trained[0].seed}.safetensors"
     result = run_backtest(later, FlagTrader, model=model, cash=config.rules.cash, cost=config.rules.cost)
     backtest = {"model": str(model), "sharpe": result.sharpe, "max_drawdown": result.max_drawdown}
-    _tell(trained, study, out, as_json=as_json, more={"backtest": backtest, "config": asdict(config)})
+    _tell(trained, study, out, as_json=as_json, remarks=[remark], more={"backtest": backtest, "config": asdict(config)})
     if not as_json:
         typer.echo(
             f"in Backtrader, with fills at the close: {model.name} has the Sharpe ratio {number(result.sharpe)}, the "
@@ -216,14 +219,20 @@ def demo(
 
 
 def _tell(
-    trained: TrainedPolicies, study: FlagStudy | None, out: Path, *, as_json: bool, more: dict[str, Any] | None = None
+    trained: TrainedPolicies,
+    study: FlagStudy | None,
+    out: Path,
+    *,
+    as_json: bool,
+    remarks: Sequence[str] = (),
+    more: dict[str, Any] | None = None,
 ) -> None:
     """Write curves, and a study's page and tables; print what came of the training."""
     from llmguide.console import number, percent, print_json, print_table, records
     from llmguide.files import write_csv
 
     write_csv(trained.curves, out / "curves.csv")
-    report = None if study is None else study.write(out)
+    report = None if study is None else study.write(out, remarks=remarks)
     policies = [
         {
             "seed": one.seed,

@@ -42,7 +42,7 @@ MODELS = ("llm", "local", "replay")
 FOR_MODELS = (
     *("prompt", "symbol", "data", "symbols", "split", "tables", "names", "model", "model_file", "cache", "base_url"),
     *("settings", "levels", "budget", "prices", "in_flight", "plan", "batch", "suppress_memory"),
-    *("alpha", "cutoff", "debias", "samples", "calibrate"),
+    *("alpha", "cutoff", "debias", "samples", "calibrate", "factors"),
 )
 FOR_OTHERS = ("accuracy", "confidence", "direction", "source", "seed")
 
@@ -97,6 +97,13 @@ def guide(
     debias: Debias = False,
     samples: Samples = None,
     calibrate: Calibrate = None,
+    factors: Annotated[
+        Path | None,
+        typer.Option(
+            help="llm, replay: write the Analyst's factors too, .parquet or .csv, for the states of `llmguide flag`; "
+            "with --data a folder for SYMBOL.parquet."
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -115,6 +122,7 @@ def guide(
     from llmguide.cli.asking import Asking, print_plan, read_subjects
     from llmguide.cli.calibrating import read_method
     from llmguide.guidance import PROVIDERS as known_providers
+    from llmguide.guidance.news.telling import factors_of
 
     if (not files) == (data is None):
         raise GuidanceError("give either files of BARS, or --data FOLDER")
@@ -147,6 +155,7 @@ def guide(
         raise GuidanceError("several prompts give several tables; use --data FOLDER --out FOLDER, or llmguide prompts")
     suppress, method = _suppression(suppress_memory, alpha, cutoff), read_method(calibrate)
     study = asking.study(subjects, prompts, every=every, suppress=suppress, debias=debias, samples=samples)
+    news = {} if factors is None else _factor_paths(study, factors, folder=data is not None)
     if plan:
         print_plan(asking.plan(study), as_json=as_json)
         return
@@ -154,8 +163,15 @@ def guide(
     writable(place, folder=data is not None)
     for path in _paths(study, place).values() if data is not None else ():
         writable(path)
+    for path in news.values():
+        writable(path)
     advice, costs, left_out = asking.ask(study, quiet=as_json)
+    for name, path in news.items():
+        factors_of(advice, symbol=name).save(path)
     _write_guidance(study, advice, costs, left_out, provider, place, data is not None, as_json, method)
+    if not as_json:
+        for path in news.values():
+            typer.echo(f"factors of the news: {path}")
 
 
 @app.command()
@@ -423,6 +439,19 @@ def _paths(study: Any, out: Path) -> dict[tuple[str, str], Path]:
         for version in versions
         for subject in study.subjects
     }
+
+
+def _factor_paths(study: Any, factors: Path, *, folder: bool) -> dict[str, Path]:
+    """Return where the factors of each instrument with news go; GuidanceError where nobody is asked about news."""
+    from llmguide.guidance.strategist import uses_news
+
+    told = [subject.symbol for subject in study.subjects if subject.tables.news is not None]
+    if not told or not any(uses_news(prompt) for prompt in study.prompts):
+        lacking = "a prompt that shows news, such as P4" if told else "news, in --tables FOLDER as SYMBOL/news.csv"
+        raise GuidanceError(f"--factors are those of the Analyst, who needs {lacking}; add that, or leave it out")
+    if not folder and factors.suffix.lower() not in (".parquet", ".csv"):
+        raise GuidanceError(f"expected --factors to end in .parquet or .csv, got {str(factors)!r}; rename it")
+    return {symbol: factors / f"{symbol}.parquet" if folder else factors for symbol in told}
 
 
 def _without_entropy(table: Guidance) -> int:

@@ -83,6 +83,15 @@ AnyBars = Annotated[
     bool, typer.Option("--any-bars", help="Use a guidance table on other bars than those that it was made from.")
 ]
 PROVIDERS = "rules, oracle, shuffled, inverted or constant"
+TrainedOn = Annotated[
+    str | None,
+    typer.Option(
+        "--base",
+        metavar="MODEL",
+        help="Language model that a policy was trained on, FlagTrader's or an expert's: a GGUF file, a folder, a name "
+        "on the Hugging Face hub. One whose checkpoint names it on the hub is found without.",
+    ),
+]
 STRATEGIES = (
     "LLMGuidedDQN",
     "DQN",
@@ -99,9 +108,10 @@ ExpertWords = Annotated[
     typer.Option(
         "--expert",
         metavar="NAME=EXPERT",
-        help="An expert of the mixture, one --expert for each: hold, rules, a guidance table, an agent's checkpoint "
-        "(FILE.safetensors,guidance=FILE for one trained with guidance), ma:SHORT,LONG or reversion:SHORT,LONG. Behind "
-        "it ,since=DATE, the first bar that it was not made from, and its prior, ,m0=0.02,n0=252.",
+        help="An expert of the mixture, one --expert for each: hold, rules, a guidance table, the checkpoint of an "
+        "agent or a policy (FILE.safetensors,guidance=FILE for one trained with guidance), ma:SHORT,LONG or "
+        "reversion:SHORT,LONG. Behind it ,since=DATE, the first bar that it was not made from, and its prior, "
+        ",m0=0.02,n0=252.",
     ),
 ]
 History = Annotated[
@@ -136,6 +146,12 @@ RuleBook = Annotated[
     str,
     typer.Option(
         "--rules", metavar="house|paper", help="The account's rules: house costs 0.1 % a trade, paper nothing."
+    ),
+]
+FactorsFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--factors", help="Factors of the news (.parquet or .csv), as `llmguide guide --factors` writes them."
     ),
 ]
 Algorithm = Annotated[str, typer.Option("--algorithm", metavar="ppo|reinforce", help="How the language model learns.")]
@@ -244,6 +260,10 @@ InsteadOfFiles = Annotated[
     Path | None, typer.Option("--data", help="Folder of bars, for several instruments instead of BARS.")
 ]
 Symbol = Annotated[str | None, typer.Option(help="The instrument; by default the file's name up to the first _.")]
+TablesOf = Annotated[
+    str | None,
+    typer.Option("--symbol", help="Its folder in --tables; by default the name of the bars' file up to the first _."),
+]
 AllMonths = Annotated[bool, typer.Option("--all-months", help="With --data: ask about the training months too.")]
 Audited = Annotated[
     str, typer.Option(help="Prompt whose data are shown: P0 to P4, or a template file, without news and memory.")

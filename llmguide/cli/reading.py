@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llmguide.cli.groups import grouped
-from llmguide.cli.options import Adjust, StrictBars, Zone
+from llmguide.cli.options import Adjust, FactorsFile, StrictBars, TablesFolder, TablesOf, Zone
 from llmguide.errors import DataError, GuidanceError, LlmguideError
 
 if TYPE_CHECKING:
@@ -15,7 +15,18 @@ if TYPE_CHECKING:
 
     from llmguide.guidance import Guidance
 
-__all__ = ["AS_IT_IS", "Reading", "day", "find_guidance", "parse_seeds", "reads_bars", "refuse_models", "split_names"]
+__all__ = [
+    "AS_IT_IS",
+    "NOTHING",
+    "Beside",
+    "Reading",
+    "day",
+    "find_guidance",
+    "parse_seeds",
+    "reads_bars",
+    "refuse_models",
+    "split_names",
+]
 
 
 def parse_seeds(text: str) -> int | list[int]:
@@ -69,6 +80,41 @@ class Reading:
 
 
 AS_IT_IS = Reading()
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What states tell of beside bars and guidance: options of the commands with a policy that reads."""
+
+    tables: TablesFolder = None
+    factors: FactorsFile = None
+    symbol: TablesOf = None
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The options by name; None was not given."""
+        return {"--tables": self.tables, "--factors": self.factors, "--symbol": self.symbol}
+
+    def read(self, bars: Path) -> dict[str, Any]:
+        """Return `tables` and `factors` as keywords of the library, those only that were given.
+
+        `bars` is the file after whose name the folder of the tables is called. Raises DataError for what cannot be
+        read.
+        """
+        from llmguide.sources.tables import Tables
+        from llmguide.states.factors import Factors
+
+        if self.symbol is not None and self.tables is None:
+            raise DataError("--symbol names a folder in --tables; give that too, or leave it out")
+        read: dict[str, Any] = {}
+        if self.tables is not None:
+            read["tables"] = Tables.read(self.tables, self.symbol or bars.stem.split("_")[0])
+        if self.factors is not None:
+            read["factors"] = Factors.read(self.factors)
+        return read
+
+
+NOTHING = Beside()
 
 reads_bars = grouped
 """What a command that takes `Reading` is marked with."""

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from llmguide.cli.app import app
-from llmguide.cli.options import PROVIDERS, AnyBars, Cash, ExpertWords, History, Json, Periods
+from llmguide.cli.options import PROVIDERS, AnyBars, Cash, ExpertWords, History, Json, Periods, TrainedOn
 from llmguide.cli.outputs import writable
-from llmguide.cli.reading import AS_IT_IS, Reading, day, find_guidance, reads_bars
+from llmguide.cli.reading import AS_IT_IS, NOTHING, Beside, Reading, day, find_guidance, reads_bars
 from llmguide.errors import GuidanceError, LlmguideError, ModelError, did_you_mean
 
 if TYPE_CHECKING:
@@ -61,6 +61,8 @@ def sweep(
     model: Annotated[Path | None, typer.Option(help="Checkpoint of an agent, for the rule blend.")] = None,
     expert: ExpertWords = None,
     history: History = None,
+    base: TrainedOn = None,
+    beside: Beside = NOTHING,
     by: Annotated[str, typer.Option(help=f"Measure that says which is best: {', '.join(SHOWN)}.")] = "sharpe",
     min_trades: Annotated[
         int | None,
@@ -102,7 +104,8 @@ def sweep(
 
     parameters = parse_parameters(param or [])
     _check_options(rule, by, guidance, provider, model, out, parameters)
-    experts = _experts(rule, expert, history, any_bars)
+    of_mixtures = {"--expert": expert or None, "--history": history, "--base": base, **beside.given}
+    experts = _experts(rule, expert, of_mixtures, any_bars=any_bars, base=base, **beside.read(file))
     _check_names(rule, parameters, heatmap, experts)
     for path in (out, tearsheet, None if heatmap is None else heatmap[1]):
         if path is not None:
@@ -205,20 +208,22 @@ def _check_options(
         raise LlmguideError(f"--out ends in .csv or .parquet, got {out.name!r}")
 
 
-def _experts(rule: str, words: list[str] | None, history: Path | None, any_bars: bool) -> dict[str, Expert] | None:
+def _experts(
+    rule: str, words: list[str] | None, of_mixtures: dict[str, Any], **options: Any
+) -> dict[str, Expert] | None:
     """Return the experts of a mixture; refuse them for other rules."""
     from llmguide.cli.experts import FORMS, parse_experts
 
     if rule != "mixture":
-        if words or history is not None:
-            name = "--expert" if words else "--history"
-            raise LlmguideError(f"{name} is for the rule mixture; choose --rule mixture, or leave it out")
+        for name, given in of_mixtures.items():
+            if given is not None:
+                raise LlmguideError(f"{name} is for the rule mixture; choose --rule mixture, or leave it out")
         return None
     if not words:
         raise LlmguideError(
             f"the rule mixture needs experts, one --expert NAME=EXPERT for each, such as gpt=guidance.parquet: {FORMS}"
         )
-    return parse_experts(words, any_bars=any_bars)
+    return parse_experts(words, **options)
 
 
 def _check_names(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 import backtrader as bt
 import pandas as pd
@@ -108,7 +108,7 @@ class Arm:
         params: dict[str, Any] = {}
         if self.trained:
             params["model"] = agent
-        if self.guided:
+        if self.guided and self._reads_guidance(agent):
             params["guidance"] = guidance
         if self.windows:
             start = config.lookback
@@ -117,6 +117,10 @@ class Arm:
             )
             params["short"], params["long"] = chosen.short, chosen.long
         return params
+
+    def _reads_guidance(self, agent: Trained | None) -> bool:
+        """Whether it takes the guidance that is there: of a policy the template says so."""
+        return self.learner != "flag" or cast("TrainedPolicy", agent).template.can_tell("guidance")
 
 
 ARMS = {

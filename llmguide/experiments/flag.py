@@ -20,6 +20,7 @@ from llmguide.rl.flag.evaluation import walk_flag
 from llmguide.rl.flag.trained import TrainedPolicy
 from llmguide.rl.flag.training import TrainedPolicies
 from llmguide.sources.tables import Tables
+from llmguide.states.factors import FactorsSource
 from llmguide.states.moment import GuidanceAt
 
 __all__ = ["IDLE", "TRAINED", "FlagStudy", "study_flag"]
@@ -61,8 +62,11 @@ class FlagStudy:
         }
         return pd.DataFrame(columns | {"seeds": grouped["seed"].apply(lambda seeds: int((seeds >= 0).sum()))})
 
-    def write(self, folder: Path) -> Path:
-        """Write runs.csv, table.csv, curves.csv, values.parquet and report.html; return the path of the last."""
+    def write(self, folder: Path, *, remarks: Sequence[str] = ()) -> Path:
+        """Write runs.csv, table.csv, curves.csv, values.parquet and report.html; return the path of the last.
+
+        `remarks` stand above all else on the page.
+        """
         write_csv(self.runs, folder / "runs.csv")
         write_csv(self.table.reset_index(), folder / "table.csv")
         write_csv(self.curves, folder / "curves.csv")
@@ -72,7 +76,7 @@ class FlagStudy:
             for seed in frame
         ]
         write_parquet(pd.concat(long, ignore_index=True), folder / "values.parquet")
-        page = FlagPage(self.table, self.values, self.curves, self.settings, TRAINED)
+        page = FlagPage(self.table, self.values, self.curves, self.settings, TRAINED, remarks)
         return write_flag_page(page, folder / "report.html")
 
 
@@ -81,7 +85,7 @@ def study_flag(
     bars: pd.DataFrame,
     *,
     guidance: GuidanceAt | None = None,
-    factors: pd.DataFrame | None = None,
+    factors: FactorsSource | None = None,
     tables: Tables | None = None,
     periods: float | None = None,
     announce: Callable[[str], None] = lambda _: None,
@@ -128,24 +132,31 @@ def study_flag(
                 }
             )
         values[arm] = pd.DataFrame(columns, index=bars.index)
-    return FlagStudy(
-        pd.DataFrame(rows), values, TrainedPolicies(tuple(trained)).curves, year, _settings(first, bars, start)
-    )
+    given = {"guidance": guidance, "factors of the news": factors, "tables": tables}
+    told = [name for name, value in given.items() if value is not None]
+    settings = _settings(first, bars, start, told, year)
+    return FlagStudy(pd.DataFrame(rows), values, TrainedPolicies(tuple(trained)).curves, year, settings)
 
 
-def _settings(trained: TrainedPolicy, bars: pd.DataFrame, start: int) -> dict[str, str]:
+def _settings(
+    trained: TrainedPolicy, bars: pd.DataFrame, start: int, told: Sequence[str], periods: float
+) -> dict[str, str]:
     """Return what was trained on what, for people."""
     config, identity = trained.config, trained.policy.identity()
     learned: dict[str, Any] = trained.notes.get("trained_on", {})
     adapter = f", LoRA of rank {identity['lora_rank']}" if identity["lora_rank"] else ""
+    trainable = identity["layers"] - identity["frozen"]
+    last = "the last" if trainable == 1 else f"the last {trainable}"
     return {
         "Language model": f"{identity['base']} (SHA-256 {identity['base_sha256'][:12]}...)",
-        "Trained of it": f"the last {identity['layers'] - identity['frozen']} of {identity['layers']} layers{adapter}",
+        "Trained of it": f"{last} of {identity['layers']} layers{adapter}",
         "Training": f"{config.algorithm.upper()}, {config.steps:,} steps",
         "Training bars": " to ".join(
             str(learned.get(end, "unknown")).removesuffix(" 00:00:00") for end in ("first", "last")
         ),
-        "Test bars": f"{bars.index[0]:%Y-%m-%d} to {bars.index[-1]:%Y-%m-%d}, {len(bars)}, the first {start} idle",
+        "Test bars": f"{bars.index[0]:%Y-%m-%d} to {bars.index[-1]:%Y-%m-%d}, {len(bars)} bars, the first {start} idle",
         "Account": f"{config.rules.cash:,.0f}, cost {config.rules.cost:.2%} of each trade",
         "State template": str(trained.template),
+        **({"Told beside bars and account": ", ".join(told)} if told else {}),
+        "Sharpe ratios": f"annual, of {periods:g} bars a year",
     }

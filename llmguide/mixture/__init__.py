@@ -6,6 +6,7 @@ prior      what is believed of them at first
 live       the same mixture, one bar at a time
 live_mix   mixture and experts, on bars as they come
 followers  what each expert says there, one bar at a time
+reading    what a policy that reads says there, on an account of its own
 result     what came of it: sides, results, records, weights, positions
 trust      which expert was trusted when, why, and what each was worth: `review`
 kernels    what runs per bar, shared by all of these
@@ -18,6 +19,7 @@ from llmguide.mixture.experts import (
     Expert,
     FollowAgent,
     FollowGuidance,
+    FollowPolicy,
     FollowProvider,
     Function,
     Hold,
@@ -38,6 +40,7 @@ __all__ = [
     "Expert",
     "FollowAgent",
     "FollowGuidance",
+    "FollowPolicy",
     "FollowProvider",
     "Function",
     "Hold",

@@ -10,6 +10,7 @@ t; it is taken at the close of t.
 | FollowGuidance | the direction in force; on an abstention, what it has | at the first bar |
 | FollowProvider | the same of guidance that is asked for as bars come | at the first bar |
 | FollowAgent | a trained agent's decision, on an account of its own | after its last training bar |
+| FollowPolicy | what FLAG-Trader's language model does, on an account of its own | after its last training bar |
 | MovingAverages | by two moving averages (see `llmguide.trading.moving_averages`) | at the first bar |
 | Sides | what an array or a series says | at the first bar |
 | Function | what a function of the bars says | at the first bar |
@@ -26,8 +27,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import date
-from typing import Any, ClassVar, Literal
+from datetime import date, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
@@ -54,14 +57,22 @@ from llmguide.mixture.followers import (
 )
 from llmguide.mixture.live import check_sides
 from llmguide.mixture.prior import AGENT, GUIDANCE, HOLD, OTHER, Prior
+from llmguide.mixture.reading import PolicyFollower, Reads, StateTeller
 from llmguide.rl.agent import Agent
 from llmguide.rl.checkpoint import load_agent
 from llmguide.trading.moving_averages import Rule, check_windows, decisions, is_trend
 
+if TYPE_CHECKING:
+    from llmguide.rl.flag.checkpoint import FlagCheckpoint
+    from llmguide.sources.tables import Tables
+    from llmguide.states.factors import FactorsSource
+
 __all__ = [
+    "Beginning",
     "Expert",
     "FollowAgent",
     "FollowGuidance",
+    "FollowPolicy",
     "FollowProvider",
     "Function",
     "Hold",
@@ -70,12 +81,15 @@ __all__ = [
     "as_stamp",
     "find_expert",
     "find_experts",
+    "is_policy",
     "naming",
     "sides_of",
     "sides_of_all",
 ]
 
 Array = NDArray[np.float64]
+Beginning = tuple[Any, Literal["left", "right"]]
+"""Date of the first bar of a record, with "left", or of the last bar before it, with "right"."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -106,9 +120,17 @@ class Expert(ABC):
         return False
 
     @property
-    def begins(self) -> tuple[Any, Literal["left", "right"]] | None:
-        """Date of the first bar of its record, with "left", or of the last bar before it, with "right"."""
+    def begins(self) -> Beginning | None:
+        """Where its record begins; None is at the first bar."""
         return None if self.since is None else (self.since, "left")
+
+    def counts(self) -> Callable[[datetime], bool]:
+        """Return what says whether the bar of a time is one of its record; LlmguideError for a date that is none."""
+        if self.begins is None:
+            return lambda stamp: True
+        moment, side = self.begins
+        first = as_stamp(moment)
+        return lambda stamp: bool(stamp > first or (side == "left" and stamp == first))
 
     def first(self, bars: pd.DataFrame) -> int:
         """Return the position of the first bar of its record; LlmguideError where there is none."""
@@ -238,16 +260,9 @@ class FollowAgent(Expert):
             )
 
     @property
-    def begins(self) -> tuple[Any, Literal["left", "right"]] | None:
+    def begins(self) -> Beginning | None:
         """Date of the last training bar, or `since`."""
-        if self.since is not None:
-            return super().begins
-        last = self.agent.notes.get("trained_on", {}).get("last")
-        if last is None:
-            raise LlmguideError(
-                "the agent does not say which bars it was trained on; pass the first later one as since="
-            )
-        return last, "right"
+        return _after_training(self.agent.notes, "agent") if self.since is None else super().begins
 
     def propose(self, bars: pd.DataFrame) -> Array:
         """Let the agent decide; no opinion as long as it has too few bars to look back on."""
@@ -263,21 +278,109 @@ class FollowAgent(Expert):
 
     def check(self, bars: pd.DataFrame) -> None:
         """Refuse bars other than those of the table, and bars of another time."""
-        if isinstance(self.guidance, Guidance):
-            check_in_force(self.guidance, bars, _dates(bars, "guidance"), start=self.first(bars))
+        _check_guidance(self, bars)
 
     def follow(self) -> Follower:
         """See `Expert`."""
-        rows: Rows | None = None
-        if isinstance(self.guidance, FollowProvider):
-            rows = LiveRows(self.guidance.provider)
-        elif self.guidance is not None:
-            rows = TableRows(self.guidance)
-        return AgentFollower(self.agent, rows)
+        return AgentFollower(self.agent, _rows_of(self.guidance))
 
     @property
     def uses_future(self) -> bool:
         """Whether the agent's guidance does."""
+        return self.guidance is not None and self.guidance.uses_future
+
+
+@dataclass(frozen=True, eq=False)
+class FollowPolicy(Expert):
+    """What a trained policy that reads does (FLAG-Trader), on an account of its own, which is not the mixture's.
+
+    Long while it holds, flat while it does not: the actions, and so the sides, are those of
+    `llmguide.rl.flag.evaluation.walk_flag` from the first bar of its record on, by the rules of its training. That is
+    the first bar after its training, and earlier ones are not read: a language model takes its time.
+
+    Args:
+        policy: a `llmguide.rl.flag.trained.TrainedPolicy`, or the path of a checkpoint, whose language model is loaded
+            when the first side is asked for.
+        base: the language model that a checkpoint was trained on (see `llmguide.rl.flag.bases.open_trained`).
+        guidance: where its states tell of guidance, a table or a `FollowProvider`.
+        factors, tables: what else its states tell of (see `llmguide.states.moment.market_moment`).
+
+    Raises ModelError for a checkpoint or a language model that cannot be used, and for what its states do not tell;
+    MissingExtra where transformers is not installed.
+    """
+
+    policy: Reads | Path | str
+    base: Any = None
+    guidance: Guidance | FollowProvider | None = None
+    factors: FactorsSource | None = None
+    tables: Tables | None = None
+    usual: ClassVar[Prior] = AGENT
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.policy, str | Path | Reads):
+            raise LlmguideError(
+                "expected a trained policy or the path of its checkpoint, got "
+                f"{type(self.policy).__name__}; train one with: llmguide flag train"
+            )
+        if self.base is not None and isinstance(self.policy, Reads):
+            raise LlmguideError("base= is for the path of a checkpoint; a policy has its language model already")
+        from llmguide.rl.flag.checkpoint import check_told
+
+        told = {"guidance": self.guidance, "factors": self.factors, "tables": self.tables}
+        self._read.template.refuse_untold(**told)
+        check_told(self._read.notes, **told)
+
+    @cached_property
+    def _read(self) -> Reads | FlagCheckpoint:
+        """What is known without the language model: settings, template and training."""
+        if isinstance(self.policy, Reads):
+            return self.policy
+        from llmguide.rl.flag.checkpoint import read_trained
+
+        return read_trained(self.policy)
+
+    @cached_property
+    def _opened(self) -> Reads:
+        if isinstance(self.policy, Reads):
+            return self.policy
+        from llmguide.rl.flag.bases import open_trained  # torch is loaded by those who have such a policy
+
+        return open_trained(self.policy, self.base)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what was read from the path: another process reads it itself."""
+        return {name: value for name, value in self.__dict__.items() if name not in ("_read", "_opened")}
+
+    @property
+    def begins(self) -> Beginning | None:
+        """Date of the last training bar, or `since`."""
+        return _after_training(self._read.notes, "policy") if self.since is None else super().begins
+
+    def propose(self, bars: pd.DataFrame) -> Array:
+        """Let the policy trade the bars of its record; no opinion before them."""
+        shown = self._read.config.shown
+        if len(bars) <= shown:
+            raise LlmguideError(f"this policy is shown {shown} bars, but there are only {len(bars)}; give more")
+        self.check(bars)
+        table = self.guidance.ask(bars) if isinstance(self.guidance, FollowProvider) else self.guidance
+        return self._follower(None).walk(bars, table)
+
+    def check(self, bars: pd.DataFrame) -> None:
+        """Refuse bars other than those of the table, and bars of another time."""
+        _check_guidance(self, bars)
+
+    def follow(self) -> Follower:
+        """See `Expert`."""
+        return self._follower(_rows_of(self.guidance))
+
+    def _follower(self, rows: Rows | None) -> PolicyFollower:
+        policy = self._opened
+        teller = StateTeller(policy.template, policy.config.shown, self.factors, self.tables)
+        return PolicyFollower(policy, self.counts(), teller, rows)
+
+    @property
+    def uses_future(self) -> bool:
+        """Whether the guidance that it reads does."""
         return self.guidance is not None and self.guidance.uses_future
 
 
@@ -379,8 +482,8 @@ class Function(Expert):
 def find_expert(source: Any, *, name: str = "") -> Expert:
     """Return the expert that something stands for; `name` is used in errors.
 
-    "hold"; a `Guidance`, an `Agent`, or the path of one; a provider of guidance ("llm", "replay", "rules", a
-    `LanguageModel`); an array, series or list of sides; a function of the bars; or an `Expert`.
+    "hold"; a `Guidance`, an `Agent`, a trained policy that reads, or the path of one; a provider of guidance ("llm",
+    "replay", "rules", a `LanguageModel`); an array, series or list of sides; a function of the bars; or an `Expert`.
     """
     if isinstance(source, Expert):
         return source
@@ -388,6 +491,8 @@ def find_expert(source: Any, *, name: str = "") -> Expert:
         return FollowGuidance(source)
     if isinstance(source, Agent):
         return FollowAgent(source)
+    if isinstance(source, Reads):
+        return FollowPolicy(source)
     if isinstance(source, str | os.PathLike):
         text = os.fspath(source)
         if text == "hold":
@@ -395,7 +500,7 @@ def find_expert(source: Any, *, name: str = "") -> Expert:
         if text in ("llm", "replay", "rules"):
             return FollowProvider(text)
         if text.endswith(".safetensors"):
-            return FollowAgent(load_agent(text))
+            return FollowPolicy(text) if is_policy(text) else FollowAgent(load_agent(text))
         if text.endswith((".parquet", ".csv")):
             return FollowGuidance(Guidance.read(text))
     elif isinstance(source, LanguageModel):
@@ -405,9 +510,9 @@ def find_expert(source: Any, *, name: str = "") -> Expert:
     elif isinstance(source, np.ndarray | pd.Series | list | tuple):
         return Sides(source)
     raise LlmguideError(
-        f"the expert {name!r} is {source!r}; expected 'hold', guidance, an agent, the path of one (.parquet, .csv, "
-        ".safetensors), 'llm', 'replay', 'rules', a LanguageModel, an array of sides, a function of the bars, or an "
-        "expert of llmguide.mixture"
+        f"the expert {name!r} is {source!r}; expected 'hold', guidance, an agent, a policy, the path of one (.parquet, "
+        ".csv, .safetensors), 'llm', 'replay', 'rules', a LanguageModel, an array of sides, a function of the bars, or "
+        "an expert of llmguide.mixture"
     )
 
 
@@ -416,6 +521,13 @@ def find_experts(sources: Any) -> dict[str, Expert]:
     if not isinstance(sources, Mapping) or not sources:
         raise LlmguideError('expected experts by name, such as {"guidance": table, "hold": "hold"}')
     return {str(name): find_expert(source, name=str(name)) for name, source in sources.items()}
+
+
+def is_policy(path: Path | str) -> bool:
+    """Whether a file is the checkpoint of a policy that reads, and not of an agent; False where it is neither."""
+    from llmguide.rl.flag.checkpoint import KIND
+
+    return KIND.holds(path)
 
 
 def sides_of_all(experts: Mapping[str, Expert], bars: pd.DataFrame) -> Array:
@@ -451,6 +563,27 @@ def as_stamp(since: Any) -> pd.Timestamp:
         return pd.Timestamp(since)
     except (TypeError, ValueError) as error:
         raise LlmguideError(f"since is the date of a bar, got {since!r}") from error
+
+
+def _after_training(notes: Mapping[str, Any], what: str) -> Beginning:
+    """Return where the record of what was trained begins; LlmguideError where it does not say on which bars it was."""
+    last = notes.get("trained_on", {}).get("last")
+    if last is None:
+        raise LlmguideError(f"the {what} does not say which bars it was trained on; pass the first later one as since=")
+    return last, "right"
+
+
+def _check_guidance(expert: FollowAgent | FollowPolicy, bars: pd.DataFrame) -> None:
+    """Refuse bars other than those of the table that an expert observes, and bars of another time."""
+    if isinstance(expert.guidance, Guidance):
+        check_in_force(expert.guidance, bars, _dates(bars, "guidance"), start=expert.first(bars))
+
+
+def _rows_of(guidance: Guidance | FollowProvider | None) -> Rows | None:
+    """Return where the guidance that an expert observes comes from, bar by bar."""
+    if isinstance(guidance, FollowProvider):
+        return LiveRows(guidance.provider)
+    return None if guidance is None else TableRows(guidance)
 
 
 def _dates(bars: pd.DataFrame, what: str) -> pd.DatetimeIndex:

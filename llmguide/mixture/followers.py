@@ -94,6 +94,11 @@ class KnownBars:
         """All closes, oldest first."""
         return self._values[: len(self), _CLOSE]
 
+    def last(self, count: int) -> pd.DataFrame:
+        """Return the newest bars as a frame, oldest first; all where there are not so many."""
+        stamps = self.stamps[max(0, len(self) - count) :]
+        return pd.DataFrame(self.newest(count).copy(), pd.DatetimeIndex(stamps, name="date"), list(COLUMNS))
+
     def frame(self, following: datetime | None = None) -> pd.DataFrame:
         """Return the bars as a frame.
 

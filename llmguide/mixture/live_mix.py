@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from llmguide.errors import DataError, DataWarning, LlmguideError
 from llmguide.guidance.live import COLUMNS
 from llmguide.guidance.schedule import bar_dates
-from llmguide.mixture.experts import Expert, as_stamp, find_experts, naming
+from llmguide.mixture.experts import Expert, find_experts, naming
 from llmguide.mixture.followers import Bar, KnownBars
 from llmguide.mixture.live import Mixed, Mixture, check_cost, check_sides
 from llmguide.mixture.result import Mix, mixed_of
@@ -166,9 +166,7 @@ class _Heard:
         self.name, self.expert = name, expert
         with naming(name):
             self.follower = expert.follow()
-            self._begins = expert.begins
-            if self._begins is not None:
-                self._begins = (as_stamp(self._begins[0]), self._begins[1])
+            self._counts = expert.counts()
         self.spoke = False
 
     def begin(self, history: pd.DataFrame, first: datetime) -> Array:
@@ -187,10 +185,8 @@ class _Heard:
 
     def _from_its_beginning(self, side: float, stamp: datetime) -> float:
         """Return the side, or NaN on a bar that is not of its record."""
-        if self._begins is not None:
-            moment, place = self._begins
-            if stamp < moment or (place == "right" and stamp == moment):
-                return math.nan
+        if not self._counts(stamp):
+            return math.nan
         self.spoke = self.spoke or not math.isnan(side)
         return side
 

@@ -35,9 +35,9 @@ def mix(bars: pd.DataFrame, experts: Mapping[str, Any], *, cost: float = 0.001, 
 
     Args:
         bars: as `llmguide.read_bars` returns them; give the bars before the test too, since records are made of them.
-        experts: by name: "hold"; a `llmguide.Guidance`, an agent, or the path of one; "llm", "replay", "rules" or a
-            `llmguide.LanguageModel`, which are asked month by month; an array of sides; a function of the bars; or an
-            expert of `llmguide.mixture` with a prior or first bar of its own.
+        experts: by name: "hold"; a `llmguide.Guidance`, an agent, a policy that reads, or the path of one; "llm",
+            "replay", "rules" or a `llmguide.LanguageModel`, which are asked month by month; an array of sides; a
+            function of the bars; or an expert of `llmguide.mixture` with a prior or first bar of its own.
         cost: fraction of each traded value.
         start: idle bars at the beginning; records are kept, but nothing is held.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,10 @@ _MEASURES: Mapping[str, tuple[str, Callable[[Any], str]]] = {
     "sharpe": ("Sharpe ratio", number),
     "max_drawdown": ("Maximum drawdown", percent),
     "total_return": ("Total return", percent),
-    "trades": ("Purchases", lambda x: number(x, 1)),
+    "trades": ("Purchases", lambda x: number(x, 0 if float(x).is_integer() else 1)),
 }
+_STYLE = "td { white-space: pre; }"  # a range stands below its mean: so all columns fit
+_BANDS = "Line: mean over seeds; band: lowest to highest."
 _CONTROLS = (
     "Untrained is the same policy before its first step; zero-shot the language model as it is, asked for one of the "
     "three words; hold buys on the first day. All trade by the same rules on the same bars."
@@ -29,13 +31,17 @@ _CONTROLS = (
 
 @dataclass(frozen=True)
 class FlagPage:
-    """What the page shows; see `llmguide.experiments.flag.FlagStudy`. `trained` is the name of the trained arm."""
+    """What the page shows; see `llmguide.experiments.flag.FlagStudy`.
+
+    `trained` is the name of the trained arm; `remarks` are what a reader must know before anything else.
+    """
 
     table: pd.DataFrame
     values: Mapping[str, pd.DataFrame]
     curves: pd.DataFrame
     settings: Mapping[str, str]
     trained: str
+    remarks: Sequence[str] = ()
 
 
 def write_flag_page(page: FlagPage, path: Path | str) -> Path:
@@ -47,32 +53,30 @@ def render_flag_page(page: FlagPage) -> str:
     """Return the page as HTML."""
     rows = [[str(arm), *(_spread(row, name) for name in _MEASURES)] for arm, row in page.table.iterrows()]
     body = [
+        *(paragraph(remark, "warning") for remark in page.remarks),
         paragraph(_verdict(page), "lead"),
         section("Test bars"),
         table(["Arm", *(title for title, _ in _MEASURES.values())], rows),
-        paragraph(f"Mean over seeds, with the lowest and the highest. {_CONTROLS}", "soft"),
-        figure(
-            figures.equity(page.values), "Account value of every arm", "Line: mean over seeds; band: lowest to highest."
-        ),
-        figure(figures.drawdown(page.values), "Drawdown of every arm", "Below the highest value so far."),
+        paragraph(f"Mean over seeds, and below it the lowest and the highest. {_CONTROLS}", "soft"),
+        figure(figures.equity(page.values), "Account value of every arm", f"Account value. {_BANDS}"),
+        figure(figures.drawdown(page.values), "Drawdown of every arm", f"Drawdown. {_BANDS}"),
         section("Training"),
         figure(
             figures.learning(page.curves),
             "Learning curves",
-            "Running means over ten rollouts; line: mean over seeds; band: lowest to highest. "
-            "Nothing was selected by these curves.",
+            f"Running means over ten rollouts. {_BANDS} Nothing was selected by these curves.",
         ),
         section("What was run"),
         table(["Setting", ""], page.settings.items(), text=True),
     ]
-    return document("A language model that trades", "\n".join(body))
+    return document("A language model that trades", "\n".join(body), style=_STYLE)
 
 
 def _spread(row: pd.Series[Any], name: str) -> str:
-    """Return the mean, and the range where there is one."""
+    """Return the mean, and below it the range where there is one."""
     text = _MEASURES[name][1]
     mean, low, high = (text(row[f"{name}_{kind}"]) for kind in ("mean", "low", "high"))
-    return mean if low == high else f"{mean} ({low} to {high})"
+    return mean if low == high else f"{mean}\n{low.removesuffix(' %')} to {high}"
 
 
 def _verdict(page: FlagPage) -> str:
@@ -82,8 +86,9 @@ def _verdict(page: FlagPage) -> str:
     beaten = [str(arm) for arm in others.index if own > others[arm]]
     seeds = len(page.values[page.trained].columns)
     runs = "one trained policy has a" if seeds == 1 else f"{seeds} trained policies have a mean"
-    against = f"above {', '.join(beaten)}" if beaten else "above none of its controls"
-    above = "above all of its controls" if len(beaten) == len(others) else against
+    whose = "its" if seeds == 1 else "their"
+    against = f"above {', '.join(beaten)}" if beaten else f"above none of {whose} controls"
+    above = f"above all of {whose} controls" if len(beaten) == len(others) else against
     return (
         f"On these test bars the {runs} Sharpe ratio of {number(own)}, {above} "
         f"({', '.join(f'{arm} {number(value)}' for arm, value in others.items())}). One window of one instrument: this "

@@ -58,16 +58,12 @@ class Kind:
         if not source.is_file():
             raise ModelError(f"there is no {self.what} {source}; {self.remedy}")
         try:
-            with source.open("rb") as file:
-                (length,) = struct.unpack("<Q", file.read(8))
-                if length > _LONGEST_HEADER:
-                    raise ValueError("the header is too long")
-                stored = json.loads(file.read(length))["__metadata__"]["llmguide"]
-            description = json.loads(stored)
-            if description["format"] != self.format:
-                raise ValueError(f"format {description['format']!r}")
+            description = _described(source)
+            found = description["format"]
         except (struct.error, ValueError, KeyError, TypeError) as error:
             raise ModelError(f"{source} is not a {self.what} of llmguide; {self.remedy}") from error
+        if found != self.format:
+            raise ModelError(f"{source} is not a {self.what} of llmguide, but of format {found!r}; {self.remedy}")
         if description.get("format_version") != self.version:
             raise ModelError(
                 f"{source} has checkpoint version {description.get('format_version')!r}, but llmguide {__version__} "
@@ -75,3 +71,22 @@ class Kind:
                 f"({description.get('llmguide', 'unknown')}) or train again"
             )
         return dict(description)
+
+    def holds(self, path: Path | str) -> bool:
+        """Whether a file says that it is of this kind, of whatever version; False for anything else, and for none."""
+        try:
+            return bool(_described(Path(path))["format"] == self.format)
+        except (OSError, struct.error, ValueError, KeyError, TypeError):
+            return False
+
+
+def _described(source: Path) -> dict[str, Any]:
+    """Return what stands in a file's header; struct.error, ValueError, KeyError or TypeError where nothing does."""
+    with source.open("rb") as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+        if length > _LONGEST_HEADER:
+            raise ValueError("the header is too long")
+        description = json.loads(json.loads(file.read(length))["__metadata__"]["llmguide"])
+    if not isinstance(description, dict):
+        raise TypeError(f"expected a description, got {description!r}")
+    return description

@@ -19,11 +19,10 @@ from llmguide.errors import DataError
 from llmguide.features.bar_lines import COLUMNS, RECENT, BarLine, bar_lines, closes_fit
 from llmguide.features.facts import Facts, facts_at
 from llmguide.sources.tables import Tables
+from llmguide.states.factors import Factor, FactorsSource, as_factors
 from llmguide.trading.flag_accounts import AccountView
 
-__all__ = ["Advice", "Factor", "GuidanceAt", "MarketMoment", "Moment", "MomentReader", "market_moment"]
-
-FACTOR_COLUMNS = ("issued_at", "text", "sentiment", "impact")
+__all__ = ["Advice", "GuidanceAt", "MarketMoment", "Moment", "MomentReader", "market_moment"]
 
 _KEPT = 4096  # market moments that a reader keeps: more than the bars of a training
 
@@ -52,14 +51,6 @@ class Advice(NamedTuple):
 
     direction: str  # LONG or SHORT
     confidence: int  # 1 to 3
-
-
-class Factor(NamedTuple):
-    """One factor of the news, as the Analyst tells it: nameless already."""
-
-    text: str
-    sentiment: int  # -1, 0, 1
-    impact: int  # 1 to 3
 
 
 @dataclass(frozen=True)
@@ -95,7 +86,7 @@ def market_moment(
     *,
     shown: int = RECENT,
     guidance: GuidanceAt | None = None,
-    factors: pd.DataFrame | None = None,
+    factors: FactorsSource | None = None,
     tables: Tables | None = None,
     facts: bool = False,
 ) -> MarketMoment:
@@ -106,13 +97,11 @@ def market_moment(
         day: the date of bar t, for guidance and factors.
         shown: so many of the last bars are told; fewer where there are not so many.
         guidance: a guidance table.
-        factors: the news' factors: columns issued_at, text, sentiment (-1, 0, 1), impact (1 to 3); those count that
-            were issued last by midnight at the beginning of `day`, as guidance does: one of 18:00 is first seen on the
-            next day.
+        factors: the news' factors, as `llmguide.states.factors.Factors`, a frame of them or a path.
         tables: external data for the facts (docs/tables.md).
         facts: whether to compute indicators and facts, which takes some milliseconds.
 
-    Raises DataError for no bars, or factors without their columns or dates.
+    Raises DataError for no bars, and for factors that cannot be read.
     """
     if known.empty:
         raise DataError("expected at least one bar that is known before the decision, got none")
@@ -121,32 +110,14 @@ def market_moment(
     advice = None
     if row is not None and row.direction is not None and row.confidence is not None:
         advice = Advice("LONG" if row.direction else "SHORT", row.confidence)
+    news = as_factors(factors)
     return MarketMoment(
         bars=bar_lines(recent, "relative"),
         close_only=not closes_fit(recent),
         advice=advice,
-        factors=() if factors is None else _in_force(factors, day),
+        factors=() if news is None else news.at(day),
         facts=facts_at(known, tables) if facts else None,
     )
-
-
-def _in_force(factors: pd.DataFrame, day: date) -> tuple[Factor, ...]:
-    missing = [name for name in FACTOR_COLUMNS if name not in factors.columns]
-    if missing:
-        raise DataError(f"expected factors with the columns {', '.join(FACTOR_COLUMNS)}, but {missing} are missing")
-    issued = pd.DatetimeIndex(factors["issued_at"])
-    if issued.tz is not None or issued.hasnans:
-        what = f"the time zone {issued.tz}" if issued.tz is not None else "missing ones"
-        raise DataError(
-            f"expected factors with a naive date in issued_at on every row, got {what}; convert or drop them"
-        )
-    seen = issued <= pd.Timestamp(day).normalize()
-    if not seen.any():
-        return ()
-    rows = factors[issued == issued[seen].max()]
-    columns = (rows[name].tolist() for name in FACTOR_COLUMNS[1:])
-    told = [Factor(str(text), int(sentiment), int(impact)) for text, sentiment, impact in zip(*columns, strict=True)]
-    return tuple(sorted(told, key=lambda factor: -factor.impact))
 
 
 class MomentReader:
@@ -163,14 +134,14 @@ class MomentReader:
         *,
         shown: int = RECENT,
         guidance: GuidanceAt | None = None,
-        factors: pd.DataFrame | None = None,
+        factors: FactorsSource | None = None,
         tables: Tables | None = None,
         facts: bool = False,
     ) -> None:
         self.bars = bars
         self.shown = shown
         self._dates = pd.DatetimeIndex(bars.index)
-        self._guidance, self._factors, self._tables, self._facts = guidance, factors, tables, facts
+        self._guidance, self._factors, self._tables, self._facts = guidance, as_factors(factors), tables, facts
         self._read: OrderedDict[int, MarketMoment] = OrderedDict()
 
     def at(self, account: AccountView) -> Moment:

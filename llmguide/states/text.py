@@ -37,6 +37,8 @@ _CHANGING = (
     "factors", "lines",
 )  # fmt: skip
 
+_TOLD_BY = {"guidance": "guidance", "factors": "factors", "tables": "lines"}
+
 
 @dataclass(frozen=True)
 class StateTemplate:
@@ -61,12 +63,27 @@ class StateTemplate:
     @property
     def uses_facts(self) -> bool:
         """Whether it tells indicators or facts, which a moment must then have."""
-        return any("lines" in named(text).values for _, text in self.texts)
+        return self.tells("lines")
 
-    @property
-    def tells_guidance(self) -> bool:
-        """Whether it tells the guidance in force, where there is any."""
-        return any("guidance" in named(text).values for _, text in self.texts)
+    def tells(self, value: str) -> bool:
+        """Whether it, or what it extends, asks for a value of the state, such as "guidance"."""
+        return any(value in named(text).values for _, text in self.texts)
+
+    def can_tell(self, what: str) -> bool:
+        """Whether a state may say anything of "guidance", "factors" or "tables"."""
+        return self.tells(_TOLD_BY[what])
+
+    def refuse_untold(self, *, guidance: object = None, factors: object = None, tables: object = None) -> None:
+        """Refuse what was given for the states, but which they would never tell; None is not given.
+
+        Raises ModelError.
+        """
+        for name, given in (("guidance", guidance), ("factors", factors), ("tables", tables)):
+            if given is not None and not self.can_tell(name):
+                raise ModelError(
+                    f"the state template {self} does not ask for {_TOLD_BY[name]!r}, so its states would not tell the "
+                    f"{name} that came; leave them out, or choose a template that does"
+                )
 
 
 def packaged() -> tuple[str, ...]:

@@ -14,10 +14,12 @@ import subprocess
 import matplotlib.image
 import numpy as np
 import pytest
+from made_flag_page import made_up
 from made_report import comparison
 
 from llmguide import mix, sample_bars
 from llmguide.mixture import MovingAverages, review
+from llmguide.report.flag_page import write_flag_page
 from llmguide.report.page import write_report
 from llmguide.report.trust_page import write_trust_page
 
@@ -112,15 +114,32 @@ def test_the_page_of_a_mixture_fits_the_screen_with_all_its_figures(look, tmp_pa
     bars = sample_bars(years=3, seed=4)
     experts = {"a name of some length": MovingAverages(3, 15), "gemma": MovingAverages(8, 13), "hold": "hold"}
     page = write_trust_page(review(mix(bars, experts), bars.index[252]), tmp_path / "mixture.html")
-    # The page forbids every script, and so the probe.
-    policy = re.compile(r'<meta http-equiv="Content-Security-Policy"[^>]*>')
-    found, console, picture = look(width, page=page, change=lambda text: policy.sub("", text))
+    found, console, picture = look(width, page=page, change=_without_policy)
     assert console == []
     assert found["page"] <= width
     assert len(found["boxes"]) == 3
     assert min(found["boxes"]) > 100
     assert found["requests"] == 0
     assert picture_varies(picture)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_page_of_a_policy_fits_the_screen_with_all_its_figures(look, tmp_path, width):
+    page = write_flag_page(made_up(), tmp_path / "flag.html")
+    found, console, picture = look(width, page=page, change=_without_policy)
+    assert console == []
+    assert found["page"] <= width
+    assert len(found["boxes"]) == 3
+    assert min(found["boxes"]) > 100
+    if width == 1280:  # on a narrow screen it scrolls in a box of its own
+        assert found["widest"] <= width
+    assert picture_varies(picture)
+
+
+def _without_policy(page: str) -> str:
+    """Return a page that does not forbid every script, and so the probe."""
+    return re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page)
 
 
 @pytest.mark.slow

@@ -10,7 +10,8 @@ import pytest
 
 from llmguide import Guidance, sample_bars
 from llmguide.errors import DataError, ModelError
-from llmguide.states.moment import Factor, MomentReader, market_moment
+from llmguide.states.factors import Factor
+from llmguide.states.moment import MomentReader, market_moment
 from llmguide.states.text import packaged, prefix, read_state_template, render
 from llmguide.trading.flag_accounts import AccountView, FlagAccounts
 from llmguide.trading.flag_rules import BUY, HOLD, SELL, FlagRules
@@ -140,7 +141,7 @@ def test_factors_of_the_evening_are_first_seen_on_the_next_bar():
     texts = walk(BARS, [HOLD] * 30, "multimodal", start=15, factors=evening)
     assert "News: none" in texts[20 - 15]
     assert "News: an old matter" in texts[21 - 15]
-    for wrong, got in ((evening["issued_at"].dt.tz_localize("UTC"), "time zone UTC"), (pd.NaT, "missing")):
+    for wrong, got in ((evening["issued_at"].dt.tz_localize("UTC"), "a naive stamp"), (pd.NaT, "a date or time")):
         with pytest.raises(DataError, match=got):
             market_moment(BARS, BARS.index[-1], factors=FACTORS.assign(issued_at=wrong))
 

@@ -9,10 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from text_policy import TextPolicy
+from text_policy import LetterPolicy, TextPolicy
+from ways_to_run import DISTINCT
 
+from llmguide import guide
 from llmguide.backtest import BarsData, CloseFillBroker, SharpeDrawdown, run_backtest
-from llmguide.errors import GuidanceError, ModelError
+from llmguide.errors import DataError, GuidanceError, ModelError
 from llmguide.rl.flag.base import FlagBase
 from llmguide.rl.flag.bases import find_base, open_trained
 from llmguide.rl.flag.config import FlagConfig
@@ -21,6 +23,7 @@ from llmguide.rl.flag.evaluation import walk_flag
 from llmguide.rl.flag.policy import FlagPolicy, PolicyConfig
 from llmguide.rl.flag.tiny import tiny_base
 from llmguide.rl.flag.trained import TrainedPolicy, save_trained
+from llmguide.sources.tables import Tables
 from llmguide.states.text import read_state_template
 from llmguide.strategies import FlagTrader
 
@@ -177,6 +180,88 @@ def test_a_checkpoint_finds_its_language_model_or_says_which_one_it_needs(make_b
     unread = save_trained(trained(TextPolicy(1)), tmp_path / "unread.safetensors")
     with pytest.raises(ModelError, match="holds no policy over a language model"):
         open_trained(unread)
+
+
+@pytest.fixture(scope="module")
+def told(make_bars, tmp_path_factory):
+    """History, bars, a policy that heeds every letter, and a template that tells guidance, factors and a table."""
+    path = tmp_path_factory.mktemp("template") / "told.md"
+    path.write_text(
+        '{% extends "brief.md" %}{% block state %}{{ closes }} {{ position }} {{ guidance }}\n'
+        "{% for factor in factors %}News: {{ factor.text }}\n{% endfor %}{% endblock %}\n"
+    )
+    bars = make_bars(150, 6)
+    return bars.iloc[:60], bars.iloc[60:], trained(LetterPolicy(), template=path)
+
+
+@pytest.mark.parametrize(("runonce", "preload", "exactbars", "live"), DISTINCT)
+def test_guidance_that_is_asked_for_is_that_of_a_table_made_before(told, runonce, preload, exactbars, live):
+    history, bars, model = told
+    table = guide(pd.concat([history, bars]), "rules")
+    walked = walk_flag(model, bars, start=START, guidance=table)
+    ran, account = run(
+        bars, feed=LiveBars if live else BarsData, model=model, provider="rules", history=history,
+        mode={"runonce": runonce, "preload": preload, "exactbars": exactbars},
+    )  # fmt: skip
+    assert account["shares"].tolist()[START:] == walked["shares"].tolist()
+    assert [acted.probabilities for acted in ran.action_log] == [
+        tuple(row) for row in walked[["p_sell", "p_hold", "p_buy"]].to_numpy()
+    ]
+    assert all(re.search("LONG|SHORT", acted.state) for acted in ran.action_log)
+    states = [acted.state for acted in run(bars, model=model, guidance=table)[0].action_log]
+    assert [acted.state for acted in ran.action_log] == states
+
+
+def test_guidance_that_is_asked_for_knows_no_later_bar(told):
+    history, bars, model = told
+
+    def ask(known, at):
+        return {"issued_at": at, "direction": int(known.to_numpy().sum() * 1e4) % 2, "confidence": 1 + len(known) % 3}
+
+    whole, _ = run(bars, model=model, provider=ask, history=history)
+    assert len({acted.state[-30:] for acted in whole.action_log}) >= 3  # months with different guidance
+    for cut in (START + 1, 47, 80):
+        changed = bars.copy()
+        moved = np.random.default_rng(cut).uniform(0.5, 2.0, (len(bars) - cut - 1, 5))
+        changed.iloc[cut + 1 :] = changed.iloc[cut + 1 :].to_numpy() * moved
+        ran, _ = run(changed, model=model, provider=ask, history=history)
+        known = cut + 2 - START  # at the close of the cut, the decision on the next bar is known
+        assert ran.action_log[:known] == whole.action_log[:known]
+        assert ran.action_log != whole.action_log
+
+
+def test_factors_come_as_a_frame_or_the_path_of_a_file(told, tmp_path):
+    _, bars, model = told
+    frame = pd.DataFrame(
+        [(bars.index[place], f"event {place}", 1, 2) for place in range(5, 90, 7)],
+        columns=["issued_at", "text", "sentiment", "impact"],
+    )
+    frame.to_csv(tmp_path / "factors.csv", index=False)
+    walked = walk_flag(model, bars, start=START, factors=frame)
+    for factors in (frame, tmp_path / "factors.csv"):
+        ran, account = run(bars, model=model, factors=factors)
+        assert account["shares"].tolist()[START:] == walked["shares"].tolist()
+    assert "News: event 19" in ran.action_log[0].state
+    with pytest.raises(DataError, match="there is no file of factors"):
+        run(bars, model=model, factors=tmp_path / "none.csv")
+
+
+def test_what_the_states_do_not_tell_is_refused(case, told):
+    bars, model, _ = case
+    _, own, reader = told
+    for given in ({"provider": "rules"}, {"guidance": guide(bars, "rules")}):
+        with pytest.raises(
+            ModelError, match="the state template flag does not ask for 'guidance', so its states would not"
+        ):
+            run(bars, model=model, **given)
+    with pytest.raises(
+        ModelError, match=r"the state template .* does not ask for 'lines', so its states would not tell the tables"
+    ):
+        run(own, model=reader, tables=Tables())
+    with pytest.raises(GuidanceError, match="either guidance=, a table, or provider="):
+        run(own, model=reader, provider="rules", guidance=guide(own, "rules"))
+    with pytest.raises(GuidanceError, match=r"FlagTrader needs guidance=, .* or give provider="):
+        run(own, model=reader, history=bars)
 
 
 def test_missing_and_wrong_collaborators_are_refused(case, make_guidance, make_bars, tmp_path):

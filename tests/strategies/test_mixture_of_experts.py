@@ -6,6 +6,7 @@ import backtrader as bt
 import numpy as np
 import pandas as pd
 import pytest
+from text_policy import LetterPolicy
 from ways_to_run import DISTINCT
 
 import llmguide
@@ -13,14 +14,18 @@ from llmguide import simulate
 from llmguide.backtest import BarsData, CloseFillBroker, SharpeDrawdown, run_backtest, save_plot
 from llmguide.errors import DataError, DataWarning, GuidanceError, LlmguideError
 from llmguide.indicators import ExpertWeights, FollowLine
-from llmguide.mixture import FollowAgent, FollowProvider, MovingAverages, Prior, Sides
+from llmguide.mixture import FollowAgent, FollowPolicy, FollowProvider, MovingAverages, Prior, Sides
 from llmguide.rl.checkpoint import save_agent
+from llmguide.rl.flag.config import FlagConfig
+from llmguide.rl.flag.trained import TrainedPolicy
+from llmguide.states.text import read_state_template
 from llmguide.strategies import MixtureOfExperts
 
 COST = 0.002
 BEFORE = 60
 TRUSTED = Prior(0.05, 1000)  # of untrained agents, whose records would give them no weight
 START = BEFORE + 30
+READER = TrainedPolicy(LetterPolicy(), FlagConfig(), read_state_template("flag"), 0, {})
 
 
 class LiveBars(BarsData):
@@ -85,6 +90,7 @@ def case(make_bars, make_agent, make_guidance):
         ),
         "guidance": table,
         "asked": asked,
+        "reader": FollowPolicy(READER, since=bars.index[70], prior=TRUSTED),
         "hold": "hold",
         "trend": MovingAverages(3, 12, since=bars.index[100]),
         "mine": momentum,
@@ -225,7 +231,7 @@ def test_later_bars_change_nothing_before_them(case):
             at.decision for at in whole.decision_log[:known]
         ]
         np.testing.assert_array_equal(redrawn[:, : cut + 2], drawn[:, : cut + 2])
-        assert (redrawn[:, cut + 10 :] != drawn[:, cut + 10 :]).any(axis=1).sum() > 9  # of 12 lines
+        assert (redrawn[:, cut + 10 :] != drawn[:, cut + 10 :]).any(axis=1).sum() > 9  # of 13 lines
 
 
 @pytest.mark.parametrize("mode", [{}, {"runonce": False}, {"exactbars": 1}, {"exactbars": -2}, {"preload": False}])

@@ -98,7 +98,7 @@ def train(
             plan.flag.train(
                 plan.train,
                 seeds=plan.seeds,
-                guidance=plan.guidance,
+                guidance=plan.guidance if plan.flag.template.can_tell("guidance") else None,
                 # Its files are flag-SEED, which is what the folder calls those of the arm flag.
                 out=None if folders is None else folders[symbol].path,
                 finished=partial(finished, symbol, arm),

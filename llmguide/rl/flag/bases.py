@@ -8,9 +8,10 @@ from pathlib import Path
 
 from llmguide.errors import ModelError
 from llmguide.rl.flag.base import FlagBase, load_base
+from llmguide.rl.flag.checkpoint import read_trained
 from llmguide.rl.flag.policy import FlagPolicy, PolicyConfig
 from llmguide.rl.flag.tiny import tiny_base
-from llmguide.rl.flag.trained import TrainedPolicy, load_trained, read_trained
+from llmguide.rl.flag.trained import TrainedPolicy, load_trained
 from llmguide.rl.training import find_device
 
 __all__ = ["TINY", "Base", "find_base", "open_trained", "policy_factory"]

@@ -7,10 +7,12 @@ from pathlib import Path
 import pandas as pd
 
 from llmguide.errors import DataError
+from llmguide.rl.flag.checkpoint import check_told
 from llmguide.rl.flag.choosing import choose
 from llmguide.rl.flag.lesson import FlagLesson
 from llmguide.rl.flag.trained import TrainedPolicy
 from llmguide.sources.tables import Tables
+from llmguide.states.factors import FactorsSource
 from llmguide.states.moment import GuidanceAt
 from llmguide.states.text import StateTemplate
 
@@ -24,7 +26,7 @@ def walk_flag(
     start: int | None = None,
     template: str | Path | StateTemplate | None = None,
     guidance: GuidanceAt | None = None,
-    factors: pd.DataFrame | None = None,
+    factors: FactorsSource | None = None,
     tables: Tables | None = None,
 ) -> pd.DataFrame:
     """Let a policy trade bars from `start` to the last one.
@@ -43,7 +45,10 @@ def walk_flag(
         A frame with one row per decision, indexed like the bars: ``action`` (-1 sell, 0 hold, 1 buy), its
         probabilities ``p_sell``, ``p_hold`` and ``p_buy`` (0 where not possible), ``expected`` (the policy's value
         before the bar), and after the bar ``shares``, ``cash``, ``value`` and ``reward``.
+
+    Raises DataError for too few bars, ModelError where the states would tell of something else than in training.
     """
+    check_told(trained.notes, guidance=guidance, factors=factors, tables=tables)
     lesson = FlagLesson.prepare(
         bars,
         config=trained.config,

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from llmguide.hashing import hash_bars
 from llmguide.rl.flag.config import FlagConfig
 from llmguide.sources.tables import Tables
+from llmguide.states.factors import FactorsSource
 from llmguide.states.moment import GuidanceAt, MomentReader
 from llmguide.states.text import DEFAULT, StateTemplate, prefix, read_state_template, render
 from llmguide.trading.flag_accounts import AccountView, FlagAccounts
@@ -37,12 +38,14 @@ class FlagLesson:
         reader: makes the moments.
         template: tells them.
         config: see there.
+        told: what states tell of beside bars and account: some of "guidance", "factors", "tables".
     """
 
     prices: NDArray[np.float64]
     reader: MomentReader
     template: StateTemplate
     config: FlagConfig
+    told: tuple[str, ...] = ()
 
     @classmethod
     def prepare(
@@ -52,11 +55,12 @@ class FlagLesson:
         config: FlagConfig | None = None,
         template: str | Path | StateTemplate = DEFAULT,
         guidance: GuidanceAt | None = None,
-        factors: pd.DataFrame | None = None,
+        factors: FactorsSource | None = None,
         tables: Tables | None = None,
     ) -> FlagLesson:
         """Check and prepare everything; see `llmguide.rl.flag.training.train_flag` for arguments and errors."""
         settings, read = config or FlagConfig(), read_state_template(template)
+        read.refuse_untold(guidance=guidance, factors=factors, tables=tables)
         prices = closes(bars)
         check_start(len(prices), settings.rules, shown=settings.shown, whole=True)
         if guidance is not None:
@@ -64,7 +68,9 @@ class FlagLesson:
         reader = MomentReader(
             bars, shown=settings.shown, guidance=guidance, factors=factors, tables=tables, facts=read.uses_facts
         )
-        return cls(prices, reader, read, settings)
+        given = {"guidance": guidance, "factors": factors, "tables": tables}
+        told = tuple(name for name, value in given.items() if value is not None)
+        return cls(prices, reader, read, settings, told)
 
     @property
     def bars(self) -> pd.DataFrame:

@@ -6,6 +6,7 @@ The frozen base is not in it: a checkpoint is loaded into a policy on the same b
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,21 +15,15 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from llmguide.errors import LlmguideError, ModelError
-from llmguide.rl.described import Kind
+from llmguide.errors import ModelError
+from llmguide.rl.flag.checkpoint import KIND, read_trained
+from llmguide.rl.flag.choosing import Chosen, choose
 from llmguide.rl.flag.config import FlagConfig
 from llmguide.rl.flag.protocol import TradingPolicy
 from llmguide.rl.flag.state import as_stored
-from llmguide.states.text import StateTemplate
+from llmguide.states.text import StateTemplate, prefix
 
-__all__ = ["FlagCheckpoint", "TrainedPolicy", "load_trained", "read_trained", "save_trained"]
-
-_KIND = Kind(
-    "llmguide.flag_policy",
-    1,
-    "checkpoint of a policy that reads text",
-    "train one with llmguide.rl.flag.training.train_flag",
-)
+__all__ = ["TrainedPolicy", "load_trained", "save_trained"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,16 +44,13 @@ class TrainedPolicy:
     seed: int
     notes: dict[str, Any]
 
+    def begin(self) -> None:
+        """Read what all its states begin with, as at the beginning of a training."""
+        self.policy.encode([prefix(self.template, shown=self.config.shown)])
 
-@dataclass(frozen=True)
-class FlagCheckpoint:
-    """What a checkpoint's header says; see `TrainedPolicy`. `identity` is the policy's that it was made from."""
-
-    identity: dict[str, Any]
-    config: FlagConfig
-    template: StateTemplate
-    seed: int
-    notes: dict[str, Any]
+    def choose(self, state: str, legal: Sequence[bool]) -> Chosen:
+        """Return the likeliest possible action in a state (see `llmguide.rl.flag.choosing`)."""
+        return choose(self.policy, state, legal)
 
 
 def save_trained(trained: TrainedPolicy, path: Path | str) -> Path:
@@ -73,28 +65,7 @@ def save_trained(trained: TrainedPolicy, path: Path | str) -> Path:
         },
     }
     tensors = {name: as_stored(tensor).numpy() for name, tensor in trained.policy.trainable().items()}
-    return _KIND.write(path, tensors, description)
-
-
-def read_trained(path: Path | str) -> FlagCheckpoint:
-    """Read what a checkpoint says of itself, to build the policy that it is loaded into.
-
-    Raises ModelError for no such file, one that is not such a checkpoint, is damaged, or has a version that this
-    llmguide does not know.
-    """
-    description = _KIND.describe(path)
-    try:
-        notes = description["notes"]
-        template = notes["template"]
-        return FlagCheckpoint(
-            dict(description["identity"]),
-            FlagConfig.from_dict(notes["config"]),
-            StateTemplate(template["given"], tuple((name, text) for name, text in template["texts"])),
-            int(notes["seed"]),
-            dict(notes["training"]),
-        )
-    except (KeyError, TypeError, ValueError, LlmguideError) as error:
-        raise ModelError(f"{path} is damaged ({type(error).__name__}: {error}); train the policy again") from error
+    return KIND.write(path, tensors, description)
 
 
 def load_trained(path: Path | str, policy: TradingPolicy) -> TrainedPolicy:

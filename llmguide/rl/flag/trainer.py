@@ -18,6 +18,8 @@ from llmguide.rl.flag.policy import PolicyConfig
 from llmguide.rl.flag.trained import TrainedPolicy
 from llmguide.rl.flag.training import TrainedPolicies, train_flag
 from llmguide.rl.progress import TrainingBar
+from llmguide.sources.tables import Tables
+from llmguide.states.factors import FactorsSource
 from llmguide.states.moment import GuidanceAt
 from llmguide.states.text import StateTemplate, prefix, read_state_template
 from llmguide.trading.flag_env import check_start
@@ -68,7 +70,7 @@ class FlagTrainer:
             "template": {
                 "name": Path(self.template.given).name,
                 "sha256": self.template.hash,
-                "tells_guidance": self.template.tells_guidance,
+                "tells_guidance": self.template.can_tell("guidance"),
             },
         }
 
@@ -82,6 +84,8 @@ class FlagTrainer:
         *,
         seeds: int | Sequence[int],
         guidance: GuidanceAt | None = None,
+        factors: FactorsSource | None = None,
+        tables: Tables | None = None,
         out: Path | None = None,
         finished: Callable[[TrainedPolicy], None] | None = None,
         progress: TrainingBar | bool = True,
@@ -95,6 +99,8 @@ class FlagTrainer:
             seeds=seeds,
             template=self.template,
             guidance=guidance,
+            factors=factors,
+            tables=tables,
             out=out,
             finished=finished,
             progress=progress,

@@ -15,15 +15,17 @@ import pandas as pd
 import torch
 
 from llmguide.errors import ModelError
+from llmguide.rl.flag.checkpoint import TOLD, read_trained
 from llmguide.rl.flag.config import FlagConfig
 from llmguide.rl.flag.lesson import FlagLesson
 from llmguide.rl.flag.protocol import TradingPolicy
 from llmguide.rl.flag.run import FlagResumed, FlagRun, RolloutEnd
-from llmguide.rl.flag.trained import TrainedPolicy, load_trained, read_trained, save_trained
+from llmguide.rl.flag.trained import TrainedPolicy, load_trained, save_trained
 from llmguide.rl.progress import TrainingBar
 from llmguide.rl.state import STATE_SUFFIX, remove_file
 from llmguide.rl.training import as_seeds, training_data
 from llmguide.sources.tables import Tables
+from llmguide.states.factors import FactorsSource
 from llmguide.states.moment import GuidanceAt
 from llmguide.states.text import DEFAULT, StateTemplate
 
@@ -72,7 +74,7 @@ def train_flag(
     steps: int | None = None,
     template: str | Path | StateTemplate = DEFAULT,
     guidance: GuidanceAt | None = None,
-    factors: pd.DataFrame | None = None,
+    factors: FactorsSource | None = None,
     tables: Tables | None = None,
     out: Path | str | None = None,
     save_every: int = SAVE_EVERY,
@@ -187,6 +189,7 @@ def _notes(lesson: FlagLesson, run: FlagRun) -> dict[str, Any]:
     return {
         "trained_on": training_data(lesson.bars, None),
         "fingerprint": lesson.fingerprint,
+        TOLD: list(lesson.told),
         "curve": list(run.curve),
         "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
     }

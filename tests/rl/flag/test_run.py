@@ -20,11 +20,12 @@ from text_policy import TextPolicy
 
 from llmguide import sample_bars
 from llmguide.errors import DataError, ModelError
+from llmguide.rl.flag.checkpoint import read_trained
 from llmguide.rl.flag.config import FlagConfig
 from llmguide.rl.flag.evaluation import walk_flag
 from llmguide.rl.flag.lesson import FlagLesson
 from llmguide.rl.flag.run import FlagResumed, FlagRun, RolloutEnd, draw_action
-from llmguide.rl.flag.trained import load_trained, read_trained, save_trained
+from llmguide.rl.flag.trained import load_trained, save_trained
 from llmguide.rl.flag.training import train_flag
 from llmguide.rl.progress import TrainingBar
 from llmguide.trading.flag_rules import FlagRules
