@@ -126,4 +126,5 @@ def _alpha(coincidences: NDArray[np.float64], values: NDArray[np.float64], level
     chance = marginal[:, :, None] * marginal[:, None, :] - marginal[:, :, None] * np.eye(len(values))
     expected = (chance * distance).sum(axis=(1, 2)) / (total * (total - 1))
     ratio = np.divide(observed, expected, out=np.full(len(total), np.nan), where=expected > 0)
-    return 1.0 - ratio
+    alpha: NDArray[np.float64] = 1.0 - ratio
+    return alpha
