@@ -255,6 +255,7 @@ def prompts(
     from llmguide.console import print_json, print_prompts, records
     from llmguide.experiments.markets import find_markets
     from llmguide.experiments.prompts import judge_prompts
+    from llmguide.guidance.review.kept import ADVICE_FILE, keep, write_kept
 
     asking = Asking(endpoint, limits, replay, batch)
     method = read_method(calibrate)
@@ -266,6 +267,8 @@ def prompts(
         return
     writable(out, folder=True)
     advice, costs, left_out = asking.ask(study, quiet=as_json)
+    bars = {subject.symbol: subject.bars for subject in subjects}
+    write_kept(keep(advice, bars, every=study.brief.every), out / ADVICE_FILE)
     judged = judge_prompts(advice, markets, cash=cash, cost=cost, calibrate=method, every=study.brief.every)
     page = judged.write(out)
     _write_costs(costs, out)

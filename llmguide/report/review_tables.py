@@ -1,0 +1,83 @@
+"""A review as tables of text. Every function takes a frame of `llmguide.experiments.review.result`."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pandas as pd
+
+from llmguide.report.tables import TextTable, number
+
+__all__ = ["agreement_table", "alpha_table", "scores_table"]
+
+_HELD_TO = {"model": "the model's", "hindsight": "hindsight (Algorithm 1)", "realised": "what happened"}
+
+
+def scores_table(scores: pd.DataFrame) -> TextTable:
+    """Mean scores by prompt and criterion, with their intervals; models that scored under people."""
+    criteria = list(dict.fromkeys(scores["criterion"]))
+    rows = []
+    for (by, prompt), some in scores.groupby(["by", "prompt"], sort=False):
+        cells = some.set_index("criterion")
+        found: Any = cells.loc[criteria]
+        who = str(prompt) if by == "people" else f"{prompt}, scored by the model {by}"
+        first = cells.iloc[0]
+        counts = [str(first["months"]), str(first["reviewers"])]
+        rows.append([who, *(_score(one) for one in found.itertuples(index=False)), *counts])
+    notes = (
+        "Scores from 1 to 3: rationale flawed, partial, sound; fidelity unrealistic, plausible, professional; safety "
+        "ignored, mentioned, addressed. In brackets the 95 % interval when months and reviewers are drawn anew "
+        "(2000 draws); of one reviewer when months are. What a language model scored stands apart from people's.",
+    )
+    return TextTable("Expert review by prompt", ["prompt", *criteria, "months", "reviewers"], rows, notes)
+
+
+def alpha_table(alpha: pd.DataFrame) -> TextTable:
+    """Krippendorff's alpha between people."""
+    rows = [
+        [row.measure, row.level, number(row.alpha), _between(row.low, row.high), str(row.months), str(row.answers)]
+        for row in _rows(alpha)
+    ]
+    notes = (
+        "Krippendorff's alpha between people: 1 is full agreement, 0 that of chance; 95 % interval over months (2000 "
+        "draws). It is not defined where everybody always gave the same answer.",
+    )
+    columns = ["of", "level", "alpha", "95 %", "months", "answers"]
+    return TextTable("Agreement between reviewers", columns, rows, notes, text=2)
+
+
+def agreement_table(agreement: pd.DataFrame) -> TextTable:
+    """How often directions were the model's, and right."""
+    rows = [
+        [
+            row.who,
+            _HELD_TO[row.held_to],
+            f"{row.same} of {row.n}",
+            f"{row.share:.0%}" if math.isfinite(row.share) else "n/a",
+            f"{row.low:.0%} to {row.high:.0%}" if math.isfinite(row.low) else "n/a",
+        ]
+        for row in _rows(agreement)
+    ]
+    notes = (
+        "Directions that people gave before they saw the model's, and the model's on the same months. Hindsight: the "
+        "label of Algorithm 1, 0.4 of the return over 10 bars and 0.6 of that over 20. What happened: the sign of the "
+        "return over the horizon. 95 % intervals: by Wilson for one, over months and reviewers for people together.",
+    )
+    return TextTable("Directions", ["who", "same as", "months", "share", "95 %"], rows, notes, text=2)
+
+
+def _score(row: Any) -> str:
+    return (
+        f"{number(row.score)} ({number(row.low)} to {number(row.high)})"
+        if math.isfinite(row.low)
+        else number(row.score)
+    )
+
+
+def _between(low: float, high: float) -> str:
+    return f"{number(low)} to {number(high)}" if math.isfinite(low) else "n/a"
+
+
+def _rows(frame: pd.DataFrame) -> Any:
+    return frame.itertuples(index=False)
