@@ -68,8 +68,8 @@ class _Refusal(Exception):
 class ReviewServer:
     """Serves a packet to reviewers and keeps their sheets in a review's folder, as a context manager.
 
-    `links` are the addresses of their pages, by name. `on_answer` is called with the reviewer's name, how many months
-    are done, and how many there are, after each answer. Raises GuidanceError for a sheet of another packet, OSError
+    `links` are the addresses of their pages, by name. `on_month` is called when a month is done, with the reviewer's
+    name, how many are done, and how many there are. Raises GuidanceError for a sheet of another packet, OSError
     where the port is taken.
     """
 
@@ -80,10 +80,10 @@ class ReviewServer:
         reviewers: Sequence[str],
         *,
         port: int = 0,
-        on_answer: Callable[[str, int, int], None] = lambda name, done, of: None,
+        on_month: Callable[[str, int, int], None] = lambda name, done, of: None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self.packet, self.folder, self.on_answer, self.clock = packet, folder, on_answer, clock
+        self.packet, self.folder, self.on_month, self.clock = packet, folder, on_month, clock
         self.sheets = {name: open_sheet(folder, packet, name) for name in reviewers}
         self.page = render_review()
         self._tokens = {secrets.token_urlsafe(24): name for name in reviewers}
@@ -157,7 +157,8 @@ class ReviewServer:
             if after is not before:
                 save_sheet(self.folder, after)
                 self.sheets[reviewer] = after
-        self.on_answer(reviewer, after.turn(self.packet), len(self.packet.months))
+        if (done := after.turn(self.packet)) > before.turn(self.packet):
+            self.on_month(reviewer, done, len(self.packet.months))
 
 
 class _Server(ThreadingHTTPServer):

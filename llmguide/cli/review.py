@@ -78,7 +78,7 @@ def open_(
     def told(name: str, done: int, of: int) -> None:
         err.print(f"{name}: {done} of {of} months", style="green" if done == of else None)
 
-    with ReviewServer(packet, out, names, port=port, on_answer=told) as server:
+    with ReviewServer(packet, out, names, port=port, on_month=told) as server:
         for name, link in server.links.items():
             typer.echo(f"{name}: {link}")
         err.print("Ctrl-C ends the review; every answer is kept as it is given")
@@ -180,12 +180,25 @@ def find_review(sources: list[Path], *, seed: int = 0) -> tuple[Path, ReviewResu
 
 def show_review(result: ReviewResult) -> None:
     """Print the tables of a review."""
+    from llmguide.console import number, print_table
     from llmguide.console import out as screen
-    from llmguide.console import print_table
+    from llmguide.experiments.review.result import PEOPLE
     from llmguide.report.review_tables import agreement_table, alpha_table, scores_table
 
+    rows = [
+        [
+            f"{row.prompt} {row.criterion}" + ("" if row.by == PEOPLE else f", by {row.by}"),
+            number(row.score),
+            f"{number(row.low)} to {number(row.high)}" if row.low == row.low else "n/a",
+            str(row.months),
+            str(row.reviewers),
+        ]
+        for row in result.scores.itertuples(index=False)
+    ]
     texts = [scores_table(result.scores), alpha_table(result.alpha), agreement_table(result.agreement)]
-    for text in texts:
+    if rows:
+        print_table(texts[0].title, ["prompt, criterion", "score", "95 %", "months", "reviewers"], rows)
+    for text in texts[1:]:
         if text.rows:
             print_table(text.title, list(text.columns), [list(row) for row in text.rows])
     for text in texts:
