@@ -8,7 +8,8 @@
 
 It listens on the loopback alone, and answers only requests that name it as their host (a page elsewhere may have its
 own name point here). Nothing can be sent from another page: the token is in no cookie, a POST is JSON, and its origin
-must be this server. An answer is in its file before it is acknowledged.
+must be this server. A connection carries one request (HTTP/1.0), so that none outlives the server. An answer is in its
+file before it is acknowledged.
 """
 
 from __future__ import annotations
@@ -177,7 +178,6 @@ def _read(body: bytes, kind: type[A]) -> A:
 
 def _handler(server: ReviewServer) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
         server_version, sys_version = f"llmguide/{__version__}", ""
         timeout = _PATIENCE
 
@@ -220,13 +220,11 @@ def _handler(server: ReviewServer) -> type[BaseHTTPRequestHandler]:
                 kind, body = find(reviewer, path)
             except _Refusal as refusal:
                 status, (kind, body) = refusal.status, self._error(refusal)
-                self.close_connection = True  # what it has sent beside is not read
             except OutOfTurn as refusal:
                 status, (kind, body) = HTTPStatus.CONFLICT, self._error(refusal)
             except (LlmguideError, OSError) as error:
                 told = LlmguideError(f"the answer could not be stored: {error}")
                 status, (kind, body) = HTTPStatus.INTERNAL_SERVER_ERROR, self._error(told)
-                self.close_connection = True
             self._send(status, kind, body)
 
         def _addressed(self) -> tuple[str, str]:
@@ -254,8 +252,6 @@ def _handler(server: ReviewServer) -> type[BaseHTTPRequestHandler]:
             self.send_header("Cross-Origin-Resource-Policy", "same-origin")
             self.send_header("Cross-Origin-Opener-Policy", "same-origin")
             self.send_header("Cache-Control", "no-store")
-            if self.close_connection:
-                self.send_header("Connection", "close")
             self.end_headers()
             self.wfile.write(body)
 

@@ -86,6 +86,17 @@ class Browser:
         metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         self._call("Emulation.setDeviceMetricsOverride", **metrics)
 
+    def in_the_dark(self, dark: bool = True) -> None:
+        """Prefer a dark page, or a light one."""
+        feature = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self._call("Emulation.setEmulatedMedia", features=[feature])
+
+    def save_downloads(self, folder: Path) -> None:
+        """Keep what the page gives to download in a folder."""
+        session, self._session = self._session, None
+        self._call("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
+        self._session = session
+
     def open(self, address: str) -> None:
         """Go to an address and wait until it is loaded."""
         self._call("Page.navigate", url=address)

@@ -133,6 +133,7 @@
   /* Do what a form or a button asks; what goes wrong is said, and after a refusal the month is shown as it is now. */
   const attempt = async (work) => {
     complain("");
+    say("");
     document.body.setAttribute("aria-busy", "true");
     try {
       await work();
