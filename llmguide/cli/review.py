@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from llmguide.cli.app import app
-from llmguide.cli.options import Json
+from llmguide.cli.groups import Endpoint, Limits, grouped
+from llmguide.cli.options import Json, PlanOnly, Replay
 from llmguide.cli.outputs import writable
 from llmguide.cli.reading import split_names
 from llmguide.errors import GuidanceError
@@ -125,6 +128,52 @@ def page(
 
 
 @review.command()
+@grouped
+def judge(
+    *,
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The review's folder.")] = Path("runs/review"),
+    endpoint: Endpoint,
+    limits: Limits,
+    replay: Replay = False,
+    plan: PlanOnly = False,
+    as_json: Json = False,
+) -> None:
+    """Let a language model score the same months by the same rubric.
+
+    It is best another model than the one that answered. Its scores are shown beside people's and never among them.
+    """
+    from datetime import UTC, datetime
+
+    from llmguide.cli.asking import Asking, print_costs, print_plan
+    from llmguide.console import out as screen
+    from llmguide.console import print_json, records
+    from llmguide.guidance.planning import plan_judge
+    from llmguide.guidance.review.judge import judge_sheet, run_judge
+    from llmguide.guidance.review.packet import Packet
+    from llmguide.guidance.review.sheet import save_sheet
+
+    packet = Packet.read(folder)
+    asking = Asking(endpoint, limits, replay)
+    access = asking.access()
+    if plan:
+        print_plan(plan_judge(packet, access), as_json=as_json)
+        return
+    name = f"judge-{packet.id}-{access.model}"
+    judged, costs = asking.put(partial(run_judge, packet), len(packet.months), name=name, quiet=as_json)
+    sheet = judge_sheet(packet, judged, model=access.model, at=datetime.now(UTC))
+    path = save_sheet(folder, sheet)
+    missing = len(packet.months) - len(sheet.answers)
+    if as_json:
+        print_json({"path": str(path), "months": len(sheet.answers), "missing": missing, "costs": records(costs)})
+        return
+    typer.echo(f"{path}: {len(sheet.answers)} of {len(packet.months)} months")
+    if missing:
+        screen.print(f"{missing} without a usable answer: left out", style="yellow")
+    print_costs(costs)
+    typer.echo(f"see them with: llmguide review results {folder}")
+
+
+@review.command()
 def results(
     sources: Annotated[
         list[Path] | None,
@@ -185,15 +234,16 @@ def show_review(result: ReviewResult) -> None:
     from llmguide.experiments.review.result import PEOPLE
     from llmguide.report.review_tables import agreement_table, alpha_table, scores_table
 
+    scores: Any = result.scores.itertuples(index=False)
     rows = [
         [
             f"{row.prompt} {row.criterion}" + ("" if row.by == PEOPLE else f", by {row.by}"),
             number(row.score),
-            f"{number(row.low)} to {number(row.high)}" if row.low == row.low else "n/a",
+            f"{number(row.low)} to {number(row.high)}" if math.isfinite(row.low) else "n/a",
             str(row.months),
             str(row.reviewers),
         ]
-        for row in result.scores.itertuples(index=False)
+        for row in scores
     ]
     texts = [scores_table(result.scores), alpha_table(result.alpha), agreement_table(result.agreement)]
     if rows:

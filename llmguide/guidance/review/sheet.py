@@ -57,7 +57,7 @@ class Entry(Stored):
 
     own: Literal["LONG", "SHORT"] | None  # None: a judge, which is not asked
     reason: Annotated[str, Field(max_length=REASON)] = ""  # for it, before the model's answer was shown
-    own_at: datetime
+    own_at: datetime | None
     scores: Scores | None = None
     comment: Annotated[str, Field(max_length=COMMENT)] = ""
     scored_at: datetime | None = None
@@ -174,6 +174,8 @@ def find_sheets(folder: Path, packet: Packet, files: Iterable[Path] = ()) -> tup
 def check_sheet(sheet: Sheet, packet: Packet, *, where: Path) -> Sheet:
     """Return the sheet; GuidanceError where it is not of this packet."""
     check_reviewers([sheet.reviewer])
+    if sheet.kind == "person" and any(entry.own is None for entry in sheet.answers.values()):
+        raise GuidanceError(f"{where}: expected a person's own direction for every month that is answered, got none")
     if sheet.packet != packet.id or not sheet.answers.keys() <= packet.places.keys():
         raise GuidanceError(
             f"{where} answers another packet ({sheet.packet}) than this review's ({packet.id}); give the folder that "
