@@ -201,7 +201,7 @@ def results(
     if exemplars is not None:
         write_json(exemplars, result.exemplars)
     if as_json:
-        tables = {name: records(getattr(result, name)) for name in ("scores", "alpha", "agreement")}
+        tables = {name: records(getattr(result, name)) for name in ("scores", "alpha", "agreement", "judges")}
         print_json({"folder": str(folder), **result.settings, **tables, "exemplars": len(result.exemplars)})
         return
     show_review(result)
@@ -231,29 +231,29 @@ def show_review(result: ReviewResult) -> None:
     """Print the tables of a review."""
     from llmguide.console import number, print_table
     from llmguide.console import out as screen
+    from llmguide.experiments.review import review_data
     from llmguide.experiments.review.result import PEOPLE
-    from llmguide.report.review_tables import agreement_table, alpha_table, scores_table
+    from llmguide.report.review_tables import review_tables
 
-    scores: Any = result.scores.itertuples(index=False)
-    rows = [
-        [
-            f"{row.prompt} {row.criterion}" + ("" if row.by == PEOPLE else f", by {row.by}"),
-            number(row.score),
-            f"{number(row.low)} to {number(row.high)}" if math.isfinite(row.low) else "n/a",
-            str(row.months),
-            str(row.reviewers),
+    texts = review_tables(review_data(result))
+    for by, scores in result.scores.groupby("by", sort=False):
+        lines: Any = scores.itertuples(index=False)
+        rows = [
+            [
+                f"{row.prompt} {row.criterion}",
+                number(row.score),
+                f"{number(row.low)} to {number(row.high)}" if math.isfinite(row.low) else "n/a",
+                str(row.months),
+                str(row.reviewers),
+            ]
+            for row in lines
         ]
-        for row in scores
-    ]
-    texts = [scores_table(result.scores), alpha_table(result.alpha), agreement_table(result.agreement)]
-    if rows:
-        print_table(texts[0].title, ["prompt, criterion", "score", "95 %", "months", "reviewers"], rows)
-    for text in texts[1:]:
-        if text.rows:
-            print_table(text.title, list(text.columns), [list(row) for row in text.rows])
+        title = texts[0].title if by == PEOPLE else f"Scored by a language model, {by}"
+        print_table(title, ["prompt, criterion", "score", "95 %", "months", "reviewers"], rows)
+    for text in texts[1:] if len(result.scores) else texts:
+        print_table(text.title, list(text.columns), [list(row) for row in text.rows])
     for text in texts:
-        if text.rows:
-            screen.print(text.notes[0], style="dim", soft_wrap=True)
+        screen.print(text.notes[0], style="dim", soft_wrap=True)
 
 
 def _packet(run: Path | None, out: Path, months: int | None, prompts: str | None, seed: int | None) -> Packet:

@@ -3,15 +3,35 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
 from llmguide.report.tables import TextTable, number
 
-__all__ = ["agreement_table", "alpha_table", "scores_table"]
+__all__ = ["ReviewData", "agreement_table", "alpha_table", "judges_table", "review_tables", "scores_table"]
 
 _HELD_TO = {"model": "the model's", "hindsight": "hindsight (Algorithm 1)", "realised": "what happened"}
+
+
+class ReviewData(NamedTuple):
+    """The frames of a review that a page shows, under the names of `ReviewResult`."""
+
+    scores: pd.DataFrame
+    alpha: pd.DataFrame
+    agreement: pd.DataFrame
+    judges: pd.DataFrame
+
+
+def review_tables(data: ReviewData) -> tuple[TextTable, ...]:
+    """Return all tables of a review that have rows, scores first."""
+    found = (
+        scores_table(data.scores),
+        alpha_table(data.alpha),
+        agreement_table(data.agreement),
+        judges_table(data.judges),
+    )
+    return tuple(table for table in found if table.rows)
 
 
 def scores_table(scores: pd.DataFrame) -> TextTable:
@@ -65,6 +85,20 @@ def agreement_table(agreement: pd.DataFrame) -> TextTable:
         "return over the horizon. 95 % intervals: by Wilson for one, over months and reviewers for people together.",
     )
     return TextTable("Directions", ["who", "same as", "months", "share", "95 %"], rows, notes, text=2)
+
+
+def judges_table(judges: pd.DataFrame) -> TextTable:
+    """How models scored beside people."""
+    rows = [
+        [row.by, row.criterion, f"{row.difference:+.2f}", _between(row.low, row.high), str(row.months)]
+        for row in _rows(judges)
+    ]
+    notes = (
+        "The model's score less the mean of people's, over the months that both scored; 95 % interval over months. A "
+        "model that scores as people do is near 0 in each criterion; near 0 in the mean alone says little.",
+    )
+    columns = ["model", "criterion", "difference", "95 %", "months"]
+    return TextTable("A language model's scores beside people's", columns, rows, notes, text=2)
 
 
 def _score(row: Any) -> str:

@@ -5,6 +5,6 @@ write       the same as files
 """
 
 from llmguide.experiments.review.result import ReviewResult, judge_review
-from llmguide.experiments.review.write import write_results
+from llmguide.experiments.review.write import review_data, write_results
 
-__all__ = ["ReviewResult", "judge_review", "write_results"]
+__all__ = ["ReviewResult", "judge_review", "review_data", "write_results"]

@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 
 from llmguide.errors import DataError
+from llmguide.guidance.review.kept import KeptMonth
 from llmguide.guidance.review.packet import Packet
 from llmguide.guidance.review.rubric import CRITERIA
 from llmguide.guidance.review.sheet import Entry, Sheet
-from llmguide.stats import crossed_interval, krippendorff_alpha, wilson_interval
+from llmguide.stats import clustered_interval, crossed_interval, krippendorff_alpha, wilson_interval
 
 __all__ = ["ALL", "MEASURES", "PEOPLE", "ReviewResult", "judge_review"]
 
@@ -79,11 +80,13 @@ class ReviewResult:
         """Krippendorff's alpha between people: ordinal for scores, nominal for their own directions.
 
         Columns ``measure`` (the criteria and "direction"), ``level``, ``alpha``, its 95 % interval over months ``low``
-        to ``high``, ``months`` with at least two answers, and ``answers`` to them.
+        to ``high``, ``months`` with at least two answers, and ``answers`` to them. Without rows for fewer than two
+        people.
         """
         people = self.answers[self.answers["kind"] == "person"]
         rows = []
-        for measure, column in [*((name, name) for name in CRITERIA), ("direction", "own")]:
+        measures = [*((name, name) for name in CRITERIA), ("direction", "own")]
+        for measure, column in measures if len(self.people) > 1 else ():
             level: Literal["nominal", "ordinal"] = "nominal" if measure == "direction" else "ordinal"
             wide = people.pivot(index="reviewer", columns="id", values=column).to_numpy(dtype=float, na_value=np.nan)
             found = krippendorff_alpha(wide, level=level, seed=self.seed)
@@ -110,9 +113,29 @@ class ReviewResult:
                 low, high = crossed_interval(same, known["id"], known["reviewer"], seed=self.seed)
                 share = float(same.mean()) if len(same) else np.nan
                 rows.append((PEOPLE, held_to, int(same.sum()), len(same), share, low, high))
-            if held_to != "model":
+            if held_to != "model" and len(people):
                 rows.append(("model", held_to, *_wilson(people.drop_duplicates("id"), "model", held_to)))
         return pd.DataFrame(rows, columns=["who", "held_to", "same", "n", "share", "low", "high"])
+
+    @property
+    def judges(self) -> pd.DataFrame:
+        """How much higher than people each model scored the months that both did.
+
+        Columns ``by``, ``criterion``, ``difference`` (the model's score less people's mean, averaged over months), its
+        95 % interval over months ``low`` to ``high``, and ``months``.
+        """
+        scored = dict(self._scored())
+        rows = []
+        for by, of_by in scored.items():
+            if by == PEOPLE or PEOPLE not in scored:
+                continue
+            theirs = scored[PEOPLE].groupby("id")[list(MEASURES)].mean()
+            gaps = (of_by.set_index("id")[list(MEASURES)].astype("Float64") - theirs).dropna()
+            for measure in MEASURES:
+                x = gaps[measure].to_numpy(dtype=float)
+                low, high = clustered_interval(x, gaps.index, seed=self.seed) if len(x) else (np.nan, np.nan)
+                rows.append((by, measure, float(x.mean()) if len(x) else np.nan, low, high, len(x)))
+        return pd.DataFrame(rows, columns=["by", "criterion", "difference", "low", "high", "months"])
 
     @property
     def exemplars(self) -> list[dict[str, Any]]:
@@ -138,6 +161,21 @@ class ReviewResult:
             for row in _rows(people)
             if row.reason or row.comment
         ]
+
+    def check(self, kept: Sequence[KeptMonth]) -> None:
+        """Raise DataError unless the reviewed months of the prompts in `kept` are all among these answers of a run."""
+        reviewed = set(self.of_prompts([month.prompt for month in kept]).answers["id"])
+        strange = len(reviewed - {month.id for month in kept})
+        if strange or not reviewed:
+            what = f"{strange} of {len(reviewed)} months with another question, answer or model" if strange else "none"
+            raise DataError(
+                f"expected a review of these answers, got {what}; give the review of this run, or the prompts, months "
+                "and model that were reviewed"
+            )
+
+    def of_prompts(self, prompts: Sequence[str]) -> ReviewResult:
+        """Return the same of these prompts alone."""
+        return ReviewResult(self.answers[self.answers["prompt"].isin(prompts)], self.settings, self.seed)
 
     def _scored(self) -> Iterator[tuple[str, pd.DataFrame]]:
         """Those who scored, people first, with their scored months."""
