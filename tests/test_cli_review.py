@@ -37,7 +37,7 @@ def test_a_page_is_written_answered_and_reckoned_with(llmguide, tmp_path):
     code, out, err = llmguide("review", "page", "run", "--months", "6", "--seed", "2", "--out", "r")
     assert code == 0
     assert "r/review.html: 6 months" in out
-    assert "6 of 6 months name their instrument" in err
+    assert "4 of 6 months name their instrument" in err  # two letters such as KO name one only before "shares"
     packet = Packet.read(tmp_path / "r")
     sent_back = save_sheet(tmp_path / "mail", answered(packet, "ben", seed=4))
     save_sheet(tmp_path / "r", answered(packet, "anna"))
