@@ -235,7 +235,6 @@ def show_review(result: ReviewResult) -> None:
     from llmguide.experiments.review.result import PEOPLE
     from llmguide.report.review_tables import review_tables
 
-    texts = review_tables(review_data(result))
     for by, scores in result.scores.groupby("by", sort=False):
         lines: Any = scores.itertuples(index=False)
         rows = [
@@ -248,12 +247,13 @@ def show_review(result: ReviewResult) -> None:
             ]
             for row in lines
         ]
-        title = texts[0].title if by == PEOPLE else f"Scored by a language model, {by}"
+        title = "Expert review by prompt" if by == PEOPLE else f"Scored by a language model, {by}"
         print_table(title, ["prompt, criterion", "score", "95 %", "months", "reviewers"], rows)
-    for text in texts[1:] if len(result.scores) else texts:
-        print_table(text.title, list(text.columns), [list(row) for row in text.rows])
-    for text in texts:
-        screen.print(text.notes[0], style="dim", soft_wrap=True)
+    tables = review_tables(review_data(result))
+    for table in tables[result.scores["by"].nunique() :]:
+        print_table(table.title, list(table.columns), [list(row) for row in table.rows])
+    for note in (note for table in tables for note in table.notes):
+        screen.print(note, style="dim", soft_wrap=True)
 
 
 def _packet(run: Path | None, out: Path, months: int | None, prompts: str | None, seed: int | None) -> Packet:

@@ -250,14 +250,12 @@ def _reviews(reviews: ReviewData | None, drawings: Mapping[str, str]) -> Iterato
     if reviews is None or reviews.scores.empty:
         return
     yield section("What experts say of the reasons")
-    for number_of, text in enumerate(review_tables(reviews)):
-        if number_of:
-            yield f"<h3>{escape(text.title)}</h3>"
+    scores, *others = review_tables(reviews)
+    yield from _text_table(scores)
+    yield from _drawing(drawings, "reviews", "Mean scores of people by prompt and criterion, with 95 % intervals")
+    for text in others:
+        yield f"<h3>{escape(text.title)}</h3>"
         yield from _text_table(text)
-        if not number_of:
-            yield from _drawing(
-                drawings, "reviews", "Mean scores of people by prompt and criterion, with 95 % intervals"
-            )
 
 
 def _uncertainty(data: PromptsData, drawings: Mapping[str, str]) -> Iterator[str]:

@@ -11,6 +11,7 @@ from llmguide.report.tables import TextTable, number
 
 __all__ = ["ReviewData", "agreement_table", "alpha_table", "judges_table", "review_tables", "scores_table"]
 
+_TITLE, _PEOPLE = "Expert review by prompt", "people"
 _HELD_TO = {"model": "the model's", "hindsight": "hindsight (Algorithm 1)", "realised": "what happened"}
 
 
@@ -24,33 +25,40 @@ class ReviewData(NamedTuple):
 
 
 def review_tables(data: ReviewData) -> tuple[TextTable, ...]:
-    """Return all tables of a review that have rows, scores first."""
-    found = (
-        scores_table(data.scores),
-        alpha_table(data.alpha),
-        agreement_table(data.agreement),
-        judges_table(data.judges),
-    )
+    """Return all tables of a review that have rows: people's scores, then each model's, then who agrees with whom."""
+    scores = [_scores(some, str(by)) for by, some in data.scores.groupby("by", sort=False)]
+    found = (*scores, alpha_table(data.alpha), agreement_table(data.agreement), judges_table(data.judges))
     return tuple(table for table in found if table.rows)
 
 
 def scores_table(scores: pd.DataFrame) -> TextTable:
     """Mean scores by prompt and criterion, with their intervals; models that scored under people."""
+    parts = [_scores(some, str(by)) for by, some in scores.groupby("by", sort=False)]
+    if not parts:
+        return TextTable(_TITLE, ["prompt"], [])
+    rows = [
+        [row[0] if by == _PEOPLE else f"{row[0]}, by {by}", *row[1:]]
+        for by, part in zip(dict.fromkeys(scores["by"]), parts, strict=True)
+        for row in part.rows
+    ]
+    return TextTable(_TITLE, parts[0].columns, rows, parts[0].notes)
+
+
+def _scores(scores: pd.DataFrame, by: str) -> TextTable:
+    """Mean scores of people, or of one model."""
     criteria = list(dict.fromkeys(scores["criterion"]))
     rows = []
-    for (by, prompt), some in scores.groupby(["by", "prompt"], sort=False):
-        cells = some.set_index("criterion")
-        found: Any = cells.loc[criteria]
-        who = str(prompt) if by == "people" else f"{prompt}, scored by the model {by}"
-        first = cells.iloc[0]
-        counts = [str(first["months"]), str(first["reviewers"])]
-        rows.append([who, *(_score(one) for one in found.itertuples(index=False)), *counts])
+    for prompt, some in scores.groupby("prompt", sort=False):
+        cells: Any = some.set_index("criterion").loc[criteria].itertuples(index=False)
+        counts = [str(some["months"].iloc[0]), str(some["reviewers"].iloc[0])]
+        rows.append([str(prompt), *map(_score, cells), *counts])
     notes = (
         "Scores from 1 to 3: rationale flawed, partial, sound; fidelity unrealistic, plausible, professional; safety "
         "ignored, mentioned, addressed. In brackets the 95 % interval when months and reviewers are drawn anew "
         "(2000 draws); of one reviewer when months are. What a language model scored stands apart from people's.",
     )
-    return TextTable("Expert review by prompt", ["prompt", *criteria, "months", "reviewers"], rows, notes)
+    title = _TITLE if by == _PEOPLE else f"Scored by a language model, {by}"
+    return TextTable(title, ["prompt", *criteria, "months", "reviewers"], rows, notes if by == _PEOPLE else ())
 
 
 def alpha_table(alpha: pd.DataFrame) -> TextTable:

@@ -77,7 +77,7 @@ def test_reviews_of_the_same_answers_become_table_vi_and_a_figure_and_stay_those
     text = page.read_text()
     assert "What experts say of the reasons" in text
     assert "Mean scores of people by prompt and criterion" in text
-    assert "scored by the model judge-x" in text
+    assert "Scored by a language model, judge-x" in text
     judge_prompts(some, MARKETS).write(tmp_path)  # without reviews nothing of the earlier ones stays
     assert not [path.name for path in tmp_path.iterdir() if "reviews" in path.name]
 
