@@ -70,8 +70,8 @@ class ReviewServer:
     """Serves a packet to reviewers and keeps their sheets in a review's folder, as a context manager.
 
     `links` are the addresses of their pages, by name. `on_month` is called when a month is done, with the reviewer's
-    name, how many are done, and how many there are. Raises GuidanceError for a sheet of another packet, OSError
-    where the port is taken.
+    name, how many are done, and how many there are. Raises GuidanceError for a sheet of another packet, LlmguideError
+    where the port cannot be listened on.
     """
 
     def __init__(
@@ -89,7 +89,13 @@ class ReviewServer:
         self.page = render_review()
         self._tokens = {secrets.token_urlsafe(24): name for name in reviewers}
         self._lock = threading.Lock()
-        self._http = _Server(("127.0.0.1", port), _handler(self))
+        try:
+            self._http = _Server(("127.0.0.1", port), _handler(self))
+        except OSError as error:
+            raise LlmguideError(
+                f"port {port} of this machine cannot be listened on: {error.strerror}; choose another, or leave it to "
+                "the machine (0)"
+            ) from None
 
     @property
     def port(self) -> int:

@@ -16,7 +16,7 @@ import pytest
 from command_line import start, wait_until_signals_are_handled
 from made_review import answered, kept, packet
 
-from llmguide.errors import GuidanceError
+from llmguide.errors import GuidanceError, LlmguideError
 from llmguide.guidance.review.kept import write_kept
 from llmguide.guidance.review.sheet import REASON, open_sheet, save_sheet, sheet_path
 from llmguide.review_server import LONGEST, ReviewServer
@@ -224,6 +224,11 @@ def test_it_listens_on_the_loopback_alone(server):
     assert server._http.server_address[0] == "127.0.0.1"
 
 
+def test_a_port_that_is_taken_is_said(server, tmp_path):
+    with pytest.raises(LlmguideError, match=rf"port {server.port} of this machine cannot be listened on: Address"):
+        ReviewServer(PACKET, tmp_path, ["anna"], port=server.port)
+
+
 @pytest.mark.parametrize("path", ["nothing", "../packet.json", "month/", "reviewers/anna.json"])
 def test_no_other_file_is_given(anna, path):
     assert ask(anna, path).status in (404, 409)
@@ -254,12 +259,13 @@ def test_a_review_goes_on_where_it_was(tmp_path):
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_nothing_that_was_acknowledged_is_lost_when_the_server_is_killed(tmp_path, how):
     write_kept(kept(), tmp_path / "advice.json")
-    words = ("review", "open", ".", "--months", "3", "--no-browser", "--out", "r", "--reviewers", "anna")
+    words = ("review", "open", ".", "--months", "3", "--no-browser", "--out", "r", "--reviewers", "anna", "--json")
     read, write = os.pipe()
     process = start(*words, folder=tmp_path, stdout=write)
     os.close(write)
     with os.fdopen(read) as printed:
-        link = printed.readline().split(": ", 1)[1].strip()
+        lines = [printed.readline() for _ in range(7)]  # the whole object: it is printed before anyone comes
+    link = json.loads("".join(lines))["links"]["anna"]
     wait_until_signals_are_handled(process)
     with start(*words, folder=tmp_path) as second:
         assert second.wait(timeout=60) == 1

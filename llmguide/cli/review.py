@@ -59,31 +59,37 @@ def open_(
     browser: Annotated[
         bool, typer.Option("--browser/--no-browser", help="Open the page of the first reviewer in a browser.")
     ] = True,
+    as_json: Json = False,
 ) -> None:
     """Review on this machine: open a page, keep every answer as it is given.
 
     The page is at an address that only this machine reaches, and only with the link that is printed. Ctrl-C ends it;
     the same command, or `llmguide review open --out FOLDER`, goes on where each reviewer was.
     """
+    import sys
     import webbrowser
 
     from llmguide.cli.stopping import Interrupted, exit_code
-    from llmguide.console import err
+    from llmguide.console import err, print_json
     from llmguide.experiments.folder_lock import FolderLock
     from llmguide.guidance.review.sheet import check_reviewers
     from llmguide.review_server import ReviewServer
 
     names = check_reviewers(split_names(reviewers) or [])
     writable(out, folder=True)
-    lock = FolderLock(out)
     packet = _packet(run, out, months, prompts, seed)
+    lock = FolderLock(out)
+    _begin(packet, out)
 
     def told(name: str, done: int, of: int) -> None:
         err.print(f"{name}: {done} of {of} months", style="green" if done == of else None)
 
     with ReviewServer(packet, out, names, port=port, on_month=told) as server:
-        for name, link in server.links.items():
+        if as_json:
+            print_json({"folder": str(out), "months": len(packet.months), "links": server.links})
+        for name, link in () if as_json else server.links.items():
             typer.echo(f"{name}: {link}")
+        sys.stdout.flush()
         err.print("Ctrl-C ends the review; every answer is kept as it is given")
         if browser:
             webbrowser.open(next(iter(server.links.values())))
@@ -119,6 +125,7 @@ def page(
 
     writable(out, folder=True)
     packet = _packet(run, out, months, prompts, seed)
+    _begin(packet, out)
     path = write_review(packet, out / "review.html")
     if as_json:
         print_json({"page": str(path), "months": len(packet.months), "packet": packet.id})
@@ -257,8 +264,7 @@ def show_review(result: ReviewResult) -> None:
 
 
 def _packet(run: Path | None, out: Path, months: int | None, prompts: str | None, seed: int | None) -> Packet:
-    """Return the packet of a review's folder, drawn from a run where there is none yet."""
-    from llmguide.console import err
+    """Return the packet of a review's folder, drawn from a run where there is none yet; nothing is written."""
     from llmguide.guidance.review.kept import read_kept
     from llmguide.guidance.review.packet import MONTHS, PACKET_FILE, Packet, choose
 
@@ -277,7 +283,15 @@ def _packet(run: Path | None, out: Path, months: int | None, prompts: str | None
             f"{out} holds another review: {len(there.months)} months, seed {there.seed}; leave {run} out to go on with "
             "it, or choose another --out"
         )
-    if there is None:
+    return packet
+
+
+def _begin(packet: Packet, out: Path) -> None:
+    """Store the packet of a review that begins, and say what is wrong with its months."""
+    from llmguide.console import err
+    from llmguide.guidance.review.packet import PACKET_FILE
+
+    if not (out / PACKET_FILE).exists():
         packet.write(out)
     if packet.named:
         err.print(
@@ -286,4 +300,3 @@ def _packet(run: Path | None, out: Path, months: int | None, prompts: str | None
             style="yellow",
             soft_wrap=True,
         )
-    return packet

@@ -13,6 +13,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Iterator
+from functools import cache
 from html import escape
 from importlib.resources import files
 from pathlib import Path
@@ -163,5 +164,6 @@ def _script() -> str:
     return _resource("review.js")
 
 
+@cache
 def _resource(name: str) -> str:
     return (files("llmguide.report") / name).read_text(encoding="utf-8")
