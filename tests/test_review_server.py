@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+import struct
 import threading
 import urllib.error
 import urllib.request
@@ -199,14 +200,17 @@ def test_too_long_an_answer_is_refused_before_it_is_read(server, anna):
         connection.close()
 
 
-def test_a_request_that_breaks_off_leaves_the_server_at_work(server, anna):
+def test_a_request_that_breaks_off_leaves_the_server_at_work_and_silent(server, anna, capfd):
     with socket.create_connection(("127.0.0.1", server.port)) as half:
         path = anna.partition(str(server.port))[2]
         half.sendall(
             f"POST {path}own HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nContent-Type: application/json\r\n"
             "Content-Length: 50\r\n\r\n{".encode()
         )
+        half.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset, not a goodbye
     assert own(anna).status == 200
+    server._http.server_close()
+    assert capfd.readouterr() == ("", "")
 
 
 def test_nothing_is_cached_framed_or_told_to_others(anna):
