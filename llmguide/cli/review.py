@@ -287,12 +287,10 @@ def _packet(run: Path | None, out: Path, months: int | None, prompts: str | None
 
 
 def _begin(packet: Packet, out: Path) -> None:
-    """Store the packet of a review that begins, and say what is wrong with its months."""
+    """Store the packet, with what is known by now of its months' outcomes, and say what is wrong with its months."""
     from llmguide.console import err
-    from llmguide.guidance.review.packet import PACKET_FILE
 
-    if not (out / PACKET_FILE).exists():
-        packet.write(out)
+    packet.write(out)
     if packet.named:
         err.print(
             f"note: {len(packet.named)} of {len(packet.months)} months name their instrument in the data or the "

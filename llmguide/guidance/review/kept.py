@@ -11,10 +11,11 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from llmguide.errors import GuidanceError
 from llmguide.files import write_json
@@ -65,18 +66,18 @@ def keep(all_advice: Iterable[Advice], bars: dict[str, pd.DataFrame], *, every: 
 
 
 def _kept_months(all_advice: Iterable[Advice], bars: dict[str, pd.DataFrame], every: int) -> Iterator[KeptMonth]:
+    became = {symbol: _Became.of(frame, every) for symbol, frame in bars.items()}
     for advice in all_advice:
         if advice.reply is None:
             continue
-        known = bars.get(advice.symbol)
-        position = -1 if known is None else int(known.index.get_indexer(pd.DatetimeIndex([advice.issued_at]))[0])
+        known = became.get(advice.symbol)
+        position = -1 if known is None else int(known.dates.get_indexer(pd.DatetimeIndex([advice.issued_at]))[0])
         if known is None or position < 0:
             raise GuidanceError(
                 f"expected bars of {advice.symbol} with one of {advice.issued_at:%Y-%m-%d}, got none; give the bars "
                 "that the advice was made from"
             )
-        close = close_prices(known)
-        realised = float(horizon_returns(close, [position], every=every)[0])
+        realised, r = known.realised[position], known.weighted[position]
         question = _first_asked(advice.messages)
         yield KeptMonth(
             id=_identity(advice, question),
@@ -87,9 +88,26 @@ def _kept_months(all_advice: Iterable[Advice], bars: dict[str, pd.DataFrame], ev
             horizon=every,
             question=question,
             reply=advice.reply,
-            realised=None if np.isnan(realised) else realised,
-            hindsight=_label(close, position - 1),
+            realised=None if np.isnan(realised) else float(realised),
+            hindsight=None if np.isnan(r) else 1 if r >= 0 else 0,
         )
+
+
+class _Became(NamedTuple):
+    """What became of an issue on each bar of an instrument; NaN where the bars end before."""
+
+    dates: pd.DatetimeIndex
+    realised: NDArray[np.float64]  # return over the horizon from the bar's close
+    weighted: NDArray[np.float64]  # r of Algorithm 1, from the close before, the last one known
+
+    @classmethod
+    def of(cls, bars: pd.DataFrame, every: int) -> _Became:
+        close = close_prices(bars)
+        weighted = np.full(len(close), np.nan)
+        whole = max(len(close) - _LABELLED, 0)  # bars from which no horizon passes the last one
+        weighted[1 : whole + 1] = future_return(close)[:whole]
+        realised = horizon_returns(close, np.arange(len(close)), every=every)
+        return cls(pd.DatetimeIndex(bars.index), realised, weighted)
 
 
 def _first_asked(messages: Sequence[Message]) -> tuple[Message, ...]:
@@ -100,12 +118,6 @@ def _first_asked(messages: Sequence[Message]) -> tuple[Message, ...]:
             break
         asked.append(message)
     return tuple(asked)
-
-
-def _label(close: np.ndarray[Any, np.dtype[np.float64]], last_known: int) -> Literal[0, 1] | None:
-    if last_known < 0 or last_known + _LABELLED >= len(close):
-        return None
-    return 1 if future_return(close)[last_known] >= 0 else 0
 
 
 def _identity(advice: Advice, question: Sequence[Message]) -> str:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from made_review import AT, answered, packet
 
 from llmguide.errors import GuidanceError
+from llmguide.guidance.review.packet import Packet
 from llmguide.guidance.review.rubric import CRITERIA, RUBRIC
 from llmguide.guidance.review.sheet import (
     OutOfTurn,
@@ -112,6 +113,8 @@ def test_what_is_shown_names_no_date_prompt_or_outcome_and_not_before_its_time()
         assert f"{one.issued_at:%Y-%m}" not in progress
     with pytest.raises(OutOfTurn):
         show_month(PACKET, NEW, "nothing")
+    later = [one.model_copy(update={"realised": -0.9, "hindsight": 0}) for one in PACKET.months]
+    assert show_month(Packet(seed=0, months=tuple(later)), sheet, month.id) == after
 
 
 def test_a_sheet_is_read_as_it_was_written_and_resumed(tmp_path):
