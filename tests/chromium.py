@@ -15,13 +15,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Browser", "find_chromium"]
+__all__ = ["HEADLESS", "Browser", "find_chromium"]
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-FLAGS = (
+HEADLESS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"),
-    "--remote-debugging-pipe",
 )
 _KEYS = {
     "Tab": (9, ""),
@@ -54,7 +53,7 @@ class Browser:
             os.dup2(copies[1], 4)
 
         self._process = subprocess.Popen(
-            [path, *FLAGS, f"--user-data-dir={profile}", "about:blank"],
+            [path, *HEADLESS, "--remote-debugging-pipe", f"--user-data-dir={profile}", "about:blank"],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             preexec_fn=hand_over,

@@ -219,7 +219,7 @@ def test_nothing_is_cached_framed_or_told_to_others(anna):
     assert "default-src 'none'" in policy
     assert "frame-ancestors 'none'" in policy
     assert "unsafe-inline" not in policy.partition("script-src")[2].partition(";")[0]
-    assert (found["Referrer-Policy"], found["Cache-Control"]) == ("no-referrer", "no-store")
+    assert (found["Referrer-Policy"], found["Cache-Control"]) == ("same-origin", "no-store")
     assert found["X-Content-Type-Options"] == "nosniff"
     assert "Python" not in found["Server"]
 

@@ -86,7 +86,7 @@ def _parts(*, offline: bool) -> Iterator[str]:
     )
     yield '<div class="sides"><div><h3 id="what">What was known</h3>'
     yield '<pre id="data" tabindex="0" role="region" aria-labelledby="what"></pre>'
-    told = '<pre id="instructions" tabindex="0"></pre>'
+    told = '<pre id="instructions" tabindex="0" role="region" aria-label="Instructions"></pre>'
     yield f'<div id="told">{fold("Instructions that the model was given", told)}</div></div><div>'
     yield _own_form()
     yield from _answer()
