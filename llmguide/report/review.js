@@ -237,6 +237,11 @@
     byId("start").hidden = true;
     for (const one of document.querySelectorAll(".download")) one.hidden = false;
     attempt(() => open());
+    addEventListener("storage", ({ key, newValue }) => {  // another window of this file has answered
+      if (key !== place(sheet.reviewer) || !newValue) return;
+      sheet.answers = JSON.parse(newValue).answers;
+      attempt(() => open(current?.place));
+    });
   };
 
   byId("start").hidden = false;

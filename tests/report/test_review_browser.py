@@ -261,6 +261,26 @@ def test_the_page_as_a_file_gives_back_what_a_server_would_have_kept(browser, na
     assert all(one.startswith(("file:", "about:", "blob:")) for one in browser.requests)
 
 
+@pytest.mark.slow
+def test_another_window_of_the_file_shows_what_was_answered_in_the_first(browser, nasty, tmp_path):
+    page = write_review(nasty, tmp_path / "review.html")
+    browser.open(page.as_uri())
+    browser.value("document.getElementById('name').focus()")
+    browser.type("anna")
+    browser.press("Enter")
+    shown(browser, "own")
+    # What the browser tells a window when another one has stored something.
+    first = nasty.months[0].id
+    entry = {"own": "SHORT", "reason": "there", "own_at": "2026-11-29T12:00:00Z", "scores": None, "comment": ""}
+    told = {"answers": {first: {**entry, "scored_at": None, "version": 0}}}
+    browser.value(
+        f"dispatchEvent(new StorageEvent('storage', {{key: 'llmguide review {nasty.id} anna', "
+        f"newValue: {json.dumps(json.dumps(told))}}}))"
+    )
+    shown(browser, "answer")
+    assert "SHORT. there" in browser.value("document.getElementById('mine').textContent")
+
+
 def test_the_served_page_holds_nothing_of_any_month_and_the_file_no_outcome():
     made = packet(3)
     served, file = render_review(), render_review(made)
