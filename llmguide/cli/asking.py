@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -162,14 +163,23 @@ class Asking(NamedTuple):
         """
         from llmguide.guidance.language_model import study_name
 
-        access = self.access()
         symbols = [subject.symbol for subject in study.subjects]
-        asker = access.asker(study=f"{name}-{study_name(access, symbols, [study.prompt], study.brief)}")
+        full_name = f"{name}-{study_name(self.access(), symbols, [study.prompt], study.brief)}"
+        return self.put(partial(run, study), len(study.questions), name=full_name, quiet=quiet)
+
+    def put(
+        self, run: Callable[..., tuple[A, ...]], count: int, *, name: str, quiet: bool
+    ) -> tuple[tuple[A, ...], pd.DataFrame]:
+        """Return the answers to so many questions, as `run` asks them of an asker, and what they have cost.
+
+        The ledger has them under `name`. Ctrl-C says what is kept.
+        """
+        asker = self.access().asker(study=name)
 
         def ask(on_each: Callable[[object], None], **said: Any) -> tuple[A, ...]:
-            return run(study, asker, on_answer=on_each, **said)
+            return run(asker, on_answer=on_each, **said)
 
-        answers = self._walked(ask, asker, len(study.questions), quiet=quiet)
+        answers = self._walked(ask, asker, count, quiet=quiet)
         return answers, asker.ledger.summary(asker.prices, asker.study)
 
     def _walked(self, run: Callable[..., T], asker: Asker, total: int, *, quiet: bool) -> T:

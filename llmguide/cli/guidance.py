@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -35,14 +35,17 @@ from llmguide.errors import GuidanceError
 
 if TYPE_CHECKING:
     from llmguide.guidance import Guidance
+    from llmguide.guidance.advice import Advice
     from llmguide.guidance.doubt.suppression import Suppression
+    from llmguide.guidance.review.kept import KeptMonth
+    from llmguide.guidance.study import Study
     from llmguide.stats.calibration import Method
 
 MODELS = ("llm", "local", "replay")
 FOR_MODELS = (
     *("prompt", "symbol", "data", "symbols", "split", "tables", "names", "model", "model_file", "cache", "base_url"),
     *("settings", "levels", "budget", "prices", "in_flight", "plan", "batch", "suppress_memory"),
-    *("alpha", "cutoff", "debias", "samples", "calibrate", "factors"),
+    *("alpha", "cutoff", "debias", "samples", "calibrate", "advice", "factors"),
 )
 FOR_OTHERS = ("accuracy", "confidence", "direction", "source", "seed")
 
@@ -104,6 +107,14 @@ def guide(
             "with --data a folder for SYMBOL.parquet."
         ),
     ] = None,
+    advice: Annotated[
+        Path | None,
+        typer.Option(
+            "--advice",
+            metavar="FILE",
+            help="Also write each month's question and answer, for `llmguide review` (.json).",
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -123,6 +134,7 @@ def guide(
     from llmguide.cli.calibrating import read_method
     from llmguide.guidance import PROVIDERS as known_providers
     from llmguide.guidance.news.telling import factors_of
+    from llmguide.guidance.review.kept import write_kept
 
     if (not files) == (data is None):
         raise GuidanceError("give either files of BARS, or --data FOLDER")
@@ -163,12 +175,14 @@ def guide(
     writable(place, folder=data is not None)
     for path in _paths(study, place).values() if data is not None else ():
         writable(path)
-    for path in news.values():
+    for path in (*news.values(), *(() if advice is None else (advice,))):
         writable(path)
-    advice, costs, left_out = asking.ask(study, quiet=as_json)
+    all_advice, costs, left_out = asking.ask(study, quiet=as_json)
     for name, path in news.items():
-        factors_of(advice, symbol=name).save(path)
-    _write_guidance(study, advice, costs, left_out, provider, place, data is not None, as_json, method)
+        factors_of(all_advice, symbol=name).save(path)
+    if advice is not None:
+        write_kept(_kept(study, all_advice), advice)
+    _write_guidance(study, all_advice, costs, left_out, provider, place, data is not None, as_json, method)
     if not as_json:
         for path in news.values():
             typer.echo(f"factors of the news: {path}")
@@ -244,6 +258,15 @@ def prompts(
     batch: Batch = False,
     plan: PlanOnly = False,
     calibrate: Calibrate = None,
+    reviews: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--reviews",
+            metavar="FOLDER|FILE",
+            help="Folder of an expert review of these answers (`llmguide review`), and files of answers beside it; "
+            "again for each.",
+        ),
+    ] = None,
     cash: Cash = 100_000.0,
     cost: Cost = 0.001,
     out: Out = Path("runs/prompts"),
@@ -268,9 +291,11 @@ def prompts(
         without_factors,
     )
     from llmguide.cli.calibrating import read_method
+    from llmguide.cli.review import find_review, show_review
     from llmguide.console import print_json, print_prompts, records
     from llmguide.experiments.markets import find_markets
     from llmguide.experiments.prompts import judge_prompts
+    from llmguide.guidance.review.kept import ADVICE_FILE, write_kept
 
     asking = Asking(endpoint, limits, replay, batch)
     method = read_method(calibrate)
@@ -281,8 +306,15 @@ def prompts(
         print_plan(asking.plan(study), as_json=as_json)
         return
     writable(out, folder=True)
+    reviewed = None if reviews is None else find_review(reviews)[1]
     advice, costs, left_out = asking.ask(study, quiet=as_json)
-    judged = judge_prompts(advice, markets, cash=cash, cost=cost, calibrate=method, every=study.brief.every)
+    kept = _kept(study, advice)
+    write_kept(kept, out / ADVICE_FILE)
+    if reviewed is not None:
+        reviewed.check(kept)
+    judged = judge_prompts(
+        advice, markets, cash=cash, cost=cost, calibrate=method, every=study.brief.every, reviews=reviewed
+    )
     page = judged.write(out)
     _write_costs(costs, out)
     if as_json:
@@ -292,6 +324,7 @@ def prompts(
                 "table": records(judged.table),
                 "tests": records(judged.tests),
                 "scores": records(judged.scores),
+                "reviews": [] if judged.reviews is None else records(judged.reviews.scores),
                 "without_entropy": judged.without_entropy,
                 "tokens_misfit": _misfits(advice),
                 "timed_out": timed_out(advice),
@@ -303,12 +336,21 @@ def prompts(
         )
         return
     print_prompts(judged)
+    if judged.reviews is not None:
+        show_review(judged.reviews)
     print_timed_out(advice)
     _print_misfits(advice)
     print_revisions(study, advice)
     print_without_factors(advice)
     print_costs(costs)
     typer.echo(f"page: {page}")
+
+
+def _kept(study: Study, advice: Iterable[Advice]) -> tuple[KeptMonth, ...]:
+    """Return the months of a study for its reviewers."""
+    from llmguide.guidance.review.kept import keep
+
+    return keep(advice, {subject.symbol: subject.bars for subject in study.subjects}, every=study.brief.every)
 
 
 def _refuse(context: typer.Context, options: tuple[str, ...], why: str) -> None:

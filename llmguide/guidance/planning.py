@@ -18,6 +18,8 @@ from llmguide.guidance.doubt.coding import CodedFeature, CodedReply
 from llmguide.guidance.doubt.memory_questions import IdentityReply, RecallReply
 from llmguide.guidance.inquiries.bias_study import BiasStudy, run_bias
 from llmguide.guidance.inquiries.memory_study import MemoryStudy, run_memory
+from llmguide.guidance.review.judge import JudgeReply, run_judge
+from llmguide.guidance.review.packet import Packet
 from llmguide.guidance.study import Study, run_study
 from llmguide.llm.access import Access
 from llmguide.llm.asking import Asked, Asker, Plan
@@ -25,7 +27,7 @@ from llmguide.llm.cache import Cache
 from llmguide.llm.ledger import Purpose, Spending
 from llmguide.llm.protocol import Draw, Message, Request
 
-__all__ = ["offline", "plan_bias", "plan_memory", "plan_study"]
+__all__ = ["offline", "plan_bias", "plan_judge", "plan_memory", "plan_study"]
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -45,6 +47,7 @@ _TYPICAL: dict[type[BaseModel], BaseModel] = {
     ),
     RecallReply: RecallReply(direction="LONG"),
     IdentityReply: IdentityReply(instrument=1, year=2000, month=1),
+    JudgeReply: JudgeReply(comment=_WORDS[:400], rationale=2, fidelity=2, safety=2),
     AnalystReply: AnalystReply(factors=[Factor(text=_WORDS[:300], sentiment=1, impact=2)] * FACTORS),
 }
 
@@ -69,6 +72,11 @@ def plan_memory(study: MemoryStudy, access: Access) -> Plan:
 def plan_bias(study: BiasStudy, access: Access) -> Plan:
     """Return the calls, tokens and dollars that measuring the biases still needs, without sending anything."""
     return _walked(access, partial(run_bias, study))
+
+
+def plan_judge(packet: Packet, access: Access) -> Plan:
+    """Return the calls, tokens and dollars that a judge of a review still needs, without sending anything."""
+    return _walked(access, partial(run_judge, packet))
 
 
 def _walked(access: Access, walk: Callable[[Asker], object]) -> Plan:

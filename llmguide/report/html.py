@@ -64,13 +64,14 @@ footer { margin-top: 3rem; border-top: 1px solid var(--line); padding-top: .8rem
 """
 
 
-def document(title: str, body: str, *, style: str = "", script: str = "") -> str:
+def document(title: str, body: str, *, style: str = "", script: str = "", policy: str = "") -> str:
     """A whole page: `title` is plain text (also shown as the heading), `body` is HTML, `style` more CSS.
 
-    `script` is put at its end. The page tells the browser to load nothing, and to run nothing without a script.
+    `script` is put at its end. The page tells the browser to load nothing, and to run nothing without a script; or what
+    `policy`, a Content-Security-Policy, says instead.
     """
-    allowed = "default-src 'none'; style-src 'unsafe-inline'; img-src data: blob:"
-    if script:
+    allowed = policy or "default-src 'none'; style-src 'unsafe-inline'; img-src data: blob:"
+    if script and not policy:
         allowed += "; script-src 'unsafe-inline'"
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'

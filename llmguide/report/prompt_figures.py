@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FIGURES", "Drawn", "draw_figures"]
 
-FIGURES = ("sharpe", "uncertainty", "calibration", "reliability")
+FIGURES = ("sharpe", "uncertainty", "calibration", "reliability", "reviews")
 
 # As in `llmguide.report.figures`: pale for the first prompts, strong for the last, told apart by their marks too.
 _LOOKS = (
@@ -43,12 +43,17 @@ class Drawn(NamedTuple):
 
 
 def draw_figures(
-    table: pd.DataFrame, means: pd.DataFrame, calibration: pd.DataFrame, reliability: pd.DataFrame
+    table: pd.DataFrame,
+    means: pd.DataFrame,
+    calibration: pd.DataFrame,
+    reliability: pd.DataFrame,
+    reviews: pd.DataFrame | None = None,
 ) -> dict[str, Drawn]:
     """Draw what there is to draw, by the names in `FIGURES`; the same frames give the same bytes.
 
     "uncertainty" is absent where no reply has log-probabilities, "calibration" where no month has an answer and an
-    outcome, "reliability" where none has a probability and an outcome.
+    outcome, "reliability" where none has a probability and an outcome, "reviews" where no person has scored: `reviews`
+    is the frame `scores` of `llmguide.experiments.review`.
     """
     drawn = {}
     with house_style():
@@ -60,6 +65,9 @@ def draw_figures(
             drawn["calibration"] = _save(_calibration(calibration))
         if len(reliability):
             drawn["reliability"] = _save(_reliability(reliability))
+        people = pd.DataFrame() if reviews is None or reviews.empty else reviews[reviews["by"] == "people"]
+        if len(people):
+            drawn["reviews"] = _save(_reviews(people))
     return drawn
 
 
@@ -204,3 +212,25 @@ def _reliability_panel(axes: Axes, rows: pd.DataFrame) -> dict[str, Any]:
             axes.annotate(str(months), (where, height), xycoords=place, fontsize=7, ha="center", color=color)
     axes.set(xlim=(-0.04, 1.04), ylim=(-0.12, 1.12))
     return handles
+
+
+def _reviews(scores: pd.DataFrame) -> Figure:
+    """Mean scores of people with their intervals: criteria side by side, a mark for each prompt in each."""
+    prompts = [prompt for prompt in dict.fromkeys(scores["prompt"]) if prompt != "all"]
+    criteria = list(dict.fromkeys(scores["criterion"]))
+    figure = new_figure(8, 3.6)
+    axes = figure.subplots()
+    offsets = np.linspace(-0.28, 0.28, len(prompts)) if len(prompts) > 1 else np.zeros(1)
+    for at, prompt in enumerate(prompts):
+        rows = scores[scores["prompt"] == prompt].set_index("criterion").reindex(criteria)
+        x, score = np.arange(len(criteria)) + offsets[at], rows["score"].to_numpy(dtype=float)
+        bounds = [score - rows["low"].to_numpy(dtype=float), rows["high"].to_numpy(dtype=float) - score]
+        reach = np.clip(np.nan_to_num(bounds), 0.0, None)
+        color, mark = _look(at)
+        axes.errorbar(x, score, yerr=reach, fmt=mark, ms=6, color=color, lw=1.3, label=plain(prompt))
+    axes.set_xticks(range(len(criteria)), criteria)
+    axes.set_yticks((1, 2, 3))
+    axes.set(ylim=(0.9, 3.1), ylabel="score")
+    axes.grid(visible=False, axis="x")
+    figure.legend(loc="outside upper left", ncols=min(len(prompts), 6))
+    return figure

@@ -1,6 +1,7 @@
 """A study of prompts as tables of text. Every function takes a frame of `llmguide.experiments.prompts.result`.
 
-Tables III, IV, V and VIII of arXiv 2508.02366: Sharpe ratio, perplexity and entropy by instrument and prompt, costs.
+Tables III, IV, V and VIII of arXiv 2508.02366: Sharpe ratio, perplexity and entropy by instrument and prompt, costs;
+and the share of right directions, which stands for Table VII (see `docs/method.md`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ __all__ = [
     "costs_table",
     "dollars",
     "entropy_table",
+    "hits_table",
     "means_table",
     "perplexity_table",
     "scores_table",
@@ -58,6 +60,25 @@ def entropy_table(table: pd.DataFrame) -> TextTable:
         "can take: 0 is certain, 1 is not sure at all.",
     )
     return TextTable("Entropy by prompt", *_by_prompt(table, lambda rows, _: number(rows["entropy"].mean(), 3)), notes)
+
+
+def hits_table(table: pd.DataFrame) -> TextTable:
+    """Share of right directions of each prompt."""
+
+    def cell(rows: pd.DataFrame, whole: bool) -> str:
+        rate = float(rows["hit_rate"].mean())
+        return "n/a" if math.isnan(rate) else f"{rate:.0%}"
+
+    columns, rows = _by_prompt(table, cell)
+    for row in rows:
+        up = table if row[0] == "mean" and len(rows) > 1 else table[table["symbol"] == row[0]]
+        rate = float(up["up_rate"].mean())
+        row.append("n/a" if math.isnan(rate) else f"{rate:.0%}")
+    notes = (
+        "Share of the test months with an answer whose direction was that of the price until the next guidance. Months "
+        "up: the share that always long would have had.",
+    )
+    return TextTable("Right directions by prompt", [*columns, "months up"], rows, notes)
 
 
 def _by_prompt(table: pd.DataFrame, cell: Callable[[pd.DataFrame, bool], str]) -> tuple[list[str], list[list[str]]]:

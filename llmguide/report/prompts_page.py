@@ -27,12 +27,14 @@ from llmguide.report.prompt_tables import (
     agreement_table,
     costs_table,
     entropy_table,
+    hits_table,
     perplexity_table,
     scores_table,
     shares_table,
     sharpe_table,
     tests_table,
 )
+from llmguide.report.review_tables import ReviewData, review_tables
 from llmguide.report.tables import TextTable, p_value
 from llmguide.report.verdict import few
 
@@ -97,6 +99,7 @@ class PromptsData:
     scores: pd.DataFrame
     months: pd.DataFrame
     all_advice: Sequence[Advice]
+    reviews: ReviewData | None = None
 
     def __post_init__(self) -> None:
         there = {(advice.symbol, advice.prompt, advice.issued_at) for advice in self.all_advice}
@@ -138,6 +141,7 @@ def _parts(data: PromptsData, drawings: Mapping[str, str]) -> Iterator[str]:
     yield from _text_table(sharpe_table(data.table))
     yield from _drawing(drawings, "sharpe", "Sharpe ratio of each prompt on each instrument")
     yield from _directions(data)
+    yield from _reviews(data.reviews, drawings)
     yield from _uncertainty(data, drawings)
     yield from _calibration(data, drawings)
     yield from _probabilities(data, drawings)
@@ -233,8 +237,24 @@ def _means(means: pd.DataFrame) -> str:
 def _directions(data: PromptsData) -> Iterator[str]:
     yield section("Were the directions right?")
     yield from _text_table(shares_table(data.shares))
+    if data.table["symbol"].nunique() > 1:
+        text = hits_table(data.table)
+        yield f"<h3>{escape(text.title)}</h3>"
+        yield from _text_table(text)
     if len(data.agreement):
         text = agreement_table(data.agreement)
+        yield f"<h3>{escape(text.title)}</h3>"
+        yield from _text_table(text)
+
+
+def _reviews(reviews: ReviewData | None, drawings: Mapping[str, str]) -> Iterator[str]:
+    if reviews is None or reviews.scores.empty:
+        return
+    yield section("What experts say of the reasons")
+    scores, *others = review_tables(reviews)
+    yield from _text_table(scores)
+    yield from _drawing(drawings, "reviews", "Mean scores of people by prompt and criterion, with 95 % intervals")
+    for text in others:
         yield f"<h3>{escape(text.title)}</h3>"
         yield from _text_table(text)
 

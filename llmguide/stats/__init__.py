@@ -5,6 +5,7 @@ bootstrap       one or two series of returns: intervals of Sharpe ratio and maxi
 sharpe          one series of returns: probabilistic and deflated Sharpe ratio, minimum track record
 shares          a share of hits: Wilson's interval, and one by a bootstrap over clusters
 skill           directions against what happened: accuracy, balanced accuracy, Matthews correlation coefficient
+agreement       several observers: Krippendorff's alpha, and intervals over what was observed and by whom
 calibration     said probabilities: Brier score, calibration error, reliability curve, and functions that set them right
 overfitting     all series of a search: the probability that its best setting was fitted to chance
 
@@ -14,6 +15,7 @@ over bars whether another stretch of the same market would, the rest whether the
 A statistic that the data do not determine is NaN, never infinite.
 """
 
+from llmguide.stats.agreement import Alpha, crossed_interval, krippendorff_alpha
 from llmguide.stats.bootstrap import (
     Interval,
     Intervals,
@@ -47,6 +49,7 @@ from llmguide.stats.significance import PairedTests, TestResult, holm, one_sampl
 from llmguide.stats.skill import Measured, Skill, directional_skill
 
 __all__ = [
+    "Alpha",
     "Calibrator",
     "DeflatedSharpe",
     "Interval",
@@ -65,12 +68,14 @@ __all__ = [
     "bootstrap_intervals",
     "brier_score",
     "clustered_interval",
+    "crossed_interval",
     "deflated_sharpe",
     "directional_skill",
     "expected_best_sharpe",
     "expected_calibration_error",
     "fit_calibrator",
     "holm",
+    "krippendorff_alpha",
     "min_track_record",
     "one_sample_t",
     "optimal_block",

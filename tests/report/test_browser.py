@@ -6,14 +6,13 @@ Needs Chromium or Chrome on the PATH, or its path in LLMGUIDE_CHROMIUM; skipped,
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
 import subprocess
 
 import matplotlib.image
 import numpy as np
 import pytest
+from chromium import HEADLESS, find_chromium
 from made_flag_page import made_up
 from made_report import comparison
 
@@ -23,10 +22,8 @@ from llmguide.report.flag_page import write_flag_page
 from llmguide.report.page import write_report
 from llmguide.report.trust_page import write_trust_page
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 FLAGS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"),
+    *HEADLESS,
     *("--enable-logging=stderr", "--virtual-time-budget=20000", "--allow-file-access-from-files"),
 )
 # Runs in a copy of the page, and leaves what it found as JSON in an attribute.
@@ -51,7 +48,7 @@ PROBE = """<script>addEventListener("load", () => setTimeout(() => {
 
 @pytest.fixture(scope="module")
 def chromium():
-    path = os.environ.get("LLMGUIDE_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+    path = find_chromium()
     if path is None:
         pytest.skip("no Chromium or Chrome here (set LLMGUIDE_CHROMIUM): the report is not opened in a browser")
     return path

@@ -13,6 +13,7 @@ import pandas as pd
 from llmguide.experiments.paired import paired_table
 from llmguide.experiments.prompts.probabilities import reliability, scores
 from llmguide.experiments.prompts.published import published_sharpe
+from llmguide.experiments.review import ReviewResult
 from llmguide.guidance import Guidance
 from llmguide.guidance.advice import Advice
 from llmguide.llm.ledger import Spending
@@ -45,6 +46,7 @@ class PromptResult:
         guidance: the table of each (symbol, prompt), all months.
         all_advice: what all of it was made from.
         settings: capital, cost and how probabilities were calibrated, if they were.
+        reviews: what experts said of these answers, where they were asked; of the study's prompts alone.
     """
 
     runs: pd.DataFrame
@@ -52,6 +54,7 @@ class PromptResult:
     guidance: Mapping[tuple[str, str], Guidance]
     all_advice: tuple[Advice, ...]
     settings: Mapping[str, Any]
+    reviews: ReviewResult | None = None
 
     @property
     def symbols(self) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from llmguide.experiments.markets import Market
 from llmguide.experiments.measure import measure
 from llmguide.experiments.outcomes import Outcome, outcomes
 from llmguide.experiments.prompts.study import PromptStudy
+from llmguide.experiments.review import ReviewResult
 from llmguide.guidance import Guidance
 from llmguide.guidance.advice import Advice
 from llmguide.guidance.doubt.calibrate import calibrate_each, said_probability
@@ -35,6 +36,7 @@ def judge_prompts(
     cost: float = 0.001,
     calibrate: Method | None = None,
     every: int = EVERY,
+    reviews: ReviewResult | None = None,
 ) -> PromptStudy:
     """Follow every prompt's guidance on the test bars, and see what became of each month.
 
@@ -46,6 +48,7 @@ def judge_prompts(
         calibrate: "platt" or "isotonic" to set each prompt's probabilities right, walking forward through the months of
             all instruments, and to show them beside what was said. The guidance that is followed stays as it is.
         every: trading days from a month to its outcome, from which calibration learns.
+        reviews: what experts said of these answers (`llmguide.experiments.review`); other prompts' are left out.
 
     Raises:
         DataError: no advice, or advice for an instrument without bars.
@@ -73,7 +76,8 @@ def judge_prompts(
     if calibrate is not None:
         frame["p_calibrated"] = _calibrated(frame, tables, known, calibrate, every)
         settings |= {"calibrate": calibrate, "every": every}
-    return PromptStudy(pd.DataFrame(runs), frame, tables, tuple(all_advice), settings)
+    reviewed = None if reviews is None else reviews.of_prompts([prompt for _, prompt in tables])
+    return PromptStudy(pd.DataFrame(runs), frame, tables, tuple(all_advice), settings, reviewed)
 
 
 def _calibrated(

@@ -10,14 +10,19 @@ import numpy as np
 import pandas as pd
 import pytest
 from made_advice import market, study
+from made_review import answered
 
 from llmguide import Guidance
 from llmguide.console import print_prompts
+from llmguide.errors import DataError
 from llmguide.experiments.prompts import judge_prompts
+from llmguide.experiments.review import judge_review
+from llmguide.guidance.review.kept import keep
+from llmguide.guidance.review.packet import choose
 from llmguide.report.prompt_figures import FIGURES
 
 MARKETS = (market("AAPL", 1), market("MSFT", 2))
-TABLES = ("table_sharpe", "table_perplexity", "table_entropy", "costs", "tests", "means", "brier")
+TABLES = ("table_sharpe", "table_perplexity", "table_entropy", "table_hits", "costs", "tests", "means", "brier")
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +38,7 @@ def folder(judged, tmp_path_factory):
 def test_the_folder_holds_the_tables_thrice_the_page_the_figures_and_the_guidance(folder, judged):
     expected = {f"{name}.{suffix}" for name in TABLES for suffix in ("csv", "md", "tex")}
     expected |= {"prompts.html", "prompts.csv", "months.csv", "calibration.csv", "reliability.csv", "config.json"}
-    expected |= {"guidance", *(f"figure_{name}.png" for name in FIGURES)}
+    expected |= {"guidance", *(f"figure_{name}.png" for name in FIGURES if name != "reviews")}  # nobody was asked
     expected |= {"shares.csv", "agreement.csv"}
     assert {path.name for path in folder.iterdir()} == expected
     for (symbol, prompt), guidance in judged.guidance.items():
@@ -54,6 +59,58 @@ def test_the_tables_of_the_folder_say_what_the_study_says(folder, judged):
     assert len(pd.read_csv(folder / "months.csv")) == len(judged.all_advice)
     line = next(line for line in (folder / "table_sharpe.md").read_text().splitlines() if line.startswith("| MSFT"))
     assert f"{runs.loc[('MSFT', 'P4'), 'sr']:.2f} (0.50)" in line
+
+
+def test_reviews_of_the_same_answers_become_table_vi_and_a_figure_and_stay_those_of_its_prompts(tmp_path):
+    months = keep(study(MARKETS), {one.symbol: one.bars for one in MARKETS})
+    packet = choose(months, months=20)
+    sheets = [answered(packet, "anna"), answered(packet, "ben", seed=1), answered(packet, "judge-x", kind="model")]
+    reviews = judge_review(packet, sheets)
+    reviews.check(months)
+    some = [one for one in study(MARKETS) if one.prompt in ("P1", "P4")]
+    judged = judge_prompts(some, MARKETS, reviews=reviews)
+    page = judged.write(tmp_path)
+    table = pd.read_csv(tmp_path / "table_reviews.csv")
+    assert set(table["prompt"]) == {"P1", "P4", "all"}
+    pd.testing.assert_frame_equal(table, judged.reviews.scores, check_dtype=False)
+    assert (tmp_path / "figure_reviews.png").is_file()
+    text = page.read_text()
+    assert "What experts say of the reasons" in text
+    assert "Mean scores of people by prompt and criterion" in text
+    assert "Scored by a language model, judge-x" in text
+    judge_prompts(some, MARKETS).write(tmp_path)  # without reviews nothing of the earlier ones stays
+    assert not [path.name for path in tmp_path.iterdir() if "reviews" in path.name]
+
+
+def test_reviews_of_other_answers_are_refused():
+    months = keep(study(MARKETS), {one.symbol: one.bars for one in MARKETS})
+    packet = choose(months, months=8)
+    reviews = judge_review(packet, [answered(packet)])
+    others = keep(study(MARKETS, seed=5), {one.symbol: one.bars for one in MARKETS})
+    with pytest.raises(DataError, match=r"got [1-8] of 8 months with another question, answer or model"):
+        reviews.check(others)
+    with pytest.raises(DataError, match="got none; give the review of this run"):
+        reviews.check([month.model_copy(update={"prompt": "mine"}) for month in months])
+
+
+def test_right_directions_stand_by_instrument_and_prompt_beside_what_always_long_would_have(folder, judged):
+    hits = pd.read_csv(folder / "table_hits.csv", index_col="symbol")
+    runs = judged.table.set_index(["symbol", "prompt"])
+    for symbol, prompt in judged.guidance:
+        assert hits.loc[symbol, prompt] == pytest.approx(runs.loc[(symbol, prompt), "hit_rate"])
+    line = next(line for line in (folder / "table_hits.md").read_text().splitlines() if line.startswith("| AAPL"))
+    assert line.rstrip("| ").endswith(f"{runs.loc[('AAPL', 'P1'), 'up_rate']:.0%}")
+
+
+def test_a_template_of_ones_own_is_a_column_like_the_others(tmp_path):
+    own = [dataclasses.replace(one, prompt="tuned") for one in study(MARKETS, prompts=["P4"], seed=3)]
+    judged = judge_prompts([*study(MARKETS, prompts=["P1"]), *own], MARKETS)
+    judged.write(tmp_path)
+    for name in ("table_sharpe", "table_perplexity", "table_entropy", "table_hits"):
+        assert "tuned" in pd.read_csv(tmp_path / f"{name}.csv").columns
+    assert judged.means.set_index("prompt").loc["tuned", "sr_published"] != 0
+    assert np.isnan(judged.means.set_index("prompt").loc["tuned", "sr_published"])
+    assert set(judged.tests["prompt_a"]) == {"tuned"}
 
 
 def test_the_published_mean_is_there_only_where_every_instrument_was_published(folder, tmp_path):
