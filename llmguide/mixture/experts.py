@@ -92,6 +92,23 @@ Beginning = tuple[Any, Literal["left", "right"]]
 """Date of the first bar of a record, with "left", or of the last bar before it, with "right"."""
 
 
+@dataclass(frozen=True)
+class _Record:
+    """Says of the bar of a time whether it belongs to a record; no closure, since strategies travel between processes.
+
+    Attributes:
+        moment, side: where it begins, as in `Beginning`; all bars belong to it where `moment` is None.
+    """
+
+    moment: pd.Timestamp | None
+    side: Literal["left", "right"]
+
+    def __call__(self, stamp: datetime) -> bool:
+        if self.moment is None:
+            return True
+        return bool(stamp > self.moment or (self.side == "left" and stamp == self.moment))
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Expert(ABC):
     """Somebody who proposes a side for every bar.
@@ -127,10 +144,9 @@ class Expert(ABC):
     def counts(self) -> Callable[[datetime], bool]:
         """Return what says whether the bar of a time is one of its record; LlmguideError for a date that is none."""
         if self.begins is None:
-            return lambda stamp: True
+            return _Record(None, "left")
         moment, side = self.begins
-        first = as_stamp(moment)
-        return lambda stamp: bool(stamp > first or (side == "left" and stamp == first))
+        return _Record(as_stamp(moment), side)
 
     def first(self, bars: pd.DataFrame) -> int:
         """Return the position of the first bar of its record; LlmguideError where there is none."""

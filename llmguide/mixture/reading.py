@@ -160,6 +160,10 @@ class PolicyFollower(Follower):
         guidance = None if self._rows is None else _InForce(self._rows.at(known, stamp))
         return self._next(known, stamp, guidance)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the policy out: what comes back from another process, such as an optimisation's, decides no more."""
+        return self.__dict__ | {"_policy": None}
+
     def _next(self, known: KnownBars, stamp: datetime, guidance: GuidanceAt | None) -> float:
         """Carry out what was decided on the bar before, and decide on the next one."""
         if self._watched is None:

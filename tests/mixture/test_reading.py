@@ -285,6 +285,7 @@ def test_a_path_travels_to_another_process_without_what_was_loaded(bars, tmp_pat
     sides = expert.sides(bars)
     packed = pickle.dumps(expert)
     assert len(packed) == fresh < 1_000
+    assert len(pickle.dumps(expert.follow())) < 10_000  # a strategy that comes back brings no language model
     assert pickle.loads(packed).sides(bars).tolist()[LAST + 1 :] == sides.tolist()[LAST + 1 :]
 
 
