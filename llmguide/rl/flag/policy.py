@@ -31,7 +31,7 @@ from llmguide.rl.flag.base import FlagBase
 from llmguide.rl.flag.heads import Heads
 from llmguide.rl.flag.layers import KV, Block, Sight, blocks_of, last_output, prefix_keys, through
 from llmguide.rl.flag.libraries import library
-from llmguide.rl.flag.prefix import LEAST, FlagEncoded, Prefix, gather, shared_tokens
+from llmguide.rl.flag.prefix import LEAST, FlagEncoded, Prefix, gather, going_on_alike, shared_tokens
 from llmguide.rl.flag.protocol import Encoded
 
 __all__ = ["FlagPolicy", "PolicyConfig"]
@@ -148,7 +148,15 @@ class FlagPolicy:
         The trainable layers' keys and values of the shared beginning are computed with today's weights, once for the
         batch, with gradient; without gradient they are kept until the weights change.
         """
-        heads: tuple[Tensor, Tensor] = self.trained.heads(self._last(encoded, reference=False))
+        return self.judge(self.last(encoded))
+
+    def last(self, encoded: Sequence[Encoded]) -> Tensor:
+        """Return what the trainable layers make of each state's last token, shape ``(batch, width)``."""
+        return self._last(encoded, reference=False)
+
+    def judge(self, last: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits ``(batch, 3)`` and values ``(batch,)`` for what `last` returned: the second half of it."""
+        heads: tuple[Tensor, Tensor] = self.trained.heads(last)
         return heads
 
     @torch.no_grad()
@@ -156,6 +164,11 @@ class FlagPolicy:
         """Return the logits, shape ``(batch, 3)``, of the policy as it was before training; no gradient."""
         logits: Tensor = self._reference.heads(self._last(encoded, reference=True))[0]
         return logits
+
+    @property
+    def reading(self) -> tuple[Any, ...]:
+        """What `encode` depends on: policies of which this is equal encode alike, and one can do it for all of them."""
+        return id(self.base.model), self.config.frozen, self.config.half
 
     def trainable(self) -> dict[str, Tensor]:
         """Return by name what an optimiser steps and a checkpoint stores."""
@@ -212,12 +225,18 @@ class FlagPolicy:
     def _behind(self, prefix: Prefix, suffixes: Sequence[Sequence[int]]) -> Iterator[FlagEncoded]:
         """Yield states that continue a prefix, a few at a time, similar lengths together."""
         made: dict[int, FlagEncoded] = {}
+        alike, longer = going_on_alike(suffixes), prefix
+        if alike:
+            common = suffixes[0][:alike]
+            hidden, pasts = self._through_frozen(prefix, torch.tensor([common], device=self.base.device))
+            longer = prefix.then(common, pasts, hidden[0])
         for places in _rows([len(one) for one in suffixes], self._at_once):
-            ids = pad_sequence([torch.tensor(suffixes[place]) for place in places], batch_first=True)
-            hidden, _ = self._through_frozen(prefix, ids.to(self.base.device))
-            for place, row in zip(places, hidden, strict=True):
-                kept = row[: len(suffixes[place])].clone()  # without the padding's memory
-                made[place] = FlagEncoded(prefix, tuple(suffixes[place]), kept)
+            rest = [suffixes[place][alike:] for place in places]
+            ids = pad_sequence([torch.tensor(one) for one in rest], batch_first=True)
+            hidden, _ = self._through_frozen(longer, ids.to(self.base.device))
+            for place, tokens, row in zip(places, rest, hidden, strict=True):
+                kept = row[: len(tokens)].clone()  # without the padding's memory
+                made[place] = FlagEncoded(longer, tuple(tokens), kept).behind(prefix)
         yield from (made[place] for place in range(len(suffixes)))
 
     def _through_frozen(self, prefix: Prefix, ids: Tensor) -> tuple[Tensor, list[KV]]:
@@ -238,11 +257,15 @@ class FlagPolicy:
         blocks, trained = (self._reference_blocks, self._reference) if reference else (self._blocks, self.trained)
         rows: dict[int, Tensor] = {}
         for prefix, members in gather(cast(Sequence[FlagEncoded], encoded)):
-            pasts = self._prefix_pasts(prefix, blocks, reference=reference)
+            pasts, start = self._prefix_pasts(prefix, blocks, reference=reference), len(prefix.tokens)
+            if alike := going_on_alike([one.tokens for _, one in members]):
+                common = members[0][1].hidden[None, :alike]
+                pasts = prefix_keys(blocks, common, self._rotary, start=start, pasts=pasts)
             for chosen in _rows([len(one.tokens) for _, one in members], self._at_once):
-                hidden = pad_sequence([members[number][1].hidden for number in chosen], batch_first=True)
-                ends = torch.tensor([len(members[number][1].tokens) - 1 for number in chosen], device=hidden.device)
-                sight = Sight.of(hidden, self._rotary, len(prefix.tokens))
+                hidden = pad_sequence([members[number][1].hidden[alike:] for number in chosen], batch_first=True)
+                lengths = [len(members[number][1].tokens) - alike for number in chosen]
+                ends = torch.tensor(lengths, device=hidden.device) - 1
+                sight = Sight.of(hidden, self._rotary, start + alike)
                 outputs = last_output(blocks, hidden, sight, pasts, ends)
                 rows |= {members[number][0]: row for number, row in zip(chosen, outputs, strict=True)}
         last: Tensor = trained.norm(torch.stack([rows[place] for place in range(len(encoded))]))
