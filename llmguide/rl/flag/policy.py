@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any, cast
 
@@ -52,8 +53,8 @@ class PolicyConfig:
         frozen: layers, from the first on, that stay as they are; at least one is left to train; None for two thirds.
         lora_rank: rank of the adapter (LoRA) on the trainable layers; 0 trains their weights themselves.
         lora_alpha: scale of the adapter times its rank; None for twice the rank.
-        half: the frozen layers compute in bfloat16. About twice as fast where the hardware has it, and another policy:
-            its logits differ in the third digit.
+        half: the frozen layers compute in bfloat16: another policy, whose logits differ in the third digit. Meant for
+            GPUs; a processor may be slower by it (docs/flag_trader.md).
         seed: of the heads and the adapter.
     """
 
@@ -125,6 +126,7 @@ class FlagPolicy:
         self._prefix: Prefix | None = None
         self._nothing = Prefix((), (), torch.empty(0, base.width, device=base.device))
         self._pasts: dict[bool, tuple[Prefix, tuple[Any, ...], list[KV]]] = {}
+        self._accumulated: dict[int, _Accumulated] | None = None  # by the prefix's id
 
     def encode(self, states: Sequence[str]) -> list[FlagEncoded]:
         """Return what the frozen layers make of each state; no gradient.
@@ -149,6 +151,21 @@ class FlagPolicy:
         batch, with gradient; without gradient they are kept until the weights change.
         """
         return self.judge(self.last(encoded))
+
+    @contextmanager
+    def accumulating(self) -> Iterator[None]:
+        """Compute the shared beginning once for all evaluations with gradient within, none of which sees a step.
+
+        For a gradient that is the sum of several backward passes: the part of it that goes through the beginning is
+        added when the context ends, in one further pass, and not at all after an error.
+        """
+        self._accumulated = {}
+        try:
+            yield
+            for one in self._accumulated.values():
+                one.pass_on()
+        finally:
+            self._accumulated = None
 
     def last(self, encoded: Sequence[Encoded]) -> Tensor:
         """Return what the trainable layers make of each state's last token, shape ``(batch, width)``."""
@@ -276,7 +293,12 @@ class FlagPolicy:
         if not prefix.tokens:
             return [None] * len(blocks)
         if torch.is_grad_enabled():
-            return prefix_keys(blocks, prefix.hidden[None], self._rotary)
+            if self._accumulated is None:
+                return prefix_keys(blocks, prefix.hidden[None], self._rotary)
+            if id(prefix) not in self._accumulated:
+                made = prefix_keys(blocks, prefix.hidden[None], self._rotary)
+                self._accumulated[id(prefix)] = _Accumulated.of(prefix, made)
+            return self._accumulated[id(prefix)].given
         weights = () if reference else _state_of(self.trainable().values())
         known, by, pasts = self._pasts.get(reference, (None, (), []))
         if known is not prefix or by != weights:
@@ -288,6 +310,33 @@ class FlagPolicy:
     @property
     def _at_once(self) -> int:
         return _ROWS if self.base.device.type == "cpu" else _ROWS_GPU
+
+
+@dataclass(frozen=True, eq=False)
+class _Accumulated:
+    """Keys and values of a beginning whose gradient is summed up before it goes on.
+
+    Attributes:
+        prefix: kept, so that its id remains its own.
+        made: as they were computed.
+        given: the same numbers, cut off from how they were made; gradients arrive here.
+    """
+
+    prefix: Prefix
+    made: list[KV]
+    given: list[KV]
+
+    @classmethod
+    def of(cls, prefix: Prefix, made: list[KV]) -> _Accumulated:
+        return cls(prefix, made, [KV(*(one.detach().requires_grad_(one.requires_grad) for one in kv)) for kv in made])
+
+    def pass_on(self) -> None:
+        """Go on with what has arrived, to the weights that made them."""
+        pairs = [pair for both in zip(self.made, self.given, strict=True) for pair in zip(*both, strict=True)]
+        arrived = [(made, given.grad) for made, given in pairs if given.grad is not None]
+        if arrived:
+            made, gradients = zip(*arrived, strict=True)
+            torch.autograd.backward(made, gradients)
 
 
 def _state_of(weights: Iterable[Tensor]) -> tuple[Any, ...]:
