@@ -89,7 +89,7 @@ def study_flag(
     """Let trained policies and their controls trade test bars by the rules that the policies were trained by.
 
     The first decision is at bar `IDLE`, so that the account is that of `llmguide.strategies.FlagTrader` on these bars.
-    All of them walk side by side, which takes a fraction of the time of one after the other (docs/flag_trader.md).
+    All of them walk side by side, so that what they have in common is computed once.
 
     Args:
         trained: policies of one training, a seed each.
