@@ -16,7 +16,7 @@ from llmguide.metrics import max_drawdown, sharpe_ratio
 from llmguide.periods import periods_of
 from llmguide.report.flag_page import FlagPage, write_flag_page
 from llmguide.rl.flag.controls import controls_of
-from llmguide.rl.flag.evaluation import walk_flag
+from llmguide.rl.flag.evaluation import walk_flags
 from llmguide.rl.flag.trained import TrainedPolicy
 from llmguide.rl.flag.training import TrainedPolicies
 from llmguide.sources.tables import Tables
@@ -93,13 +93,14 @@ def study_flag(
     """Let trained policies and their controls trade test bars by the rules that the policies were trained by.
 
     The first decision is at bar `IDLE`, so that the account is that of `llmguide.strategies.FlagTrader` on these bars.
+    All of them walk side by side, so that what they have in common is computed once.
 
     Args:
         trained: policies of one training, a seed each.
         bars: raw bars after those of the training.
         guidance, factors, tables: what the states tell of, as in training.
         periods: bars per year; None reads it from the dates.
-        announce: called with a line on each arm.
+        announce: called with a line on the arms, and with one after each tenth of the bars.
 
     Raises ModelError as `controls_of` does, DataError for too few bars, or bars that begin within the training.
     """
@@ -112,30 +113,46 @@ def study_flag(
             "test on later bars"
         )
     start, year = max(IDLE, first.config.shown), periods_of(bars, periods)
-    values, rows = {}, []
-    for arm, policies in arms.items():
-        announce(f"test bars: {arm}")
-        columns = {}
-        for one in policies:
-            walk = walk_flag(one, bars, start=start, guidance=guidance, factors=factors, tables=tables)
-            value = np.concatenate([np.full(start, one.config.rules.cash), walk["value"].to_numpy()])
-            columns[one.seed] = value
-            rows.append(
-                {
-                    "arm": arm,
-                    "seed": one.seed,
-                    "sharpe": sharpe_ratio(np.append(0.0, value[1:] / value[:-1] - 1.0), periods=year),
-                    "max_drawdown": max_drawdown(value),
-                    "total_return": value[-1] / value[0] - 1.0,
-                    "reward": float(walk["reward"].sum()),
-                    "trades": int((walk["action"] == 1).sum()),
-                }
-            )
-        values[arm] = pd.DataFrame(columns, index=bars.index)
+    announce(f"test bars: {', '.join(arms)} side by side")
+    walkers = [(arm, one) for arm, policies in arms.items() for one in policies]
+    walks = walk_flags(
+        [one for _, one in walkers], bars, start=start, guidance=guidance, factors=factors, tables=tables,
+        progress=_tenths(announce),
+    )  # fmt: skip
+    columns: dict[str, dict[int, Any]] = {arm: {} for arm in arms}
+    rows = []
+    for (arm, one), walk in zip(walkers, walks, strict=True):
+        value = np.concatenate([np.full(start, one.config.rules.cash), walk["value"].to_numpy()])
+        columns[arm][one.seed] = value
+        rows.append(
+            {
+                "arm": arm,
+                "seed": one.seed,
+                "sharpe": sharpe_ratio(np.append(0.0, value[1:] / value[:-1] - 1.0), periods=year),
+                "max_drawdown": max_drawdown(value),
+                "total_return": value[-1] / value[0] - 1.0,
+                "reward": float(walk["reward"].sum()),
+                "trades": int((walk["action"] == 1).sum()),
+            }
+        )
+    values = {arm: pd.DataFrame(of_seeds, index=bars.index) for arm, of_seeds in columns.items()}
     given = {"guidance": guidance, "factors of the news": factors, "tables": tables}
     told = [name for name, value in given.items() if value is not None]
     settings = _settings(first, bars, start, told, year)
     return FlagStudy(pd.DataFrame(rows), values, TrainedPolicies(tuple(trained)).curves, year, settings)
+
+
+def _tenths(announce: Callable[[str], None]) -> Callable[[int, int], None]:
+    """Return what tells a line whenever another tenth of the decisions is made."""
+    told = 0
+
+    def progress(done: int, decisions: int) -> None:
+        nonlocal told
+        if (tenths := 10 * done // decisions) > told:
+            told = tenths
+            announce(f"test bars: {done:,} of {decisions:,} decisions")
+
+    return progress
 
 
 def _settings(

@@ -7,11 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from llmguide.rl.flag.ppo import masked_log_probabilities
 from llmguide.rl.flag.protocol import TradingPolicy
 
-__all__ = ["Chosen", "choose"]
+__all__ = ["Chosen", "choose", "likeliest"]
 
 
 class Chosen(NamedTuple):
@@ -27,7 +28,12 @@ def choose(policy: TradingPolicy, state: str, legal: Sequence[bool]) -> Chosen:
     encoded = policy.encode([state])
     with torch.no_grad():
         logits, values = policy.evaluate(encoded)
-        mask = torch.as_tensor(np.asarray(legal), device=logits.device)[None]
-        log_pi = masked_log_probabilities(logits, mask)[0].double().cpu().numpy()
+        return likeliest(logits[0], values[0], legal)
+
+
+def likeliest(logits: Tensor, expected: Tensor, legal: Sequence[bool]) -> Chosen:
+    """Return the same for a state's three logits and its value, a number."""
+    mask = torch.as_tensor(np.asarray(legal), device=logits.device)
+    log_pi = masked_log_probabilities(logits, mask).double().cpu().numpy()
     sell, hold, buy = np.exp(log_pi).tolist()
-    return Chosen(int(np.argmax(log_pi)), (sell, hold, buy), float(values[0]))
+    return Chosen(int(np.argmax(log_pi)), (sell, hold, buy), float(expected))

@@ -14,42 +14,58 @@ from torch import Tensor
 
 from llmguide.errors import ModelError
 from llmguide.rl.flag.base import FlagBase
-from llmguide.rl.flag.policy import FlagPolicy, PolicyConfig
+from llmguide.rl.flag.heads import Heads
+from llmguide.rl.flag.policy import FlagPolicy, PolicyConfig, Trained
 from llmguide.rl.flag.protocol import Encoded
 from llmguide.rl.flag.trained import TrainedPolicy
 from llmguide.trading.flag_rules import ACTIONS
 
-__all__ = ["NO_SEED", "HoldPolicy", "ZeroShotPolicy", "controls_of", "first_tokens"]
+__all__ = ["NO_SEED", "HoldPolicy", "UntrainedPolicy", "ZeroShotPolicy", "controls_of", "first_tokens"]
 
 NO_SEED = -1
 """Seed of a control in which nothing is random."""
 
 
-class ZeroShotPolicy(FlagPolicy):
-    """The language model as it is, asked to go on with the state: the probability of a word is its action's.
+class UntrainedPolicy(FlagPolicy):
+    """A policy as it was before its first step: all of its layers are the language model's own, none is copied.
 
-    A word counts with its first token (see `first_tokens`); the text is that of the state, without a chat's frame.
-    Nothing is trained, and all values are 0.
-
-    Raises ModelError where the tokenizer does not tell the three words apart.
+    What they make of a state is the same for all seeds (see `llmguide.rl.flag.together`).
     """
 
-    def __init__(self, base: FlagBase) -> None:
-        super().__init__(base, PolicyConfig(frozen=base.layers - 1))
-        self._words = first_tokens(base)
-
-    @torch.no_grad()
-    def evaluate(self, encoded: Sequence[Encoded]) -> tuple[Tensor, Tensor]:
-        """Return log-probabilities of the words' first tokens, shape ``(batch, 3)``, and zeros ``(batch,)``."""
-        hidden = self._last(encoded, reference=True)  # (batch, width)
-        scores = self.base.model.get_output_embeddings()(hidden)  # (batch, vocabulary)
-        log_p = torch.log_softmax(scores, dim=-1)
-        logits = torch.stack([log_p[:, tokens].logsumexp(dim=-1) for tokens in self._words], dim=-1)
-        return logits, torch.zeros(len(logits), device=logits.device)
+    def last(self, encoded: Sequence[Encoded]) -> Tensor:
+        """Return what the model's own layers make of each state's last token, ``(batch, width)``; no gradient."""
+        with torch.no_grad():
+            return self._last(encoded, reference=True)
 
     def trainable(self) -> dict[str, Tensor]:
         """Return nothing."""
         return {}
+
+    def _begin(self, first: int) -> Trained:
+        decoder, heads = self.base.decoder, Heads(self.base.width, self.config.seed).to(self.base.device)
+        return Trained(decoder.layers[first:], decoder.norm, heads)
+
+
+class ZeroShotPolicy(UntrainedPolicy):
+    """The language model as it is, asked to go on with the state: the probability of a word is its action's.
+
+    A word counts with its first token (see `first_tokens`); the text is that of the state, without a chat's frame.
+    Nothing is trained, and all values are 0. `frozen` says only in which of two parts a layer is computed.
+
+    Raises ModelError where the tokenizer does not tell the three words apart.
+    """
+
+    def __init__(self, base: FlagBase, *, frozen: int | None = None) -> None:
+        super().__init__(base, PolicyConfig(frozen=frozen))
+        self._words = first_tokens(base)
+
+    @torch.no_grad()
+    def judge(self, last: Tensor) -> tuple[Tensor, Tensor]:
+        """Return log-probabilities of the words' first tokens, shape ``(batch, 3)``, and zeros ``(batch,)``."""
+        scores = self.base.model.get_output_embeddings()(last)  # (batch, vocabulary)
+        log_p = torch.log_softmax(scores, dim=-1)
+        logits = torch.stack([log_p[:, tokens].logsumexp(dim=-1) for tokens in self._words], dim=-1)
+        return logits, torch.zeros(len(logits), device=logits.device)
 
     def identity(self) -> dict[str, Any]:
         """Return name and hash of the base, and what is asked for."""
@@ -114,10 +130,12 @@ def controls_of(trained: Sequence[TrainedPolicy]) -> dict[str, list[TrainedPolic
     policies = [one.policy for one in trained if isinstance(one.policy, FlagPolicy)]
     if not policies or len(policies) < len(trained):
         raise ModelError("expected one or more policies over a language model; others have no control of their own")
-    first = trained[0]
-    fresh = [FlagPolicy(policy.base, policy.config) for policy in policies]
+    first, model = trained[0], policies[0]
+    fresh = [UntrainedPolicy(policy.base, policy.config) for policy in policies]
     return {
         "untrained": [replace(one, policy=policy, notes={}) for one, policy in zip(trained, fresh, strict=True)],
-        "zero-shot": [replace(first, policy=ZeroShotPolicy(policies[0].base), seed=NO_SEED, notes={})],
+        "zero-shot": [
+            replace(first, policy=ZeroShotPolicy(model.base, frozen=model.config.frozen), seed=NO_SEED, notes={})
+        ],
         "hold": [replace(first, policy=HoldPolicy(), seed=NO_SEED, notes={})],
     }

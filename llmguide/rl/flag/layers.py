@@ -35,6 +35,11 @@ class KV(NamedTuple):
         """Return those of the first tokens."""
         return KV(self.keys[:, :, :tokens], self.values[:, :, :tokens])
 
+    def then(self, new: KV) -> KV:
+        """Return these for each of a batch, and then the new ones."""
+        batch = new.keys.shape[0]
+        return KV(*(torch.cat((old.expand(batch, -1, -1, -1), one), dim=2) for old, one in zip(self, new, strict=True)))
+
 
 @dataclass
 class Sight:
@@ -107,7 +112,7 @@ class Block:
         """Return the output of every token, and their keys and values; `past` are those of the tokens before."""
         normed = self._norm("input", hidden)
         new = self._keys_values(normed, sight)
-        return self._output(hidden, normed, sight, _after(past, new)), new
+        return self._output(hidden, normed, sight, past.then(new) if past else new), new
 
     def last(self, hidden: Tensor, sight: Sight, past: KV | None, ends: Tensor) -> Tensor:
         """Return the output of one token of each sequence, shape ``(batch, width)``.
@@ -116,7 +121,8 @@ class Block:
             ends: the token's index in `hidden`, shape ``(batch,)``.
         """
         normed = self._norm("input", hidden)
-        whole = _after(past, self._keys_values(normed, sight))
+        new = self._keys_values(normed, sight)
+        whole = past.then(new) if past else new
         rows = torch.arange(len(ends), device=ends.device)
         at = Sight(sight.rotary, sight.positions[ends][:, None], sight.keys, sight.like)
         return self._output(hidden[rows, ends][:, None], normed[rows, ends][:, None], at, whole)[:, 0]
@@ -181,11 +187,20 @@ def through(
     return hidden, made
 
 
-def prefix_keys(blocks: Sequence[Block], hidden: Tensor, rotary: Any) -> list[KV]:
-    """Return the keys and values in every block of tokens at the beginning of a sequence; no output is computed."""
-    sight = Sight.of(hidden, rotary)
-    hidden, made = through(blocks[:-1], hidden, sight, [None] * (len(blocks) - 1))
-    return [*made, blocks[-1].keys_values(hidden, sight)]
+def prefix_keys(
+    blocks: Sequence[Block], hidden: Tensor, rotary: Any, *, start: int = 0, pasts: Sequence[KV | None] | None = None
+) -> list[KV]:
+    """Return the keys and values in every block of tokens at the beginning of a sequence; no output is computed.
+
+    Args:
+        start: how many tokens are before those of `hidden`.
+        pasts: the keys and values of these, which the result begins with.
+    """
+    sight = Sight.of(hidden, rotary, start)
+    before = pasts or [None] * len(blocks)
+    hidden, made = through(blocks[:-1], hidden, sight, before[:-1])
+    made.append(blocks[-1].keys_values(hidden, sight))
+    return [past.then(new) if past else new for past, new in zip(before, made, strict=True)]
 
 
 def last_output(
@@ -221,14 +236,6 @@ def _fused(norm: Any) -> Callable[[Tensor], Tensor]:
             if torch.allclose(fused(probe), norm(probe), rtol=1e-5, atol=1e-6):
                 return fused
     return plain
-
-
-def _after(past: KV | None, new: KV) -> KV:
-    """Return the keys and values of the tokens before, and then the new ones."""
-    if past is None:
-        return new
-    batch = new.keys.shape[0]
-    return KV(*(torch.cat((old.expand(batch, -1, -1, -1), one), dim=2) for old, one in zip(past, new, strict=True)))
 
 
 def _rotate(each: Tensor, cos: Tensor, sin: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any, cast
 
@@ -31,7 +32,7 @@ from llmguide.rl.flag.base import FlagBase
 from llmguide.rl.flag.heads import Heads
 from llmguide.rl.flag.layers import KV, Block, Sight, blocks_of, last_output, prefix_keys, through
 from llmguide.rl.flag.libraries import library
-from llmguide.rl.flag.prefix import LEAST, FlagEncoded, Prefix, gather, shared_tokens
+from llmguide.rl.flag.prefix import LEAST, FlagEncoded, Prefix, gather, going_on_alike, shared_tokens
 from llmguide.rl.flag.protocol import Encoded
 
 __all__ = ["FlagPolicy", "PolicyConfig"]
@@ -52,8 +53,8 @@ class PolicyConfig:
         frozen: layers, from the first on, that stay as they are; at least one is left to train; None for two thirds.
         lora_rank: rank of the adapter (LoRA) on the trainable layers; 0 trains their weights themselves.
         lora_alpha: scale of the adapter times its rank; None for twice the rank.
-        half: the frozen layers compute in bfloat16. About twice as fast where the hardware has it, and another policy:
-            its logits differ in the third digit.
+        half: the frozen layers compute in bfloat16: another policy, whose logits differ in the third digit. Meant for
+            GPUs; a processor may be slower by it (docs/flag_trader.md).
         seed: of the heads and the adapter.
     """
 
@@ -125,6 +126,7 @@ class FlagPolicy:
         self._prefix: Prefix | None = None
         self._nothing = Prefix((), (), torch.empty(0, base.width, device=base.device))
         self._pasts: dict[bool, tuple[Prefix, tuple[Any, ...], list[KV]]] = {}
+        self._accumulated: dict[int, _Accumulated] | None = None  # by the prefix's id
 
     def encode(self, states: Sequence[str]) -> list[FlagEncoded]:
         """Return what the frozen layers make of each state; no gradient.
@@ -148,7 +150,30 @@ class FlagPolicy:
         The trainable layers' keys and values of the shared beginning are computed with today's weights, once for the
         batch, with gradient; without gradient they are kept until the weights change.
         """
-        heads: tuple[Tensor, Tensor] = self.trained.heads(self._last(encoded, reference=False))
+        return self.judge(self.last(encoded))
+
+    @contextmanager
+    def accumulating(self) -> Iterator[None]:
+        """Compute the shared beginning once for all evaluations with gradient within, none of which sees a step.
+
+        For a gradient that is the sum of several backward passes: the part of it that goes through the beginning is
+        added when the context ends, in one further pass, and not at all after an error.
+        """
+        self._accumulated = {}
+        try:
+            yield
+            for one in self._accumulated.values():
+                one.pass_on()
+        finally:
+            self._accumulated = None
+
+    def last(self, encoded: Sequence[Encoded]) -> Tensor:
+        """Return what the trainable layers make of each state's last token, shape ``(batch, width)``."""
+        return self._last(encoded, reference=False)
+
+    def judge(self, last: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits ``(batch, 3)`` and values ``(batch,)`` for what `last` returned: the second half of it."""
+        heads: tuple[Tensor, Tensor] = self.trained.heads(last)
         return heads
 
     @torch.no_grad()
@@ -156,6 +181,11 @@ class FlagPolicy:
         """Return the logits, shape ``(batch, 3)``, of the policy as it was before training; no gradient."""
         logits: Tensor = self._reference.heads(self._last(encoded, reference=True))[0]
         return logits
+
+    @property
+    def reading(self) -> tuple[Any, ...]:
+        """What `encode` depends on: policies of which this is equal encode alike, and one can do it for all of them."""
+        return id(self.base.model), self.config.frozen, self.config.half
 
     def trainable(self) -> dict[str, Tensor]:
         """Return by name what an optimiser steps and a checkpoint stores."""
@@ -212,12 +242,18 @@ class FlagPolicy:
     def _behind(self, prefix: Prefix, suffixes: Sequence[Sequence[int]]) -> Iterator[FlagEncoded]:
         """Yield states that continue a prefix, a few at a time, similar lengths together."""
         made: dict[int, FlagEncoded] = {}
+        alike, longer = going_on_alike(suffixes), prefix
+        if alike:
+            common = suffixes[0][:alike]
+            hidden, pasts = self._through_frozen(prefix, torch.tensor([common], device=self.base.device))
+            longer = prefix.then(common, pasts, hidden[0])
         for places in _rows([len(one) for one in suffixes], self._at_once):
-            ids = pad_sequence([torch.tensor(suffixes[place]) for place in places], batch_first=True)
-            hidden, _ = self._through_frozen(prefix, ids.to(self.base.device))
-            for place, row in zip(places, hidden, strict=True):
-                kept = row[: len(suffixes[place])].clone()  # without the padding's memory
-                made[place] = FlagEncoded(prefix, tuple(suffixes[place]), kept)
+            rest = [suffixes[place][alike:] for place in places]
+            ids = pad_sequence([torch.tensor(one) for one in rest], batch_first=True)
+            hidden, _ = self._through_frozen(longer, ids.to(self.base.device))
+            for place, tokens, row in zip(places, rest, hidden, strict=True):
+                kept = row[: len(tokens)].clone()  # without the padding's memory
+                made[place] = FlagEncoded(longer, tuple(tokens), kept).behind(prefix)
         yield from (made[place] for place in range(len(suffixes)))
 
     def _through_frozen(self, prefix: Prefix, ids: Tensor) -> tuple[Tensor, list[KV]]:
@@ -238,11 +274,15 @@ class FlagPolicy:
         blocks, trained = (self._reference_blocks, self._reference) if reference else (self._blocks, self.trained)
         rows: dict[int, Tensor] = {}
         for prefix, members in gather(cast(Sequence[FlagEncoded], encoded)):
-            pasts = self._prefix_pasts(prefix, blocks, reference=reference)
+            pasts, start = self._prefix_pasts(prefix, blocks, reference=reference), len(prefix.tokens)
+            if alike := going_on_alike([one.tokens for _, one in members]):
+                common = members[0][1].hidden[None, :alike]
+                pasts = prefix_keys(blocks, common, self._rotary, start=start, pasts=pasts)
             for chosen in _rows([len(one.tokens) for _, one in members], self._at_once):
-                hidden = pad_sequence([members[number][1].hidden for number in chosen], batch_first=True)
-                ends = torch.tensor([len(members[number][1].tokens) - 1 for number in chosen], device=hidden.device)
-                sight = Sight.of(hidden, self._rotary, len(prefix.tokens))
+                hidden = pad_sequence([members[number][1].hidden[alike:] for number in chosen], batch_first=True)
+                lengths = [len(members[number][1].tokens) - alike for number in chosen]
+                ends = torch.tensor(lengths, device=hidden.device) - 1
+                sight = Sight.of(hidden, self._rotary, start + alike)
                 outputs = last_output(blocks, hidden, sight, pasts, ends)
                 rows |= {members[number][0]: row for number, row in zip(chosen, outputs, strict=True)}
         last: Tensor = trained.norm(torch.stack([rows[place] for place in range(len(encoded))]))
@@ -253,7 +293,12 @@ class FlagPolicy:
         if not prefix.tokens:
             return [None] * len(blocks)
         if torch.is_grad_enabled():
-            return prefix_keys(blocks, prefix.hidden[None], self._rotary)
+            if self._accumulated is None:
+                return prefix_keys(blocks, prefix.hidden[None], self._rotary)
+            if id(prefix) not in self._accumulated:
+                made = prefix_keys(blocks, prefix.hidden[None], self._rotary)
+                self._accumulated[id(prefix)] = _Accumulated.of(prefix, made)
+            return self._accumulated[id(prefix)].given
         weights = () if reference else _state_of(self.trainable().values())
         known, by, pasts = self._pasts.get(reference, (None, (), []))
         if known is not prefix or by != weights:
@@ -265,6 +310,33 @@ class FlagPolicy:
     @property
     def _at_once(self) -> int:
         return _ROWS if self.base.device.type == "cpu" else _ROWS_GPU
+
+
+@dataclass(frozen=True, eq=False)
+class _Accumulated:
+    """Keys and values of a beginning whose gradient is summed up before it goes on.
+
+    Attributes:
+        prefix: kept, so that its id remains its own.
+        made: as they were computed.
+        given: the same numbers, cut off from how they were made; gradients arrive here.
+    """
+
+    prefix: Prefix
+    made: list[KV]
+    given: list[KV]
+
+    @classmethod
+    def of(cls, prefix: Prefix, made: list[KV]) -> _Accumulated:
+        return cls(prefix, made, [KV(*(one.detach().requires_grad_(one.requires_grad) for one in kv)) for kv in made])
+
+    def pass_on(self) -> None:
+        """Go on with what has arrived, to the weights that made them."""
+        pairs = [pair for both in zip(self.made, self.given, strict=True) for pair in zip(*both, strict=True)]
+        arrived = [(made, given.grad) for made, given in pairs if given.grad is not None]
+        if arrived:
+            made, gradients = zip(*arrived, strict=True)
+            torch.autograd.backward(made, gradients)
 
 
 def _state_of(weights: Iterable[Tensor]) -> tuple[Any, ...]:

@@ -15,7 +15,8 @@ Source: arXiv 2502.11433v3, section 3.3; arXiv 1707.06347 (PPO); the arithmetic 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -160,24 +161,26 @@ def update(
             if config.normalise and len(chosen) > 1:
                 advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
             optimiser.zero_grad(set_to_none=True)
-            for part in np.array_split(np.arange(len(chosen)), min(config.accumulation, len(chosen))):
-                at = chosen[part]
-                encoded = [rollout.encoded[row] for row in at]
-                logits, values = policy.evaluate(encoded)
-                legal = rows.legal[at]
-                told = losses(
-                    masked_log_probabilities(logits, legal),
-                    values.float(),
-                    actions=rows.actions[at],
-                    old_log_probabilities=rows.log_probabilities[at],
-                    old_values=rows.values[at],
-                    advantages=advantages[part],
-                    returns=rows.returns[at],
-                    log_reference=_reference(policy, encoded, at, legal, references) if config.kl else None,
-                    config=config,
-                )
-                (told.total(config).sum() / len(chosen)).backward()  # type: ignore[no-untyped-call]
-                sums.append(np.array([float(each.detach().sum()) for each in told]))
+            parts = np.array_split(np.arange(len(chosen)), min(config.accumulation, len(chosen)))
+            with _accumulating(policy, len(parts)):
+                for part in parts:
+                    at = chosen[part]
+                    encoded = [rollout.encoded[row] for row in at]
+                    logits, values = policy.evaluate(encoded)
+                    legal = rows.legal[at]
+                    told = losses(
+                        masked_log_probabilities(logits, legal),
+                        values.float(),
+                        actions=rows.actions[at],
+                        old_log_probabilities=rows.log_probabilities[at],
+                        old_values=rows.values[at],
+                        advantages=advantages[part],
+                        returns=rows.returns[at],
+                        log_reference=_reference(policy, encoded, at, legal, references) if config.kl else None,
+                        config=config,
+                    )
+                    (told.total(config).sum() / len(chosen)).backward()  # type: ignore[no-untyped-call]
+                    sums.append(np.array([float(each.detach().sum()) for each in told]))
             norms.append(float(torch.nn.utils.clip_grad_norm_(trained, config.gradient_clip)))
             optimiser.step()
     seen = len(rollout.actions) * (len(orders) if config.algorithm == "ppo" else 1)
@@ -205,6 +208,12 @@ def _as_tensors(rollout: Rollout, device: torch.device) -> _Tensors:
         tensor(rollout.advantages),
         tensor(rollout.returns),
     )
+
+
+def _accumulating(policy: TradingPolicy, passes: int) -> AbstractContextManager[None]:
+    """Return what a policy has for several backward passes that make one gradient; nothing where it has nothing."""
+    own: Callable[[], AbstractContextManager[None]] = getattr(policy, "accumulating", nullcontext)
+    return own() if passes > 1 else nullcontext()
 
 
 def _reference(

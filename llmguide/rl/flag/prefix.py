@@ -17,10 +17,12 @@ from torch import Tensor
 
 from llmguide.rl.flag.layers import KV
 
-__all__ = ["LEAST", "FlagEncoded", "Prefix", "gather", "shared_tokens"]
+__all__ = ["LEAST", "FlagEncoded", "Prefix", "gather", "going_on_alike", "shared_tokens"]
 
 LEAST = 8
 """Tokens that a beginning must have to be worth its own computation."""
+_ALIKE = 32
+"""The same of what some states have in common behind it, which is computed anew for each batch."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +44,11 @@ class Prefix:
         if tokens == len(self.tokens):
             return self
         return Prefix(self.tokens[:tokens], tuple(past.cut(tokens) for past in self.pasts), self.hidden[:tokens])
+
+    def then(self, tokens: Sequence[int], pasts: Sequence[KV], hidden: Tensor) -> Prefix:
+        """Return a longer one: `tokens` follow, with their keys and values and what the trainable layers get."""
+        longer = (old.then(new) for old, new in zip(self.pasts, pasts, strict=True)) if self.tokens else pasts
+        return Prefix(self.tokens + tuple(tokens), tuple(longer), torch.cat((self.hidden, hidden)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +82,17 @@ class FlagEncoded:
 def shared_tokens(one: Sequence[int], other: Sequence[int]) -> int:
     """Return at how many places from the beginning on two sequences are the same."""
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
+
+
+def going_on_alike(suffixes: Sequence[Sequence[int]]) -> int:
+    """Return how many tokens several states have in common behind their beginning, 0 where they are too few to matter.
+
+    States of one bar tell the same prices before each tells its own account.
+    """
+    if len(suffixes) < 2:
+        return 0
+    alike = min(shared_tokens(suffixes[0], one[:-1]) for one in suffixes)  # the last token's output is wanted
+    return alike if alike >= _ALIKE else 0
 
 
 def gather(encoded: Sequence[FlagEncoded]) -> list[tuple[Prefix, list[tuple[int, FlagEncoded]]]]:

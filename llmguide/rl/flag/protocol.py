@@ -19,7 +19,11 @@ class Encoded(Protocol):
 
 
 class TradingPolicy(Protocol):
-    """A policy over states as text: logits of three actions (sell, hold, buy) and a value."""
+    """A policy over states as text: logits of three actions (sell, hold, buy) and a value.
+
+    It may have a method ``accumulating()`` as well, a context manager within which the gradients of several backward
+    passes add up to one and no weight changes: what they share need be computed only once there.
+    """
 
     def encode(self, states: Sequence[str]) -> Sequence[Encoded]:
         """Return what the frozen part makes of each state, without gradient.

@@ -112,7 +112,9 @@ def test_a_study_has_every_arm_over_its_seeds_and_writes_a_page(trained, tmp_pat
     assert study.runs[["arm", "seed"]].to_numpy().tolist() == [
         ["flag", 0], ["flag", 1], ["untrained", 0], ["untrained", 1], ["zero-shot", -1], ["hold", -1],
     ]  # fmt: skip
-    assert len(said) == 4
+    assert said[0] == "test bars: flag, untrained, zero-shot, hold side by side"
+    assert len(said) == 11
+    assert said[-1] == "test bars: 180 of 180 decisions"
     walk = walk_flag(trained[1], test, start=IDLE)
     value = pd.concat([pd.Series(100_000.0, test.index[:IDLE]), walk["value"]])
     pd.testing.assert_series_equal(study.values["flag"][1], value, check_names=False, check_freq=False)

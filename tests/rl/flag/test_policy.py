@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from llmguide.errors import ModelError
-from llmguide.rl.flag.layers import blocks_of
+from llmguide.rl.flag import policy as policy_module
+from llmguide.rl.flag.layers import blocks_of, prefix_keys
 from llmguide.rl.flag.policy import FlagPolicy, PolicyConfig
 from llmguide.rl.flag.tiny import tiny_base
 
@@ -117,6 +118,40 @@ def test_a_state_evaluates_alike_alone_and_beside_longer_ones(base):
     together, _ = policy.evaluate(encoded)
     for one, logits in zip(encoded, together, strict=True):
         assert_same(policy.evaluate([one])[0][0], logits)
+
+
+@pytest.mark.parametrize("rank", [0, 2])
+def test_a_gradient_in_parts_is_that_of_one_pass_and_computes_the_beginning_once(base, rank, monkeypatch):
+    made = []
+    monkeypatch.setattr(
+        policy_module, "prefix_keys", lambda *given, **named: made.append(given) or prefix_keys(*given, **named)
+    )
+    policy = moved(FlagPolicy(base, PolicyConfig(frozen=1, lora_rank=rank)))
+    encoded, weights = policy.encode(states(7)), policy.trainable()
+    whole = gradients(policy, policy.evaluate(encoded))
+    share = torch.linspace(0.5, 1.5, 7)
+    parts, made[:] = [range(3), range(3, 5), range(5, 7)], []
+    with policy.accumulating():
+        for part in parts:
+            logits, values = policy.evaluate([encoded[row] for row in part])
+            weight = share[list(part)]
+            (weight * (torch.log_softmax(logits, -1)[:, 0] + (values - weight) ** 2)).sum().backward()
+    assert len(made) == 1
+    for name, tensor in weights.items():
+        assert tensor.grad is not None
+        assert_same(tensor.grad, whole[name])
+        tensor.grad = None
+
+    def interrupted():
+        with policy.accumulating():
+            loss(*policy.evaluate(encoded)).backward()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    policy.trained.zero_grad()
+    for name, gradient in gradients(policy, policy.evaluate(encoded)).items():  # as if nothing had been
+        assert_same(gradient, whole[name])
 
 
 STEPS = {

@@ -15,8 +15,12 @@ from torch.distributions import Categorical, kl_divergence
 
 from llmguide import sample_bars
 from llmguide.errors import ModelError
+from llmguide.rl.flag import policy as policy_module
 from llmguide.rl.flag.config import FlagConfig
+from llmguide.rl.flag.layers import prefix_keys
+from llmguide.rl.flag.policy import FlagPolicy
 from llmguide.rl.flag.ppo import Rollout, losses, masked_log_probabilities, minibatches, update
+from llmguide.rl.flag.tiny import tiny_base
 from llmguide.trading.flag_env import FlagEnv
 from llmguide.trading.flag_rules import FlagRules
 
@@ -158,6 +162,27 @@ def test_accumulation_changes_the_memory_and_not_the_gradient(algorithm):
     np.testing.assert_allclose(parts[1], whole[1], rtol=1e-4, atol=1e-6)
     assert max(parts[0].batches) <= 5
     assert max(whole[0].batches) == (20 if algorithm == "ppo" else 40)
+
+
+def test_what_the_parts_of_a_minibatch_share_is_computed_once_for_each_minibatch(monkeypatch):
+    base = tiny_base(0)
+    made = []
+    monkeypatch.setattr(
+        policy_module, "prefix_keys", lambda *given, **named: made.append(given) or prefix_keys(*given, **named)
+    )
+    learned = []
+    for passes in (5, 1):
+        policy = FlagPolicy(base)
+        rollout = replace(collected(4), encoded=policy.encode([f"Sell, hold or buy? {row}" for row in range(40)]))
+        config = FlagConfig(accumulation=passes, gradient_clip=1e9, kl=0.0)
+        before = policy.trained.layers[0].self_attn.k_proj.weight.clone()
+        made.clear()
+        update(policy, torch.optim.SGD(policy.trainable().values(), lr=0.01), rollout, [np.arange(40)], config)
+        assert len(made) == 2  # minibatches
+        assert not policy.trained.layers[0].self_attn.k_proj.weight.equal(before)
+        learned.append(policy.trainable())
+    for name, tensor in learned[0].items():
+        torch.testing.assert_close(tensor, learned[1][name], rtol=1e-4, atol=1e-6)
 
 
 def test_forty_rows_are_two_minibatches_of_twenty_in_the_order_given():
