@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from llmguide.live.book import Book, position_key
 from llmguide.live.journal import Journal
@@ -15,12 +15,14 @@ from llmguide.live.orders import OPEN, Intent, Report, Wanted
 from llmguide.live.tape import Steps
 from llmguide.live.venues import Account, Venue
 
+T = TypeVar("T")
+
 __all__ = ["KILL_SWITCH", "Sender", "kill_file"]
 
 KILL_SWITCH = "kill switch"
 """Who sends the orders that close positions when the kill switch is turned on."""
 
-TRIES, PAUSE = 3, 0.05
+TRIES, PAUSE = 5, 0.05
 """How often an order is tried at once where the connection breaks, and seconds before the second time."""
 
 
@@ -90,25 +92,19 @@ class Sender:
     def send(self, intent: Intent, owner: Any) -> None:
         """Send an order that the journal holds; where the connection breaks, ask for it before it is sent again."""
         data = self._datas[intent.wanted.feed]
-        for tried in range(TRIES):
+        try:
             try:
-                if tried and self._venue.knows_ids:
-                    found = self._venue.find(intent.id)
-                    if found is not None:
-                        self._hear([found])
-                        return
-                elif tried:
-                    break
                 report = self._venue.send(intent, owner, data)
-            except ConnectionError as error:
-                trouble = error
-                time.sleep(PAUSE * tried)
-            else:
-                if report is not None:
-                    self._hear([report])
-                return
-        self._note(f"it is not known whether {intent.id} ({intent.wanted}) reached the broker: {trouble}")
-        self.unknown[intent.id] = intent
+            except ConnectionError:
+                if not self._venue.knows_ids:
+                    raise
+                report = self._persist(lambda: self._found(intent) or self._venue.send(intent, owner, data))
+        except ConnectionError as error:
+            self._note(f"it is not known whether {intent.id} ({intent.wanted}) reached the broker: {error}")
+            self.unknown[intent.id] = intent
+        else:
+            if report is not None:
+                self._hear([report])
 
     def settle(self, owner: Any, *, send: bool = True) -> None:
         """Learn of orders of which it is not known whether they arrived.
@@ -119,23 +115,38 @@ class Sender:
             if not self._venue.knows_ids:
                 continue
             try:
-                found = self._venue.find(id)
+                found = self._persist(lambda intent=intent: self._found(intent))
                 if found is None and send and intent.step == self._steps.now and self._still_wanted(intent):
                     del self.unknown[id]
                     self.send(intent, owner)
                     continue
                 if found is None:  # after this it is not taken any more, should it still be on its way
-                    found = self._venue.cancel(id) or Report(id, "rejected")
-                    found = found._replace(note="it never reached the broker")
+                    found = self._persist(lambda id=id: self._venue.cancel(id)) or Report(id, "rejected")
                     self._note(f"{id} ({intent.wanted}) never reached the broker and is given up: its bar is over")
             except ConnectionError:
                 return
             del self.unknown[id]
             self._hear([found])
 
+    def _found(self, intent: Intent) -> Report | None:
+        """Ask the venue for an order, and go on with it where it is there."""
+        found = self._venue.find(intent.id)
+        if found is not None and not found.over:
+            self._venue.adopt(intent, found, self._datas[intent.wanted.feed])
+        return found
+
+    def _persist(self, call: Callable[[], T]) -> T:
+        """Return what a call returns; where the connection breaks, call a few times more."""
+        for tried in range(1, TRIES):
+            try:
+                return call()
+            except ConnectionError:
+                time.sleep(PAUSE * tried)
+        return call()
+
     def poll(self) -> list[Report]:
         """Return what is new of the orders, and keep it in mind; ConnectionError where the venue cannot be asked."""
-        return [report for report in self._venue.poll() if self._is_news(report)]
+        return [report for report in self._persist(self._venue.poll) if self._is_news(report)]
 
     def listen(self) -> None:
         """Write down what is new of the orders, between two steps."""
@@ -151,7 +162,7 @@ class Sender:
     def cancel(self, id: str) -> Report | None:
         """Cancel an order; return the venue's answer where it is final."""
         try:
-            answer = self._venue.cancel(id)
+            answer = self._persist(lambda: self._venue.cancel(id))
         except ConnectionError as error:
             self._note(f"{id} could not be cancelled: {error}")
             return None

@@ -128,6 +128,7 @@ class BrokerVenue:
         self._ids: dict[int, str] = {}  # by the broker's own order
         self._orders: dict[str, Any] = {}
         self._adopted: dict[str, Report] = {}
+        self._news: list[Report] = []  # kept where the connection breaks before `poll` has asked for everything
 
     def send(self, intent: Intent, owner: Any, data: Any) -> Report | None:
         wanted = order_from(intent.wanted, owner, data)
@@ -167,21 +168,21 @@ class BrokerVenue:
 
     def poll(self) -> list[Report]:
         self._broker.next()
-        reports = []
         while True:
             order = self._broker.get_notification()
             if order is None:
                 break
             if order.ref in self._ids and order.status not in _ON_ITS_WAY:
-                reports.append(self._reported(order, self._ids[order.ref]))
+                self._news.append(self._reported(order, self._ids[order.ref]))
         for id, known in list(self._adopted.items()):
             report = self.find(id) if self.knows_ids else None
             if report is not None and report.follows(known):
-                reports.append(report)
+                self._news.append(report)
                 self._adopted[id] = report
                 if report.over:
                     del self._adopted[id]
-        return reports
+        news, self._news = self._news, []
+        return news
 
     def account(self, datas: Iterable[Any]) -> Account:
         held = {position_key(data): self._broker.getposition(data) for data in datas}
