@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 
 import pytest
-from market import journal_folder
+from live_market import journal_folder
 
 
 @pytest.fixture
