@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 import threading
 import time
@@ -66,7 +67,9 @@ def running(exchange: PaperExchange, fault=None):
         server.server_close()
 
 
-def trade(port, journal, strategy=Restless, *, symbols=("X",), limits=None, dry_run=False, notes=None, prepare=None, **p):
+def trade(
+    port, journal, strategy=Restless, *, symbols=("X",), limits=None, dry_run=False, notes=None, prepare=None, **p
+):
     """Run a strategy on the market until it is over; return the strategy and its guard."""
     store = PaperStore(port=port, timeout=2.0)
     cerebro = bt.Cerebro(stdstats=False)
@@ -125,3 +128,10 @@ class Faulty:
                 told = {**told, "bars": [self._last[symbol], *bars]}
             self._last[symbol] = bars[-1]
         return told
+
+
+def run_trader(port: int, journal: Path | str) -> None:
+    """A trader's whole life; what it decided is written beside the journal."""
+    ran, _ = trade(port, journal)
+    decided = [list(map(str, entry)) for entry in ran.decision_log]
+    Path(f"{journal}.decided").write_text(json.dumps(decided), encoding="utf-8")
