@@ -58,5 +58,8 @@ def _written(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _read(kept: Mapping[str, Any]) -> dict[str, Any]:
-    times = ("issued_at", "seen_until")
-    return {key: pd.Timestamp(value).to_pydatetime() if key in times and value else value for key, value in kept.items()}
+    row = dict(kept)
+    for key in ("issued_at", "seen_until"):
+        if row.get(key):
+            row[key] = pd.Timestamp(row[key]).to_pydatetime()
+    return row

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from llmguide.errors import JournalError
+from llmguide.errors import JournalError, did_you_mean
 from llmguide.files import write_text
 from llmguide.live.journal import Journal, Note
 from llmguide.live.orders import Intent, Report
-from llmguide.live.sending import kill_file
+from llmguide.live.sending import journal_lock, kill_file
 
-__all__ = ["Status", "kill", "reset", "status"]
+__all__ = ["Status", "kill", "reset", "settle", "status"]
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,39 @@ def reset(journal: Path | str, why: str) -> None:
         book.reset(why)
         book.note(book.last_step, f"the kill switch is off: {why}")
     finally:
+        book.close()
+
+
+def settle(journal: Path | str, order: str, *, filled: float = 0.0, price: float = 0.0, fee: float = 0.0) -> None:
+    """Tell a journal what became of an order that its broker cannot be asked for; the trader must not be running.
+
+    Args:
+        order: its name.
+        filled: shares that were bought (or sold), without a sign; 0 for an order that never arrived or was cancelled
+            before it was filled. What was not filled must be cancelled at the broker.
+        price, fee: mean price and sum of fees of what was filled.
+
+    Raises JournalError where there is no such order or its end is known, and LlmguideError while the trader runs.
+    """
+    path = Path(journal)
+    book = Journal(path, must_exist=True)
+    lock = journal_lock(path)
+    try:
+        known = {intent.id: intent for intent in book.intents("refused = ''")}
+        if order not in known:
+            raise JournalError(f"{path} sent no order {order!r}{did_you_mean(order, known)}")
+        report, size = book.last_reports().get(order), known[order].wanted.size
+        if report is not None and report.over:
+            raise JournalError(f"the end of {order} is known: {report.status}, {report.filled:g} filled")
+        if not 0.0 <= filled <= abs(size):
+            raise JournalError(f"{order} is of {abs(size):g} shares, so filled is from 0 to that, got {filled:g}")
+        if filled and not price > 0.0:
+            raise JournalError(f"give the price at which {filled:g} shares were filled")
+        end = "filled" if filled == abs(size) else "canceled"
+        told = Report(order, end, math.copysign(filled, size) if filled else 0.0, price, fee, "told by a person")
+        book.hear(book.last_step + 1, [told])
+    finally:
+        del lock
         book.close()
 
 

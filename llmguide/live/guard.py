@@ -1,4 +1,4 @@
-"""A broker before the broker: it writes everything down, lets no order pass twice, and stops where a limit is reached."""
+"""A broker before the broker: it writes everything down, lets no order pass twice, and keeps to limits."""
 
 from __future__ import annotations
 
@@ -13,14 +13,13 @@ import backtrader as bt
 
 from llmguide.backtest.broker import CloseFillBroker
 from llmguide.errors import JournalError, LlmguideError
-from llmguide.file_lock import FileLock
 from llmguide.live.book import Book, make_order, order_from, position_key, wanted_of
 from llmguide.live.journal import Cancel, Journal, Position
 from llmguide.live.limits import Limits
 from llmguide.live.orders import Intent, Report, Wanted, client_id
-from llmguide.live.sending import KILL_SWITCH, Sender, by_name
+from llmguide.live.sending import KILL_SWITCH, Sender, by_name, journal_lock
 from llmguide.live.tape import Steps, Tape
-from llmguide.live.venues import BrokerVenue, DryVenue
+from llmguide.live.venues import BrokerVenue, DryVenue, Names
 
 __all__ = ["Guard", "attach"]
 
@@ -36,6 +35,7 @@ def attach(
     account: str = "",
     cash: float | None = None,
     clock: Callable[[], datetime] | None = None,
+    names: Names | None = None,
     on_note: Callable[[str], None] | None = None,
 ) -> Guard:
     """Put a `Guard` before the broker of a Cerebro and return it; call it last, when feeds and broker are there.
@@ -53,6 +53,8 @@ def attach(
         account: a name, where several journals trade the same feeds by the same strategies.
         cash: of a dry run; the broker's where left out.
         clock: returns the time, naive and in UTC; the computer's where left out.
+        names: for a broker that cannot be asked for its orders by name (see `BrokerVenue`): returns, for the name of an
+            order, what to give the broker's ``buy`` and ``sell`` beside the usual, so that a person can find it.
         on_note: gets what a person should know; the logger "llmguide.live" where left out. The journal has it too.
     """
     before = cerebro.broker
@@ -75,6 +77,7 @@ def attach(
         account=account,
         cash=cash,
         clock=clock or _utc,
+        names=names,
         on_note=on_note or _log.warning,
     )
     cerebro.broker = guard
@@ -106,12 +109,13 @@ class Guard(bt.BrokerBase):
         account: str,
         cash: float | None,
         clock: Callable[[], datetime],
+        names: Names | None,
         on_note: Callable[[str], None],
     ) -> None:
         super().__init__()
         self._broker, self._path, self._limits = broker, journal, limits
         self.dry_run, self._account, self._clock, self._on_note = dry_run, account, clock, on_note
-        self._first_cash = cash
+        self._first_cash, self._names = cash, names
         self.steps = Steps()
 
     # What Cerebro calls
@@ -122,11 +126,7 @@ class Guard(bt.BrokerBase):
         if self.cerebro._dooptimize:
             raise LlmguideError("cerebro.optstrategy cannot run live; use addstrategy")
         self._broker.start()
-        self._lock = FileLock(
-            self._path.with_name(self._path.name + ".lock"),
-            busy=f"another process trades with the journal {self._path}",
-            advice="stop it first, or use another journal",
-        )
+        self._lock = journal_lock(self._path)
         self._journal = Journal(self._path)
         own = [data for data in self.cerebro.datas if not data._clone]
         self._datas = by_name(self.cerebro.datas)
@@ -296,7 +296,9 @@ class Guard(bt.BrokerBase):
         if self._sender is None:
             positions = {key: Position(held.size, held.price) for key, held in self._book.positions.items()}
             self._sender = Sender(
-                DryVenue(self.getcommissioninfo, self._cash, positions) if self.dry_run else BrokerVenue(self._broker),
+                DryVenue(self.getcommissioninfo, self._cash, positions)
+                if self.dry_run
+                else BrokerVenue(self._broker, self._names),
                 self._journal,
                 self._book,
                 self.steps,
@@ -372,8 +374,8 @@ class Guard(bt.BrokerBase):
     def _departed(self, now: str, then: str) -> JournalError:
         stamps = ", ".join(f"{key} {bt.num2date(data.datetime[0])}" for key, data in self._datas.items() if len(data))
         return JournalError(
-            f"on the bar of {stamps} the strategy departs from {self._path}: {now}, {then}; start it with the settings, "
-            "model, history and guidance that it had, or begin a new journal"
+            f"on the bar of {stamps} the strategy departs from {self._path}: {now}, {then}; start it with the "
+            "settings, model, history and guidance that it had, or begin a new journal"
         )
 
     def _agree_on(self, **settings: Any) -> None:

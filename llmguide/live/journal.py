@@ -1,7 +1,7 @@
 """What a trader has seen, meant and heard, on disk before anything follows from it.
 
 A run is a sequence of steps: a step is one pass of a Cerebro in which at least one feed has a new bar. What strategies
-know in a step (bars, cash, the broker's reports) is written when it begins and does not change afterwards, so a strategy
+know in a step (bars, cash, the broker's reports) is written when it begins and does not change afterwards: a strategy
 that is shown the steps again decides again what it decided. Orders are written before they are sent.
 
 Every method that writes is one transaction, and has reached the disk when it returns (SQLite's WAL, synchronous=FULL).
@@ -29,9 +29,9 @@ CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE steps (step INTEGER PRIMARY KEY, day TEXT NOT NULL, cash REAL NOT NULL, value REAL NOT NULL,
                     done INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE bars (step INTEGER NOT NULL, feed TEXT NOT NULL, line_values TEXT NOT NULL);
-CREATE TABLE intents (number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, step INTEGER NOT NULL, strategy TEXT NOT NULL,
-                      feed TEXT NOT NULL, size REAL NOT NULL, kind TEXT NOT NULL, price REAL, valid REAL,
-                      stamp REAL NOT NULL, day TEXT NOT NULL, refused TEXT NOT NULL);
+CREATE TABLE intents (number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, step INTEGER NOT NULL,
+                      strategy TEXT NOT NULL, feed TEXT NOT NULL, size REAL NOT NULL, kind TEXT NOT NULL,
+                      price REAL, valid REAL, stamp REAL NOT NULL, day TEXT NOT NULL, refused TEXT NOT NULL);
 CREATE TABLE reports (number INTEGER PRIMARY KEY, step INTEGER NOT NULL, id TEXT NOT NULL, status TEXT NOT NULL,
                       filled REAL NOT NULL, price REAL NOT NULL, fee REAL NOT NULL, note TEXT NOT NULL);
 CREATE TABLE cancels (step INTEGER NOT NULL, id TEXT NOT NULL, answer TEXT, PRIMARY KEY (step, id));

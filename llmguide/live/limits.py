@@ -93,7 +93,7 @@ class Limits:
 
 def fresh_until(data: Any, stamp: datetime) -> datetime:
     """Return when a bar is too old to trade on, where no age is given; naive, in UTC like Backtrader's numbers."""
-    units = {
+    units: dict[int, timedelta] = {
         bt.TimeFrame.Seconds: timedelta(seconds=1),
         bt.TimeFrame.Minutes: timedelta(minutes=1),
         bt.TimeFrame.Days: timedelta(days=1),
@@ -101,7 +101,7 @@ def fresh_until(data: Any, stamp: datetime) -> datetime:
         bt.TimeFrame.Months: timedelta(days=31),
         bt.TimeFrame.Years: timedelta(days=366),
     }
-    length = units.get(data._timeframe, timedelta(seconds=1)) * data._compression
+    length: timedelta = units.get(data._timeframe, timedelta(seconds=1)) * int(data._compression)
     if data._timeframe < bt.TimeFrame.Days:
         return stamp + 2 * length + timedelta(seconds=5)
     if data._timeframe > bt.TimeFrame.Days:

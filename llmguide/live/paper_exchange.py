@@ -3,8 +3,8 @@
     python -m llmguide.live.paper_exchange AAPL=aapl.csv --port 7610 --history 250
 
 It speaks JSON, a line each way, on a loopback socket, and lives as long as its process. Two ways to pass the time: with
-an interval a new bar comes whenever it is over, whether somebody watches or not; without one the market waits until every
-feed has taken the current bar and asks for the next.
+an interval a new bar comes whenever it is over, whether somebody watches or not; without one the market waits until
+every feed has taken the current bar and asks for the next.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ import threading
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -217,7 +219,7 @@ class _Handler(socketserver.StreamRequestHandler):
         assert isinstance(server, _Server)
         for line in self.rfile:
             request = json.loads(line)
-            answer = server.fault(request, lambda request=request: server.exchange.handle(request))
+            answer = server.fault(request, partial(server.exchange.handle, request))
             if answer is None:
                 return
             self.wfile.write(json.dumps(answer).encode() + b"\n")
@@ -266,10 +268,8 @@ def _main() -> None:
     except (LlmguideError, OSError) as error:
         parser.error(str(error))
     print(f"listening on 127.0.0.1:{server.server_address[1]}", flush=True)
-    try:
+    with suppress(KeyboardInterrupt):
         server.serve_forever()
-    except KeyboardInterrupt:
-        pass
 
 
 if __name__ == "__main__":

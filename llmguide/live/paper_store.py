@@ -6,6 +6,7 @@ import json
 import socket
 import time
 from collections import deque
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -53,10 +54,8 @@ class _Connection:
     def close(self) -> None:
         file, self._file = self._file, None
         if file is not None:
-            try:
+            with suppress(OSError):
                 file.close()
-            except OSError:
-                pass
 
 
 class _OneEach(type(bt.Store)):  # type: ignore[misc]
@@ -181,10 +180,8 @@ class PaperBroker(bt.BrokerBase):
     def start(self) -> None:
         """Ask for the account."""
         super().start()
-        try:
+        with suppress(ConnectionError):  # `next` says so
             self._look()
-        except ConnectionError:
-            pass  # `next` says so
         self.startingcash, self.startingvalue = self._cash, self.getvalue()
 
     def next(self) -> None:

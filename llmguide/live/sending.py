@@ -5,19 +5,21 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from llmguide.file_lock import FileLock
 from llmguide.live.book import Book, position_key
 from llmguide.live.journal import Journal
 from llmguide.live.limits import Exposure, Limits, not_live
-from llmguide.live.orders import OPEN, Intent, Report, Wanted
+from llmguide.live.orders import Intent, Report, Wanted
 from llmguide.live.tape import Steps
 from llmguide.live.venues import Account, Venue
 
 T = TypeVar("T")
 
-__all__ = ["KILL_SWITCH", "Sender", "kill_file"]
+__all__ = ["KILL_SWITCH", "Sender", "by_name", "journal_lock", "kill_file"]
 
 KILL_SWITCH = "kill switch"
 """Who sends the orders that close positions when the kill switch is turned on."""
@@ -29,6 +31,15 @@ TRIES, PAUSE = 5, 0.05
 def kill_file(journal: Path) -> Path:
     """Return the file whose being there turns a journal's kill switch on."""
     return journal.with_name(journal.name + ".kill")
+
+
+def journal_lock(journal: Path) -> FileLock:
+    """Return the lock of the one process that may trade with a journal."""
+    return FileLock(
+        journal.with_name(journal.name + ".lock"),
+        busy=f"another process trades with the journal {journal}",
+        advice="stop it first, or use another journal",
+    )
 
 
 class Sender:
@@ -115,13 +126,13 @@ class Sender:
             if not self._venue.knows_ids:
                 continue
             try:
-                found = self._persist(lambda intent=intent: self._found(intent))
+                found = self._persist(partial(self._found, intent))
                 if found is None and send and intent.step == self._steps.now and self._still_wanted(intent):
                     del self.unknown[id]
                     self.send(intent, owner)
                     continue
                 if found is None:  # after this it is not taken any more, should it still be on its way
-                    found = self._persist(lambda id=id: self._venue.cancel(id)) or Report(id, "rejected")
+                    found = self._persist(partial(self._venue.cancel, id)) or Report(id, "rejected")
                     self._note(f"{id} ({intent.wanted}) never reached the broker and is given up: its bar is over")
             except ConnectionError:
                 return
@@ -162,7 +173,7 @@ class Sender:
     def cancel(self, id: str) -> Report | None:
         """Cancel an order; return the venue's answer where it is final."""
         try:
-            answer = self._persist(lambda: self._venue.cancel(id))
+            answer = self._persist(partial(self._venue.cancel, id))
         except ConnectionError as error:
             self._note(f"{id} could not be cancelled: {error}")
             return None
@@ -178,7 +189,8 @@ class Sender:
         if on:
             return on
         if self._kill_file.exists():
-            lost = self._kill_file.read_text(encoding="utf-8", errors="replace").strip() or f"{self._kill_file} is there"
+            said = self._kill_file.read_text(encoding="utf-8", errors="replace").strip()
+            lost = said or f"{self._kill_file} is there"
         if lost:
             self._journal.trip(lost)
             self._note(f"the kill switch is on: {lost}")

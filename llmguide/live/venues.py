@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import backtrader as bt
@@ -12,8 +12,11 @@ from llmguide.live.fills import fill_price
 from llmguide.live.journal import Position
 from llmguide.live.orders import OPEN, Intent, Report
 
-__all__ = ["Account", "BrokerVenue", "DryVenue", "Venue"]
+__all__ = ["Account", "BrokerVenue", "DryVenue", "Names", "Venue"]
 
+
+Names = Callable[[str], Mapping[str, Any]]
+"""Returns, for the name of an order, arguments for a broker's ``buy`` and ``sell``: {"orderRef": name}."""
 
 _ON_ITS_WAY = (bt.Order.Created, bt.Order.Submitted)
 
@@ -116,15 +119,17 @@ class BrokerVenue:
     """Any broker of Backtrader.
 
     A broker that can be asked for an order by the name that its client gave it says so by the attribute
-    ``knows_client_ids = True``: ``buy`` and ``sell`` then take ``client_id=``, an id that is known is never taken a second
-    time, ``find_order(client_id)`` returns a `Report` or None, and ``cancel_order(client_id)`` returns the order's last
-    report; after it an order that never arrived must not be taken any more. Without all this an order whose
-    acknowledgment was lost must be looked up by a person, and one that was open at a restart is not heard of again.
+    ``knows_client_ids = True``: ``buy`` and ``sell`` then take ``client_id=``, an id that is known is never taken a
+    second time, ``find_order(client_id)`` returns a `Report` or None, and ``cancel_order(client_id)`` returns the
+    order's last report; after it an order that never arrived must not be taken any more. Without all this an order
+    whose acknowledgment was lost, or that was open at a restart, must be looked up by a person
+    (`llmguide.live.settle`).
     """
 
-    def __init__(self, broker: Any) -> None:
+    def __init__(self, broker: Any, names: Names | None = None) -> None:
         self._broker = broker
         self.knows_ids = bool(getattr(broker, "knows_client_ids", False))
+        self._names = _as_client_id if self.knows_ids else names or _unnamed
         self._ids: dict[int, str] = {}  # by the broker's own order
         self._orders: dict[str, Any] = {}
         self._adopted: dict[str, Report] = {}
@@ -133,19 +138,25 @@ class BrokerVenue:
     def send(self, intent: Intent, owner: Any, data: Any) -> Report | None:
         wanted = order_from(intent.wanted, owner, data)
         send = self._broker.buy if wanted.isbuy() else self._broker.sell
-        named = {"client_id": intent.id} if self.knows_ids else {}
         valid = None if wanted.valid is None else bt.num2date(wanted.valid)
         order = send(
             owner,
             data,
             abs(intent.wanted.size),
             price=intent.wanted.price,
+            plimit=None,
             exectype=wanted.exectype,
             valid=valid,
-            **named,
+            tradeid=0,
+            oco=None,
+            trailamount=None,
+            trailpercent=None,
+            parent=None,
+            transmit=True,
+            **self._names(intent.id),
         )
-        if order is None:
-            return Report(intent.id, "rejected", note="the broker took no order")
+        if order is None:  # some brokers say so of a failure, whether the order arrived or not
+            raise ConnectionError("the broker returned no order")
         self._ids[order.ref], self._orders[intent.id] = intent.id, order
         return None if order.status in _ON_ITS_WAY else self._reported(order, intent.id)
 
@@ -203,3 +214,11 @@ class BrokerVenue:
         done = order.executed
         note = "margin" if order.status == bt.Order.Margin else ""
         return Report(id, status, float(done.size), float(done.price), float(done.comm), note)
+
+
+def _as_client_id(id: str) -> dict[str, Any]:
+    return {"client_id": id}
+
+
+def _unnamed(id: str) -> dict[str, Any]:
+    return {}
