@@ -53,6 +53,16 @@ class Restless(AccountStrategy):
         return int(self.traded.close[-1] * 1e6) % 3 > 0
 
 
+class Eager(bt.Strategy):
+    """Wants something on every bar: ten shares where it has none, none where it has some."""
+
+    def next(self) -> None:
+        if self.position:
+            self.close()
+        else:
+            self.buy(size=10)
+
+
 @contextmanager
 def running(exchange: PaperExchange, fault=None):
     """Serve an exchange from a thread; yields its port."""

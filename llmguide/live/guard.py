@@ -139,16 +139,7 @@ class Guard(bt.BrokerBase):
         self._cash = self._cash_at_first()
         self.startingcash = self.startingvalue = self._cash
         self.steps = Steps(recorded=self._journal.last_step)
-        recorded = list(self._journal.bars())
-        self._tapes = [
-            Tape(
-                data,
-                [(step, values) for step, feed, values in recorded if feed == position_key(data)],
-                self.steps,
-                self._note,
-            )
-            for data in own
-        ]
+        self._tapes = [Tape(data, self._journal.bars(position_key(data)), self.steps, self._note) for data in own]
         self._sender: Sender | None = None
         self._seen = tuple(len(data) for data in self.cerebro.datas)
         self._numbers = Counter(
@@ -169,6 +160,7 @@ class Guard(bt.BrokerBase):
 
     def next(self) -> None:
         """Begin a step where a feed has a new bar, else listen to the broker."""
+        self.steps.passes += 1
         seen = tuple(len(data) for data in self.cerebro.datas)
         if seen != self._seen:
             self._seen = seen
@@ -269,7 +261,7 @@ class Guard(bt.BrokerBase):
             self._compare(account.positions, sender)
         value = self.getvalue()
         lost = self._limits.lost_too_much(value, self._journal.value_before(sender.today))
-        bars = [(tape.name, values) for tape in self._tapes for values in tape.fresh]
+        bars = [(tape.name, bar) for tape in self._tapes for bar in tape.fresh]
         self._journal.begin(
             step, day=sender.today, bars=bars, reports=reports, cash=self._cash, value=value, keep=first
         )

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 from llmguide.errors import JournalError
 from llmguide.live.orders import Intent, Report, Wanted
+from llmguide.live.tape import Bar
 
 __all__ = ["Cancel", "Journal", "Note", "Position", "Step"]
 
@@ -28,7 +29,8 @@ _TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE steps (step INTEGER PRIMARY KEY, day TEXT NOT NULL, cash REAL NOT NULL, value REAL NOT NULL,
                     done INTEGER NOT NULL DEFAULT 0);
-CREATE TABLE bars (step INTEGER NOT NULL, feed TEXT NOT NULL, line_values TEXT NOT NULL);
+CREATE TABLE bars (step INTEGER NOT NULL, feed TEXT NOT NULL, call INTEGER NOT NULL, status INTEGER NOT NULL,
+                   line_values TEXT NOT NULL);
 CREATE TABLE intents (number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, step INTEGER NOT NULL,
                       strategy TEXT NOT NULL, feed TEXT NOT NULL, size REAL NOT NULL, kind TEXT NOT NULL,
                       price REAL, valid REAL, stamp REAL NOT NULL, day TEXT NOT NULL, refused TEXT NOT NULL);
@@ -69,7 +71,6 @@ class Step(NamedTuple):
     step: int
     cash: float
     done: bool
-    bars: dict[str, list[list[float]]]
     reports: list[Report]
     intents: list[Intent]
     cancels: list[Cancel]
@@ -124,33 +125,30 @@ class Journal:
         row = self._db.execute("SELECT cash, done FROM steps WHERE step = ?", (number,)).fetchone()
         if row is None:
             raise KeyError(number)
-        bars: dict[str, list[list[float]]] = {}
-        for feed, values in self._db.execute(
-            "SELECT feed, line_values FROM bars WHERE step = ? ORDER BY rowid", (number,)
-        ):
-            bars.setdefault(feed, []).append(json.loads(values))
         cancels = self._db.execute("SELECT id, answer FROM cancels WHERE step = ? ORDER BY rowid", (number,))
         return Step(
             number,
             row[0],
             bool(row[1]),
-            bars,
             self.reports(number),
             self.intents("step = ?", number),
             [Cancel(id, None if answer is None else Report(*json.loads(answer))) for id, answer in cancels],
         )
 
-    def bars(self) -> Iterator[tuple[int, str, list[float]]]:
-        """Yield step, feed and values of all bars, oldest first."""
-        for step, feed, values in self._db.execute("SELECT step, feed, line_values FROM bars ORDER BY rowid"):
-            yield step, feed, json.loads(values)
+    def bars(self, feed: str) -> Iterator[tuple[int, Bar]]:
+        """Yield a feed's bars with their steps, oldest first."""
+        rows = self._db.execute(
+            "SELECT step, call, status, line_values FROM bars WHERE feed = ? ORDER BY rowid", (feed,)
+        )
+        for step, call, status, values in rows:
+            yield step, Bar(call, status, json.loads(values))
 
     def begin(
         self,
         step: int,
         *,
         day: str,
-        bars: Sequence[tuple[str, list[float]]],
+        bars: Sequence[tuple[str, Bar]],
         reports: Sequence[Report],
         cash: float,
         value: float,
@@ -164,7 +162,8 @@ class Journal:
             self._db.execute("UPDATE steps SET done = 1 WHERE step = ?", (step - 1,))
             self._db.execute("INSERT INTO steps (step, day, cash, value) VALUES (?, ?, ?, ?)", (step, day, cash, value))
             self._db.executemany(
-                "INSERT INTO bars VALUES (?, ?, ?)", [(step, feed, json.dumps(values)) for feed, values in bars]
+                "INSERT INTO bars VALUES (?, ?, ?, ?, ?)",
+                [(step, feed, bar.call, bar.status, json.dumps(bar.values)) for feed, bar in bars],
             )
             self._report(step, reports)
             self._keep(keep)

@@ -76,8 +76,15 @@ class Sender:
             report = self.heard.get(intent.id)
             if report is None:
                 self.unknown[intent.id] = intent
-            elif not report.over:
+            elif not report.over and venue.knows_ids:
                 venue.adopt(intent, report, datas[intent.wanted.feed])
+            elif not report.over:
+                self.unknown[intent.id] = intent
+        if self.unknown and not venue.knows_ids:
+            note(
+                f"this broker cannot be asked what became of {', '.join(self.unknown)}; look them up there and say so: "
+                "llmguide live settle. No orders until then"
+            )
 
     @property
     def today(self) -> str:
@@ -93,8 +100,8 @@ class Sender:
         waiting = ", ".join(self.unknown)
         return (
             (f"the broker is not reached: {self.unreachable}" if self.unreachable else "")
-            or (f"positions differ from the broker's: {self.differs}" if self.differs else "")
             or (f"it is not known whether {waiting} reached the broker" if waiting else "")
+            or (f"positions differ from the broker's: {self.differs}" if self.differs else "")
             or not_live(data)
             or self._limits.too_old(data, self._clock())
             or self._limits.refuses(self._exposure(wanted, value), sent_today=self._journal.sent_on(self.today))

@@ -7,24 +7,36 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import backtrader as bt
 
 from llmguide.errors import LlmguideError
 from llmguide.live.book import position_key
 
-__all__ = ["Steps", "Tape"]
+__all__ = ["Bar", "Steps", "Tape"]
 
 PRICES = ("open", "high", "low", "close")
 
 
+class Bar(NamedTuple):
+    """A feed's bar, and how it came."""
+
+    call: int  # of Cerebro's calls in one pass: 0, or later where it asked again
+    status: int  # what the feed last said of itself: its LIVE, DELAYED, ...
+    values: list[float]  # of all lines, in the feed's order
+
+
 @dataclass
 class Steps:
-    """How far a run is: the step that strategies are in, and the last one of the journal at the start."""
+    """How far a run is: the step that strategies are in, and the last one of the journal at the start.
+
+    `passes` counts Cerebro's passes through its feeds, with and without new bars.
+    """
 
     now: int = 0
     recorded: int = 0
+    passes: int = 0
 
     @property
     def replaying(self) -> bool:
@@ -44,7 +56,7 @@ class Tape:
     """
 
     def __init__(
-        self, data: Any, recorded: Iterable[tuple[int, list[float]]], steps: Steps, note: Callable[[str], None]
+        self, data: Any, recorded: Iterable[tuple[int, Bar]], steps: Steps, note: Callable[[str], None]
     ) -> None:
         if data.replaying:
             raise LlmguideError("a replayed feed (replaydata) grows tick by tick and cannot run live; resample it")
@@ -54,9 +66,10 @@ class Tape:
         self._stamp_at = names.index("datetime")
         self._prices_at = {name: names.index(name) for name in PRICES}
         self._recorded = deque(recorded)
-        self._known = {values[self._stamp_at]: values for _, values in self._recorded}
+        self._known = {bar.values[self._stamp_at]: bar.values for _, bar in self._recorded}
         self._oldest, self._newest = min(self._known, default=None), max(self._known, default=None)
-        self.fresh: list[list[float]] = []
+        self.fresh: list[Bar] = []
+        self._pass = self._call = 0
         self._load = data.load
         data.load = self.load
         data._last = _no_unfinished_bar
@@ -67,11 +80,16 @@ class Tape:
 
     def load(self) -> bool | None:
         """Bring one bar: True; none yet: None; none any more: False."""
+        if self._pass != self._steps.passes:
+            self._pass, self._call = self._steps.passes, 0
+        call, self._call = self._call, self._call + 1
         if self._steps.replaying:
-            if not self._recorded or self._recorded[0][0] != self._steps.now + 1:
-                return None  # the turn of another feed
+            if not self._is_due(call):
+                return None
+            bar = self._recorded.popleft()[1]
+            self._data.put_notification(bar.status)
             self._data.forward()
-            for line, value in zip(self._data.itersize(), self._recorded.popleft()[1], strict=True):
+            for line, value in zip(self._data.itersize(), bar.values, strict=True):
                 line[0] = value
             return True
         while True:
@@ -83,9 +101,16 @@ class Tape:
                 self._known[values[self._stamp_at]] = values
                 self._newest = values[self._stamp_at]
                 self._oldest = self._newest if self._oldest is None else self._oldest
-                self.fresh.append(values)
+                self.fresh.append(Bar(call, int(self._data._laststatus), values))
                 return True
             self._data.backwards(force=True)
+
+    def _is_due(self, call: int) -> bool:
+        """Whether the next recorded bar came at this call; else it is the turn of another feed."""
+        if not self._recorded:
+            return False
+        step, bar = self._recorded[0]
+        return step == self._steps.now + 1 and bar.call <= call
 
     def _wants(self, values: list[float]) -> bool:
         stamp = values[self._stamp_at]
