@@ -71,7 +71,7 @@ class PaperExchange:
         cash: at the beginning. Nothing is refused for lack of it.
         fee: of every fill, a fraction of its value.
         history: bars that are over when the market opens.
-        interval: seconds from bar to bar; None waits for the feeds.
+        interval: seconds from bar to bar, from the first request on; None waits for the feeds.
         share: the largest part of a bar's volume that one order gets; what is left waits for the next bar. None: all.
     """
 
@@ -101,12 +101,14 @@ class PaperExchange:
         self._at = self.history - 1
         self._taken: dict[str, float] = {}
         self._revision = 0
-        self._opened = time.monotonic()
+        self._opened: float | None = None  # with the first request
         self._lock = threading.Lock()
 
     def handle(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Answer one request: ``do`` is bars, send, cancel, find or account."""
         with self._lock:
+            if self._opened is None:
+                self._opened = time.monotonic()
             if self.interval is not None:
                 passed = int((time.monotonic() - self._opened) / self.interval)
                 while self._at < min(self.history - 1 + passed, len(self._times) - 1):

@@ -18,8 +18,8 @@ from llmguide.live.orders import Report
 
 __all__ = ["PaperBroker", "PaperData", "PaperStore"]
 
-RETRY = 0.05
-"""Seconds between two attempts to connect again."""
+RETRY, TRIES = 0.05, 20
+"""Seconds between two attempts to connect again, and how many there are where somebody waits for the answer."""
 
 
 class _Connection:
@@ -70,7 +70,7 @@ class PaperStore(bt.Store, metaclass=_OneEach):
     """The market of `llmguide.live.paper_exchange` on a port of this machine: ``PaperStore(port=7610)``.
 
     ``getdata(dataname="AAPL")`` is its feed and ``getbroker()`` its broker. ``now()`` is the market's time, for
-    ``attach(..., clock=store.now)``.
+    ``attach(..., clock=store.now)``; ConnectionError where it was never reached.
     """
 
     params: ClassVar[Any] = (("port", 7610), ("timeout", 5.0))
@@ -97,8 +97,15 @@ class PaperStore(bt.Store, metaclass=_OneEach):
 
     def now(self) -> datetime:
         """Return the market's time when it was last heard of, naive and in UTC."""
-        if self._now is None:
-            self.ask(do="account", since=0)
+        for tried in range(TRIES):
+            if self._now is not None:
+                break
+            try:
+                self.ask(do="account", since=0)
+            except ConnectionError:
+                if tried == TRIES - 1:
+                    raise
+                time.sleep(RETRY)
         moment: datetime = bt.num2date(self._now)
         return moment
 

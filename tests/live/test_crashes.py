@@ -26,11 +26,12 @@ class Points:
     """Counts the moments at which it matters whether a trader dies, and lets it die at one of them."""
 
     def __init__(self) -> None:
-        self.passed, self.dies_at = 0, NEVER
+        self.passed: list[str] = []
+        self.dies_at = NEVER
 
-    def here(self) -> None:
-        self.passed += 1
-        if self.passed >= self.dies_at:
+    def here(self, name: str) -> None:
+        self.passed.append(name)
+        if len(self.passed) >= self.dies_at:
             raise Crash
 
 
@@ -43,13 +44,13 @@ def crash_points():
     def dying_transaction(self):
         with transaction(self):
             yield
-            points.here()
-        points.here()
+            points.here("before a commit")
+        points.here("after a commit")
 
     def dying_ask(self, **request):
-        points.here()
+        points.here(f"before {request['do']}")
         answer = ask(self, **request)
-        points.here()
+        points.here(f"after {request['do']}")
         return answer
 
     Journal._transaction, _Connection.ask = dying_transaction, dying_ask
@@ -65,7 +66,7 @@ def exchange(share=0.6):
 
 @pytest.fixture(scope="module")
 def uninterrupted():
-    """The run that nothing happens to, and how many moments it has."""
+    """The run that nothing happens to, and its moments."""
     folder, market = journal_folder(), exchange()
     with running(market) as port, crash_points() as points:
         ran, _ = trade(port, folder / "journal")
@@ -109,9 +110,18 @@ def test_a_trader_that_dies_at_any_moments_sends_the_orders_of_one_that_does_not
     assert_same(market, ran, uninterrupted)
 
 
+@pytest.mark.parametrize("moment", ["before send", "after send", "before cancel", "after cancel", "after bars"])
+def test_the_moments_at_which_an_order_is_on_its_way(uninterrupted, moment):
+    times = [number for number, name in enumerate(uninterrupted[-1], 1) if name == moment]
+    for number in (times[1], times[-1]):
+        market, ran, died = run_with_crashes([number])
+        assert died == 1
+        assert_same(market, ran, uninterrupted)
+
+
 @pytest.mark.slow
 def test_there_is_no_moment_at_which_dying_costs_or_doubles_an_order(uninterrupted):
-    for moment in range(1, uninterrupted[-1] + 1):
+    for moment in range(1, len(uninterrupted[-1]) + 1):
         market, ran, died = run_with_crashes([moment])
         assert died == 1
         assert_same(market, ran, uninterrupted)
