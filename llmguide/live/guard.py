@@ -15,7 +15,7 @@ from llmguide.backtest.broker import CloseFillBroker
 from llmguide.errors import JournalError, LlmguideError
 from llmguide.live.book import Book, make_order, order_from, position_key, wanted_of
 from llmguide.live.journal import Cancel, Journal, Position
-from llmguide.live.limits import Limits
+from llmguide.live.limits import Limits, not_live
 from llmguide.live.orders import Intent, Report, Wanted, client_id
 from llmguide.live.sending import KILL_SWITCH, Sender, by_name, journal_lock
 from llmguide.live.tape import Steps, Tape
@@ -323,10 +323,10 @@ class Guard(bt.BrokerBase):
         intent = Intent(id, self.steps.now, wanted, float(data.datetime[0]), sender.today, refused)
         self._journal.intend(intent)
         self._enter(intent, order)
-        if refused:
-            self._note(f"refused: {wanted}; {refused}")
-        else:
+        if not refused:
             sender.send(intent, owner)
+        elif not not_live(data):  # of history that a feed fills in nobody wants to hear
+            self._note(f"refused: {wanted}; {refused}")
         return order
 
     def _enter(self, intent: Intent, order: Any) -> None:
