@@ -189,9 +189,19 @@ class Guard(bt.BrokerBase):
         position = self._book.position(data)
         return position.clone() if clone else position
 
+    get_cash, get_value = getcash, getvalue
+
     def getcommissioninfo(self, data: Any) -> Any:
         """Return the commission scheme of the broker behind."""
         return self._broker.getcommissioninfo(data)
+
+    def setcommission(self, *args: Any, **kwargs: Any) -> None:
+        """Set the commission of the broker behind."""
+        self._broker.setcommission(*args, **kwargs)
+
+    def addcommissioninfo(self, comminfo: Any, name: str | None = None) -> None:
+        """Set the commission scheme of the broker behind."""
+        self._broker.addcommissioninfo(comminfo, name=name)
 
     def buy(self, owner: Any, data: Any, size: float, price: Any = None, plimit: Any = None, **options: Any) -> Any:
         """Write a purchase down and send it, where it may be sent; return Backtrader's order."""
@@ -248,6 +258,8 @@ class Guard(bt.BrokerBase):
             reports = sender.poll()
             account = sender.account(self.cerebro.datas)
         except ConnectionError as error:
+            if self._journal.meta("base") is None:
+                raise LlmguideError(f"the broker must be reached when a journal is begun: {error}") from None
             sender.unreachable = str(error)
             self._note(f"the broker is not reached: {error}")
         for report in (*self._journal.reports(step), *reports):
@@ -314,7 +326,7 @@ class Guard(bt.BrokerBase):
             if intent.wanted != wanted or intent.id != id:
                 raise self._departed(f"now wants {wanted}", f"the journal has {intent.wanted}")
             self._enter(intent, order)
-            if self.steps.now == self.steps.recorded and not self._step_was_done:
+            if self.steps.now == self.steps.recorded:
                 self._live().settle(owner)
             return order
         self._must_be_new(f"now wants {wanted}", "the journal has no such order")

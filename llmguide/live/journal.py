@@ -40,6 +40,9 @@ CREATE TABLE cancels (step INTEGER NOT NULL, id TEXT NOT NULL, answer TEXT, PRIM
 CREATE TABLE notes (number INTEGER PRIMARY KEY, at TEXT NOT NULL, step INTEGER NOT NULL, text TEXT NOT NULL);
 CREATE TABLE switch (number INTEGER PRIMARY KEY, at TEXT NOT NULL, tripped INTEGER NOT NULL, why TEXT NOT NULL);
 CREATE TABLE answers (question TEXT PRIMARY KEY, reply TEXT NOT NULL);
+CREATE INDEX intents_by_step ON intents (step);
+CREATE INDEX intents_by_day ON intents (day);
+CREATE INDEX reports_by_step ON reports (step);
 """
 
 

@@ -212,7 +212,8 @@ class PaperBroker(bt.BrokerBase):
         worth = sum(self.getposition(data).size * float(data.close[0]) for data in chosen if len(data))
         return float(worth if datas is not None else self._cash + worth)
 
-    cerebro: Any = None
+    get_cash, get_value = getcash, getvalue
+    cerebro: Any = None  # Cerebro sets it
 
     def getposition(self, data: Any, clone: bool = True) -> Any:
         """Return the account's position in a feed's symbol."""

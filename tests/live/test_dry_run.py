@@ -240,6 +240,23 @@ def test_two_feeds_and_two_strategies_come_back_too(folder):
     assert len(whole[1]) > 20
 
 
+def test_the_commission_is_that_of_the_broker_behind_also_where_it_is_set_late(folder):
+    class Looks(bt.Strategy):
+        def next(self):
+            self.seen = self.broker.get_cash(), self.broker.get_value(), self.broker.getvalue([self.data])
+            if len(self) == 1:
+                self.buy(size=10)
+
+    cerebro = bt.Cerebro(stdstats=False)
+    cerebro.adddata(Arriving(dataname=BARS, until=2), name="X")
+    cerebro.addstrategy(Looks)
+    attach(cerebro, journal=folder / "journal", clock=lambda: datetime(2024, 1, 1), cash=5_000.0)
+    cerebro.broker.setcommission(commission=0.01)
+    (ran,) = cerebro.run()
+    paid, worth = 10 * BARS.open.iloc[1] * 1.01, 10 * BARS.close.iloc[1]
+    assert ran.seen == pytest.approx((5_000.0 - paid, 5_000.0 - paid + worth, worth), rel=1e-12)
+
+
 def test_what_cannot_run_live_is_refused_with_the_reason(folder):
     def cerebro():
         made = bt.Cerebro(stdstats=False)

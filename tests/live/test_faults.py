@@ -12,6 +12,7 @@ import pytest
 from live_market import Eager, Faulty, executed, made_bars, running, trade
 
 from llmguide.backtest import BarsData
+from llmguide.errors import LlmguideError
 from llmguide.live import Journal, Limits, attach, settle, status
 from llmguide.live.paper_exchange import PaperExchange
 from llmguide.live.paper_store import PaperBroker, PaperStore
@@ -267,6 +268,11 @@ def test_a_market_that_is_away_for_a_while_holds_orders_back(folder):
     days = {str(order[0])[3:11] for order in executed(market)}
     assert not days & {f"{BARS.index[at]:%Y%m%d}" for at in (10, 11)}
     assert max(days) > f"{BARS.index[12]:%Y%m%d}"
+
+
+def test_a_market_that_was_never_there_is_named(folder):
+    with pytest.raises(LlmguideError, match="must be reached when a journal is begun: the exchange on port 1"):
+        trade(1, folder / "journal", prepare=lambda cerebro, guard: cerebro.adddata(BarsData(dataname=BARS), name="Y"))
 
 
 def test_positions_that_somebody_else_changed_hold_orders_back_until_they_agree(folder):
