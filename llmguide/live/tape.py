@@ -70,13 +70,16 @@ class Tape:
         self._oldest, self._newest = min(self._known, default=None), max(self._known, default=None)
         self.fresh: list[Bar] = []
         self._pass = self._call = 0
-        self._load = data.load
+        self._load, self._load_raw, self._since = data.load, data._load, self._newest
         data.load = self.load
+        if data._filters and self._since is not None:
+            data._load = self._load_what_is_new
         data._last = _no_unfinished_bar
 
     def remove(self) -> None:
         """Leave the feed as it was."""
         del self._data.load, self._data._last
+        vars(self._data).pop("_load", None)
 
     def load(self) -> bool | None:
         """Bring one bar: True; none yet: None; none any more: False."""
@@ -104,6 +107,16 @@ class Tape:
                 self.fresh.append(Bar(call, int(self._data._laststatus), values))
                 return True
             self._data.backwards(force=True)
+
+    def _load_what_is_new(self) -> bool | None:
+        """Keep from a resampler what is in the journal's bars already: it would add it to the next one."""
+        while True:
+            loaded: bool | None = self._load_raw()
+            stamp = self._data.lines.datetime[0] if loaded else None
+            if stamp is not None and self._data._tzinput:
+                stamp = bt.date2num(self._data._tzinput.localize(bt.num2date(stamp)))
+            if stamp is None or stamp > self._since:
+                return loaded
 
     def _is_due(self, call: int) -> bool:
         """Whether the next recorded bar came at this call; else it is the turn of another feed."""

@@ -312,3 +312,31 @@ def test_the_guidance_that_was_in_force_is_part_of_what_comes_back(folder):
     whole = run(strategy, params)
     assert isinstance(again.guidance.table, Guidance)
     assert again.guidance.table == whole.guidance.table
+
+
+def test_a_resampled_feed_comes_back_with_the_bars_that_were_traded(folder):
+    minutes = made_bars(240, seed=5)
+    minutes.index = pd.date_range("2024-01-02 10:00", periods=240, freq="min", name="date")
+
+    class Minutes(Arriving):
+        def _load(self):
+            loaded = BarsData._load(self)
+            return loaded and (self.p.until is None or self.datetime.datetime(0) <= minutes.index[self.p.until - 1])
+
+    def resampled(journal, until=None):
+        cerebro = bt.Cerebro(stdstats=False)
+        feed = Minutes(dataname=minutes, until=until, timeframe=bt.TimeFrame.Minutes, sessionend=None)
+        cerebro.resampledata(feed, name="X", timeframe=bt.TimeFrame.Minutes, compression=5)
+        cerebro.broker.setcommission(commission=0.001)
+        cerebro.addstrategy(Momentum)
+        if journal is not None:
+            attach(cerebro, journal=journal, clock=lambda: datetime(2024, 1, 1), limits=Limits(orders_per_day=999))
+        (ran,) = cerebro.run()
+        return ran.decision_log
+
+    whole = resampled(folder / "whole")
+    assert whole == resampled(None)[: len(whole)]
+    assert len(whole) > 35
+    for until in (50, 123, 200):
+        resampled(folder / "journal", until)
+    assert resampled(folder / "journal") == whole

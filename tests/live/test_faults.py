@@ -343,3 +343,20 @@ def test_the_exchange_takes_requests_at_the_same_time():
         thread.join()
     market.handle({"do": "bars", "symbol": "X", "after": market._times[0]})
     assert market.positions["X"][0] == 50.0
+
+
+def test_the_store_is_one_of_backtraders_also_without_a_guard(faultless):
+    _, guarded = faultless
+    market = PaperExchange({"X": BARS}, history=1, share=0.6)
+    with running(market) as port:
+        store = PaperStore(port=port)
+        cerebro = bt.Cerebro(stdstats=False)
+        cerebro.broker = store.getbroker()
+        cerebro.broker.setcommission(commission=0.001)
+        cerebro.adddata(store.getdata(dataname="X", qcheck=0.005), name="X")
+        cerebro.addstrategy(type(guarded))
+        (ran,) = cerebro.run()
+        store.stop()
+    assert ran.position.size == market.positions["X"][0] != 0.0
+    assert ran.broker.getvalue() == pytest.approx(market.cash + ran.position.size * BARS.close.iloc[-1], rel=1e-12)
+    assert len(executed(market)) > 5
