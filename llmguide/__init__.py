@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from llmguide._version import __version__
 
 if TYPE_CHECKING:
-    from llmguide import backtest, indicators, mixture, strategies
+    from llmguide import backtest, indicators, live, mixture, strategies
     from llmguide.bars import read_bars, sample_bars
     from llmguide.errors import LlmguideError
     from llmguide.experiments.compare import compare
@@ -46,7 +46,7 @@ _HOMES = {
     "tearsheet": "llmguide.report.tearsheet",
     "train_dqn": "llmguide.rl.training",
 }
-_ROOMS = ("backtest", "indicators", "mixture", "strategies")
+_ROOMS = ("backtest", "indicators", "live", "mixture", "strategies")
 
 __all__ = [
     "Guidance",
@@ -58,6 +58,7 @@ __all__ = [
     "compare",
     "guide",
     "indicators",
+    "live",
     "load_agent",
     "max_drawdown",
     "mix",

@@ -5,6 +5,7 @@
     ├── GuidanceError    a guidance table that cannot be used
     ├── ModelError       an agent or checkpoint that cannot be used
     ├── BudgetError      a spending limit would be exceeded
+    ├── JournalError     the journal of a live run that cannot be used, or a run that departs from it
     ├── LanguageModelError        a language model that could not be asked, or whose answer cannot be used
     │   ├── EndpointError         no answer: not reached, not allowed, no such model
     │   ├── MissingAnswers        the cache does not hold what a replay needs
@@ -36,6 +37,7 @@ __all__ = [
     "FilteredError",
     "GuidanceError",
     "InvalidReplyError",
+    "JournalError",
     "LanguageModelError",
     "LlmguideError",
     "MissingAnswers",
@@ -67,6 +69,10 @@ class ModelError(LlmguideError):
 
 class BudgetError(LlmguideError):
     """A spending limit would be exceeded."""
+
+
+class JournalError(LlmguideError):
+    """The journal of a live run that cannot be used, or a run that departs from it."""
 
 
 class LanguageModelError(LlmguideError):

@@ -226,7 +226,7 @@ class AccountStrategy(bt.Strategy):
                 return False
             if order.status == bt.Order.Completed:
                 self.side = self._ordered_side
-            elif order.exectype == bt.Order.Limit:
+            elif order.exectype == bt.Order.Limit and not order.executed.size:
                 self._unfilled += 1
             self._order = None
         held = self.getposition(self.traded).size

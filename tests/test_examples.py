@@ -24,6 +24,7 @@ REDUCED = {
     "guide_with_openai": [],
     "made_up_news": ["AAPL", "KO"],
     "mixture": ["--out", "mine"],
+    "paper_trading": [],
     "sb3_agent_in_cerebro": ["--steps", "300"],
     "sweep_guidance_threshold": [],
     "tearsheet_from_cerebro": [],
@@ -234,3 +235,21 @@ def test_the_agent_of_another_library_sees_in_cerebro_what_it_sees_in_the_enviro
     cerebro.run()
     np.testing.assert_allclose(in_cerebro.seen, in_environment.seen, rtol=1e-6, atol=1e-7)
     assert len({seen[-2] for seen in in_cerebro.seen}) == 3  # nothing, long and short were held
+
+
+def test_a_paper_trader_is_stopped_and_goes_on(tmp_path, monkeypatch):
+    if Path("/dev/shm").is_dir():
+        monkeypatch.setenv("TMPDIR", "/dev/shm")  # its journal is on the disk after every order
+    live = run_example("paper_trading", tmp_path)
+    pattern = r"^(?:stopped|went on): .*, ([\d-]+) shares, weights .*, (\d+) orders sent$"
+    stopped, went_on = re.findall(pattern, live, re.MULTILINE)
+    assert 0 < int(stopped[1]) < int(went_on[1])
+    assert "0 that nobody heard of" in live
+    assert live.endswith("kill switch on: the example is over\n")
+
+
+@pytest.mark.slow
+def test_a_dry_run_of_the_paper_trader_fills_as_the_market_does(tmp_path, monkeypatch):
+    if Path("/dev/shm").is_dir():
+        monkeypatch.setenv("TMPDIR", "/dev/shm")
+    assert run_example("paper_trading", tmp_path, "--dry-run") == run_example("paper_trading", tmp_path)

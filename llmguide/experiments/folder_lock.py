@@ -2,69 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import os
-import socket
-from contextlib import suppress
-from datetime import UTC, datetime
-from io import TextIOWrapper
 from pathlib import Path
 
-from llmguide.errors import LlmguideError
+from llmguide.file_lock import FileLock
 
 __all__ = ["LOCK", "FolderLock"]
 
 LOCK = ".lock"
 
 
-class FolderLock:
-    """Held from its making until it is garbage, or its process ends, however it ends.
-
-    The operating system keeps the lock (flock), so a killed process leaves none behind; the file `LOCK`, which stays,
-    says who holds it. The same process may lock a folder again. Where there are no such locks (Windows, some network
-    drives) nothing is locked.
-
-    Raises LlmguideError, naming the other process, where one works in the folder.
-    """
+class FolderLock(FileLock):
+    """The `FileLock` of a folder, in its file `LOCK`."""
 
     def __init__(self, folder: Path) -> None:
-        self._file: TextIOWrapper | None = None
-        try:
-            import fcntl
-        except ImportError:
-            return
-        folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / LOCK).open("a+", encoding="utf-8")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            pid, words = _holder(file.read())
-            file.close()
-            if pid != os.getpid():
-                raise LlmguideError(
-                    f"another process works in {folder}: {words}; wait until it has finished, or choose another folder"
-                ) from None
-        except OSError:  # a drive without locks
-            file.close()
-        else:
-            file.seek(0)
-            file.truncate()
-            since = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-            json.dump({"pid": os.getpid(), "host": socket.gethostname(), "since": since}, file)
-            file.flush()
-            self._file = file
-
-    def __del__(self) -> None:
-        if self._file is not None:
-            with suppress(OSError):
-                self._file.close()
-
-
-def _holder(text: str) -> tuple[int | None, str]:
-    """Return the number of the process that holds a lock, and who that is in words."""
-    try:
-        who = json.loads(text)
-        return int(who["pid"]), f"number {who['pid']} on {who['host']}, since {who['since']}"
-    except (ValueError, KeyError, TypeError):  # it has not said so yet
-        return None, "which one is not known"
+        super().__init__(
+            folder / LOCK,
+            busy=f"another process works in {folder}",
+            advice="wait until it has finished, or choose another folder",
+        )

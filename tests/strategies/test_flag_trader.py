@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from live_feed import LiveBars
 from text_policy import LetterPolicy, TextPolicy
 from ways_to_run import DISTINCT
 
@@ -28,21 +29,6 @@ from llmguide.states.text import read_state_template
 from llmguide.strategies import FlagTrader
 
 START = 20
-
-
-class LiveBars(BarsData):
-    """Bars that arrive one by one, with a pause before every tenth."""
-
-    def islive(self):
-        return True
-
-    def start(self):
-        super().start()
-        self._calls = 0
-
-    def _load(self):
-        self._calls += 1
-        return None if self._calls % 10 == 0 else super()._load()
 
 
 class Restless(TextPolicy):

@@ -14,6 +14,7 @@ import backtrader as bt
 import numpy as np
 import pandas as pd
 import pytest
+from live_feed import LiveBars
 from openai_server import OpenAIServer
 from ways_to_run import DISTINCT
 
@@ -30,21 +31,6 @@ from llmguide.strategies import LLMGuidedDQN, LLMOnly
 LINES = ("direction", "confidence", "entropy", "strength", "tau")
 COLUMNS = ["open", "high", "low", "close", "volume"]
 KEY = "sk-test-0123456789"
-
-
-class LiveBars(BarsData):
-    """Bars that arrive one by one, with a pause before every tenth."""
-
-    def islive(self):
-        return True
-
-    def start(self):
-        super().start()
-        self._calls = 0
-
-    def _load(self):
-        self._calls += 1
-        return None if self._calls % 10 == 0 else super()._load()
 
 
 class KeepsLines:

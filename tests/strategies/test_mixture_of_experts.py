@@ -6,6 +6,7 @@ import backtrader as bt
 import numpy as np
 import pandas as pd
 import pytest
+from live_feed import LiveBars
 from text_policy import LetterPolicy
 from ways_to_run import DISTINCT
 
@@ -26,21 +27,6 @@ BEFORE = 60
 TRUSTED = Prior(0.05, 1000)  # of untrained agents, whose records would give them no weight
 START = BEFORE + 30
 READER = TrainedPolicy(LetterPolicy(), FlagConfig(), read_state_template("flag"), 0, {})
-
-
-class LiveBars(BarsData):
-    """Bars that arrive one by one, with a pause before every tenth."""
-
-    def islive(self):
-        return True
-
-    def start(self):
-        super().start()
-        self._calls = 0
-
-    def _load(self):
-        self._calls += 1
-        return None if self._calls % 10 == 0 else super()._load()
 
 
 class Crossing(bt.Indicator):

@@ -10,6 +10,7 @@ import backtrader as bt
 import numpy as np
 import pandas as pd
 import pytest
+from live_feed import LiveBars
 from momentum import Momentum
 from ways_to_run import WAYS, Way
 
@@ -18,21 +19,6 @@ from llmguide.backtest import BarsData, CloseFillBroker, SharpeDrawdown
 from llmguide.strategies import DQN, AccountStrategy, LLMGuidedDQN, LLMOnly
 
 COST = 0.001
-
-
-class LiveBars(BarsData):
-    """Bars that arrive one by one, with a pause before every tenth."""
-
-    def islive(self):
-        return True
-
-    def start(self):
-        super().start()
-        self._calls = 0
-
-    def _load(self):
-        self._calls += 1
-        return None if self._calls % 10 == 0 else super()._load()
 
 
 def run(feeds, strategy, *, stdstats=False, broker=None, cerebro=None, **params):

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from live_feed import LiveBars
 
 from llmguide import simulate
 from llmguide.backtest import BarsData, CloseFillBroker, SharpeDrawdown, run_backtest
@@ -19,21 +20,6 @@ from llmguide.trading.moving_averages import choose_windows, decisions
 
 BOTH = [TrendFollowing, MeanReversion]
 COST = 0.001
-
-
-class LiveBars(BarsData):
-    """Bars that arrive one by one, with a pause before every tenth."""
-
-    def islive(self):
-        return True
-
-    def start(self):
-        super().start()
-        self._calls = 0
-
-    def _load(self):
-        self._calls += 1
-        return None if self._calls % 10 == 0 else super()._load()
 
 
 def run(cerebro, strategy, **params):
