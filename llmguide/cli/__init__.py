@@ -11,7 +11,7 @@
 | wording | errors of the library, in the words of the command line |
 | outputs | where they are to write, looked at before the work |
 | stopping | Ctrl-C and SIGTERM |
-| data, guidance, memory, bias, agents, backtest, flag, levers, mixture, sweep, pages | the commands |
+| data, guidance, memory, bias, agents, audit, backtest, flag, levers, mixture, sweep, pages | the commands |
 
 Libraries are loaded by the command that needs them, so that ``--help`` is instant.
 """
@@ -22,6 +22,7 @@ import sys
 
 from llmguide.cli import (  # noqa: F401  # registers the commands
     agents,
+    audit,
     backtest,
     bias,
     data,
@@ -34,7 +35,7 @@ from llmguide.cli import (  # noqa: F401  # registers the commands
     sweep,
 )
 from llmguide.cli.app import app
-from llmguide.errors import LlmguideError
+from llmguide.errors import AuditError, LlmguideError
 
 __all__ = ["main"]
 
@@ -42,8 +43,8 @@ __all__ = ["main"]
 def main() -> None:
     """Run the command line.
 
-    Exit 0; 1 after an error of llmguide or of a file (one line); 2 after wrong usage; 130 after Ctrl-C and 143 after
-    SIGTERM.
+    Exit 0; 1 after an error of llmguide or of a file (one line), and where `audit` found something; 2 after wrong
+    usage, and where code could not be audited; 130 after Ctrl-C and 143 after SIGTERM.
     """
     from llmguide.cli.stopping import Interrupted, stopped_by_signals
     from llmguide.console import err, notes
@@ -53,7 +54,7 @@ def main() -> None:
             app()
     except LlmguideError as error:
         err.print(f"error: {_worded(error)}", style="red", markup=False, highlight=False, soft_wrap=True)
-        sys.exit(1)
+        sys.exit(2 if isinstance(error, AuditError) else 1)
     except OSError as error:
         name = error.filename if error.filename2 is None else error.filename2  # of two, the one to become
         if name is None or error.strerror is None:
