@@ -50,14 +50,14 @@ class Audit:
         timeout: seconds that a run may take.
     """
 
-    cuts: int = 7
+    cuts: int = 8
     seed: int = 0
     workers: int | None = None
     timeout: float = 300.0
 
     def __post_init__(self) -> None:
         if self.cuts < 1:
-            raise AuditError(f"an audit needs cuts >= 1, got {self.cuts}; the default is 7")
+            raise AuditError(f"an audit needs cuts >= 1, got {self.cuts}; the default is 8")
 
 
 def audit(

@@ -192,7 +192,7 @@ class Recorder(bt.Analyzer):
         self.lengths.append([len(data) for data in self.strategy.datas])
         for opening, said, order in self._tape.taken(self.strategy):
             channel = f"{self._prefix}{OPENING if opening else ORDERS}"
-            self.events.append(Event(stamp, stamp, channel, said))
+            self.events.append(Event(stamp, stamp, channel, said, len(self.stamps) - 1))
             if order is not None:
                 self._orders.append((stamp, opening, order))
         if self is self._tape.recorders[-1]:

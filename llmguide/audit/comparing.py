@@ -48,41 +48,39 @@ def differences(
             counterpart then. Nor has a bar that Backtrader closed early because the data ended: a feed of weeks then
             has one more bar at the last step, which is left out.
     """
-    steps, whole = _common_steps(one, other, before, ends)
+    steps = _common_steps(one, other, before, ends)
     found: dict[str, Difference] = {}
     same = one.stamps[:steps] == other.stamps[:steps]
     if not same.all():
         step = int(np.argmin(same))
         found[STEPS] = Difference(one.stamps[step], str(one.stamps[step]), str(other.stamps[step]))
-        steps, whole = step, False
+        steps = step
     absent = np.full(steps, np.nan)
     for name in {**one.lines, **other.lines}:
         values, others = (trace.lines.get(name, absent)[:steps] for trace in (one, other))
         place = _first_unequal(values, others)
         if place is not None:
             found[name] = Difference(one.stamps[place], float(values[place]), float(others[place]))
-    if not whole and not steps:
-        return found
-    until = None if whole else one.stamps[steps - 1]
     for channel in dict.fromkeys(event.channel for event in (*one.events, *other.events)):
-        bound = opened if opened is not None and channel.endswith(OPENING) else before
-        lists = [_events(trace, channel, bound, ends, until) for trace in (one, other)]
+        # An order at the open belongs to the step that its bar would have made, had the rest of it been the same too.
+        opening = opened is not None and channel.endswith(OPENING)
+        bound, last = (opened, steps + 1) if opening else (before, steps)
+        lists = [_events(trace, channel, bound, last, ends) for trace in (one, other)]
         difference = _first_event(*lists)
         if difference is not None:
             found[channel] = difference
     return found
 
 
-def _common_steps(one: Trace, other: Trace, before: np.datetime64 | None, ends: bool) -> tuple[int, bool]:
-    """Return how many steps are compared, and whether these are all that `one` made."""
-    counts = [
+def _common_steps(one: Trace, other: Trace, before: np.datetime64 | None, ends: bool) -> int:
+    """Return how many steps are compared."""
+    steps = min(
         len(trace.stamps) if before is None else int(np.count_nonzero(trace.stamps < before)) for trace in (one, other)
-    ]
-    steps = min(counts)
+    )
     last = steps - 1
     if ends and steps and one.lengths.size and not np.array_equal(one.lengths[last], other.lengths[last]):
-        return last, False
-    return steps, steps == counts[0] and other.failure is None
+        return last
+    return steps
 
 
 def _first_unequal(one: NDArray[np.float64], other: NDArray[np.float64]) -> int | None:
@@ -91,15 +89,11 @@ def _first_unequal(one: NDArray[np.float64], other: NDArray[np.float64]) -> int 
     return None if same.all() else int(np.argmin(same))
 
 
-def _events(
-    trace: Trace, channel: str, before: np.datetime64 | None, ends: bool, until: np.datetime64 | None
-) -> list[Event]:
+def _events(trace: Trace, channel: str, before: np.datetime64 | None, steps: int, ends: bool) -> list[Event]:
     def counts(event: Event) -> bool:
-        if event.channel != channel:
+        if event.channel != channel or (event.step is not None and event.step >= steps):
             return False
-        if before is not None and not (event.at if ends else event.known) < before:
-            return False
-        return until is None or bool(event.known <= until)
+        return before is None or bool((event.at if ends else event.known) < before)
 
     return [event for event in trace.events if counts(event)]
 

@@ -32,8 +32,8 @@ def trace_values(returned: Any, bars: pd.DataFrame) -> Trace:
             lines[label] = values.to_numpy(dtype=np.float64, na_value=np.nan)
         except (TypeError, ValueError):
             events += [
-                Event(stamp, stamp, label, (str(value),))
-                for stamp, value in zip(stamps, values, strict=True)
+                Event(stamp, stamp, label, (str(value),), step)
+                for step, (stamp, value) in enumerate(zip(stamps, values, strict=True))
                 if not pd.isna(value)
             ]
     return Trace(stamps=stamps, lines=lines, events=tuple(sorted(events, key=lambda event: event.at)))
@@ -43,7 +43,8 @@ def _series(value: Any, name: str, index: pd.Index) -> Iterator[tuple[str, pd.Se
     if isinstance(value, pd.Series):
         yield name or str(value.name if value.name is not None else "signal"), _dated(value, name, index)
     elif isinstance(value, pd.DataFrame):
-        for place, column in enumerate(value.columns):
+        columns: list[Any] = list(value.columns)
+        for place, column in enumerate(columns):
             inner = "/".join(map(str, column)) if isinstance(column, tuple) else str(column)
             yield f"{name}.{inner}" if name else inner, _dated(value.iloc[:, place], name, index)
     elif isinstance(value, Mapping):

@@ -142,7 +142,8 @@ def failure_of(error: BaseException) -> Failure:
     """Return an exception as a value, with the innermost place that is not in a library."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if "site-packages" not in frame.filename and __package__ not in _room(frame)]
-    where = f"{os.path.basename(own[-1].filename)}, line {own[-1].lineno}" if own else ""
+    last = (own or list(frames))[-1:]
+    where = "".join(f"{os.path.basename(frame.filename)}, line {frame.lineno}" for frame in last)
     return Failure(type(error).__name__, str(error), where)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import chain, pairwise
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -19,25 +20,28 @@ EARLIEST = 0.25
 LEAST = 40
 STATES = 3
 """A line of at most so many different values is a signal, and says something where it changes."""
-PATTERN: tuple[tuple[str, How], ...] = (
-    ("said", "mirrored"),
-    ("said", "cut"),
-    ("spread", "raised"),
+PATTERN: tuple[tuple[str, How | None], ...] = (
+    ("said", None),
+    ("said", None),
     ("month end", "cut"),
+    ("said", "mirrored"),
+    ("spread", "raised"),
+    ("said", "cut"),
     ("said", "calmed"),
-    ("month end", "lowered"),
+    ("month end", "shuffled"),
     ("spread", "cut"),
-    ("said", "shuffled"),
+    ("said", None),
+    ("spread", "lowered"),
 )
-"""Kinds of bars, and what comes after them, in turn."""
+"""Kinds of bars, and what comes after them, in turn; None is what speaks most against what was said there."""
 
 
 def plan(base: Trace, index: pd.DatetimeIndex, *, cuts: int, seed: int) -> list[Future]:
     """Return `cuts` futures, each after another bar where there are enough.
 
     A rule that knows the next bar is caught at a bar on which it acts: so half of the bars are those of orders, of
-    signals that change, of rows of guidance, each kind in turn. The others are ends of months and bars anywhere, one in
-    each of as many parts of the data.
+    signals that change, of rows of guidance, each kind in turn; prices fall by a quarter after a purchase, and rise
+    after a sale. The others are ends of months and bars anywhere, one in each of as many parts of the data.
     """
     random = np.random.default_rng(seed)
     last = len(index) - 2
@@ -46,16 +50,17 @@ def plan(base: Trace, index: pd.DatetimeIndex, *, cuts: int, seed: int) -> list[
     said = _alternating(_said(base, index), first, last, random)
     months = pd.PeriodIndex(index, freq="M")
     ends = np.flatnonzero(np.asarray(months[1:] != months[:-1]))
-    bars: dict[str, Iterator[int]] = {
+    bars: dict[str, Iterator[_Place]] = {
         "said": iter(said),
-        "month end": iter(random.permutation(ends[(ends >= first) & (ends <= last)]).tolist()),
-        "spread": iter(_spread(first, last, max(2, cuts // 4), random)),
+        "month end": _places(random.permutation(ends[(ends >= first) & (ends <= last)])),
+        "spread": _places(_spread(first, last, max(2, cuts // 4), random)),
     }
-    anywhere = iter(random.permutation(np.arange(first, last + 1)).tolist())
+    anywhere = _places(random.permutation(np.arange(first, last + 1)))
     taken: dict[tuple[int, How], Future] = {}
     for number in range(cuts):
-        kind, how = PATTERN[number % len(PATTERN)]
-        for t in chain(bars[kind], anywhere):
+        kind, wanted = PATTERN[number % len(PATTERN)]
+        for t, against in chain(bars[kind], anywhere):
+            how = wanted or against
             if (t, how) not in taken:
                 # An order at the open knows the open of its bar, so every other change leaves that as it is.
                 taken[t, how] = Future(t, how, keep_open=opens and how in ("mirrored", "calmed", "lowered"))
@@ -63,21 +68,30 @@ def plan(base: Trace, index: pd.DatetimeIndex, *, cuts: int, seed: int) -> list[
     return list(taken.values())
 
 
-def _said(base: Trace, index: pd.DatetimeIndex) -> dict[str, list[int]]:
-    """Return the bars on which something was said, by what was said."""
+class _Place(NamedTuple):
+    t: int
+    against: How  # what speaks against what was said there
+
+
+def _places(bars: NDArray[np.intp] | list[int]) -> Iterator[_Place]:
+    return (_Place(int(t), "lowered") for t in bars)
+
+
+def _said(base: Trace, index: pd.DatetimeIndex) -> dict[tuple[str, How], list[int]]:
+    """Return the bars on which something was said, by what was said, and what speaks against it."""
     stamps = index.to_numpy().astype("datetime64[us]")
-    found: dict[str, list[int]] = {}
+    found: dict[tuple[str, How], list[int]] = {}
     for event in base.events:
         place = int(np.searchsorted(stamps, event.known, side="right")) - 1
         if event.channel.endswith(OPENING):
             place -= 1  # it is sent before the rest of its bar
         words = [value for value in event.values if isinstance(value, str)][:3]
-        found.setdefault(f"{event.channel} {words}", []).append(place)
+        found.setdefault((f"{event.channel} {words}", "raised" if "sell" in words else "lowered"), []).append(place)
     if len(base.stamps):
         bars = np.searchsorted(stamps, base.stamps, side="right") - 1
         for name, values in base.lines.items():
             for state, places in _changes(values).items():
-                found[f"{name} {state}"] = bars[places].tolist()
+                found[f"{name} {state}", "lowered" if state > 0.0 else "raised"] = bars[places].tolist()
     return found
 
 
@@ -89,9 +103,14 @@ def _changes(values: NDArray[np.float64]) -> dict[float, NDArray[np.intp]]:
     return {float(state): turned[values[turned] == state] for state in states}
 
 
-def _alternating(said: dict[str, list[int]], first: int, last: int, random: np.random.Generator) -> list[int]:
+def _alternating(
+    said: dict[tuple[str, How], list[int]], first: int, last: int, random: np.random.Generator
+) -> list[_Place]:
     """Return the bars in a random order, one of each kind in turn."""
-    kinds = [[t for t in dict.fromkeys(places) if first <= t <= last] for places in said.values()]
+    kinds = [
+        [_Place(t, against) for t in dict.fromkeys(places) if first <= t <= last]
+        for (_, against), places in said.items()
+    ]
     queues = [[kind[place] for place in random.permutation(len(kind))] for kind in kinds if kind]
     ordered = []
     while queues:

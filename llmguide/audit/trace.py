@@ -26,6 +26,7 @@ class Event(NamedTuple):
     at: np.datetime64  # when it is said
     channel: str
     values: tuple[Value, ...]
+    step: int | None = None  # of the run, where it has steps
 
 
 class Fill(NamedTuple):

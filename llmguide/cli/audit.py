@@ -56,7 +56,7 @@ def audit(
     symbol: Symbol = None,
     tables: TablesFolder = None,
     names: NamesFile = None,
-    cuts: Annotated[int, typer.Option(min=1, help="Other futures to run it on.")] = 7,
+    cuts: Annotated[int, typer.Option(min=1, help="Other futures to run it on.")] = 8,
     seed: Annotated[int, typer.Option(help="Of where they begin and what they hold.")] = 0,
     timeout: Annotated[float, typer.Option(min=1.0, help="Seconds that one run may take.")] = 300.0,
     as_json: Json = False,
