@@ -27,7 +27,8 @@ class Finding(NamedTuple):
         date: its date.
         one, other: what was said there on all bars, and with the other future.
         future: that future, in words.
-        reach: bars that it was seen to look ahead, at least; 0 is the rest of the bar itself, None all of the data.
+        reach: bars that it was seen to look ahead, at least; 0 is its own bar, of which it could not know (all) yet, None
+            all of the data.
     """
 
     kind: Kind
@@ -50,7 +51,7 @@ class Finding(NamedTuple):
         """How far it looks, in words."""
         if self.reach is None:
             return "all of the data"
-        return {0: "the rest of the bar", 1: "1 bar"}.get(self.reach, f"{self.reach} bars")
+        return {0: "its own bar", 1: "1 bar"}.get(self.reach, f"{self.reach} bars")
 
 
 class Fills(NamedTuple):
