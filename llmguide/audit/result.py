@@ -27,7 +27,7 @@ class Finding(NamedTuple):
         date: its date.
         one, other: what was said there on all bars, and with the other future.
         future: that future, in words.
-        reach: bars that it was seen to look ahead, at least; 0 is its own bar, of which it could not know (all) yet, None
+        reach: bars that it was seen to look ahead, at least; 0 is its own bar, not all of which it could know, None
             all of the data.
     """
 
