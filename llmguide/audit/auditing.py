@@ -144,6 +144,10 @@ class _Runs:
             [(self.inputs, True), (self.inputs, True), (self.inputs, False), (_without_first(self.inputs, late), True)]
         )
         self.check_base(base)
+        for repeated in (again, free):
+            if (repeated.failure is None) != (base.failure is None):
+                failure = repeated.failure or base.failure
+                raise AuditError(f"of runs on the same bars, one of {self.name} fails and one does not: {failure}")
         unaudited = set(differences(base, again))
         drawn = set(differences(base, free))
         self.try_futures(base, plan(base, index, cuts=self.settings.cuts, seed=self.settings.seed))
@@ -223,7 +227,7 @@ class _Runs:
         if future.how != "cut" or trace.failure is None or trace.failure.kind == "timeout":
             return False
         steps = len(trace.stamps)
-        return 0 < steps < len(base.stamps) and base.stamps[steps] >= self.stamp(future.t)
+        return 0 < steps < len(base.stamps) and self.place(base.stamps[steps]) == future.t
 
     def changing(self) -> set[str]:
         """Return what differs between two runs of the same trial, among those that found something."""

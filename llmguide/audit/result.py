@@ -65,7 +65,7 @@ class Fills(NamedTuple):
     def __str__(self) -> str:
         which = "close" if self.kind == "cheat-on-close" else "open"
         return (
-            f"{self.kind}: {self.orders} orders were filled at the {which} of the bar on which they were sent, first "
+            f"{self.kind}: orders filled at the {which} of the bar on which they were sent: {self.orders}, the first "
             f"on {stamp_text(self.first)} at {self.price:g}: a price that is over once a strategy has decided by it"
         )
 

@@ -113,6 +113,25 @@ def test_a_run_that_goes_on_only_where_there_are_later_bars_knows_where_they_end
     assert (found.kind, found.line, found.one) == ("knows where the data end", "the run", "goes on")
 
 
+def test_what_stop_raises_is_no_look_ahead():
+    class Particular(bt.Strategy):
+        def stop(self):
+            assert len(self) == len(BARS), "too few bars for my statistics"
+
+    result = audit(Particular, BARS, settings=FEW)
+    assert (result.exit_code, result.findings) == (2, ())
+    assert "too few bars for my statistics" in str(result)
+
+
+def test_code_that_fails_now_and_then_is_an_error(tmp_path):
+    def once(bars):
+        (tmp_path / "used").touch(exist_ok=False)
+        return bars["close"]
+
+    with pytest.raises(AuditError, match=r"of runs on the same bars, one of once fails|fails on all"):
+        audit(once, BARS)
+
+
 @pytest.mark.parametrize(
     ("bars", "message"),
     [
