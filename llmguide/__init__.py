@@ -12,6 +12,7 @@ from llmguide._version import __version__
 
 if TYPE_CHECKING:
     from llmguide import backtest, indicators, live, mixture, strategies
+    from llmguide.audit import audit
     from llmguide.bars import read_bars, sample_bars
     from llmguide.errors import LlmguideError
     from llmguide.experiments.compare import compare
@@ -46,7 +47,7 @@ _HOMES = {
     "tearsheet": "llmguide.report.tearsheet",
     "train_dqn": "llmguide.rl.training",
 }
-_ROOMS = ("backtest", "indicators", "live", "mixture", "strategies")
+_ROOMS = ("audit", "backtest", "indicators", "live", "mixture", "strategies")
 
 __all__ = [
     "Guidance",
@@ -54,6 +55,7 @@ __all__ = [
     "LlmguideError",
     "TradingEnv",
     "__version__",
+    "audit",
     "backtest",
     "compare",
     "guide",

@@ -5,6 +5,7 @@
     ├── GuidanceError    a guidance table that cannot be used
     ├── ModelError       an agent or checkpoint that cannot be used
     ├── BudgetError      a spending limit would be exceeded
+    ├── AuditError       code that cannot be audited
     ├── JournalError     the journal of a live run that cannot be used, or a run that departs from it
     ├── LanguageModelError        a language model that could not be asked, or whose answer cannot be used
     │   ├── EndpointError         no answer: not reached, not allowed, no such model
@@ -29,6 +30,7 @@ from functools import partial
 from typing import Any
 
 __all__ = [
+    "AuditError",
     "BudgetError",
     "DataError",
     "DataWarning",
@@ -65,6 +67,10 @@ class GuidanceError(LlmguideError):
 
 class ModelError(LlmguideError):
     """An agent, a checkpoint or a training setting that cannot be used."""
+
+
+class AuditError(LlmguideError):
+    """Code that cannot be audited."""
 
 
 class BudgetError(LlmguideError):

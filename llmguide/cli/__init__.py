@@ -11,7 +11,7 @@
 | wording | errors of the library, in the words of the command line |
 | outputs | where they are to write, looked at before the work |
 | stopping | Ctrl-C and SIGTERM |
-| data, guidance, memory, bias, agents, backtest, flag, levers, live, mixture, sweep, review, pages | the commands |
+| data, guidance, memory, bias, agents, audit, backtest, flag, levers, live, mixture, sweep, review, pages | the commands |
 
 Libraries are loaded by the command that needs them, so that ``--help`` is instant.
 """
@@ -22,6 +22,7 @@ import sys
 
 from llmguide.cli import (  # noqa: F401  # registers the commands
     agents,
+    audit,
     backtest,
     bias,
     data,
@@ -36,7 +37,7 @@ from llmguide.cli import (  # noqa: F401  # registers the commands
     sweep,
 )
 from llmguide.cli.app import app
-from llmguide.errors import LlmguideError
+from llmguide.errors import AuditError, LlmguideError
 
 __all__ = ["main"]
 
@@ -44,8 +45,8 @@ __all__ = ["main"]
 def main() -> None:
     """Run the command line.
 
-    Exit 0; 1 after an error of llmguide or of a file (one line); 2 after wrong usage; 130 after Ctrl-C and 143 after
-    SIGTERM.
+    Exit 0; 1 after an error of llmguide or of a file (one line), and where `audit` found something; 2 after wrong
+    usage, and where code could not be audited; 130 after Ctrl-C and 143 after SIGTERM.
     """
     from llmguide.cli.stopping import Interrupted, stopped_by_signals
     from llmguide.console import err, notes
@@ -55,7 +56,7 @@ def main() -> None:
             app()
     except LlmguideError as error:
         err.print(f"error: {_worded(error)}", style="red", markup=False, highlight=False, soft_wrap=True)
-        sys.exit(1)
+        sys.exit(2 if isinstance(error, AuditError) else 1)
     except OSError as error:
         name = error.filename if error.filename2 is None else error.filename2  # of two, the one to become
         if name is None or error.strerror is None:

@@ -1,0 +1,8 @@
+"""Acts on days of much volume, by a quantile of all days."""
+
+FOUND_AS = "looks ahead"
+
+
+def signals(bars):
+    loud = bars["volume"] > bars["volume"].quantile(0.9)
+    return loud & (bars["close"] > bars["open"]), loud & (bars["close"] < bars["open"])

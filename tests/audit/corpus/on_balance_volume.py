@@ -1,0 +1,17 @@
+"""An indicator that adds up from the first bar on, so that its level depends on where that is."""
+
+import backtrader as bt
+
+
+class OnBalanceVolume(bt.Indicator):
+    lines = ("obv",)
+
+    def __init__(self):
+        self.addminperiod(2)
+
+    def nextstart(self):
+        self.lines.obv[0] = self.data.volume[0]
+
+    def next(self):
+        change = self.data.close[0] - self.data.close[-1]
+        self.lines.obv[0] = self.lines.obv[-1] + self.data.volume[0] * ((change > 0) - (change < 0))

@@ -1,0 +1,14 @@
+"""Trades at random, another way each time."""
+
+import random
+
+import backtrader as bt
+import numpy as np
+
+
+class Coin(bt.Strategy):
+    def next(self):
+        if random.random() < 0.05:
+            self.buy(size=np.random.default_rng().integers(1, 4))
+        elif self.position and random.random() < 0.05:
+            self.close()

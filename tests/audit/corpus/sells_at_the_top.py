@@ -1,0 +1,9 @@
+"""Long until the highest close of all."""
+
+import pandas as pd
+
+FOUND_AS = "looks ahead"
+
+
+def positions(bars):
+    return pd.Series(bars.index < bars["close"].idxmax(), index=bars.index, name="long")
