@@ -11,7 +11,7 @@
 | wording | errors of the library, in the words of the command line |
 | outputs | where they are to write, looked at before the work |
 | stopping | Ctrl-C and SIGTERM |
-| data, guidance, memory, bias, agents, backtest, flag, levers, mixture, sweep, pages | the commands |
+| data, guidance, memory, bias, agents, backtest, flag, levers, mixture, sweep, tune, pages | the commands |
 
 Libraries are loaded by the command that needs them, so that ``--help`` is instant.
 """
@@ -32,6 +32,7 @@ from llmguide.cli import (  # noqa: F401  # registers the commands
     mixture,
     pages,
     sweep,
+    tune,
 )
 from llmguide.cli.app import app
 from llmguide.errors import LlmguideError

@@ -19,16 +19,18 @@ from llmguide.guidance.doubt.memory_questions import IdentityReply, RecallReply
 from llmguide.guidance.inquiries.bias_study import BiasStudy, run_bias
 from llmguide.guidance.inquiries.memory_study import MemoryStudy, run_memory
 from llmguide.guidance.study import Study, run_study
+from llmguide.guidance.tuning.replies import ADVICE, JudgeReply, LabelReply, RankedFeature, RankReply, WriterReply
 from llmguide.llm.access import Access
 from llmguide.llm.asking import Asked, Asker, Plan
 from llmguide.llm.cache import Cache
 from llmguide.llm.ledger import Purpose, Spending
 from llmguide.llm.protocol import Draw, Message, Request
 
-__all__ = ["offline", "plan_bias", "plan_memory", "plan_study"]
+__all__ = ["Planner", "offline", "plan_bias", "plan_memory", "plan_study", "walked"]
 
 T = TypeVar("T", bound=BaseModel)
 
+_LINE = "a plausible sentence about what the data of a month say of the one after, and what to do about that"
 _WORDS = " ".join(["a plausible sentence about what the data of the month seem to say"] * 12)
 _TYPICAL: dict[type[BaseModel], BaseModel] = {
     StrategistReply: StrategistReply(
@@ -46,6 +48,10 @@ _TYPICAL: dict[type[BaseModel], BaseModel] = {
     RecallReply: RecallReply(direction="LONG"),
     IdentityReply: IdentityReply(instrument=1, year=2000, month=1),
     AnalystReply: AnalystReply(factors=[Factor(text=_WORDS[:300], sentiment=1, impact=2)] * FACTORS),
+    LabelReply: LabelReply(rationale=_LINE, features=[RankedFeature(name="technical.sma_50_slope", importance=2)] * 6),
+    RankReply: RankReply(features=[RankedFeature(name="technical.sma_50_slope", importance=2)] * 6),
+    WriterReply: WriterReply(why=_LINE, instructions=[_LINE] * 8),
+    JudgeReply: JudgeReply(criticism=_LINE, advice=[_LINE] * ADVICE),
 }
 
 _SHORT = (RecallReply.__name__, IdentityReply.__name__)
@@ -58,22 +64,23 @@ def plan_study(study: Study, access: Access) -> Plan:
     The study is walked through as it will be: questions that the cache answers are counted as kept; in the place of
     each other answer stands one of typical length, so that the prompts that build on it have their usual size too.
     """
-    return _walked(access, partial(run_study, study))
+    return walked(access, partial(run_study, study))
 
 
 def plan_memory(study: MemoryStudy, access: Access) -> Plan:
     """Return the calls, tokens and dollars that measuring the memory still needs, without sending anything."""
-    return _walked(access, partial(run_memory, study))
+    return walked(access, partial(run_memory, study))
 
 
 def plan_bias(study: BiasStudy, access: Access) -> Plan:
     """Return the calls, tokens and dollars that measuring the biases still needs, without sending anything."""
-    return _walked(access, partial(run_bias, study))
+    return walked(access, partial(run_bias, study))
 
 
-def _walked(access: Access, walk: Callable[[Asker], object]) -> Plan:
+def walked(access: Access, walk: Callable[[Planner], object]) -> Plan:
+    """Return the calls, tokens and dollars that a walk still needs, with an asker that sends nothing."""
     with offline(access) as settings:
-        asker = settings.build(_Planner)
+        asker = settings.build(Planner)
         walk(asker)
         return asker.all_needed()
 
@@ -93,8 +100,8 @@ def offline(access: Access) -> Iterator[Access]:
         yield replace(access, replay=True, base_url=url, cache=cache, budget=None, strict=False)
 
 
-class _Planner(Asker):
-    """Answers from the cache, and notes down what it cannot answer."""
+class Planner(Asker):
+    """Answers from the cache, and notes down what it cannot answer in `needed`; a made-up answer stands in for it."""
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
@@ -133,6 +140,9 @@ class _Planner(Asker):
             request = self.request(messages, kind, draw=draw)
             self.needed.append(request)
             stand_in: Any = _TYPICAL[kind]
+            if isinstance(stand_in, WriterReply):  # instructions that differ: equal ones would be asked about once
+                lines = [*stand_in.instructions[1:], f"{stand_in.instructions[0]} {len(self.needed)}"]
+                stand_in = stand_in.model_copy(update={"instructions": lines})
             return Asked(stand_in, None, None, (request,), Spending(), 0)
         self.kept += len(asked.requests)
         return asked
