@@ -139,13 +139,20 @@ class Planner(Asker):
         except MissingAnswers:
             request = self.request(messages, kind, draw=draw)
             self.needed.append(request)
-            stand_in: Any = _TYPICAL[kind]
-            if isinstance(stand_in, WriterReply):  # instructions that differ: equal ones would be asked about once
-                lines = [*stand_in.instructions[1:], f"{stand_in.instructions[0]} {len(self.needed)}"]
-                stand_in = stand_in.model_copy(update={"instructions": lines})
+            stand_in: Any = _stand_in(kind, len(self.needed))
             return Asked(stand_in, None, None, (request,), Spending(), 0)
         self.kept += len(asked.requests)
         return asked
+
+
+def _stand_in(kind: type[BaseModel], number: int) -> BaseModel:
+    """Return a reply of typical length; one that later questions quote differs, since equal ones are asked once."""
+    typical = _TYPICAL[kind]
+    if isinstance(typical, WriterReply):
+        return typical.model_copy(update={"instructions": [*typical.instructions[1:], f"{_LINE} {number}"]})
+    if isinstance(typical, LabelReply):
+        return typical.model_copy(update={"rationale": f"{_LINE} {number}"})
+    return typical
 
 
 def _both(one: float | None, other: float | None) -> float | None:
