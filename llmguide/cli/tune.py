@@ -82,8 +82,7 @@ def tune(
     them once, beside the untuned one.
     """
     from llmguide.cli.asking import Asking, print_plan
-    from llmguide.experiments.tuning import plan_tuning
-    from llmguide.experiments.tuning import tune as tune_prompt
+    from llmguide.experiments.tuning import plan_tuning, tune_study
     from llmguide.experiments.tuning.account import Account
     from llmguide.experiments.tuning.run import questions, tuning_name
     from llmguide.files import write_csv
@@ -114,7 +113,7 @@ def tune(
     asker = access.asker(study=tuning_name(study, access), client=client)
 
     def run(on_each: Any, **said: Any) -> Tuned:
-        return tune_prompt(study, asker, tests=tests, account=account, on_answer=on_each, **said)
+        return tune_study(study, asker, tests=tests, account=account, on_answer=on_each, **said)
 
     tuned = asking.walked(run, asker, questions(study, tests), quiet=as_json, unit="questions")
     page = tuned.write(out)

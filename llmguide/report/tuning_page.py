@@ -36,9 +36,10 @@ class Gain(NamedTuple):
     high: float
     level: float
     bars: int
+    p: float  # of exchanging the prompts' months
     verdict: str  # higher, lower, open
     table: pd.DataFrame  # see `llmguide.experiments.tuning.proof.Proof`
-    values: Mapping[str, pd.DataFrame]  # account: value of 1 on each test bar, one column an instrument
+    values: Mapping[str, pd.DataFrame]  # account: value after each test bar, one column an instrument
 
 
 class Year(NamedTuple):
@@ -102,7 +103,8 @@ def _of_test(test: Gain | None) -> str:
         return "It was not tried on later bars: what it gains there is not known."
     gained = (
         f"On {test.bars} test bars, by which nothing was chosen, tuning changed the Sharpe ratio by "
-        f"{_signed(test.difference)} ({percent(test.level, 0)} interval {between_numbers(test.low, test.high)})"
+        f"{_signed(test.difference)} ({percent(test.level, 0)} interval {between_numbers(test.low, test.high)}, "
+        f"p {number(test.p, 3)})"
     )
     verdict = {
         "higher": "a gain.",
@@ -169,7 +171,9 @@ def _test(test: Gain) -> Iterator[str]:
     yield paragraph(
         f"Bars after the training, looked at once. Difference of the mean Sharpe ratios, tuned less untuned: "
         f"{_signed(test.difference)}, {percent(test.level, 0)} interval {between_numbers(test.low, test.high)} by the "
-        "stationary bootstrap. It is about bars, and takes the answers of the model as given."
+        "stationary bootstrap, which draws bars and takes the answers as given. With so few answers that is too sure. "
+        f"Exchanging the two prompts' answers month by month at random gives p {number(test.p, 3)}. A gain is one only "
+        "where the interval leaves out 0 and p is at most 0.05."
     )
     rows = [
         [
@@ -239,13 +243,16 @@ def _drawing(rounds: pd.DataFrame) -> str:
     with figures.house_style():
         canvas = figures.new_figure(8, 3.2)
         left, right = canvas.subplots(1, 2)
-        for place, (repeat, own) in enumerate(known.groupby("repeat")):
-            mark = _MARKS[place % len(_MARKS)]
-            (line,) = left.plot(own["round"], own["sharpe"], marker=mark, label=f"repeat {repeat}")
-            left.axhline(own["target"].iloc[0], color=line.get_color(), lw=0.8, ls="--")
-            right.plot(own["round"], own["regret"], marker=mark, color=line.get_color())
+        drawn = figures.styles([f"repeat {repeat}" for repeat in known["repeat"].unique()])
+        for place, ((name, (color, dash)), (_, own)) in enumerate(
+            zip(drawn.items(), known.groupby("repeat"), strict=True)
+        ):
+            look = {"color": color, "ls": dash, "marker": _MARKS[place % len(_MARKS)]}
+            left.plot(own["round"], own["sharpe"], label=name, **look)
+            left.axhline(own["target"].iloc[0], color=color, lw=0.8, ls=":")
+            right.plot(own["round"], own["regret"], **look)
         right.axhline(0.0, color="#222222", lw=0.8)
-        for axes, name in ((left, "Sharpe ratio (dashed: V*)"), (right, "regret")):
+        for axes, name in ((left, "Sharpe ratio (dotted: V*)"), (right, "regret")):
             axes.set_xticks(sorted(rounds["round"].unique()))
             axes.set_xlabel("round")
             axes.set_ylabel(name)

@@ -15,7 +15,7 @@ from llmguide.metrics import sharpe_ratio
 from llmguide.trading.account import FLAT
 from llmguide.trading.simulate import simulate
 
-__all__ = ["Account", "follow", "mean_sharpe"]
+__all__ = ["Account", "follow", "mean_sharpe", "table_of"]
 
 
 @dataclass(frozen=True)
@@ -27,14 +27,19 @@ class Account:
 
     def returns(self, advice: Sequence[Advice], bars: pd.DataFrame, *, symbol: str, first: int) -> pd.Series[float]:
         """Return the account's returns on bars `first` on, fractions, of following one instrument's advice."""
-        rows = sorted((one for one in advice if one.symbol == symbol), key=lambda one: one.issued_at)
-        return follow(Guidance(tuple(one.row for one in rows)), bars, first=first, cash=self.cash, cost=self.cost)
+        return follow(table_of(advice, symbol=symbol), bars, first=first, cash=self.cash, cost=self.cost)
 
     def worth(self, advice: Sequence[Advice], windows: Sequence[Window]) -> float:
         """Return the mean over windows of the annual Sharpe ratio, as the walk asks for it (`Worth`)."""
         return mean_sharpe(
             [self.returns(advice, window.subject.bars, symbol=window.symbol, first=window.first) for window in windows]
         )
+
+
+def table_of(advice: Sequence[Advice], *, symbol: str) -> Guidance:
+    """Return the guidance table of one instrument's advice, in whatever order it is given."""
+    own = sorted((one for one in advice if one.symbol == symbol), key=lambda one: one.issued_at)
+    return Guidance(tuple(one.row for one in own))
 
 
 def follow(guidance: Guidance, bars: pd.DataFrame, *, first: int, cash: float, cost: float) -> pd.Series[float]:

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from llmguide.errors import DataError
-from llmguide.experiments.tuning.account import Account
+from llmguide.experiments.tuning.account import Account, table_of
+from llmguide.experiments.tuning.exchange import Pair, exchange_test
 from llmguide.guidance.advice import Advice
 from llmguide.guidance.study import Study, run_study
 from llmguide.guidance.tuning.study import TuningStudy
@@ -26,6 +27,7 @@ from llmguide.trading.simulate import simulate
 __all__ = ["UNTUNED", "Proof", "check_tests", "judge_test", "prove"]
 
 TUNED, UNTUNED, HOLD = "tuned", "untuned", "hold"
+LEVEL = 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,18 +41,22 @@ class Proof:
         difference: Sharpe ratio of the tuned less that of the untuned, mean over instruments, with its interval by the
             stationary bootstrap.
         bars: test bars that all instruments have, of which the interval is.
+        p: of the difference where the prompts' months are exchanged at random (`exchange_test`).
     """
 
     table: pd.DataFrame
     returns: Mapping[tuple[str, str], pd.Series[float]]
     difference: Interval
     bars: int
+    p: float
 
     @property
     def verdict(self) -> str:
-        """Whether the interval leaves out 0: "higher", "lower", or "open"."""
+        """ "higher" or "lower" where the interval leaves out 0 and p is at most 0.05, else "open"."""
         low, high = self.difference.low, self.difference.high
-        return "higher" if low > 0 else "lower" if high < 0 else "open"
+        if self.p > LEVEL or low <= 0 <= high:
+            return "open"
+        return "higher" if self.difference.estimate > 0 else "lower"
 
     def mean(self, account: str) -> float:
         """Return the mean Sharpe ratio of an account over instruments."""
@@ -122,7 +128,17 @@ def judge_test(
     ]
     year = periods_of(both[0])
     difference = bootstrap_difference(both[0].to_numpy(), both[1].to_numpy(), periods=year, seed=seed).sharpe
-    return Proof(pd.DataFrame(rows), returns, difference, len(both[0]))
+    pairs = [
+        Pair(
+            table_of(advice[TUNED], symbol=test.symbol),
+            table_of(advice[UNTUNED], symbol=test.symbol),
+            test.subject.bars,
+            test.first,
+        )
+        for test in tests
+    ]
+    p = exchange_test(pairs, cash=account.cash, cost=account.cost, seed=seed)
+    return Proof(pd.DataFrame(rows), returns, difference, len(both[0]), p)
 
 
 def _row(symbol: str, name: str, returns: pd.Series[float]) -> dict[str, object]:

@@ -118,7 +118,7 @@ class TuningResult:
         if proof is not None:
             found = proof.difference
             test = {"difference": found.estimate, "low": found.low, "high": found.high, "level": found.level}
-            test |= {"verdict": proof.verdict, "bars": proof.bars}
+            test |= {"p": proof.p, "verdict": proof.verdict, "bars": proof.bars}
         return {
             "model": self.model,
             "instruments": [one.symbol for one in study.training],

@@ -23,13 +23,13 @@ from llmguide.llm.access import Access
 from llmguide.llm.asking import Asker, Plan
 from llmguide.llm.probe import Capabilities
 
-__all__ = ["TEMPLATE", "plan_tuning", "questions", "tune", "tuning_name"]
+__all__ = ["TEMPLATE", "plan_tuning", "questions", "tune_study", "tuning_name"]
 
 TEMPLATE = "tuned"
 """What the template is called: tuned.md."""
 
 
-def tune(
+def tune_study(
     study: TuningStudy,
     asker: Asker,
     *,
@@ -83,7 +83,7 @@ def plan_tuning(
     no repeat ends before its last round.
     """
     return walked(
-        access, lambda asker: tune(study, asker, tests=tests, account=account, certain=lambda: not asker.needed)
+        access, lambda asker: tune_study(study, asker, tests=tests, account=account, certain=lambda: not asker.needed)
     )
 
 

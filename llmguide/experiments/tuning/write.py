@@ -73,19 +73,21 @@ def page_data(tuned: TuningResult) -> TuningData:
         text=tuned.text,
         chosen="" if chosen is None else tuned.name(chosen),
         deflated=float("nan") if deflated is None else deflated.probability,
-        test=None if tuned.proof is None else _gain(tuned.proof),
+        test=None if tuned.proof is None else _gain(tuned.proof, tuned.account.cash),
         settings=tuned.settings,
         grouped_by=METHOD,
     )
 
 
-def _gain(proof: Proof) -> Gain:
+def _gain(proof: Proof, cash: float) -> Gain:
     values: dict[str, pd.DataFrame] = {}
     for account in dict.fromkeys(proof.table["account"]):
         own = [one.rename(symbol) for (symbol, name), one in proof.returns.items() if name == account]
-        values[str(account)] = (1.0 + pd.concat(own, axis=1, join="inner")).cumprod()
+        values[str(account)] = cash * (1.0 + pd.concat(own, axis=1, join="inner")).cumprod()
     found = proof.difference
-    return Gain(found.estimate, found.low, found.high, found.level, proof.bars, proof.verdict, proof.table, values)
+    return Gain(
+        found.estimate, found.low, found.high, found.level, proof.bars, proof.p, proof.verdict, proof.table, values
+    )
 
 
 def finite(value: Any) -> Any:
