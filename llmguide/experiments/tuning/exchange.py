@@ -56,7 +56,7 @@ def exchange_test(pairs: Sequence[Pair], *, cash: float, cost: float, seed: int,
 
 
 class _Seen(NamedTuple):
-    """Closes from the bar before the first one on; per traded bar both directions (NaN: none), and which issue it has."""
+    """Closes from the bar before the first one on; per traded bar both directions (NaN: none) and their issue."""
 
     closes: NDArray[np.float64]
     periods: float

@@ -33,6 +33,7 @@ RATIONALE_WORDS = 80
 CRITICISM_WORDS = 150
 ADVICE = 4
 RANKED = 12
+CHARACTERS = 10
 
 _MARKS = ("{{", "{%", "{#")
 _GROUPS = "stock|technical|market|fundamentals|macro|options"
@@ -45,9 +46,16 @@ def known_features() -> tuple[str, ...]:
     return tuple(name for meaning in meanings() for name in meaning.names)
 
 
-def plain_line(text: str) -> str:
-    """Return a text as one line; ValueError unless it has a word, no mark of a template, and no unknown fact."""
+def plain_line(text: str, *, words: int = INSTRUCTION_WORDS) -> str:
+    """Return a text as one line; ValueError unless it has words, not too many, no mark of a template, no unknown fact.
+
+    Ten characters a word are the most, whatever counts as a word.
+    """
     line = " ".join(text.split())
+    if len(line) > CHARACTERS * words:
+        raise ValueError(f"expected at most {CHARACTERS * words} characters, got {len(line):,}")
+    if len(line.split()) > words:
+        raise ValueError(f"expected at most {words} words, got {len(line.split())}")
     if not any(character.isalnum() for character in line):
         raise ValueError("expected words, got none")
     if not line.isprintable():
@@ -61,13 +69,7 @@ def plain_line(text: str) -> str:
 
 
 def _at_most(words: int) -> AfterValidator:
-    def check(text: str) -> str:
-        line = plain_line(text)
-        if len(line.split()) > words:
-            raise ValueError(f"expected at most {words} words, got {len(line.split())}")
-        return line
-
-    return AfterValidator(check)
+    return AfterValidator(lambda text: plain_line(text, words=words))
 
 
 def _known(name: str) -> str:

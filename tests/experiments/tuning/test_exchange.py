@@ -12,6 +12,7 @@ from llmguide import sample_bars, sharpe_ratio
 from llmguide.experiments.tuning.account import follow
 from llmguide.experiments.tuning.exchange import Pair, exchange_test
 from llmguide.guidance import Guidance
+from llmguide.stats import bootstrap_difference
 
 BARS = sample_bars(years=1, seed=4)
 ISSUES = np.arange(40, 120, 20)
@@ -56,13 +57,22 @@ def test_the_same_seed_gives_the_same_p_and_bars_before_the_first_have_no_part()
 
 
 @pytest.mark.slow
-def test_of_two_prompts_that_say_anything_one_looks_better_in_five_of_a_hundred_cases():
-    bars, issues = sample_bars(years=1, seed=2), np.arange(40, 250, 20)
+@pytest.mark.real_bars
+def test_between_coins_the_bootstrap_alone_sees_a_difference_too_often_and_both_together_do_not(
+    real_bars,
+):
+    bars, pairs = real_bars("AAPL", "test"), 150
+    issues = np.arange(0, len(bars), 20)
     random = np.random.default_rng(0)
-
-    def drawn():
-        pair = [table(random.integers(0, 2, len(issues)).tolist(), bars, issues) for _ in range(2)]
-        return exchange_test([Pair(*pair, bars, 41)], cash=1e5, cost=0.001, seed=1, exchanges=39)
-
-    rate = np.mean([drawn() <= 0.05 for _ in range(200)])
-    assert rate <= 0.1  # 0.05 expected, standard error 0.015
+    outside = better = 0
+    for seed in range(pairs):
+        one, other = (table(random.integers(0, 2, len(issues)).tolist(), bars, issues) for _ in range(2))
+        returns = [follow(said, bars, first=1, cash=1e5, cost=0.001) for said in (one, other)]
+        found = bootstrap_difference(*returns, resamples=400, seed=seed).sharpe
+        p = exchange_test([Pair(one, other, bars, 1)], cash=1e5, cost=0.001, seed=seed, exchanges=99)
+        left_out = not found.low <= 0 <= found.high
+        outside += left_out
+        better += left_out and p <= 0.05
+    print(f"of {pairs} pairs the interval leaves out 0 in {outside}, p is at most 0.05 as well in {better}")
+    assert outside / pairs > 0.05
+    assert better / pairs <= 0.08  # 0.05 at most expected, standard error 0.018

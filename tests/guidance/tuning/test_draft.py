@@ -51,11 +51,14 @@ def test_a_line_with_a_mark_of_a_template_is_refused(line):
         ("\x1b[2J gone", "control characters"),
         ("...", "expected words"),
         ("word " * 51, "at most 50 words"),
+        ("x" * 1_000_000, "at most 500 characters, got 1,000,000"),
     ],
 )
 def test_a_line_that_names_unknown_data_or_is_no_plain_sentence_is_refused(line, said):
     with pytest.raises(ValidationError, match=said):
         WriterReply(why="Because.", instructions=[line])
+    with pytest.raises(GuidanceError, match=said):
+        Draft((line,))
 
 
 def test_no_instructions_and_too_many_are_refused():
