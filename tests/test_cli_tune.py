@@ -156,7 +156,8 @@ def test_a_tuning_that_was_stopped_goes_on_and_pays_for_nothing_twice(llmguide, 
             assert "run the same command again to resume" in err
         assert not (tmp_path / "run" / "tuned.md").exists()
         again = start(*ASK, *TEST, folder=tmp_path, OPENAI_BASE_URL=slow.url)
-        assert again.wait(timeout=120) == 0
+        err = again.communicate(timeout=200)[1]
+        assert again.returncode == 0, err
         assert (tmp_path / "run" / "tuned.md").exists()
         if how == signal.SIGINT:
             assert max(slow.complete.values()) == 1

@@ -133,7 +133,7 @@ def _parts(data: TuningData) -> Iterator[str]:
         f"prompt's there and {number(data.settings['target'])}; the regret the sum of V* - V_t so far. A repeat ends "
         "when it is 0 or less."
     )
-    if data.settings["tried"]:
+    if (data.rounds["failure"] == "").any():
         yield figure(_drawing(data.rounds), "Sharpe ratio and regret by round", "One line for each repeat.")
     yield table(
         ["Repeat", "Round", "V_t", "Untuned", "V*", "Regret"],
