@@ -141,6 +141,18 @@ def test_what_is_wrong_is_said_in_one_line_before_anything_is_asked(llmguide, tm
     assert not (tmp_path / "run").exists()
 
 
+def test_a_budget_that_ends_is_said_and_a_larger_one_goes_on(llmguide, server, tmp_path):
+    code, out, err = llmguide(*ASK, "--budget", "0.004")
+    assert (code, out) == (1, "")
+    assert "budget" in err
+    assert not (tmp_path / "run").exists()
+    asked = len(server.requests)
+    assert asked > 2
+    assert llmguide(*ASK, "--budget", "1")[0] == 0
+    assert set(server.complete.values()) == {1}
+    assert len(server.requests) > asked
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_a_tuning_that_was_stopped_goes_on_and_pays_for_nothing_twice(llmguide, tmp_path, how):

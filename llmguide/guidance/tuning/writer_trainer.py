@@ -31,11 +31,13 @@ def draw(number: int) -> Draw:
 def trainer_question(exemplar: Exemplar, subject: Subject, brief: Brief) -> tuple[Message, ...]:
     """Return the messages about one exemplar."""
     *_, data = write_prompt(TRAINER_DATA, subject, exemplar.month, brief)
+    facts = exemplar.month.facts
+    groups = dict.fromkeys(f"{fact.group}.*" for fact in facts.values())
     return render(
         "tuning-trainer",
         horizon=brief.every,
         objective=brief.objective,
-        legend=legend("*", levels=exemplar.month.facts.levels),
+        legend=legend(*groups, levels=facts.levels),
         shown=data.content,
         direction=exemplar.direction,
         expert=bool(exemplar.rationale),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -12,9 +13,10 @@ from tunable import KEY, OTHER, Tunable, waves
 
 from llmguide.errors import DataError, GuidanceError
 from llmguide.guidance.strategist import Brief, Subject
-from llmguide.guidance.tuning.exemplars import ExpertExemplar
+from llmguide.guidance.tuning.exemplars import ExpertExemplar, hindsight
 from llmguide.guidance.tuning.study import TuningStudy, realised_in, run_tuning
 from llmguide.guidance.tuning.training import TrainingBars, split_subject
+from llmguide.guidance.tuning.writer_trainer import trainer_question
 
 BARS = waves(years=3)
 SUBJECT = Subject("ACME", BARS)
@@ -217,3 +219,18 @@ def test_two_instruments_have_years_of_their_own_and_one_template(tmp_path):
     run = run_tuning(study, asker_of(Tunable(), tmp_path), scripted([0.0] * 4))
     assert [window.symbol for window in run.repeats[0].windows] == ["ACME", "BETA"]
     assert {one.symbol for one in run.trials[0].advice} == {"ACME", "BETA"}
+
+
+def test_the_trainer_is_told_of_no_group_of_data_that_it_is_not_shown(make_tables):
+    plain, full = (hindsight(study.windows[0][0], study.brief)[0] for study in (study_of(), with_tables(make_tables)))
+    system, user = trainer_question(plain, SUBJECT, Brief())
+    assert "technical.sma_20_slope" in user.content
+    assert not re.search(r"macro\.|market\.|options\.", system.content)
+    system, user = trainer_question(full, replace(SUBJECT, tables=make_tables(BARS)), Brief())
+    assert "market.spx" in system.content
+    assert "market.spx" in user.content
+
+
+def with_tables(make_tables):
+    training, _ = split_subject(replace(SUBJECT, tables=make_tables(BARS)), SPLIT)
+    return TuningStudy((training,), repeats=2, length=120)
