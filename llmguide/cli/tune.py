@@ -84,7 +84,7 @@ def tune(
     from llmguide.cli.asking import Asking, print_plan
     from llmguide.experiments.tuning import plan_tuning, tune_study
     from llmguide.experiments.tuning.account import Account
-    from llmguide.experiments.tuning.run import questions, tuning_name
+    from llmguide.experiments.tuning.run import questions, tuning_asker
     from llmguide.files import write_csv
     from llmguide.guidance.tuning.exemplars import read_exemplars
     from llmguide.guidance.tuning.study import TuningStudy
@@ -109,8 +109,7 @@ def tune(
         print_plan(plan_tuning(study, access, tests=tests, account=account), as_json=as_json)
         return
     writable(out, folder=True)
-    client = None if access.replay else access.client(stays=True)  # a model in a file is loaded once
-    asker = access.asker(study=tuning_name(study, access), client=client)
+    asker = tuning_asker(study, access)
 
     def run(on_each: Any, **said: Any) -> Tuned:
         return tune_study(study, asker, tests=tests, account=account, on_answer=on_each, **said)

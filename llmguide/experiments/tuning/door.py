@@ -8,7 +8,7 @@ import pandas as pd
 
 from llmguide.errors import DataError
 from llmguide.experiments.tuning.account import Account
-from llmguide.experiments.tuning.run import tune_study, tuning_name
+from llmguide.experiments.tuning.run import tune_study, tuning_asker
 from llmguide.experiments.tuning.tuned import Tuned
 from llmguide.guidance.news.anonymise import Names
 from llmguide.guidance.strategist import Brief, Subject
@@ -83,6 +83,4 @@ def tune(
         experts=() if exemplars is None else read_exemplars(exemplars),
         seed=seed,
     )
-    client = None if access.replay else access.client(stays=True)  # a model in a file is loaded once
-    asker = access.asker(study=tuning_name(study, access), client=client)
-    return tune_study(study, asker, tests=tests, account=Account(cash, cost))
+    return tune_study(study, tuning_asker(study, access), tests=tests, account=Account(cash, cost))

@@ -23,7 +23,7 @@ from llmguide.llm.access import Access
 from llmguide.llm.asking import Asker, Plan
 from llmguide.llm.probe import Capabilities
 
-__all__ = ["TEMPLATE", "plan_tuning", "questions", "tune_study", "tuning_name"]
+__all__ = ["TEMPLATE", "plan_tuning", "questions", "tune_study", "tuning_asker", "tuning_name"]
 
 TEMPLATE = "tuned"
 """What the template is called: tuned.md."""
@@ -95,6 +95,12 @@ def questions(study: TuningStudy, tests: Sequence[HeldOut] = ()) -> int:
         return study.most_questions
     asked = Study(tuple(test.subject for test in tests), (study.template,), study.brief)
     return study.most_questions + 2 * asked.advice_count
+
+
+def tuning_asker(study: TuningStudy, access: Access) -> Asker:
+    """Return whom a study is asked; a model in a file is loaded once for all of it."""
+    client = None if access.replay else access.client(stays=True)
+    return access.asker(study=tuning_name(study, access), client=client)
 
 
 def tuning_name(study: TuningStudy, access: Access) -> str:

@@ -11,12 +11,14 @@ from remembering import asker_of
 from scripted_client import body
 from tunable import KEY, OTHER, Tunable, waves
 
-from llmguide.errors import DataError, GuidanceError
+from llmguide.errors import DataError, EndpointError, GuidanceError
 from llmguide.guidance.strategist import Brief, Subject
 from llmguide.guidance.tuning.exemplars import ExpertExemplar, hindsight
 from llmguide.guidance.tuning.study import TuningStudy, realised_in, run_tuning
 from llmguide.guidance.tuning.training import TrainingBars, split_subject
 from llmguide.guidance.tuning.writer_trainer import trainer_question
+from llmguide.llm.asking import Asker
+from llmguide.llm.cache import Cache
 
 BARS = waves(years=3)
 SUBJECT = Subject("ACME", BARS)
@@ -234,3 +236,32 @@ def test_the_trainer_is_told_of_no_group_of_data_that_it_is_not_shown(make_table
 def with_tables(make_tables):
     training, _ = split_subject(replace(SUBJECT, tables=make_tables(BARS)), SPLIT)
     return TuningStudy((training,), repeats=2, length=120)
+
+
+def test_penalties_that_the_endpoint_refuses_are_left_out_and_a_replay_finds_the_answers(tmp_path):
+    model = Tunable()
+
+    def answer(request):
+        if request.sampling.frequency_penalty is not None:
+            raise EndpointError("frequency_penalty is not supported", status=400, parameter="frequency_penalty")
+        return model(request)
+
+    study = study_of(repeats=1, rounds=1)
+    asker = asker_of(answer, tmp_path)
+    run = run_tuning(study, asker, lambda advice, windows: 0.1)
+    assert run.trials[0].draft is not None
+    assert "frequency_penalty" in asker.capabilities.refused
+    assert model.sent["LabelReply"] == len(study.exemplars(0))
+    replay = Asker(Cache(tmp_path / "cache.sqlite"), model="scripted", client=None)
+    again = run_tuning(study, replay, lambda advice, windows: 0.1)
+    assert again.trials[0].draft == run.trials[0].draft
+
+
+def test_an_error_of_the_endpoint_that_names_no_setting_stays_one(tmp_path):
+    def answer(request):
+        if request.schema_name == "LabelReply":
+            raise EndpointError("no", status=400, parameter="messages")
+        return Tunable()(request)
+
+    with pytest.raises(EndpointError, match="no"):
+        run_tuning(study_of(repeats=1), asker_of(answer, tmp_path), lambda advice, windows: 0.1)
