@@ -101,6 +101,11 @@ def summary(data: TuningData) -> str:
 def _of_test(test: Gain | None) -> str:
     if test is None:
         return "It was not tried on later bars: what it gains there is not known."
+    if test.difference != test.difference:
+        return (
+            f"On {test.bars} test bars, by which nothing was chosen, one of the two prompts led to no trade: there is no "
+            "difference to measure."
+        )
     gained = (
         f"On {test.bars} test bars, by which nothing was chosen, tuning changed the Sharpe ratio by "
         f"{_signed(test.difference)} ({percent(test.level, 0)} interval {between_numbers(test.low, test.high)}, "

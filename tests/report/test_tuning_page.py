@@ -67,6 +67,12 @@ def test_the_lead_says_what_the_test_says(verdict, difference, said):
     assert summary(data(gain(verdict, difference))).endswith(said)
 
 
+def test_where_nothing_was_traded_no_difference_is_claimed():
+    nan = float("nan")
+    said = summary(data(gain("open", nan, nan, nan, 1.0)))
+    assert said.endswith("one of the two prompts led to no trade: there is no difference to measure.")
+
+
 def test_without_a_test_or_a_template_nothing_is_claimed():
     assert summary(data()).startswith("1 prompt was tried on training bars. The chosen one earned a mean Sharpe ratio")
     assert summary(data()).endswith("It was not tried on later bars: what it gains there is not known.")

@@ -17,6 +17,7 @@ from llmguide.experiments.tuning.proof import Proof, check_tests, prove
 from llmguide.experiments.tuning.tuned import Tuned
 from llmguide.guidance.language_model import study_name
 from llmguide.guidance.planning import walked
+from llmguide.guidance.tuning.draft import check_name
 from llmguide.guidance.tuning.study import TuningStudy, run_tuning
 from llmguide.guidance.tuning.training import HeldOut
 from llmguide.llm.access import Access
@@ -50,10 +51,12 @@ def tune_study(
         on_ready, on_answer, on_stopping: as in `run_study`; `on_answer` gets every answer, whatever was asked.
         certain: see `run_tuning`.
 
-    Raises DataError for test bars that do not fit the training, and what `run_study` raises.
+    Raises DataError for test bars that do not fit the training, GuidanceError for a base that is called tuned.md, and
+    what `run_study` raises.
     """
     account = account or Account()
     check_tests(study, tests)
+    check_name(study.template, TEMPLATE)
     run = run_tuning(
         study,
         asker,

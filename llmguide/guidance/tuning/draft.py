@@ -21,7 +21,7 @@ from llmguide.guidance.tuning.replies import INSTRUCTIONS, known_features, plain
 from llmguide.llm.templates import PromptTemplate, read_template
 from llmguide.sandbox import blocks_of, patterns_in
 
-__all__ = ["Draft", "check_base", "features_shown", "write_template"]
+__all__ = ["Draft", "check_base", "check_name", "features_shown", "write_template"]
 
 _BLOCKS = ("legend", "method", "user")
 
@@ -63,8 +63,10 @@ class Draft:
     def template(self, base: PromptTemplate, *, name: str, header: str = "") -> PromptTemplate:
         """Return the template: the base, with these instructions behind its own and the features that it lacks.
 
-        `name` is what it is called in tables; `header` is a comment at its top.
+        `name` is what it is called in tables; `header` is a comment at its top. Raises GuidanceError where the base, or
+        what it extends, is called so too (`check_name`).
         """
+        check_name(base, name)
         text = write_template(self, base, header=header)
         return PromptTemplate(name, ((f"{name}.md", text), *_parts(base)))
 
@@ -79,6 +81,15 @@ def check_base(base: str | Path | PromptTemplate) -> PromptTemplate:
             "that extends one of them"
         )
     return read
+
+
+def check_name(base: PromptTemplate, name: str) -> None:
+    """Refuse a base of which a part is called as the template that is to extend it: neither could be told apart."""
+    if f"{name}.md" in {Path(part).name for part, _ in base.texts}:
+        raise GuidanceError(
+            f"the prompt {base} is, or extends, a file {name}.md, and the tuned one is to be called so; copy it under "
+            "another name"
+        )
 
 
 def features_shown(base: PromptTemplate) -> tuple[str, ...]:

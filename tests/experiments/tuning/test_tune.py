@@ -15,7 +15,7 @@ from tunable import KEY, Tunable, waves
 import llmguide
 from llmguide import sample_bars, sharpe_ratio
 from llmguide.backtest import run_backtest
-from llmguide.errors import DataError
+from llmguide.errors import DataError, GuidanceError
 from llmguide.experiments.tuning import plan_tuning, tune_study
 from llmguide.experiments.tuning.account import follow
 from llmguide.guidance import Guidance
@@ -116,6 +116,21 @@ def test_a_base_of_ones_own_lies_beside_the_template(tmp_path):
     (tmp_path / "mine.md").unlink()
     read = read_template(tmp_path / "out" / "tuned.md")
     assert [name for name, _ in read.texts][1:3] == ["mine.md", "P0.md"]
+
+
+def test_a_tuned_template_is_tuned_again_under_another_name(tuned, tmp_path):
+    tuned.write(tmp_path)
+    settings = {"repeats": 1, "rounds": 1, "length": 80}
+    asker = asker_of(Tunable(), tmp_path)
+    with pytest.raises(GuidanceError, match="copy it under another name"):
+        tune_study(TuningStudy((TRAINING,), tmp_path / "tuned.md", **settings), asker)
+    assert not asker._client.sent
+    (tmp_path / "first.md").write_text((tmp_path / "tuned.md").read_text())
+    again = tune_study(TuningStudy((TRAINING,), tmp_path / "first.md", **settings), asker)
+    month = prepare(TRAINING.subject, BARS.index[300], BARS.iloc[:300])
+    system, user = write_prompt(again.template, TRAINING.subject, month, Brief())
+    assert system.content.count("What earlier years have taught:") == 2
+    assert user.content.count(f"{KEY}:") == 1
 
 
 def test_what_is_written_tells_everything_and_the_page_shows_it(tuned, tmp_path):
