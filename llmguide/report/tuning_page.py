@@ -103,8 +103,8 @@ def _of_test(test: Gain | None) -> str:
         return "It was not tried on later bars: what it gains there is not known."
     if test.difference != test.difference:
         return (
-            f"On {test.bars} test bars, by which nothing was chosen, one of the two prompts led to no trade: there is no "
-            "difference to measure."
+            f"On {test.bars} test bars, by which nothing was chosen, one of the two prompts led to no trade: there is "
+            "no difference to measure."
         )
     gained = (
         f"On {test.bars} test bars, by which nothing was chosen, tuning changed the Sharpe ratio by "
