@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from llmguide.errors import LlmguideError
     from llmguide.experiments.compare import compare
     from llmguide.experiments.replicate import replicate
+    from llmguide.experiments.tuning import tune
     from llmguide.guidance import Guidance, guide
     from llmguide.guidance.language_model import LanguageModel
     from llmguide.metrics import max_drawdown, sharpe_ratio
@@ -46,6 +47,7 @@ _HOMES = {
     "sweep": "llmguide.sweeps.run",
     "tearsheet": "llmguide.report.tearsheet",
     "train_dqn": "llmguide.rl.training",
+    "tune": "llmguide.experiments.tuning",
 }
 _ROOMS = ("audit", "backtest", "indicators", "live", "mixture", "strategies")
 
@@ -74,6 +76,7 @@ __all__ = [
     "sweep",
     "tearsheet",
     "train_dqn",
+    "tune",
 ]
 
 

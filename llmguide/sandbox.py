@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from jinja2 import Template
     from jinja2.sandbox import SandboxedEnvironment
 
-__all__ = ["Named", "compiled", "gather", "named", "packaged_texts", "tidy"]
+__all__ = ["Named", "blocks_of", "compiled", "gather", "named", "packaged_texts", "patterns_in", "tidy"]
 
 
 class Named(NamedTuple):
@@ -98,6 +98,26 @@ def named(text: str) -> Named:
     tree = _sandbox({}).parse(text)
     templates = tuple(name for name in meta.find_referenced_templates(tree) if name)
     return Named(templates, frozenset(meta.find_undeclared_variables(tree)))
+
+
+def blocks_of(text: str) -> tuple[str, ...]:
+    """Return the names of the blocks in the text of a template, those inside others too."""
+    from jinja2 import nodes
+
+    return tuple(block.name for block in _sandbox({}).parse(text).find_all(nodes.Block))
+
+
+def patterns_in(text: str, function: str) -> tuple[str, ...]:
+    """Return the texts that a template gives to calls of a function, such as "stock.*" in ``lines("stock.*")``."""
+    from jinja2 import nodes
+
+    return tuple(
+        given.value
+        for call in _sandbox({}).parse(text).find_all(nodes.Call)
+        if isinstance(call.node, nodes.Name) and call.node.name == function
+        for given in call.args
+        if isinstance(given, nodes.Const) and isinstance(given.value, str)
+    )
 
 
 @lru_cache(maxsize=64)

@@ -554,6 +554,7 @@ def test_costs_are_listed_by_study(llmguide, server):
         ("prompts",),
         ("memory",),
         ("bias",),
+        ("tune",),
         ("tables",),
         ("cache",),
         ("cache", "export"),

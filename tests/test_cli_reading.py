@@ -9,7 +9,7 @@ from command_line import run_here
 
 COMMANDS = (
     *("train", "backtest", "compare", "replicate", "mixture", "levers", "sweep"),
-    *("guide", "prompt", "prompts", "memory", "bias"),
+    *("guide", "prompt", "prompts", "memory", "bias", "tune"),
 )
 
 

@@ -11,7 +11,8 @@
 | wording | errors of the library, in the words of the command line |
 | outputs | where they are to write, looked at before the work |
 | stopping | Ctrl-C and SIGTERM |
-| data, guidance, memory, bias, agents, audit, backtest, flag, levers, live, mixture, sweep, review, pages | the commands |
+| data, guidance, review, tune, memory, bias | commands of bars and guidance |
+| agents, flag, backtest, live, audit, levers, mixture, sweep, pages | of trading, and of what came of it |
 
 Libraries are loaded by the command that needs them, so that ``--help`` is instant.
 """
@@ -35,6 +36,7 @@ from llmguide.cli import (  # noqa: F401  # registers the commands
     pages,
     review,
     sweep,
+    tune,
 )
 from llmguide.cli.app import app
 from llmguide.errors import AuditError, LlmguideError

@@ -149,7 +149,7 @@ class Asking(NamedTuple):
         def run(on_each: Callable[[object], None], **said: Any) -> tuple[Advice, ...]:
             return run_study(study, asker, on_advice=on_each, **said)
 
-        advice = self._walked(run, asker, study.advice_count, quiet=quiet)
+        advice = self.walked(run, asker, study.advice_count, quiet=quiet)
         can = asker.capabilities
         left_out = [*can.refused, *([] if can.logprobs or access.sampling.top_logprobs is None else ["top_logprobs"])]
         return advice, asker.ledger.summary(asker.prices, asker.study), left_out
@@ -179,16 +179,16 @@ class Asking(NamedTuple):
         def ask(on_each: Callable[[object], None], **said: Any) -> tuple[A, ...]:
             return run(asker, on_answer=on_each, **said)
 
-        answers = self._walked(ask, asker, count, quiet=quiet)
+        answers = self.walked(ask, asker, count, quiet=quiet)
         return answers, asker.ledger.summary(asker.prices, asker.study)
 
-    def _walked(self, run: Callable[..., T], asker: Asker, total: int, *, quiet: bool) -> T:
+    def walked(self, run: Callable[..., T], asker: Asker, total: int, *, quiet: bool, unit: str = "months") -> T:
         """Return what `run` does, with a bar of `total` steps, and with words for what the user should know."""
         from llmguide.cli.stopping import Interrupted, exit_code
         from llmguide.cli.study_bar import StudyBar
         from llmguide.console import err
 
-        with StudyBar(total, lambda: asker.spending, shown=not quiet) as bar:
+        with StudyBar(total, lambda: asker.spending, shown=not quiet, unit=unit) as bar:
             try:
                 return run(
                     lambda one: bar.advance(),

@@ -14,13 +14,16 @@ __all__ = ["StudyBar"]
 
 
 class StudyBar:
-    """Shows a study on standard error; silent where that is no terminal, or where it is not wanted."""
+    """Shows a study on standard error; silent where that is no terminal, or where it is not wanted.
 
-    def __init__(self, total: int, spending: Callable[[], Spending], *, shown: bool) -> None:
+    `unit` is what is counted.
+    """
+
+    def __init__(self, total: int, spending: Callable[[], Spending], *, shown: bool, unit: str = "months") -> None:
         console = Console(stderr=True)
         self._spending = spending
         self._progress = Progress(
-            TextColumn("months"),
+            TextColumn(unit),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TextColumn("{task.fields[spent]}"),

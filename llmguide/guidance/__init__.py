@@ -13,6 +13,7 @@
 | news/ | the month's headlines, cleaned, anonymised and condensed |
 | doubt/, revision | a direction's probability set right: leanings, memory, votes, calibration; what follows from it |
 | inquiries/ | a model examined: what it remembers, where it leans |
+| tuning/ | prompts that improve themselves on training bars |
 | live | the same while bars come in |
 | settings | the file of what is rarely changed |
 | planning, preview, batching | what a study would cost; what would be sent; the same by the Batch API |

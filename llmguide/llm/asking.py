@@ -32,7 +32,7 @@ from llmguide.llm.pace import Pace, Sent
 from llmguide.llm.prices import Prices, estimate_tokens
 from llmguide.llm.probe import Capabilities, probe
 from llmguide.llm.protocol import Client, Completion, Draw, Message, RawReply, Request, Sampling, Usage
-from llmguide.llm.refusals import LIMIT
+from llmguide.llm.refusals import DISPENSABLE, LIMIT
 from llmguide.llm.replies import read_completion, read_object, read_usage, repeats_itself
 from llmguide.llm.schemas import TIGHT_ITEMS, TIGHT_LENGTH, schema_in_words, schema_of
 from llmguide.llm.slots import Slots
@@ -191,7 +191,8 @@ class Asker:
 
         A reply that is cut off, empty or does not fit is asked for once more with the reason; one that was refused or
         filtered is not. `priority` orders the questions that wait for a slot, the highest first. `purpose` and `note`
-        go into the ledger. `draw` asks for one of several answers to the same words.
+        go into the ledger. `draw` asks for one of several answers to the same words; what
+        the endpoint refuses of its own settings, which `open` did not try, is left out from then on.
 
         Raises EndpointError where no answer came (after a time-out only with `strict`, or when several have followed
         one another), BudgetError where the budget has no room, MissingAnswers in a replay, and with `strict` the
@@ -199,23 +200,16 @@ class Asker:
         """
         await self.open()
         errand = _Errand(kind, purpose._replace(study=self.study), priority, note)
-        requests = [self.request(messages, kind, draw=draw)]
-        readings = [await self._read(requests[0], kind, errand)]
-        if isinstance(readings[0].failure, _WORTH_REPEATING):
-            requests.append(self._repeated(requests[0], kind, readings[0]))
-            again = errand._replace(note=f"{note}; asked again" if note else "asked again")
-            readings.append(await self._read(requests[1], kind, again))
-        last = readings[-1]
-        if self.strict and last.failure is not None:
-            raise last.failure
-        return Asked(
-            value=last.value,
-            completion=last.completion,
-            failure=last.failure,
-            requests=tuple(requests),
-            cost=Spending.total(reading.cost(self.model, self.prices) for reading in readings),
-            fresh=sum(reading.fresh for reading in readings),
-        )
+        while True:
+            request = self.request(messages, kind, draw=draw)
+            try:
+                return await self._answer(request, kind, errand)
+            except EndpointError as error:
+                if draw is None:
+                    raise
+                self._do_without(error.parameter)
+                if self.request(messages, kind, draw=draw) == request:
+                    raise
 
     def request(self, messages: Sequence[Message], kind: type[BaseModel], *, draw: Draw | None = None) -> Request:
         """Return the request that asking would send, for what the endpoint can do."""
@@ -290,6 +284,36 @@ class Asker:
         if self._client is not None:
             await self._client.close()
         self.cache.close()  # it opens again when it is asked again
+
+    async def _answer(self, request: Request, kind: type[T], errand: _Errand) -> Asked[T]:
+        """Return the answer to a request, asked again where it cannot be used."""
+        requests = [request]
+        readings = [await self._read(request, kind, errand)]
+        if isinstance(readings[0].failure, _WORTH_REPEATING):
+            requests.append(self._repeated(request, kind, readings[0]))
+            again = errand._replace(note=f"{errand.note}; asked again" if errand.note else "asked again")
+            readings.append(await self._read(requests[1], kind, again))
+        last = readings[-1]
+        if self.strict and last.failure is not None:
+            raise last.failure
+        return Asked(
+            value=last.value,
+            completion=last.completion,
+            failure=last.failure,
+            requests=tuple(requests),
+            cost=Spending.total(reading.cost(self.model, self.prices) for reading in readings),
+            fresh=sum(reading.fresh for reading in readings),
+        )
+
+    def _do_without(self, name: str) -> None:
+        """Send a setting no more that the endpoint has refused, and keep that: a replay makes the same requests."""
+        can = self.capabilities
+        if name not in DISPENSABLE or name in can.refused or self._client is None:
+            return
+        note = "; ".join(part for part in (can.note, f"{name} is refused and not sent") if part)
+        self.capabilities = can._replace(note=note, refused=(*can.refused, name))
+        wanted = self.sampling.top_logprobs is not None
+        self.cache.set_capabilities(self._client.endpoint, self.model, self.capabilities, logprobs=wanted)
 
     async def _find_out(self, client: Client) -> Capabilities:
         """Return what the endpoint can do, and keep it."""

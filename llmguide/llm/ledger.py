@@ -33,7 +33,7 @@ class Purpose(NamedTuple):
     """What a question is for; "" where it does not apply."""
 
     study: str = ""
-    role: str = ""  # strategist, analyst, debias, vote, memory, bias or probe
+    role: str = ""  # strategist, analyst, debias, vote, memory, bias, trainer, writer, judge or probe
     instrument: str = ""
     prompt: str = ""  # version, such as P4; "memory" for what is asked without data; "" for what several versions share
     issued_at: str = ""

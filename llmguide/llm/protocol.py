@@ -54,11 +54,18 @@ class Draw(NamedTuple):
 
     number: int  # from 1 on
     temperature: float
+    frequency_penalty: float | None = None  # None: as the settings have it
+    presence_penalty: float | None = None
 
     def sampling(self, settings: Sampling) -> Sampling:
-        """Return `settings` for this draw: a seed of its own, where there is one."""
+        """Return `settings` for this draw: a seed of its own where there is one, and the penalties that it has."""
         seed = None if settings.seed is None else settings.seed + self.number
-        return replace(settings, temperature=self.temperature, seed=seed)
+        drawn = replace(settings, temperature=self.temperature, seed=seed)
+        if self.frequency_penalty is not None:
+            drawn = replace(drawn, frequency_penalty=self.frequency_penalty)
+        if self.presence_penalty is not None:
+            drawn = replace(drawn, presence_penalty=self.presence_penalty)
+        return drawn
 
 
 @dataclass(frozen=True)

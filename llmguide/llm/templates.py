@@ -37,7 +37,8 @@ __all__ = [
 LAYOUT = "layout.md"
 """The template at the root of all: its value `part` says which of the two messages is wanted."""
 
-_PARTS = ("analyst", "analyst-merge", "specialist")  # packaged, but no prompt for the Strategist by itself
+# Packaged, but no prompt for the Strategist by itself.
+_PARTS = ("analyst", "analyst-merge", "specialist", "tuning", "tuning-judge", "tuning-trainer", "tuning-writer")
 
 _ROLES: tuple[Literal["system", "user"], ...] = ("system", "user")
 

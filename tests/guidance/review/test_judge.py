@@ -9,7 +9,7 @@ from made_review import AT, packet
 from scripted_client import ScriptedClient, body
 
 from llmguide.errors import MissingAnswers
-from llmguide.guidance.review.judge import JudgeReply, judge_question, judge_sheet, run_judge
+from llmguide.guidance.review.judge import RubricReply, judge_question, judge_sheet, run_judge
 from llmguide.guidance.review.sheet import find_sheets, save_sheet
 from llmguide.llm.access import Access
 
@@ -78,4 +78,4 @@ def test_a_replay_that_lacks_answers_says_of_which_months(tmp_path):
 
 
 def test_the_comment_stands_before_the_scores():
-    assert list(JudgeReply.model_fields) == ["comment", "rationale", "fidelity", "safety"]
+    assert list(RubricReply.model_fields) == ["comment", "rationale", "fidelity", "safety"]
