@@ -17,7 +17,7 @@ def made_up(seeds=2, **more) -> FlagPage:
     table = pd.DataFrame(
         {arm: {f"{name}_{kind}": x for name in measures for kind, x in zip(kinds, row[name], strict=True)}
          for arm, row in rows.items()}
-    ).T  # fmt: skip
+    ).T.assign(never_traded=[1, 0])  # fmt: skip
     days = pd.bdate_range("2018-01-01", periods=50)
     values = {
         arm: pd.DataFrame({seed: 1e5 + np.arange(50.0) * (seed + 1) for seed in range(count)}, index=days)

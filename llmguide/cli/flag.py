@@ -264,10 +264,11 @@ def _tell(
             _range(row, "sharpe", number),
             _range(row, "max_drawdown", percent),
             _range(row, "total_return", percent),
+            str(row["never_traded"]),
         ]
         for arm, row in study.table.iterrows()
     ]
-    columns = ["arm", "Sharpe", "max drawdown", "return"]
+    columns = ["arm", "Sharpe", "max drawdown", "return", "never traded"]
     print_table(
         f"Test bars, {study.periods:g} bars a year: mean (lowest..highest) over {len(trained)} seeds", columns, rows
     )

@@ -53,14 +53,20 @@ class FlagStudy:
 
     @property
     def table(self) -> pd.DataFrame:
-        """By arm, the mean, lowest and highest of each measure over seeds: ``sharpe_mean``, ``sharpe_low``, ..."""
-        grouped = self.runs.groupby("arm", sort=False)
+        """By arm, the mean, lowest and highest of each measure over seeds: ``sharpe_mean``, ``sharpe_low``, ...
+
+        An account that never trades has no Sharpe ratio; it counts as 0 here, as cash does, since to leave it out would
+        give its arm the mean of those that dared. ``never_traded`` says how many there are.
+        """
+        grouped = self.runs.fillna({"sharpe": 0.0}).groupby("arm", sort=False)
         columns = {
             f"{name}_{kind}": getattr(grouped[name], how)()
             for name in MEASURES
             for kind, how in (("mean", "mean"), ("low", "min"), ("high", "max"))
         }
-        return pd.DataFrame(columns | {"seeds": grouped["seed"].apply(lambda seeds: int((seeds >= 0).sum()))})
+        columns["never_traded"] = grouped["trades"].apply(lambda trades: int((trades == 0).sum()))
+        columns["seeds"] = grouped["seed"].apply(lambda seeds: int((seeds >= 0).sum()))
+        return pd.DataFrame(columns)
 
     def write(self, folder: Path, *, remarks: Sequence[str] = ()) -> Path:
         """Write runs.csv, table.csv, curves.csv, values.parquet and report.html; return the path of the last.

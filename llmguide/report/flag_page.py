@@ -51,13 +51,20 @@ def write_flag_page(page: FlagPage, path: Path | str) -> Path:
 
 def render_flag_page(page: FlagPage) -> str:
     """Return the page as HTML."""
-    rows = [[str(arm), *(_spread(row, name) for name in _MEASURES)] for arm, row in page.table.iterrows()]
+    rows = [
+        [str(arm), *(_spread(row, name) for name in _MEASURES), number(row["never_traded"], 0)]
+        for arm, row in page.table.iterrows()
+    ]
     body = [
         *(paragraph(remark, "warning") for remark in page.remarks),
         paragraph(_verdict(page), "lead"),
         section("Test bars"),
-        table(["Arm", *(title for title, _ in _MEASURES.values())], rows),
-        paragraph(f"Mean over seeds, and below it the lowest and the highest. {_CONTROLS}", "soft"),
+        table(["Arm", *(title for title, _ in _MEASURES.values()), "Never traded"], rows),
+        paragraph(
+            "Mean over seeds, and below it the lowest and the highest. An account that never traded counts with a "
+            f"Sharpe ratio of 0. {_CONTROLS}",
+            "soft",
+        ),
         figure(figures.equity(page.values), "Account value of every arm", f"Account value. {_BANDS}"),
         figure(figures.drawdown(page.values), "Drawdown of every arm", f"Drawdown. {_BANDS}"),
         section("Training"),
@@ -89,8 +96,10 @@ def _verdict(page: FlagPage) -> str:
     whose = "its" if seeds == 1 else "their"
     against = f"above {', '.join(beaten)}" if beaten else f"above none of {whose} controls"
     above = f"above all of {whose} controls" if len(beaten) == len(others) else against
+    idle = int(page.table.loc[page.trained, "never_traded"])
+    kept = f" {idle} of them never traded." if idle and seeds > 1 else " It never traded." if idle else ""
     return (
         f"On these test bars the {runs} Sharpe ratio of {number(own)}, {above} "
-        f"({', '.join(f'{arm} {number(value)}' for arm, value in others.items())}). One window of one instrument: this "
-        "shows what happened, not what will."
+        f"({', '.join(f'{arm} {number(value)}' for arm, value in others.items())}).{kept} One window of "
+        "one instrument: this shows what happened, not what will."
     )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -127,6 +130,9 @@ def test_a_study_has_every_arm_over_its_seeds_and_writes_a_page(trained, tmp_pat
         [flag.mean(), flag.min(), flag.max()]
     )
     assert table["seeds"].tolist() == [2, 2, 0, 0]
+    idle = pd.DataFrame({"arm": "flag", "seed": [0, 1], "sharpe": [0.6, np.nan], "trades": [2, 0]})
+    half = replace(study, runs=idle.assign(max_drawdown=0.0, total_return=0.0, reward=0.0)).table.loc["flag"]
+    assert half[["sharpe_mean", "sharpe_low", "never_traded"]].tolist() == [0.3, 0.0, 1]
     page = study.write(tmp_path).read_text(encoding="utf-8")
     for text in ("zero-shot", "untrained", "Sharpe ratio", "tiny-llama-2x32-1", "reward a step", "Account value"):
         assert text in page
