@@ -96,7 +96,7 @@ def _verdict(page: FlagPage) -> str:
     whose = "its" if seeds == 1 else "their"
     against = f"above {', '.join(beaten)}" if beaten else f"above none of {whose} controls"
     above = f"above all of {whose} controls" if len(beaten) == len(others) else against
-    idle = int(page.table.loc[page.trained, "never_traded"])
+    idle = int(page.table["never_traded"][page.trained])
     kept = f" {idle} of them never traded." if idle and seeds > 1 else " It never traded." if idle else ""
     return (
         f"On these test bars the {runs} Sharpe ratio of {number(own)}, {above} "
