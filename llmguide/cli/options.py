@@ -61,8 +61,8 @@ Controls = Annotated[
     bool,
     typer.Option(
         "--controls",
-        help="Trade the test bars also by the guidance shuffled, inverted, constant, by rules and by an oracle, without "
-        "training again, and test whether it is worth more than its shuffled self.",
+        help="Trade the test bars also by the guidance shuffled, inverted, constant, by rules and by an oracle, "
+        "training nothing again, and test whether it is worth more than its shuffled self.",
     ),
 ]
 Shuffles = Annotated[

@@ -18,15 +18,7 @@ __all__ = ["placebo_section", "placebo_sentence"]
 
 _LEVEL = 0.05
 _FIRST = ("llm", "hybrid", "mixture")  # the arm of the sentence: llm is the guidance and nothing else
-_NAMES = {
-    "guidance": "the guidance",
-    "shuffled": "its months shuffled",
-    "inverted": "every direction inverted",
-    "constant": "always long",
-    "rules": "rules, no language model",
-    "oracle": "oracle, knows the future",
-    "none": "takes no guidance",
-}
+_NAMES = {"guidance": "as given", "constant": "always long"}
 _READING = {
     "llm": "llm follows the table.",
     "hybrid": (
@@ -95,21 +87,21 @@ def placebo_section(data: ReportData) -> Iterator[str]:
             "result. Broken lines: the guidance.",
         )
     yield _all_controls(found)
+    seeds = found.loc[found["seed"] >= 0, "seed"].nunique()
+    over = f"{counted(seeds, 'seed')} and all draws" if seeds else "all draws"
     arms = [arm for arm in _READING if (placebo["arm"] == arm).any()]
-    seeds = found.loc[found["seed"] >= 0].groupby("arm")["seed"].nunique()
-    means = (
-        f" Means over {counted(int(seeds.max()), 'seed')} and all draws." if len(seeds) else " Means over all draws."
-    )
-    yield paragraph(
-        " ".join(["Nothing was trained again.", *(_READING[arm] for arm in arms)])
-        + " Other arms take no guidance that could be exchanged."
-        + means,
-        "soft",
-    )
+    sentences = [
+        f"Sharpe ratio · maximum drawdown, means over {over}. The oracle knows the future: a control, never a result. "
+        "Nothing was trained again.",
+        *(_READING[arm] for arm in arms),
+        _without_guidance(found),
+    ]
+    yield paragraph(" ".join(sentences).strip(), "soft")
 
 
 def _all_controls(found: pd.DataFrame) -> str:
     """Every control by arm: Sharpe ratio and maximum drawdown."""
+    found = found[found["control"] != "none"]
     arms = list(dict.fromkeys(found["arm"]))
     mean = found.groupby(["arm", "control", "accuracy"], sort=False, dropna=False)[["sr", "mdd"]].mean()
     cells = {(arm, control, _accuracy(accuracy)): row for (arm, control, accuracy), row in _pairs(mean)}
@@ -118,7 +110,14 @@ def _all_controls(found: pd.DataFrame) -> str:
     for control, accuracy in kinds:
         texts = [_cell(cells.get((arm, control, accuracy))) for arm in arms]
         rows.append([f"{_NAMES.get(control, control)}{f', {accuracy} right' if accuracy else ''}", *texts])
-    return table(["Sharpe ratio · maximum drawdown", *arms], rows)
+    return table(["Guidance", *arms], rows)
+
+
+def _without_guidance(found: pd.DataFrame) -> str:
+    """What the arms earned that take no guidance, or none that could be exchanged; empty where there are none."""
+    others = found[found["control"] == "none"].groupby("arm", sort=False)[["sr", "mdd"]].mean()
+    told = ", ".join(f"{arm} {_cell(row)}" for arm, row in others.iterrows())
+    return f"Not given other guidance: {told}." if told else ""
 
 
 def _pairs(mean: pd.DataFrame) -> Iterator[tuple[Any, pd.Series[Any]]]:

@@ -80,8 +80,8 @@ def compare(
     Raises:
         DataError: test bars that do not follow the training bars; a `holdout` that leaves no bars to train on.
         GuidanceError: an arm needs guidance, or `controls` do, and there is none.
-        LlmguideError: unknown arms; `controls` without an arm that takes guidance; a `holdout` without the arm mixture; `flag` without the arm flag, or the arm
-            without it; or `out` holds a run with other settings.
+        LlmguideError: unknown arms; `controls` without an arm that takes guidance; a `holdout` without the arm mixture;
+            `flag` without the arm flag, or the arm without it; or `out` holds a run with other settings.
         ModelError: a language model that cannot be used. MissingExtra: llmguide[flag] is not installed.
     """
     chosen = choose_arms(list(arms), holdout=holdout)

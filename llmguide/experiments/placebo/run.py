@@ -1,4 +1,4 @@
-"""The door: every control of every arm that takes guidance, and whether the guidance is worth more than its shuffles."""
+"""The door: every control of every arm that takes guidance, and the test of the guidance against its shuffled self."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from llmguide.experiments.arms import Arm
 from llmguide.experiments.measure import NO_SEED
@@ -18,7 +19,7 @@ from llmguide.metrics import max_drawdown, sharpe_ratio
 from llmguide.rl.config import DQNConfig
 from llmguide.trading.simulate import returns_of
 
-__all__ = ["CONTROLS", "PLACEBO", "Placebo", "measure_controls"]
+__all__ = ["CONTROLS", "PLACEBO", "PermutationTest", "Placebo", "measure_controls", "permutation_test"]
 
 CONTROLS = ("arm", "control", "accuracy", "draw", "seed", "sr", "mdd", "uses_future")
 PLACEBO = ("arm", "sr", "shuffled_mean", "shuffled_low", "shuffled_high", "shuffles", "as_good", "p", "changes")
@@ -88,22 +89,38 @@ def measure_controls(
         means = np.nan_to_num(ratios).mean(axis=0)  # an account that never trades has earned nothing
         drawn = kinds == SHUFFLED
         changes = not _same(told.inputs[drawn], told.inputs[kinds == GIVEN])
-        tests.append((arm.name, *_test(float(means[kinds == GIVEN][0]), means[drawn]), changes))
+        tests.append((arm.name, *permutation_test(float(means[kinds == GIVEN][0]), means[drawn]), changes))
     return Placebo(pd.DataFrame(rows, columns=list(CONTROLS)), pd.DataFrame(tests, columns=list(PLACEBO)))
 
 
-def _test(
-    ours: float, drawn: np.ndarray[Any, np.dtype[np.float64]]
-) -> tuple[float, float, float, float, int, int, float]:
+class PermutationTest(NamedTuple):
+    """What happened beside what other orders gave: see `Placebo.placebo` for each."""
+
+    sr: float
+    shuffled_mean: float
+    shuffled_low: float
+    shuffled_high: float
+    shuffles: int
+    as_good: int
+    p: float
+
+
+def permutation_test(ours: float, drawn: NDArray[np.float64]) -> PermutationTest:
+    """Return the one-sided test of a Sharpe ratio against those of random orders, shape ``(shuffles,)``.
+
+    p = (1 + k) / (1 + n), with k the orders that are at least as good: what happened is one of the orders too, and a p
+    that leaves it out is 0 now and then, and at most 5 % too often (Phipson and Smyth 2010, Statistical Applications in
+    Genetics and Molecular Biology 9, article 39).
+    """
     as_good = int((drawn >= ours - _ROUNDING).sum())
-    low, high = np.quantile(drawn, [0.05, 0.95])
+    low, high = (float(bound) for bound in np.quantile(drawn, [0.05, 0.95]))
     p = (1 + as_good) / (1 + len(drawn))
-    return ours, float(drawn.mean()), float(low), float(high), len(drawn), as_good, p
+    return PermutationTest(ours, float(drawn.mean()), low, high, len(drawn), as_good, p)
 
 
-def _sharpe(values: np.ndarray[Any, np.dtype[np.float64]], periods: float) -> float:
+def _sharpe(values: NDArray[np.float64], periods: float) -> float:
     return sharpe_ratio(returns_of(values), periods=periods)
 
 
-def _same(one: np.ndarray[Any, Any], other: np.ndarray[Any, Any]) -> bool:
-    return bool(np.array_equal(*np.broadcast_arrays(one, other), equal_nan=True))
+def _same(one: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
+    return bool(np.array_equal(one, np.broadcast_to(other, one.shape), equal_nan=True))

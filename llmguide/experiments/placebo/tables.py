@@ -50,18 +50,18 @@ def control_tables(guidance: Guidance, bars: pd.DataFrame, *, start: int, plan: 
     in_force = seen.at(bars.index[start])
     since = None if in_force is None else in_force.issued_at
     every, first = schedule_of(seen, bars)
-    schedule = {"every": every, "first": first}
 
     def made() -> Iterator[Control]:
         yield Control(GIVEN, np.nan, NO_DRAW, seen)
         for draw in range(plan.shuffles):
             yield Control(SHUFFLED, np.nan, draw, shuffled(seen, seed=draw, since=since))
         yield Control("inverted", np.nan, NO_DRAW, inverted(seen))
-        yield Control("constant", np.nan, NO_DRAW, guide(bars, "constant", **schedule))
-        yield Control("rules", np.nan, NO_DRAW, guide(bars, "rules", **schedule))
+        yield Control("constant", np.nan, NO_DRAW, guide(bars, "constant", every=every, first=first))
+        yield Control("rules", np.nan, NO_DRAW, guide(bars, "rules", every=every, first=first))
         for accuracy in plan.accuracies:
             for draw in range(plan.draws) if accuracy < 1.0 else (NO_DRAW,):
-                table = guide(bars, "oracle", accuracy=accuracy, seed=max(draw, 0), **schedule)
+                seed = max(draw, 0)
+                table = guide(bars, "oracle", accuracy=accuracy, seed=seed, every=every, first=first)
                 yield Control("oracle", accuracy, draw, table)
 
     return tuple(made())
