@@ -17,6 +17,7 @@ from llmguide.experiments.learners.flag import find_trainer
 from llmguide.experiments.measure import measure
 from llmguide.experiments.placebo.plan import ControlPlan, as_plan
 from llmguide.experiments.placebo.run import measure_controls
+from llmguide.experiments.placebo.tables import control_tables
 from llmguide.experiments.plan import Plan
 from llmguide.experiments.run_folder import RunFolder
 from llmguide.experiments.train_grid import train_arms
@@ -78,7 +79,8 @@ def compare(
         announce: called with one line on each thing that is being done.
 
     Raises:
-        DataError: test bars that do not follow the training bars; a `holdout` that leaves no bars to train on.
+        DataError: test bars that do not follow the training bars; a `holdout` that leaves no bars to train on;
+            `controls` of bars longer than days, of which no rules are made.
         GuidanceError: an arm needs guidance, or `controls` do, and there is none.
         LlmguideError: unknown arms; `controls` without an arm that takes guidance; a `holdout` without the arm mixture;
             `flag` without the arm flag, or the arm without it; or `out` holds a run with other settings.
@@ -91,6 +93,10 @@ def compare(
     trainer = find_trainer(flag, chosen, settings, device=device, ray=ray)
     plan = Plan(train, test, guidance, own_seeds, episodes, settings, device, curves, periods, holdout, trainer)
     described = plan.describe(chosen) | ({} if asked is None else {"controls": asked.describe()})
+    tables = None
+    if asked is not None and guidance is not None:  # before anything is trained, since they may be refused
+        both = pd.concat([train, test])
+        tables = control_tables(guidance, both, start=len(train) + settings.lookback, plan=asked)
     folder = RunFolder.open(Path(out), described, resume=resume) if out is not None else None
     say = announce or (lambda line: None)
     trained = [arm for arm in chosen if arm.trained]
@@ -107,11 +113,10 @@ def compare(
             if found.mixed is not None:
                 mixed[int(found.row["seed"])] = found.mixed
     placebo = None
-    if asked is not None and guidance is not None:
+    if tables is not None:
         placebo = measure_controls(
-            asked, chosen, agents, train=train, test=test, guidance=guidance, config=plan.config, periods=plan.year,
-            announce=say,
-        )  # fmt: skip
+            tables, chosen, agents, train=train, test=test, config=plan.config, periods=plan.year, announce=say
+        )
     return Comparison(pd.DataFrame(rows), results, agents, train, test, guidance, described, mixed, placebo)
 
 

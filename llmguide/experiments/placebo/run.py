@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from llmguide.experiments.arms import Arm
 from llmguide.experiments.measure import NO_SEED
 from llmguide.experiments.placebo.follow import follow_tables
-from llmguide.experiments.placebo.plan import ControlPlan, is_controlled
-from llmguide.experiments.placebo.tables import GIVEN, SHUFFLED, control_tables
-from llmguide.guidance import Guidance
+from llmguide.experiments.placebo.plan import is_controlled
+from llmguide.experiments.placebo.tables import GIVEN, SHUFFLED, Control
 from llmguide.metrics import max_drawdown, sharpe_ratio
 from llmguide.rl.config import DQNConfig
 from llmguide.trading.simulate import returns_of
@@ -46,13 +45,12 @@ class Placebo(NamedTuple):
 
 
 def measure_controls(
-    plan: ControlPlan,
+    controls: Sequence[Control],
     arms: Sequence[Arm],
     agents: Mapping[str, Any],
     *,
     train: pd.DataFrame,
     test: pd.DataFrame,
-    guidance: Guidance,
     config: DQNConfig,
     periods: float,
     announce: Callable[[str], None],
@@ -60,17 +58,14 @@ def measure_controls(
     """Trade the test bars by the guidance and by each control; arms that take no guidance are left out.
 
     Args:
-        plan: which controls.
+        controls: the guidance and the tables beside it, as `control_tables` returns them.
         arms: of the comparison.
         agents: what was trained for each arm, by name; nothing is trained here.
         train, test: raw bars.
-        guidance: the user's table.
         config: capital, cost and lookback.
         periods: bars per year.
         announce: called with one line for each arm.
     """
-    start = config.lookback
-    controls = control_tables(guidance, pd.concat([train, test]), start=len(train) + start, plan=plan)
     kinds = np.array([control.name for control in controls])
     rows: list[tuple[Any, ...]] = []
     tests: list[tuple[Any, ...]] = []

@@ -12,7 +12,7 @@ import pytest
 
 from llmguide import compare, guide, sample_bars
 from llmguide.backtest import run_backtest
-from llmguide.errors import GuidanceError, LlmguideError
+from llmguide.errors import DataError, GuidanceError, LlmguideError
 from llmguide.experiments.arms import ARMS
 from llmguide.experiments.compare.script import script_of
 from llmguide.experiments.compare.write import write_comparison
@@ -290,6 +290,23 @@ def test_controls_without_an_arm_that_takes_guidance_are_refused(guidance):
         compare(TRAIN, TEST, guidance, arms=("rl", "hold"), progress=False, controls=True)
     with pytest.raises(LlmguideError, match="True, False or a ControlPlan, got int"):
         compare(TRAIN, TEST, guidance, arms=("llm",), progress=False, controls=99)
+
+
+def test_bars_that_no_rules_are_made_of_are_refused_before_anything_is_trained(tmp_path):
+    weeks = BARS.set_axis(pd.date_range("2010-01-01", periods=len(BARS), freq="W-FRI", name="date"))
+    table = Guidance.from_rows([{"issued_at": day, "direction": 1, "confidence": 3} for day in weeks.index[30::10]])
+    with pytest.raises(DataError, match="made from daily bars"):
+        compare(weeks.iloc[:CUT], weeks.iloc[CUT:], table, **SETTINGS, arms=("hybrid", "mixture"), controls=True,
+                out=tmp_path / "run")  # fmt: skip
+    assert not (tmp_path / "run").exists()
+
+
+def test_hourly_bars_have_controls_that_are_made_by_the_day():
+    hours = pd.concat([BARS.set_axis(BARS.index + pd.Timedelta(hours=hour)) for hour in (10, 11)]).sort_index()
+    table = guide(hours, "rules")
+    found = compare(hours.iloc[:600], hours.iloc[600:], table, arms=("llm",), progress=False, controls=PLAN)
+    frame = found.controls.set_index("control")["sr"]
+    assert frame["rules"] == frame["guidance"] == pytest.approx(found.runs["sr"].iloc[0], rel=1e-9)
 
 
 @pytest.mark.parametrize(
