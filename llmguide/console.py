@@ -118,6 +118,7 @@ def notes() -> Iterator[None]:
 
 def print_comparison(comparison: Comparison) -> None:
     """Print the outcome of every arm, the tests, and how the guidance was used."""
+    from llmguide.report.placebo import placebo_sentence
     from llmguide.report.verdict import idle_runs
 
     rows = [
@@ -148,6 +149,8 @@ def print_comparison(comparison: Comparison) -> None:
             ["arm", "agree: train", "agree: test", "if inverted", "if permuted"],
             lines,
         )
+    if len(comparison.placebo):
+        out.print(placebo_sentence(comparison.placebo), highlight=False)
     if comparison.guidance is not None and comparison.guidance.uses_future:
         out.print("This guidance was made with knowledge of later bars: a control, not a result.", style="bold red")
 

@@ -262,6 +262,24 @@ def test_compare_ends_with_the_table_and_the_report(llmguide, undrawn, files):
     assert json.loads(out)["max_drawdown"] == pytest.approx(run["mdd"])
 
 
+def test_compare_with_controls_says_in_one_sentence_what_the_guidance_is_worth(llmguide, undrawn, files):
+    words = ("compare", "--train", "train.csv", "--test", "test.csv", "--provider", "rules", "--arms", "llm,hold")
+    words = (*words, "--controls", "--shuffles", "19", "--out", "run")
+    with undrawn():
+        code, out, _ = llmguide(*words)
+        _, again, _ = llmguide(*words, "--json")
+    assert code == 0
+    assert "more than its shuffled self: Sharpe ratio of llm" in " ".join(out.split())
+    result = json.loads(again)
+    (row,) = result["placebo"]
+    assert (row["arm"], row["shuffles"], row["p"]) == ("llm", 19, (1 + row["as_good"]) / 20)
+    controls = pd.DataFrame(result["controls"])
+    assert (controls["control"] == "shuffled").sum() == 19
+    assert controls.loc[controls["control"] == "none", "arm"].tolist() == ["hold"]
+    assert (files / "run" / "placebo.csv").exists()
+    assert json.loads((files / "run" / "config.json").read_text())["controls"]["shuffles"] == 19
+
+
 def test_a_tearsheet_of_a_users_own_file(llmguide, files):
     simulate(BARS, [1] * (len(BARS) - 30)).to_parquet(files / "account.parquet")
     code, out, _ = llmguide("tearsheet", "account.parquet", "--value", "value", "--out", "t.html", "--json")
@@ -378,6 +396,26 @@ def test_an_error_of_the_system_that_names_no_file_is_not_hidden(llmguide, monke
         (("train", "train.csv", "--guidance", "g.csv", "--provider", "rules"), "not both"),
         (("compare", "--train", "test.csv", "--test", "train.csv"), "order them"),
         (("compare", "--train", "train.csv", "--test", "test.csv", "--arms", "hybrid,foo"), "unknown arm 'foo'"),
+        (
+            ("compare", "--train", "train.csv", "--test", "test.csv", "--controls"),
+            "none was given: add --guidance FILE",
+        ),
+        (("compare", "--train", "train.csv", "--test", "test.csv", "--shuffles", "99"), "--shuffles is for --controls"),
+        (
+            (
+                "compare",
+                "--train",
+                "train.csv",
+                "--test",
+                "test.csv",
+                "--provider",
+                "rules",
+                "--controls",
+                "--arms",
+                "rl",
+            ),
+            "controls are for the arms hybrid, llm and mixture",
+        ),
         (("tearsheet", "train.csv"), "say what the file holds"),
         (("tearsheet", "train.csv", "--value", "clsoe"), "did you mean 'close'"),
         (("tearsheet", "."), "choose one with --arm"),

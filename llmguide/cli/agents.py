@@ -19,6 +19,7 @@ from llmguide.cli.options import (
     AnyBars,
     CacheFile,
     Cash,
+    Controls,
     Cost,
     Device,
     Discount,
@@ -36,6 +37,7 @@ from llmguide.cli.options import (
     RuleBook,
     Seeds,
     SettingsFile,
+    Shuffles,
     Tau,
 )
 from llmguide.cli.outputs import writable
@@ -56,6 +58,7 @@ _DEMO_EVERY = 120  # trading days between two questions to a local model: 13 in 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from llmguide.experiments.placebo import ControlPlan
     from llmguide.guidance import Guidance
     from llmguide.rl.config import Tau as TauSetting
     from llmguide.rl.flag.plan import FlagPlan
@@ -280,6 +283,8 @@ def compare(
     ray: Ray = None,
     periods: Periods = None,
     holdout: Holdout = None,
+    controls: Controls = False,
+    shuffles: Shuffles = None,
     policy: LanguagePolicy,
     out: Out = Path("runs/compare"),
     resume: Resume = True,
@@ -289,8 +294,9 @@ def compare(
     """Compare the arms over many seeds.
 
     Trains with and without guidance, backtests every arm on the test bars, and writes tables, report and tearsheets.
+    With --controls it also says whether the guidance is worth more than its shuffled self.
     """
-
+    plan = _control_plan(controls, shuffles, given=bool(guidance or provider))
     names = [name.strip() for name in arms.split(",")]
     flag = policy.plan_of(names)
     writable(out, folder=True)
@@ -302,8 +308,9 @@ def compare(
         any_bars=any_bars,
     )
     _compare(
-        *frames, table, seeds, episodes, names, flag, cash, cost, device, ray, periods, holdout, out, resume, as_json
-    )
+        *frames, table, seeds, episodes, names, flag, cash, cost, device, ray, periods, holdout, out, resume, as_json,
+        controls=plan,
+    )  # fmt: skip
 
 
 @app.command()
@@ -411,6 +418,7 @@ def _compare(
     out: Path,
     resume: bool,
     as_json: bool,
+    controls: ControlPlan | None = None,
 ) -> None:
     """Run a comparison, write its folder, and say where the report is."""
     from llmguide.cli.stopping import resumable
@@ -435,6 +443,7 @@ def _compare(
             device=device,
             periods=periods,
             holdout=holdout,
+            controls=controls or False,
             out=out,
             resume=resume,
             ray=ray,
@@ -444,6 +453,7 @@ def _compare(
         say("running every arm under other costs, and writing tables, report and tearsheets")
         report = comparison.write(out, command=_again(out))
     if as_json:
+        tested = {"controls": records(comparison.controls), "placebo": records(comparison.placebo)} if controls else {}
         print_json(
             {
                 "report": str(report),
@@ -455,10 +465,27 @@ def _compare(
                 "usage": records(comparison.usage.rename_axis("arm").reset_index()),
                 "runs": records(comparison.runs),
             }
+            | tested
         )
         return
     print_comparison(comparison)
     typer.echo(f"report: {report}")
+
+
+def _control_plan(controls: bool, shuffles: int | None, *, given: bool) -> ControlPlan | None:
+    """Return the plan of --controls, None without; GuidanceError where no guidance was named, which they are about."""
+    from llmguide.experiments.placebo import ControlPlan
+
+    if not controls:
+        if shuffles is not None:
+            raise LlmguideError("--shuffles is for --controls; add that, or leave it out")
+        return None
+    if not given:
+        raise GuidanceError(
+            "--controls measures guidance against its shuffled self, and none was given: add --guidance FILE, or "
+            "--provider rules to measure the rules"
+        )
+    return ControlPlan() if shuffles is None else ControlPlan(shuffles=shuffles)
 
 
 def _again(out: Path) -> str:

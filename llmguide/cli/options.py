@@ -57,6 +57,17 @@ Holdout = Annotated[
         help="Training bars at the end that the mixture's agents do not learn from; a year of bars by default.",
     ),
 ]
+Controls = Annotated[
+    bool,
+    typer.Option(
+        "--controls",
+        help="Trade the test bars also by the guidance shuffled, inverted, constant, by rules and by an oracle, "
+        "training nothing again, and test whether it is worth more than its shuffled self.",
+    ),
+]
+Shuffles = Annotated[
+    int | None, typer.Option("--shuffles", min=19, help="Shuffles of --controls; 199 by default, of which p is 0.005.")
+]
 GuidanceFile = Annotated[
     Path | None, typer.Option("--guidance", help="Guidance table (.parquet or .csv), as `llmguide guide` writes it.")
 ]

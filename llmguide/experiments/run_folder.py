@@ -8,6 +8,8 @@ runs.csv                every arm and seed: SR, MDD, trades, exposure, use of th
 table.csv, tests.csv    means over seeds, tests of significance
 intervals.csv           95 % intervals over bars, by arm and for differences
 sensitivity.csv         SR and MDD of every arm under other costs, slippages and fills
+controls.csv            SR and MDD of the arms with other guidance, where asked for
+placebo.csv             whether the guidance is worth more than its shuffled self, where asked for
 values.parquet          value after each test bar: columns date, arm, seed, value, side
 curves.parquet          SR after each episode
 rollouts.parquet        what the policies of the arm flag were after each rollout
@@ -37,8 +39,8 @@ __all__ = ["RunFolder"]
 
 CONFIG = "config.json"
 AGENT_SUFFIX = ".safetensors"
-FREE = ("seeds", "arms", "versions")
-"""Settings that may differ when a run is resumed: more seeds and arms use the agents that are there."""
+FREE = ("seeds", "arms", "versions", "controls")
+"""Settings that may differ when a run is resumed: more seeds, arms and controls use the agents that are there."""
 
 OF_SOME_ARMS = ("holdout", "flag")
 """Settings that a run has only where one of its arms needs them: there they must be the same."""

@@ -7,6 +7,7 @@ A comparison is only worth something beside these: an agent that uses its guidan
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 import numpy as np
 import pandas as pd
@@ -76,14 +77,18 @@ def future_return(close: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(t < last, 0.4 * r10 + 0.6 * r20, np.nan)
 
 
-def shuffled(guidance: Guidance, *, seed: int = 0) -> Guidance:
+def shuffled(guidance: Guidance, *, seed: int = 0, since: datetime | None = None) -> Guidance:
     """Return the same rows in a random order on the same dates: as many longs and shorts, each at no particular time.
+
+    Rows issued before `since` stay among themselves, and so do the others: each part keeps its longs and shorts.
 
     Every row is marked `uses_future`, whatever the original's rows are: some now stand before the bars they were made
     from.
     """
     dates = [row.issued_at for row in guidance.rows]
-    order = np.random.default_rng(seed).permutation(len(dates))
+    early = 0 if since is None else sum(day < since for day in dates)
+    generator = np.random.default_rng(seed)
+    order = np.concatenate([generator.permutation(early), early + generator.permutation(len(dates) - early)])
     return Guidance(
         tuple(
             guidance.rows[source]._replace(

@@ -14,6 +14,7 @@ from llmguide._version import __version__
 from llmguide.files import write_text
 from llmguide.report import figures, interactive, run_figures
 from llmguide.report.html import document, figure, fold, items, number, paragraph, percent, section, table
+from llmguide.report.placebo import placebo_section, placebo_sentence
 from llmguide.report.report_data import QCurves, ReportData
 from llmguide.report.verdict import doubts, p_text, summary, tiles
 
@@ -80,6 +81,8 @@ def _head(data: ReportData) -> Iterator[str]:
             "warning",
         )
     yield paragraph(summary(data), "lead")
+    if data.placebo is not None and len(data.placebo):
+        yield paragraph(placebo_sentence(data.placebo), "lead")
     cells = "".join(
         f'<div class="tile"><span>{escape(name)}</span><b>{escape(value)}</b><span>{escape(more)}</span></div>'
         for name, value, more in tiles(data)
@@ -97,6 +100,7 @@ def _sections(data: ReportData) -> Iterator[tuple[str, list[str]]]:
     parts = {
         "Arms": _arms(data),
         "Are the differences more than luck?": _significance(data),
+        "Is the guidance worth more than its shuffled self?": placebo_section(data),
         "Portfolio value": _equity(data),
         "Drawdown": _drawdown(data),
         "Price, guidance and positions": _market(data),

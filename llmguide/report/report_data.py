@@ -22,6 +22,8 @@ _COLUMNS = {
     "runs": ("arm", "seed", "sr", "mdd"),
     "months": ("issued_at", "direction", "confidence", "entropy", "strength", "realised", "explanation"),
     "sensitivity": ("what", "level", "arm", "seed", "sr", "mdd"),
+    "controls": ("arm", "control", "accuracy", "seed", "sr", "mdd"),
+    "placebo": ("arm", "sr", "shuffled_mean", "shuffled_low", "shuffled_high", "shuffles", "p", "changes"),
 }
 
 
@@ -58,6 +60,8 @@ class ReportData:
         q_values: arm -> the Q-values of its agents.
         weights: expert of the mixture -> its weight on each test bar, one column per seed.
         sensitivity: arms under other conditions, as `llmguide.experiments.compare.sensitivity` returns them.
+        controls: arms with other guidance, and placebo: the test of the guidance against its shuffled self, as
+            `llmguide.experiments.placebo.run.measure_controls` returns them.
         usage: how arms use the guidance, one row per arm; the columns agreement_train, agreement_test, changed_inverted
             and changed_permuted are known, others are shown under their own name.
         settings: nested mapping, shown at the end.
@@ -83,6 +87,8 @@ class ReportData:
     q_values: Mapping[str, QCurves] | None = None
     weights: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     sensitivity: pd.DataFrame | None = None
+    controls: pd.DataFrame | None = None
+    placebo: pd.DataFrame | None = None
     usage: pd.DataFrame | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     reproduce: str = ""

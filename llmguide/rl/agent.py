@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from llmguide.errors import ModelError
 from llmguide.rl.config import DQNConfig
-from llmguide.trading.account import ACTIONS, side_of
+from llmguide.trading.account import ACTIONS, FLAT, LONG, SHORT, side_of
 from llmguide.trading.observation import MarketArrays, Scaler, market_features, observation_size, observe
 
 __all__ = [
@@ -29,6 +29,8 @@ BATCH_NORM_EPSILON = 1e-5
 LEAKY_SLOPE = 0.01
 SIDES = (-1, 0, 1)
 """Order of the sides in a table of Q-values."""
+
+_SIDE_AFTER = np.array([side_of(decision) for decision in (FLAT, SHORT, LONG)])  # decisions are -1, 0, 1
 
 Weights = dict[str, NDArray[np.float32]]
 
@@ -154,6 +156,23 @@ class Agent:
         Shape ``(bars - lookback,)``.
         """
         return greedy_decisions(self.q_table(bars, tau))
+
+    def decide_all(self, bars: pd.DataFrame, tau: ArrayLike) -> NDArray[np.int8]:
+        """Return what `decide` does by each of many taus, shape ``(tables, bars)`` -> ``(tables, bars - lookback)``.
+
+        The network sees each bar once with each value that tau has anywhere, not once with each table.
+        """
+        rows = self.features(MarketArrays.of(bars))[:-1]
+        levels, level = np.unique(np.asarray(tau, dtype=np.float64)[:, self.config.lookback :], return_inverse=True)
+        level = level.reshape(-1, len(rows))
+        best = [np.argmax(self.q_values(rows, np.full(len(rows), one)), axis=2) for one in levels]
+        choices = np.array(ACTIONS, dtype=np.int8)[np.stack(best)]  # (levels, rows, 3)
+        decisions = np.empty(level.shape, dtype=np.int8)
+        sides = np.zeros(len(level), dtype=np.intp)
+        for row in range(len(rows)):
+            decisions[:, row] = choices[level[:, row], row, sides + 1]
+            sides = _SIDE_AFTER[decisions[:, row] + 1]
+        return decisions
 
 
 def greedy_decisions(q_table: NDArray[np.float64]) -> NDArray[np.int8]:

@@ -162,6 +162,19 @@ def test_a_shuffled_table_is_marked_since_later_rows_move_forward(causal):
     assert table == shuffled(causal, seed=1)
 
 
+@given(SEEDS, st.integers(0, 60))
+def test_shuffling_apart_exchanges_no_row_of_before_a_date_with_one_of_after(causal, seed, place):
+    place = min(place, len(causal) - 1)
+    since = causal.rows[place].issued_at
+    table = shuffled(causal, seed=seed, since=since)
+    assert [row.issued_at for row in table.rows] == [row.issued_at for row in causal.rows]
+    for part in (slice(None, place), slice(place, None)):
+        assert Counter((row.direction, row.tau) for row in table.rows[part]) == Counter(
+            (row.direction, row.tau) for row in causal.rows[part]
+        )
+    assert shuffled(causal, seed=seed, since=causal.rows[0].issued_at) == shuffled(causal, seed=seed)
+
+
 def test_inverting_turns_directions_and_nothing_else(bars, causal):
     table = inverted(causal)
     for row, original in zip(table.rows, causal.rows, strict=True):

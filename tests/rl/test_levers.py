@@ -254,6 +254,20 @@ def test_what_an_agent_of_three_actions_decides_is_what_the_simulator_carries_ou
     np.testing.assert_allclose(follow(agent, BARS, TAU).values, table["value"], rtol=1e-12)
 
 
+@pytest.mark.parametrize("lever", ["constant", "flat", "all"])
+def test_what_is_decided_by_many_taus_at_once_is_what_each_alone_decides(agents, lever):
+    agent, g = agents[lever], np.random.default_rng(4)
+    taus = np.stack([TAU, -TAU, np.zeros(len(BARS)), g.choice([-1.0, -0.3, 0.0, 0.7], len(BARS))])
+    decided = agent.decide_all(BARS, taus)
+    np.testing.assert_array_equal(decided, [agent.decide(BARS, tau) for tau in taus])
+    assert len(np.unique(decided, axis=0)) > 1
+    cut = len(BARS) - 20
+    changed, later = BARS.copy(), taus.copy()
+    changed.iloc[cut:] *= 1.3
+    later[:, cut:] *= -1.0
+    np.testing.assert_array_equal(agent.decide_all(changed, later)[:, : cut - 30], decided[:, : cut - 30])
+
+
 def test_the_largest_of_three_values_decides_and_of_equal_ones_short_before_long_before_flat():
     by_side = np.array([[[0, 1, 2], [0, 2, 1], [2, 1, 0]]] * 3 + [[[1, 1, 1]] * 3, [[0, 2, 2]] * 3], dtype=float)
     #  From no side: long; from long: short; from short: flat; then short by the tie; long by the tie.

@@ -14,6 +14,7 @@ from llmguide.backtest import BacktestResult
 from llmguide.errors import LlmguideError
 from llmguide.experiments.arms import ARMS
 from llmguide.experiments.paired import paired_table
+from llmguide.experiments.placebo.run import CONTROLS, PLACEBO, Placebo
 from llmguide.experiments.usage import Usage
 from llmguide.guidance import Guidance
 from llmguide.mixture import Mix
@@ -42,6 +43,8 @@ class ComparisonResult:
         train, test, guidance: what it was made from.
         settings: everything that shaped it, with versions and hashes of the data.
         mixed: what the experts of the arm mixture came to, on training and test bars, by seed.
+        measured_controls: the arms with other guidance, and whether the guidance is worth more than its shuffled self;
+            None where controls were not asked for. `controls` and `placebo` are its tables.
     """
 
     runs: pd.DataFrame
@@ -52,6 +55,7 @@ class ComparisonResult:
     guidance: Guidance | None
     settings: Mapping[str, Any]
     mixed: Mapping[int, Mix] = field(default_factory=dict)
+    measured_controls: Placebo | None = None
 
     @property
     def arms(self) -> tuple[str, ...]:
@@ -142,6 +146,29 @@ class ComparisonResult:
         if self.guidance is None:
             return pd.DataFrame(columns=list(Usage._fields))
         return self.runs.groupby("arm", sort=False)[list(Usage._fields)].mean().dropna(how="all")
+
+    @property
+    def controls(self) -> pd.DataFrame:
+        """Every arm with the guidance and with each control, and the other arms, whose control is "none", once.
+
+        Columns `llmguide.experiments.placebo.run.CONTROLS`, see `Placebo`; empty where controls were not asked for.
+        """
+        if self.measured_controls is None:
+            return pd.DataFrame(columns=list(CONTROLS))
+        found = self.measured_controls.controls
+        others = self.runs.loc[~self.runs["arm"].isin(found["arm"]), ["arm", "seed", "sr", "mdd"]]
+        if others.empty:
+            return found
+        same = others.assign(control="none", accuracy=np.nan, draw=-1, uses_future=False)
+        return pd.concat([found, same[list(CONTROLS)]], ignore_index=True)
+
+    @property
+    def placebo(self) -> pd.DataFrame:
+        """The permutation test of each arm that takes guidance; empty where controls were not asked for.
+
+        Columns `llmguide.experiments.placebo.run.PLACEBO`, see `Placebo`.
+        """
+        return pd.DataFrame(columns=list(PLACEBO)) if self.measured_controls is None else self.measured_controls.placebo
 
     @property
     def curves(self) -> pd.DataFrame:

@@ -15,6 +15,9 @@ from llmguide.experiments.arms import DEFAULT_ARMS, Arm, choose_arms
 from llmguide.experiments.compare.comparison import Comparison
 from llmguide.experiments.learners.flag import find_trainer
 from llmguide.experiments.measure import measure
+from llmguide.experiments.placebo.plan import ControlPlan, as_plan
+from llmguide.experiments.placebo.run import measure_controls
+from llmguide.experiments.placebo.tables import control_tables
 from llmguide.experiments.plan import Plan
 from llmguide.experiments.run_folder import RunFolder
 from llmguide.experiments.train_grid import train_arms
@@ -40,6 +43,7 @@ def compare(
     curves: bool = True,
     periods: float | None = None,
     holdout: int | None = None,
+    controls: bool | ControlPlan = False,
     out: Path | str | None = None,
     resume: bool = True,
     ray: str | None = None,
@@ -63,6 +67,9 @@ def compare(
         periods: bars per year, by which Sharpe ratios are annual; None reads it from the dates of the test bars.
         holdout: training bars at the end from which the agents of the arm ``mixture`` do not learn, and on which their
             record begins; None is a year of bars. The agents of other arms learn from all training bars.
+        controls: also trade the test bars by the guidance shuffled, inverted, constant, by rules and by an oracle, and
+            test whether the guidance is worth more than its shuffled self (see `llmguide.experiments.placebo`); nothing
+            is trained again. True is the usual `ControlPlan`.
         out: run folder. Every agent is stored there as soon as it is trained, and a second call with the same settings
             goes on from what is there, unfinished training included. `Comparison.write` writes the rest.
         resume: False begins anew: agents and states that `out` holds are removed.
@@ -72,18 +79,24 @@ def compare(
         announce: called with one line on each thing that is being done.
 
     Raises:
-        DataError: test bars that do not follow the training bars; a `holdout` that leaves no bars to train on.
-        GuidanceError: an arm needs guidance and there is none.
-        LlmguideError: unknown arms; a `holdout` without the arm mixture; `flag` without the arm flag, or the arm
-            without it; or `out` holds a run with other settings.
+        DataError: test bars that do not follow the training bars; a `holdout` that leaves no bars to train on;
+            `controls` of bars longer than days, of which no rules are made.
+        GuidanceError: an arm needs guidance, or `controls` do, and there is none.
+        LlmguideError: unknown arms; `controls` without an arm that takes guidance; a `holdout` without the arm mixture;
+            `flag` without the arm flag, or the arm without it; or `out` holds a run with other settings.
         ModelError: a language model that cannot be used. MissingExtra: llmguide[flag] is not installed.
     """
     chosen = choose_arms(list(arms), holdout=holdout)
     _check(train, test, guidance, chosen)
+    asked = as_plan(controls, chosen, guidance)
     settings, own_seeds = config or DQNConfig(), tuple(as_seeds(seeds))
     trainer = find_trainer(flag, chosen, settings, device=device, ray=ray)
     plan = Plan(train, test, guidance, own_seeds, episodes, settings, device, curves, periods, holdout, trainer)
-    described = plan.describe(chosen)
+    described = plan.describe(chosen) | ({} if asked is None else {"controls": asked.describe()})
+    tables = None
+    if asked is not None and guidance is not None:  # before anything is trained, since they may be refused
+        both = pd.concat([train, test])
+        tables = control_tables(guidance, both, start=len(train) + settings.lookback, plan=asked)
     folder = RunFolder.open(Path(out), described, resume=resume) if out is not None else None
     say = announce or (lambda line: None)
     trained = [arm for arm in chosen if arm.trained]
@@ -99,7 +112,12 @@ def compare(
             rows.append(found.row)
             if found.mixed is not None:
                 mixed[int(found.row["seed"])] = found.mixed
-    return Comparison(pd.DataFrame(rows), results, agents, train, test, guidance, described, mixed)
+    placebo = None
+    if tables is not None:
+        placebo = measure_controls(
+            tables, chosen, agents, train=train, test=test, config=plan.config, periods=plan.year, announce=say
+        )
+    return Comparison(pd.DataFrame(rows), results, agents, train, test, guidance, described, mixed, placebo)
 
 
 def _check(train: pd.DataFrame, test: pd.DataFrame, guidance: Guidance | None, arms: tuple[Arm, ...]) -> None:

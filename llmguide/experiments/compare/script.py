@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
+from llmguide.experiments.placebo.plan import ControlPlan
 from llmguide.rl.config import DQNConfig
 from llmguide.rl.flag.config import FlagConfig
 from llmguide.rl.flag.policy import PolicyConfig
@@ -31,16 +32,19 @@ def script_of(comparison: ComparisonResult) -> str:
         bars = settings["data"][part]
         known = f"{bars['bars']} bars, {bars['first']} to {bars['last']}, sha256 {bars['sha256'][:16]}..."
         reads.append(f"{part} = llmguide.read_bars(...)  # {known}")
+    controls = settings.get("controls")
+    asked = [] if controls is None else [_controls_line(controls)]
     given = "None" if comparison.guidance is None else 'llmguide.Guidance.read("guidance.parquet")  # of this folder'
     plan = [] if flag is None else _flag_lines(flag)
     lines = [
         "import llmguide",
         *(["from llmguide.rl.config import DQNConfig"] if changed else []),
-        *_imports("\n".join(plan)),
+        *_imports("\n".join([*asked, *plan])),
         "",
         *reads,
         f"guidance = {given}",
         *plan,
+        *asked,
         "comparison = llmguide.compare(",
         "    train, test, guidance,",
         f"    arms={list(settings['arms'])},",
@@ -49,6 +53,7 @@ def script_of(comparison: ComparisonResult) -> str:
         *([f"    config=DQNConfig({changed}),"] if changed else []),
         *([] if flag is None else ["    flag=flag,"]),
         f"    periods={settings['periods']:g},",
+        *([] if controls is None else ["    controls=controls,"]),
         *([f"    holdout={settings['holdout']},"] if "holdout" in settings else []),
         ")",
         'comparison.write("again")',
@@ -77,9 +82,16 @@ def _flag_lines(flag: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def _controls_line(controls: Mapping[str, Any]) -> str:
+    """Return the line that makes the plan of the controls."""
+    plan = ControlPlan(**{**controls, "accuracies": tuple(controls["accuracies"])})
+    return f"controls = ControlPlan({_changes(plan, ControlPlan())})"
+
+
 def _imports(lines: str) -> list[str]:
     """Return the imports of what these lines use."""
     homes = {
+        "ControlPlan": "llmguide.experiments.placebo",
         "FlagConfig": "llmguide.rl.flag.config",
         "FlagPlan": "llmguide.rl.flag.plan",
         "PolicyConfig": "llmguide.rl.flag.policy",

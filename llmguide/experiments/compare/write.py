@@ -40,6 +40,11 @@ def write_comparison(comparison: ComparisonResult, folder: Path, *, command: str
     write_csv(comparison.table.rename_axis("arm").reset_index(), folder / "table.csv")
     write_csv(comparison.tests, folder / "tests.csv")
     write_csv(comparison.intervals, folder / "intervals.csv")
+    for name in ("controls", "placebo"):
+        if comparison.measured_controls is None:
+            (folder / f"{name}.csv").unlink(missing_ok=True)  # of a run before this one, which config.json forgets
+        else:
+            write_csv(getattr(comparison, name), folder / f"{name}.csv")
     write_parquet(comparison.curves, folder / "curves.parquet")
     rollouts = comparison.rollouts
     if len(rollouts):
@@ -113,6 +118,8 @@ def report_data(comparison: ComparisonResult, *, found: pd.DataFrame | None = No
         q_values={arm: _q_curves(comparison, arm) for arm in deciding} or None,
         weights=comparison.weights,
         sensitivity=found,
+        controls=None if comparison.measured_controls is None else comparison.controls,
+        placebo=None if comparison.measured_controls is None else comparison.placebo,
         usage=usage if len(usage) else None,
         settings=comparison.settings,
         reproduce=reproduce,
