@@ -15,9 +15,7 @@ __all__ = ["bar_intervals"]
 _RESAMPLES = 2000
 
 
-def bar_intervals(
-    returns: Mapping[str, NDArray[np.float64]], *, first: str | None, periods: float
-) -> pd.DataFrame:
+def bar_intervals(returns: Mapping[str, NDArray[np.float64]], *, first: str | None, periods: float) -> pd.DataFrame:
     """Return 95 % intervals of every arm, and of the arm `first` minus every other one.
 
     `returns` are those of each arm on the same bars, shape (bars, seeds). Columns arm, minus (None in an arm's own

@@ -107,7 +107,7 @@ def equity(values: Mapping[str, pd.DataFrame], *, marks: Sequence[pd.Timestamp] 
         figure = new_figure(8, 4.2)
         axes = figure.subplots()
         _bands(axes, values)
-        for at in _numbers(pd.DatetimeIndex(marks)) if len(marks) else ():
+        for at in _numbers(pd.DatetimeIndex(list(marks))) if marks else ():
             axes.axvline(at, color="#999999", lw=0.8, ls=":")
         if log:
             axes.set_yscale("log")

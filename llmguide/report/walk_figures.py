@@ -26,8 +26,8 @@ def window_sharpes(windows: pd.DataFrame) -> str:
             x = np.arange(len(names)) + (place + 1) / (len(arms) + 1) - 0.5
             color = looks[arm][0]
             axes.vlines(x, own.min().reindex(names), own.max().reindex(names), color=color, lw=1.6)
-            hollow = {"mfc": "white"} if looks[arm][1] != "-" else {}
-            axes.plot(x, own.mean().reindex(names), marker="o", ms=5.5, ls="", color=color, label=arm, **hollow)
+            filled = color if looks[arm][1] == "-" else "white"
+            axes.plot(x, own.mean().reindex(names), marker="o", ms=5.5, ls="", color=color, mfc=filled, label=arm)
         for edge in np.arange(1, len(names)) - 0.5:
             axes.axvline(edge, color="#999999", lw=0.8, ls=":")
         axes.axhline(0, color="#999999", lw=0.8)

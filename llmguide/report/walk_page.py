@@ -64,9 +64,7 @@ def render_walk_page(data: WalkData) -> str:
 
 def _parts(data: WalkData) -> Iterator[str]:
     if data.uses_future:
-        yield paragraph(
-            "This guidance was made with knowledge of later bars: a control, not a result.", "warning"
-        )
+        yield paragraph("This guidance was made with knowledge of later bars: a control, not a result.", "warning")
     for line in _lead(data):
         yield paragraph(line, "lead")
     yield paragraph(
@@ -89,19 +87,18 @@ def _parts(data: WalkData) -> Iterator[str]:
 def _lead(data: WalkData) -> Iterator[str]:
     """One sentence per instrument: the best run, and whether it is more than luck."""
     for symbol, walked in data.instruments.items():
-        row = next(walked.luck.itertuples(index=False))
-        best, sharpe = getattr(row, "arm", None), float(getattr(row, "sr", float("nan")))
-        if not isinstance(best, str) or sharpe != sharpe:
-            yield f"{symbol}: no arm traded, so there is nothing to judge."
+        (row,) = _rows(walked.luck)
+        if row.sr != row.sr:
+            yield f"{symbol}: no arm ever traded, so there is nothing to judge."
             continue
-        named = _run(best, row.seed)
-        if row.deflated != row.deflated:
-            yield f"{symbol}: the only run is {named}, with a Sharpe ratio of {number(sharpe)}."
+        named = _run(row.arm, row.seed)
+        if row.trials == 1:
+            yield f"{symbol}: a single run, {named}, with a Sharpe ratio of {number(row.sr)}."
             continue
         skilled = row.deflated >= 0.95
         yield (
-            f"{symbol}: of {counted(int(row.trials), 'run')} the best was {named}, with a Sharpe ratio of "
-            f"{number(sharpe)}. The probability that it has skill is {percent(row.deflated, 0)} (deflated Sharpe "
+            f"{symbol}: of {counted(row.trials, 'run')} the best was {named}, with a Sharpe ratio of "
+            f"{number(row.sr)}. The probability that it has skill is {percent(row.deflated, 0)} (deflated Sharpe "
             f"ratio), {'enough' if skilled else 'less than the 95 % that it would take'} to tell it from luck."
         )
 
@@ -142,15 +139,16 @@ def _instrument(symbol: str, walked: Walked) -> Iterator[str]:
 
 
 def _whole(walked: Walked) -> str:
-    own = walked.intervals[walked.intervals["minus"].isna()].set_index("arm")
+    intervals = walked.intervals[walked.intervals["minus"].isna()]
+    bounds_of = {row.arm: row for row in _rows(intervals)}
     rows = []
     for arm, runs in walked.stitched.groupby("arm", sort=False):
-        bounds = own.loc[arm]
+        bounds = bounds_of[arm]
         rows.append(
             [
                 str(arm),
-                f"{number(bounds['sr'])} [{between_numbers(bounds['sr_low'], bounds['sr_high'])}]",
-                f"{percent(bounds['mdd'])} [{between_numbers(100 * bounds['mdd_low'], 100 * bounds['mdd_high'], 1)}]",
+                f"{number(bounds.sr)} [{between_numbers(bounds.sr_low, bounds.sr_high)}]",
+                f"{percent(bounds.mdd)} [{between_numbers(100 * bounds.mdd_low, 100 * bounds.mdd_high, 1)}]",
                 percent(runs["total_return"].mean()),
                 f"{runs['final_value'].mean():,.0f}",
                 number(runs["trades"].mean(), 0 if len(runs) == 1 else 1),
@@ -197,17 +195,14 @@ def _spread(spread: pd.DataFrame) -> str:
 
 
 def _luck(luck: pd.DataFrame) -> Iterator[str]:
-    row = next(_rows(luck))
-    if not isinstance(getattr(row, "arm", None), str):
-        yield paragraph("No arm traded.")
-        return
+    (row,) = _rows(luck)
     yield table(
         ["Best run", "Sharpe ratio", "Runs tried", "Hurdle", "Deflated Sharpe ratio", "Probability of overfitting"],
         [
             [
                 _run(row.arm, row.seed),
                 number(row.sr),
-                str(int(row.trials)),
+                str(row.trials),
                 number(row.hurdle),
                 number(row.deflated),
                 number(row.pbo),
@@ -218,7 +213,7 @@ def _luck(luck: pd.DataFrame) -> Iterator[str]:
         "The hurdle is the Sharpe ratio that the best of as many runs without skill would reach; the deflated Sharpe "
         "ratio the probability that the true one is above it (Bailey & Lopez de Prado 2014). The probability of "
         "overfitting is the share of ways to halve the bars in which the run that is best on one half is not above the "
-        f"median on the other ({row.blocks:.0f} blocks; Bailey, Borwein, Lopez de Prado & Zhu 2017); about 0.5 where "
+        f"median on the other ({row.blocks} blocks; Bailey, Borwein, Lopez de Prado & Zhu 2017); about 0.5 where "
         "there is no skill.",
         "soft",
     )

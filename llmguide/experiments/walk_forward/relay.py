@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from datetime import date
 from typing import Any, NamedTuple, cast
 
 import pandas as pd
@@ -52,6 +52,8 @@ class _Baton:
     side: int = 0
     cash: float = math.nan
     log: list[Decided] = field(default_factory=list)
+    first: date | None = None
+    last: date | None = None
 
 
 class _Runner:
@@ -85,6 +87,24 @@ class _Runner:
     @_cash.setter
     def _cash(self, cash: float) -> None:
         self.p.baton.cash = cash
+
+    @property
+    def first_date(self) -> date | None:
+        """The first date of the whole relay: its guidance is that of all of it, and not of one window."""
+        return cast("_Baton", self.p.baton).first
+
+    @first_date.setter
+    def first_date(self, first: date | None) -> None:
+        self.p.baton.first = first
+
+    @property
+    def last_date(self) -> date | None:
+        """The last date so far."""
+        return cast("_Baton", self.p.baton).last
+
+    @last_date.setter
+    def last_date(self, last: date | None) -> None:
+        self.p.baton.last = last
 
     def next(self) -> None:
         """Act, while the window lasts."""
@@ -122,17 +142,20 @@ def run_relay(
     account = account.set_index(stamps).iloc[begin:]
     decided = [entry.decision for entry in baton.log]  # on every bar from the first decision on
     decisions = pd.Series(decided, stamps[end - len(decided) :], name="decision", dtype="float64")
-    orders = pd.concat([one.analyzers.orderlog.frame.assign(leg=number) for number, one in enumerate(ran)])
-    return Relayed(account, decisions, orders.reset_index(drop=True))
+    orders = [one.analyzers.orderlog.frame.assign(leg=number) for number, one in enumerate(ran)]
+    # Without the empty ones, whose columns have no types; where all are, one of them has the columns.
+    sent = pd.concat([frame for frame in orders if len(frame)] or orders[:1], ignore_index=True)
+    return Relayed(account, decisions, sent.assign(ref=range(1, len(sent) + 1)))
 
 
 def _params(leg: Leg, baton: _Baton) -> dict[str, Any]:
     return {**leg.params, "start": leg.bars[0], "end": leg.bars[1], "baton": baton}
 
 
-@cache
 def _runner(strategy: type[AccountStrategy]) -> type[AccountStrategy]:
-    """Return a strategy as one of a relay."""
+    """Return a strategy as one of a relay, under the same name, which is that of its errors."""
     body = {"__module__": __name__, "params": (("end", None), ("baton", None))}
-    made: Any = type(strategy)
-    return cast("type[AccountStrategy]", made(f"{strategy.__name__}Leg", (_Runner, strategy), body))
+    metaclass: Any = type(strategy)
+    made = metaclass("_Leg", (_Runner, strategy), body)  # the underscore keeps it out of Backtrader's own list
+    made.__name__ = strategy.__name__
+    return cast("type[AccountStrategy]", made)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -66,8 +67,9 @@ class WalkResult:
 
         Columns symbol, window, arm, seed; learned_first, learned_last, learned_bars, first, last and bars, the dates
         and numbers of the bars learned from and traded; ``sr`` (annual; NaN where the value never changed), ``mdd``
-        (positive fraction, from the value before the window on), ``total_return``, ``trades`` (positions opened in it)
-        and ``exposure`` (share of bars with shares held). What the first bar of a window brings is due to the position
+        (positive fraction, from the value before the window on), ``total_return`` (both NaN where a short had lost all
+        of the account before the window), ``trades`` (positions opened in it) and ``exposure`` (share of bars with
+        shares held). What the first bar of a window brings is due to the position
         inherited: the new one trades at its close.
         """
         rows = []
@@ -114,13 +116,12 @@ class WalkResult:
         Columns windows; sr_mean, sr_std (ddof 1), sr_low, sr_high, the same of mdd and of total_return; and
         ``positive``, the share of windows with a Sharpe ratio above 0. Windows without one are left out of it.
         """
-        by_window = self.windows.groupby(["symbol", "arm", "window"], sort=False)[
-            ["sr", "mdd", "total_return"]
-        ].mean()
+        measures = ["sr", "mdd", "total_return"]
+        by_window = self.windows.groupby(["symbol", "arm", "window"], sort=False)[measures].mean()
         groups = by_window.groupby(["symbol", "arm"], sort=False)
         columns = {
             f"{name}_{kind}": getattr(groups[name], how)()
-            for name in by_window
+            for name in measures
             for kind, how in (("mean", "mean"), ("std", "std"), ("low", "min"), ("high", "max"))
         }
         positive = groups["sr"].apply(lambda sr: float((sr.dropna() > 0).mean()) if sr.notna().any() else np.nan)
@@ -138,8 +139,7 @@ class WalkResult:
             ).assign(symbol=symbol)
             for symbol, laid in self.laid.items()
         ]
-        table = pd.concat(frames, ignore_index=True)
-        return table[["symbol", *(name for name in table if name != "symbol")]]
+        return _led(pd.concat(frames, ignore_index=True), "symbol")
 
     @cached_property
     def luck(self) -> pd.DataFrame:
@@ -151,33 +151,7 @@ class WalkResult:
         probability of backtest overfitting by cross-validation of all of them over ``blocks`` blocks of bars
         (`llmguide.stats.pbo`). NaN where they are undefined, as for a single arm without seeds.
         """
-        rows = []
-        for symbol, laid in self.laid.items():
-            own = self.stitched[self.stitched["symbol"] == symbol]
-            known = own.dropna(subset=["sr"])
-            blocks = min(_BLOCKS, len(self.runs[symbol, *self._first_run(symbol)].account) // 2 // 2 * 2)
-            if not len(known):
-                rows.append({"symbol": symbol, "trials": len(own)})
-                continue
-            best = known.loc[known["sr"].idxmax()]
-            returns = self.runs[symbol, best["arm"], best["seed"]].account["returns"].to_numpy(np.float64)
-            found = deflated_sharpe(returns, own["sr"], periods=laid.periods)
-            matrix = np.hstack([self._returns(symbol, arm) for arm in self.arms])
-            chance = pbo(matrix, blocks=blocks, periods=laid.periods).probability if blocks >= 2 else np.nan
-            rows.append(
-                {
-                    "symbol": symbol,
-                    "arm": best["arm"],
-                    "seed": best["seed"],
-                    "sr": best["sr"],
-                    "trials": len(known),
-                    "hurdle": found.hurdle,
-                    "deflated": found.probability,
-                    "pbo": chance,
-                    "blocks": blocks,
-                }
-            )
-        return pd.DataFrame(rows)
+        return pd.DataFrame([self._luck_of(symbol, laid.periods) for symbol, laid in self.laid.items()])
 
     @property
     def tests(self) -> pd.DataFrame:
@@ -192,19 +166,36 @@ class WalkResult:
             for symbol in self.symbols
             for over, values in (("seeds", self._by_seed(symbol)), ("windows", self._by_window(symbol)))
         ]
-        table = pd.concat(frames, ignore_index=True)
-        return table[["symbol", "over", *(name for name in table if name not in ("symbol", "over"))]]
+        return _led(pd.concat(frames, ignore_index=True), "symbol", "over")
 
     def values(self, symbol: str, arm: str) -> pd.DataFrame:
         """Return the account's value after each traded bar, one column per seed."""
         return pd.DataFrame({seed: run.account["value"] for seed, run in self._of(symbol, arm).items()})
 
+    def _luck_of(self, symbol: str, periods: float) -> dict[str, Any]:
+        own = {(arm, seed): run.account["returns"] for (name, arm, seed), run in self.runs.items() if name == symbol}
+        sharpes = {key: sharpe_ratio(returns, periods=periods) for key, returns in own.items()}
+        known = {key: sharpe for key, sharpe in sharpes.items() if not math.isnan(sharpe)}
+        best = max(known, key=lambda key: known[key]) if known else next(iter(own))
+        found = deflated_sharpe(own[best].to_numpy(np.float64), list(sharpes.values()), periods=periods)
+        blocks = min(_BLOCKS, len(own[best]) // 4 * 2)  # even, of two bars or more
+        matrix = np.column_stack([returns.to_numpy(np.float64) for returns in own.values()])
+        chance = pbo(matrix, blocks=blocks, periods=periods).probability if blocks else math.nan
+        return {
+            "symbol": symbol,
+            "arm": best[0],
+            "seed": best[1],
+            "sr": sharpes[best],
+            "trials": len(known),
+            "hurdle": found.hurdle,
+            "deflated": found.probability,
+            "pbo": chance,
+            "blocks": blocks,
+        }
+
     @property
     def _first_trained(self) -> str | None:
         return next((arm for arm in self.arms if ARMS[arm].trained), None)
-
-    def _first_run(self, symbol: str) -> tuple[str, int]:
-        return next((arm, seed) for name, arm, seed in self.runs if name == symbol)
 
     def _of(self, symbol: str, arm: str) -> dict[int, Relayed]:
         return {seed: run for (name, other, seed), run in self.runs.items() if (name, other) == (symbol, arm)}
@@ -223,8 +214,8 @@ class WalkResult:
         opened = (held[1:] != 0) & (held[1:] != held[:-1])
         return {
             "sr": sharpe_ratio(account["returns"].to_numpy(np.float64)[part], periods=periods),
-            "mdd": max_drawdown(before),
-            "total_return": float(before[-1] / before[0] - 1.0),
+            "mdd": max_drawdown(before) if before[0] > 0 else math.nan,
+            "total_return": float(before[-1] / before[0] - 1.0) if before[0] > 0 else math.nan,
             "trades": int(opened.sum()),
             "exposure": float((held[1:] != 0).mean()),
         }
@@ -242,3 +233,8 @@ class WalkResult:
             return own.groupby("window", sort=False)[measure].mean().to_numpy(np.float64)
 
         return values
+
+
+def _led(table: pd.DataFrame, *first: str) -> pd.DataFrame:
+    """Return a table with some columns in front of the others."""
+    return table[[*first, *(str(name) for name in table.columns if name not in first)]]

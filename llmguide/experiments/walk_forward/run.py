@@ -114,8 +114,8 @@ def walk_forward(
             )
         except DataError as error:
             raise DataError(f"{symbol}: {error}") from None
-        tables = guidance_of_windows(symbol, own, windows, guidance, any_bars=any_bars)
-        for one, table in zip(windows, tables, strict=True):
+        asked = guidance_of_windows(symbol, own, windows, guidance, any_bars=any_bars)
+        for one, table in zip(windows, asked, strict=True):
             learned, traded = one.training(own), one.traded(own)
             plan = Plan(
                 learned, traded, table, own_seeds, episodes, settings, device, False, year[symbol], holdout, trainer
@@ -152,8 +152,8 @@ def walk_forward(
         symbol: Laid(own, tuple(step.window for step in steps.values() if step.symbol == symbol), year[symbol])
         for symbol, own in bars.items()
     }
-    guided = any(arm.guided for arm in chosen)
-    future = guided and any(step.plan.guidance is not None and step.plan.guidance.uses_future for step in steps.values())
+    tables = [step.plan.guidance for step in steps.values() if any(arm.guided for arm in chosen)]
+    future = any(table is not None and table.uses_future for table in tables)
     laid_by = {"start": str(start), "until": None if until is None else str(until), "window": window, "train": train}
     return Walk(walked, runs, laid_by | put_steps_together(steps, described), future)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from llmguide.bars import Bound, bound_period
@@ -49,7 +49,8 @@ class Span:
     @property
     def offset(self) -> pd.DateOffset:
         """The time that it lasts, where it is one."""
-        return pd.DateOffset(**{_UNITS[self.unit]: self.count})
+        given: Any = {_UNITS[self.unit]: self.count}
+        return pd.DateOffset(**given)
 
     def __str__(self) -> str:
         return counted(self.count, _UNITS[self.unit].removesuffix("s"))
@@ -59,8 +60,7 @@ class Span:
 class Window:
     """One step of a walk: it trains on the bars `learns`, and trades the bars `trades`, which follow them.
 
-    Both are positions in the instrument's bars, the second number not included. `name` is the day of its first bar, or
-    of the time that it was laid by.
+    Both are positions in the instrument's bars, the second number not included. `name` is the day on which it begins.
     """
 
     name: str
@@ -104,7 +104,7 @@ def lay_windows(
 
     Raises:
         DataError: bars that do not reach back far enough for the first training; no bar, or only one, in a window; a
-            window longer than the bars from `start` on.
+            window longer than the bars from `start` on, where a week less is let pass.
         LlmguideError: what is no span.
     """
     span = Span.parse(window, name="window")
@@ -121,15 +121,28 @@ def lay_windows(
             + ("" if until is None else f", and until= is {until}")
         )
     edges = _edges(index, first, last, begin, span)
+    names = _names([since for since, _ in edges])
     windows = []
-    for (name, at), end in zip(edges, [*(place for _, place in edges[1:]), last], strict=True):
+    for name, (since, at), end in zip(names, edges, [*(at for _, at in edges[1:]), last], strict=True):
         if end - at < 2:
             raise DataError(
                 f"the window from {name} on has {counted(end - at, 'bar')}, and two are needed; choose longer windows, "
                 "another first day, or until= before it"
             )
-        windows.append(Window(name, (_first_learned(index, at, name, back, least), at), (at, end)))
+        learned = _first_learned(index, at, since, back)
+        if at - learned < least:
+            raise DataError(
+                f"the window from {name} on would train on {counted(at - learned, 'bar')}, and at least {least} are "
+                "needed; start later, or train on more"
+            )
+        windows.append(Window(name, (learned, at), (at, end)))
     return tuple(windows)
+
+
+def _names(since: list[pd.Timestamp]) -> list[str]:
+    """Return the day on which each window begins, with the time of day where two begin on one day."""
+    days = [f"{one:%Y-%m-%d}" for one in since]
+    return days if len(set(days)) == len(days) else [f"{one:%Y-%m-%dT%H%M%S}" for one in since]
 
 
 def _training_span(train: str) -> Span:
@@ -141,48 +154,38 @@ def _training_span(train: str) -> Span:
 
 def _edges(
     index: pd.DatetimeIndex, first: int, last: int, begin: pd.Timestamp, span: Span
-) -> list[tuple[str, int]]:
-    """Return name and first bar of each window; one window that is longer than the bars is refused."""
+) -> list[tuple[pd.Timestamp, int]]:
+    """Return when each window begins, and its first bar; a window that is longer than the bars is refused."""
     have = f"the bars from {begin:%Y-%m-%d} on ({last - first} of them, up to {index[last - 1]:%Y-%m-%d})"
-    if span.in_bars:
-        if span.count > last - first:
-            raise DataError(f"a window of {span} is longer than {have}; choose a shorter one")
-        return [(f"{index[at]:%Y-%m-%d}", at) for at in range(first, last, span.count)]
-    if begin + span.offset - _NEAR > index[last - 1]:
+    too_long = span.count > last - first if span.in_bars else begin + span.offset - _NEAR > index[last - 1]
+    if too_long:
         raise DataError(f"a window of {span} is longer than {have}; choose a shorter one")
+    if span.in_bars:
+        return [(index[at], at) for at in range(first, last, span.count)]
     edges = []
-    number = 0
-    while (day := begin + number * span.offset) <= index[last - 1]:
-        edges.append((f"{day:%Y-%m-%d}", int(index.searchsorted(day))))
-        number += 1
+    while (since := begin + len(edges) * span.offset) <= index[last - 1]:
+        edges.append((since, int(index.searchsorted(since))))
     return edges
 
 
-def _first_learned(index: pd.DatetimeIndex, at: int, name: str, back: Span | None, least: int) -> int:
-    """Return the first bar of the training before bar `at`."""
+def _first_learned(index: pd.DatetimeIndex, at: int, since: pd.Timestamp, back: Span | None) -> int:
+    """Return the first bar of the training before bar `at`; bars that do not reach back so far are refused."""
     if back is None:
-        found = 0
-    elif back.in_bars:
-        found = at - back.count
-        if found < 0:
+        return 0
+    if back.in_bars:
+        if back.count > at:
             raise DataError(
-                f"a training of {back} before {name} needs more than the {at} bars that there are; train on fewer, or "
-                "start later"
+                f"a training of {back} before {since:%Y-%m-%d} needs more than the {at} bars that there are; train on "
+                "fewer, or start later"
             )
-    else:
-        day = _aware(pd.Timestamp(name), index) - back.offset
-        found = int(np.searchsorted(index, day))
-        if index[0] > day + _NEAR:
-            raise DataError(
-                f"a training of {back} before {name} begins on {day:%Y-%m-%d}, but the bars begin on "
-                f"{index[0]:%Y-%m-%d}; train on less, or start later"
-            )
-    if at - found < least:
+        return at - back.count
+    day = since - back.offset
+    if index[0] > day + _NEAR:
         raise DataError(
-            f"the window from {name} on would train on {counted(at - found, 'bar')}, and at least {least} are needed; "
-            "start later, or train on more"
+            f"a training of {back} before {since:%Y-%m-%d} begins on {day:%Y-%m-%d}, but the bars begin on "
+            f"{index[0]:%Y-%m-%d}; train on less, or start later"
         )
-    return found
+    return int(index.searchsorted(day))
 
 
 def _aware(day: pd.Timestamp, index: pd.DatetimeIndex) -> pd.Timestamp:

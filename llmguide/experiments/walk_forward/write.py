@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from llmguide.files import write_csv, write_json, write_parquet
-from llmguide.report.walk_page import Walked, WalkData, write_walk_page
+from llmguide.report.walk_page import WalkData, Walked, write_walk_page
 
 if TYPE_CHECKING:
     from llmguide.experiments.walk_forward.result import WalkResult
