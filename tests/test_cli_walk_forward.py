@@ -14,7 +14,7 @@ from llmguide.rl.config import DQNConfig
 
 BARS = {symbol: sample_bars(years=2, seed=seed) for seed, symbol in enumerate(("AAPL", "KO"))}
 START = f"{BARS['KO'].index[380]:%Y-%m-%d}"
-QUICK = ("--from", START, "--window", "60b", "--seeds", "1", "--episodes", "1", "--device", "cpu")
+QUICK = ("--from", START, "--window", "62b", "--seeds", "1", "--episodes", "1", "--device", "cpu")
 
 
 @pytest.fixture
@@ -32,18 +32,8 @@ def llmguide(tmp_path, monkeypatch, capsys):
 
 
 def test_it_walks_a_folder_and_says_where_the_page_is(llmguide, tmp_path):
-    words = (
-        "walk-forward",
-        "--data",
-        "bars",
-        *QUICK,
-        "--provider",
-        "rules",
-        "--arms",
-        "hybrid,llm,hold",
-        "--train",
-        "1y",
-    )
+    words = ("walk-forward", "--data", "bars", *QUICK, "--train", "1y", "--provider", "rules")
+    words += ("--arms", "hybrid,llm,hold")
     code, out, err = llmguide(*words, "--out", "run")
     assert code == 0, err
     assert "instruments: 2; windows in all: 4; arms: hybrid, llm, hold; trainings: 4" in " ".join(err.split())
@@ -73,7 +63,7 @@ def test_json_is_everything_on_standard_output(llmguide):
     assert list(result) == ["page", "uses_future", *names]
     assert [(row["window"], row["arm"]) for row in result["windows"]][:2] == [
         (START, "trend"),
-        (f"{BARS['KO'].index[440]:%Y-%m-%d}", "trend"),
+        (f"{BARS['KO'].index[442]:%Y-%m-%d}", "trend"),
     ]
     assert {row["symbol"] for row in result["stitched"]} == {"KO"}
     assert result["tests"] == []

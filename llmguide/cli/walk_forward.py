@@ -107,7 +107,7 @@ def walk_forward(
     refuse_models(provider)
     names = split_names(arms)
     flag = policy.plan_of(names or ())
-    bars = _read(files or [], data, symbol, symbols, reading)
+    bars = _read(files or [], data, symbol, symbols, start, reading)
     source = _guidance(guidance, provider, list(bars), folder=data is not None)
     writable(out, folder=True)
     with resumable(out):
@@ -138,9 +138,9 @@ def walk_forward(
 
 
 def _read(
-    files: list[Path], data: Path | None, symbol: str | None, symbols: str | None, reading: Reading
+    files: list[Path], data: Path | None, symbol: str | None, symbols: str | None, start: str, reading: Reading
 ) -> dict[str, pd.DataFrame]:
-    """Return the bars that the options name, by symbol."""
+    """Return the bars that the options name, by symbol; a folder's must go on from before the first traded day."""
     from llmguide.experiments.markets import find_markets
 
     if bool(files) == (data is not None):
@@ -151,7 +151,8 @@ def _read(
         return {symbol or files[0].stem.split("_")[0]: reading.history(files)}
     if symbol is not None:
         raise DataError("--symbol is for files of BARS; with --data use --symbols")
-    return {market.symbol: market.bars for market in find_markets(data, split_names(symbols), **reading.options)}
+    markets = find_markets(data, split_names(symbols), split=start, **reading.options)
+    return {market.symbol: market.bars for market in markets}
 
 
 def _guidance(table: Path | None, provider: str | None, symbols: list[str], *, folder: bool) -> Any:

@@ -14,14 +14,18 @@ from llmguide._version import __version__
 from llmguide.counting import counted
 from llmguide.files import write_text
 from llmguide.report import figures
-from llmguide.report.html import document, figure, number, paragraph, percent, section, table
+from llmguide.report.html import document, figure, fold, number, paragraph, percent, section, table
 from llmguide.report.intervals import between_numbers
 from llmguide.report.walk_figures import window_sharpes
 
 __all__ = ["WalkData", "Walked", "render_walk_page", "write_walk_page"]
 
 _TITLE = "Walked forward"
-_STYLE = "h3 { font-size: 1rem; margin: 1.4rem 0 .4rem; }"
+_STYLE = """
+body { max-width: 78rem; } figure { max-width: 60rem; }
+h3 { font-size: 1rem; margin: 1.4rem 0 .4rem; }
+summary { cursor: pointer; padding: .3rem 0; }
+"""
 _MEASURES = {"sr": "Sharpe ratio", "mdd": "maximum drawdown"}
 
 
@@ -95,12 +99,24 @@ def _lead(data: WalkData) -> Iterator[str]:
         if row.trials == 1:
             yield f"{symbol}: a single run, {named}, with a Sharpe ratio of {number(row.sr)}."
             continue
-        skilled = row.deflated >= 0.95
+        verdict = "which tells it from luck" if row.deflated >= 0.95 else "and 95 % would tell it from luck"
         yield (
-            f"{symbol}: of {counted(row.trials, 'run')} the best was {named}, with a Sharpe ratio of "
-            f"{number(row.sr)}. The probability that it has skill is {percent(row.deflated, 0)} (deflated Sharpe "
-            f"ratio), {'enough' if skilled else 'less than the 95 % that it would take'} to tell it from luck."
+            f"{symbol}: of {counted(row.trials, 'run')} the best was {named}, with a Sharpe ratio of {number(row.sr)}. "
+            f"The probability that its true one is above what the best of as many runs without skill would reach is "
+            f"{percent(row.deflated, 0)} (deflated Sharpe ratio), {verdict}.{_beside_hold(walked)}"
         )
+
+
+def _beside_hold(walked: Walked) -> str:
+    """How the first trained arm did beside holding, where both are there."""
+    for row in _rows(walked.intervals):
+        if row.minus == "hold":
+            side = "above" if row.sr_low > 0 else "below" if row.sr_high < 0 else "not told from"
+            return (
+                f" The Sharpe ratio of {row.arm} less that of hold is {number(row.sr)} (95 % interval "
+                f"{between_numbers(row.sr_low, row.sr_high)}): {side} holding."
+            )
+    return ""
 
 
 def _instrument(symbol: str, walked: Walked) -> Iterator[str]:
@@ -130,12 +146,12 @@ def _instrument(symbol: str, walked: Walked) -> Iterator[str]:
     yield "<h3>Luck</h3>"
     yield from _luck(walked.luck)
     if len(walked.tests):
-        yield "<h3>Tests</h3>"
-        yield paragraph(
-            "Two-sided paired t tests of the first trained arm against every other one: over seeds, of the whole "
-            "account, and over windows, of the mean over seeds. Holm's p corrects for the number of arms."
+        explained = paragraph(
+            "Two-sided paired t tests: over seeds, of the whole account, and over windows, of the mean over seeds. "
+            "Holm's p corrects for the number of arms."
         )
-        yield _tests(walked.tests)
+        first = escape(str(walked.tests["arm_a"].iloc[0]))
+        yield fold(f"Paired tests of {first} against every other arm", explained + _tests(walked.tests))
 
 
 def _whole(walked: Walked) -> str:

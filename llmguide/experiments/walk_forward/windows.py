@@ -162,7 +162,7 @@ def _edges(
         raise DataError(f"a window of {span} is longer than {have}; choose a shorter one")
     if span.in_bars:
         return [(index[at], at) for at in range(first, last, span.count)]
-    edges = []
+    edges: list[tuple[pd.Timestamp, int]] = []
     while (since := begin + len(edges) * span.offset) <= index[last - 1]:
         edges.append((since, int(index.searchsorted(since))))
     return edges

@@ -240,7 +240,7 @@ def test_a_walk_that_was_killed_goes_on_to_the_same_bits(walk, after, tmp_path, 
 
 def test_a_folder_of_other_windows_is_refused_where_they_have_the_same_name(tmp_path):
     walk_forward({"KO": KO}, arms=["rl"], out=tmp_path, **SETTINGS)
-    with pytest.raises(LlmguideError, match="train[.]bars is 380 there and 200 here"):
+    with pytest.raises(LlmguideError, match=r"train[.]bars is 380 there and 200 here"):
         walk_forward({"KO": KO}, arms=["rl"], out=tmp_path, train="200b", **SETTINGS)
     walk_forward({"KO": KO}, arms=["rl"], out=tmp_path, train="200b", resume=False, **SETTINGS)
 
