@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from llmguide.experiments.compare import compare
     from llmguide.experiments.replicate import replicate
     from llmguide.experiments.tuning import tune
+    from llmguide.experiments.walk_forward import walk_forward
     from llmguide.guidance import Guidance, guide
     from llmguide.guidance.language_model import LanguageModel
     from llmguide.metrics import max_drawdown, sharpe_ratio
@@ -48,6 +49,7 @@ _HOMES = {
     "tearsheet": "llmguide.report.tearsheet",
     "train_dqn": "llmguide.rl.training",
     "tune": "llmguide.experiments.tuning",
+    "walk_forward": "llmguide.experiments.walk_forward",
 }
 _ROOMS = ("audit", "backtest", "indicators", "live", "mixture", "strategies")
 
@@ -77,6 +79,7 @@ __all__ = [
     "tearsheet",
     "train_dqn",
     "tune",
+    "walk_forward",
 ]
 
 

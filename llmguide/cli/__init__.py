@@ -12,7 +12,8 @@
 | outputs | where they are to write, looked at before the work |
 | stopping | Ctrl-C and SIGTERM |
 | data, guidance, review, tune, memory, bias | commands of bars and guidance |
-| agents, flag, backtest, live, audit, levers, mixture, sweep, pages | of trading, and of what came of it |
+| agents, walk_forward, flag, backtest, live, audit | of trading |
+| levers, mixture, sweep, pages | of studies, and of what came of them |
 
 Libraries are loaded by the command that needs them, so that ``--help`` is instant.
 """
@@ -37,6 +38,7 @@ from llmguide.cli import (  # noqa: F401  # registers the commands
     review,
     sweep,
     tune,
+    walk_forward,
 )
 from llmguide.cli.app import app
 from llmguide.errors import AuditError, LlmguideError

@@ -84,15 +84,18 @@ class Arm:
         train: pd.DataFrame,
         test: pd.DataFrame,
         config: DQNConfig,
+        *,
+        idle: int | None = None,
     ) -> Mix | None:
         """Return what its experts come to on training and test bars, which are raw; None where it mixes none.
 
-        Positions are held on the test bars only, after as many idle ones as in every arm.
+        Positions are held on the test bars only, after `idle` of them; None is as many as in every arm.
         """
         if not self.mixed:
             return None
         experts = {"agent": agent, "guidance": guidance, "hold": "hold"}
-        return mix(pd.concat([train, test]), experts, cost=config.cost, start=len(train) + config.lookback)
+        waits = config.lookback if idle is None else idle
+        return mix(pd.concat([train, test]), experts, cost=config.cost, start=len(train) + waits)
 
     def params(
         self,

@@ -94,10 +94,11 @@ def styles(arms: Sequence[str]) -> dict[str, Style]:
     return {arm: _KNOWN.get(arm) or _OTHERS[others.index(arm) % len(_OTHERS)] for arm in arms}
 
 
-def equity(values: Mapping[str, pd.DataFrame]) -> str:
+def equity(values: Mapping[str, pd.DataFrame], *, marks: Sequence[pd.Timestamp] = ()) -> str:
     """Portfolio value over time: each arm's mean over seeds as a line, its lowest to highest seed as a band.
 
-    `values` maps an arm to a frame with one row per bar and one column per seed.
+    `values` maps an arm to a frame with one row per bar and one column per seed. A dotted line stands at each of
+    `marks`.
     """
     from matplotlib.ticker import LogLocator, NullLocator
 
@@ -106,6 +107,8 @@ def equity(values: Mapping[str, pd.DataFrame]) -> str:
         figure = new_figure(8, 4.2)
         axes = figure.subplots()
         _bands(axes, values)
+        for at in _numbers(pd.DatetimeIndex(list(marks))) if marks else ():
+            axes.axvline(at, color="#999999", lw=0.8, ls=":")
         if log:
             axes.set_yscale("log")
             axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))

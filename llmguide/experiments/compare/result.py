@@ -13,7 +13,8 @@ import pandas as pd
 from llmguide.backtest import BacktestResult
 from llmguide.errors import LlmguideError
 from llmguide.experiments.arms import ARMS
-from llmguide.experiments.paired import paired_table
+from llmguide.experiments.bar_intervals import bar_intervals
+from llmguide.experiments.paired import against_others
 from llmguide.experiments.placebo.run import CONTROLS, PLACEBO, Placebo
 from llmguide.experiments.usage import Usage
 from llmguide.guidance import Guidance
@@ -21,12 +22,10 @@ from llmguide.mixture import Mix
 from llmguide.rl.agent import SIDES
 from llmguide.rl.flag.training import TrainedPolicies
 from llmguide.rl.training import Agents
-from llmguide.stats import Intervals, block_length, bootstrap_difference, bootstrap_intervals, paired_tests
 
 __all__ = ["ComparisonResult"]
 
 MEASURES = ("sr", "mdd")
-_RESAMPLES = 2000
 
 
 @dataclass(frozen=True)
@@ -85,15 +84,7 @@ class ComparisonResult:
         t, p and n of the t test, p_wilcoxon of the signed-rank test, and p_holm, the t test's p corrected for the
         number of arms compared by the same measure; t and p are NaN where they are undefined.
         """
-        first = self._first_trained
-        rows = []
-        for measure in MEASURES if first else ():
-            ours = self._by_seed(str(first), measure)
-            for other in self.arms:
-                if other != first:
-                    theirs = self._by_seed(other, measure)
-                    rows.append((measure, first, other, *paired_tests(ours, np.broadcast_to(theirs, ours.shape))))
-        return paired_table(rows, ["measure", "arm_a", "arm_b"], family=["measure"])
+        return against_others(self._first_trained, self.arms, MEASURES, self._by_seed)
 
     @cached_property
     def intervals(self) -> pd.DataFrame:
@@ -109,36 +100,7 @@ class ComparisonResult:
         seeds could have.
         """
         returns = {arm: self._returns(arm) for arm in self.arms}
-        block = block_length(np.hstack(list(returns.values())))
-        first = self._first_trained
-        found: dict[tuple[str, str | None], Intervals] = {}
-        for arm in self.arms:
-            found[arm, None] = bootstrap_intervals(
-                returns[arm], periods=self.settings["periods"], resamples=_RESAMPLES, block=block
-            )
-        for other in self.arms if first else ():
-            if other != first:
-                pair = returns[str(first)], returns[other]
-                found[str(first), other] = bootstrap_difference(
-                    *pair, periods=self.settings["periods"], resamples=_RESAMPLES, block=block
-                )
-        rows = [
-            {
-                "arm": arm,
-                "sr": sharpe.estimate,
-                "sr_low": sharpe.low,
-                "sr_high": sharpe.high,
-                "mdd": drawdown.estimate,
-                "mdd_low": drawdown.low,
-                "mdd_high": drawdown.high,
-                "block": block,
-            }
-            for (arm, _), (sharpe, drawdown, _) in found.items()
-        ]
-        table = pd.DataFrame(rows)
-        # Of objects: pandas would take None for NaN in a column of words.
-        table.insert(1, "minus", pd.Series([other for _, other in found], dtype=object))
-        return table
+        return bar_intervals(returns, first=self._first_trained, periods=self.settings["periods"])
 
     @property
     def usage(self) -> pd.DataFrame:

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from llmguide.bars import Bound
-from llmguide.errors import GuidanceError, LlmguideError
+from llmguide.errors import LlmguideError
 from llmguide.experiments.arms import Arm, choose_arms
+from llmguide.experiments.guidance_source import GuidanceSource, find_table, refuse_missing
 from llmguide.experiments.learners.flag import find_trainer
-from llmguide.experiments.markets import SPLIT, Market, find_markets
+from llmguide.experiments.markets import SPLIT, find_markets
 from llmguide.experiments.measure import NO_SEED
 from llmguide.experiments.plan import Plan, put_together
 from llmguide.experiments.replicate.grid import measure_cell
 from llmguide.experiments.replicate.replication import Replication
 from llmguide.experiments.run_folder import RunFolder
 from llmguide.experiments.train_grid import train_grid
-from llmguide.guidance import Guidance, guide
 from llmguide.rl.config import DQNConfig
 from llmguide.rl.flag.plan import FlagPlan
 from llmguide.rl.training import as_seeds
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from llmguide.experiments.arms import Trained
 
 __all__ = ["replicate"]
-
-GuidanceSource: TypeAlias = Mapping[str, Guidance] | Path | str | Callable[[pd.DataFrame], Guidance]
 
 
 def replicate(
@@ -103,14 +101,14 @@ def replicate(
         market.symbol: market
         for market in find_markets(data, symbols, split=split, tz=tz, adjust=adjust, strict=strict)
     }
-    _check_guidance(chosen, guidance)
+    refuse_missing(chosen, guidance)
     settings = config or DQNConfig()
     trainer = find_trainer(flag, chosen, settings, device=device, ray=ray)
     plans = {
         symbol: Plan(
             market.train,
             market.test,
-            _table(market, guidance, any_bars),
+            find_table(symbol, market.bars, guidance, any_bars=any_bars),
             seeds,
             episodes,
             settings,
@@ -144,45 +142,6 @@ def replicate(
     of_arm = {arm.name: seeds if arm.trained else (NO_SEED,) for arm in chosen}
     order = [(symbol, arm, seed) for symbol in markets for arm in of_arm for seed in of_arm[arm]]
     return Replication(pd.DataFrame([rows[cell] for cell in order]), put_together(described))
-
-
-def _check_guidance(arms: Sequence[Arm], guidance: GuidanceSource | None) -> None:
-    needy = [arm.name for arm in arms if arm.guided and arm.needs_guidance]
-    if needy and guidance is None:
-        raise GuidanceError(f"the arms {needy} need guidance; pass a table per symbol, or leave them out of arms")
-
-
-def _table(market: Market, source: GuidanceSource | None, any_bars: bool) -> Guidance | None:
-    """Return the guidance of one instrument, checked against its bars."""
-    symbol = market.symbol
-    if source is None:
-        return None
-    try:
-        if callable(source):
-            return guide(market.bars, source).made_from(market.bars, symbol=symbol)
-        if isinstance(source, Mapping):
-            if symbol not in source:
-                raise GuidanceError("there is no table for it; add one, or leave it out of symbols")
-            return _checked(source[symbol], market, any_bars)
-        if not isinstance(source, Path | str):
-            raise GuidanceError(
-                f"expected tables by symbol, a folder of them, or a function of the bars, got {type(source).__name__}"
-            )
-        paths = [path for suffix in (".parquet", ".csv") if (path := Path(source) / f"{symbol}{suffix}").is_file()]
-        if len(paths) != 1:
-            found = "both" if paths else "neither"
-            raise GuidanceError(f"expected {symbol}.parquet or {symbol}.csv in {source}, found {found}")
-        return _checked(Guidance.read(paths[0]), market, any_bars)
-    except GuidanceError as error:
-        raise GuidanceError(f"guidance of {symbol}: {error}") from None
-
-
-def _checked(table: Guidance, market: Market, any_bars: bool) -> Guidance:
-    """Return a table that was made for the instrument's bars."""
-    if any_bars:
-        return guide(market.bars, "file", source=table.of_any_bars())
-    table.check_bars(market.bars, symbol=market.symbol)
-    return guide(market.bars, "file", source=table)
 
 
 def _open(

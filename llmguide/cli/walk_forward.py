@@ -1,0 +1,214 @@
+"""The command that walks forward."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from llmguide.cli.app import app
+from llmguide.cli.groups import LanguagePolicy
+from llmguide.cli.options import (
+    PROVIDERS,
+    AnyBars,
+    Cash,
+    Cost,
+    Device,
+    Episodes,
+    Holdout,
+    InsteadOfFiles,
+    Json,
+    Out,
+    Periods,
+    Ray,
+    Resume,
+    Seeds,
+    Symbol,
+    Symbols,
+)
+from llmguide.cli.outputs import writable
+from llmguide.cli.reading import Reading, parse_seeds, reads_bars, refuse_models, split_names
+from llmguide.errors import DataError, GuidanceError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from llmguide.experiments.walk_forward import Walk
+
+
+@app.command("walk-forward")
+@reads_bars
+def walk_forward(
+    *,
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[BARS...]", help="Files of bars of one instrument, oldest first, read as one history."),
+    ] = None,
+    data: InsteadOfFiles = None,
+    symbol: Symbol = None,
+    symbols: Symbols = None,
+    start: Annotated[str, typer.Option("--from", metavar="DATE", help="First day that is traded.")],
+    until: Annotated[
+        str | None, typer.Option("--to", metavar="DATE", help="Last day that is traded; by default the last bar's.")
+    ] = None,
+    window: Annotated[
+        str, typer.Option(metavar="LENGTH", help="Of a window: years, months, weeks, days or bars, as 1y, 6m, 250b.")
+    ] = "1y",
+    train: Annotated[
+        str,
+        typer.Option(metavar="LENGTH", help="Train on all bars before a window (anchored), or on the last, as in 3y."),
+    ] = "anchored",
+    guidance: Annotated[
+        Path | None,
+        typer.Option(help="Guidance table; with --data a folder of them, SYMBOL.parquet or .csv."),
+    ] = None,
+    any_bars: AnyBars = False,
+    provider: Annotated[
+        str | None, typer.Option(help=f"Make the guidance here, anew for each window: {PROVIDERS}.")
+    ] = None,
+    arms: Annotated[
+        str | None,
+        typer.Option(
+            help="Arms, separated by commas; rl,hold, and with guidance hybrid,rl,llm,hold by default. The arm flag is "
+            "a language model that is trained to trade (--base and after)."
+        ),
+    ] = None,
+    seeds: Seeds = "5",
+    episodes: Episodes = 50,
+    cash: Cash = 100_000.0,
+    cost: Cost = 0.001,
+    device: Device = "auto",
+    ray: Ray = None,
+    periods: Periods = None,
+    holdout: Holdout = None,
+    policy: LanguagePolicy,
+    out: Out = Path("runs/walk"),
+    resume: Resume = True,
+    as_json: Json = False,
+    reading: Reading,
+) -> None:
+    """Walk forward: train on the past, trade the next window, train again.
+
+    The test is cut into windows. For each one every arm is trained anew on bars before it, and trades it with the
+    account that the window before it left: one account goes through all of them. The page has every window, their
+    spread, the whole account with its intervals, and how much of it may be luck (docs/walk_forward.md).
+    """
+    from llmguide.cli.stopping import resumable
+    from llmguide.console import err
+    from llmguide.experiments.walk_forward import walk_forward as run
+    from llmguide.rl.config import DQNConfig
+
+    if guidance is not None and provider is not None:
+        raise GuidanceError("give either --guidance or --provider NAME, not both")
+    refuse_models(provider)
+    names = split_names(arms)
+    flag = policy.plan_of(names or ())
+    bars = _read(files or [], data, symbol, symbols, start, reading)
+    source = _guidance(guidance, provider, list(bars), folder=data is not None)
+    writable(out, folder=True)
+    with resumable(out):
+        walk = run(
+            bars,
+            source,
+            start=start,
+            until=until,
+            window=window,
+            train=train,
+            arms=names,
+            seeds=parse_seeds(seeds),
+            episodes=episodes,
+            any_bars=any_bars,
+            config=DQNConfig(cash=cash, cost=cost),
+            flag=flag,
+            device=device,
+            periods=periods,
+            holdout=holdout,
+            out=out,
+            resume=resume,
+            ray=ray,
+            progress=not as_json,
+            announce=lambda line: err.print(line, highlight=False),
+        )
+        page = walk.write(out, command=shlex.join(["llmguide", *sys.argv[1:]]))
+    _show(walk, page, as_json=as_json)
+
+
+def _read(
+    files: list[Path], data: Path | None, symbol: str | None, symbols: str | None, start: str, reading: Reading
+) -> dict[str, pd.DataFrame]:
+    """Return the bars that the options name, by symbol; a folder's must go on from before the first traded day."""
+    from llmguide.experiments.markets import find_markets
+
+    if bool(files) == (data is not None):
+        raise DataError("give either files of BARS, or --data FOLDER")
+    if data is None:
+        if symbols is not None:
+            raise DataError("--symbols is for --data; the instrument of files of BARS is named by --symbol")
+        return {symbol or files[0].stem.split("_")[0]: reading.history(files)}
+    if symbol is not None:
+        raise DataError("--symbol is for files of BARS; with --data use --symbols")
+    markets = find_markets(data, split_names(symbols), split=start, **reading.options)
+    return {market.symbol: market.bars for market in markets}
+
+
+def _guidance(table: Path | None, provider: str | None, symbols: list[str], *, folder: bool) -> Any:
+    """Return where the guidance comes from; None where none was asked for."""
+    from functools import partial
+
+    from llmguide.guidance import Guidance
+    from llmguide.guidance import guide as make
+
+    if provider is not None:
+        made: Callable[..., Any] = partial(make, provider=provider)
+        return made
+    if table is None or folder:
+        return table
+    return {symbols[0]: Guidance.read(table)}
+
+
+def _show(walk: Walk, page: Path, *, as_json: bool) -> None:
+    from llmguide.console import number, percent, print_json, print_table, records, spread
+    from llmguide.console import out as screen
+
+    names = ("stitched", "windows", "spread", "intervals", "luck", "tests")
+    if as_json:
+        tables = {name: records(getattr(walk, name)) for name in names}
+        print_json({"page": str(page), "uses_future": walk.uses_future} | tables)
+        return
+    means = walk.stitched.groupby(["symbol", "arm"], sort=False)
+    rows = []
+    for row in records(walk.spread):
+        own = means.get_group((row["symbol"], row["arm"]))
+        rows.append(
+            [
+                f"{row['symbol']} {row['arm']}",
+                number(own["sr"].mean()),
+                percent(own["mdd"].mean()),
+                percent(own["total_return"].mean()),
+                spread(row["sr_mean"], row["sr_std"]),
+                f"{number(row['sr_low'])} to {number(row['sr_high'])}",
+            ]
+        )
+    columns = ["arm", "SR", "MDD", "return", "SR of windows", "lowest to highest"]
+    print_table("The whole account, mean over seeds; windows: mean (std)", columns, rows)
+    rows = [
+        [row["symbol"], _named(row), number(row["sr"]), number(row["hurdle"]), number(row["deflated"]),
+         number(row["pbo"])]
+        for row in records(walk.luck)
+    ]  # fmt: skip
+    print_table(
+        "The best run, and whether it is luck", ["instrument", "run", "SR", "hurdle", "deflated SR", "PBO"], rows
+    )
+    if walk.uses_future:
+        screen.print("This guidance was made with knowledge of later bars: a control, not a result.", style="bold red")
+    typer.echo(f"page: {page}")
+
+
+def _named(row: dict[str, Any]) -> str:
+    if row["arm"] is None or row["arm"] != row["arm"]:
+        return "n/a"
+    return str(row["arm"]) if row["seed"] < 0 else f"{row['arm']}, seed {row['seed']:.0f}"
