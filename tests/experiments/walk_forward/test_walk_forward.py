@@ -9,7 +9,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from llmguide import guide, load_agent, max_drawdown, sample_bars, sharpe_ratio, simulate, train_dqn, walk_forward
+from llmguide import (
+    Guidance,
+    guide,
+    load_agent,
+    max_drawdown,
+    sample_bars,
+    sharpe_ratio,
+    simulate,
+    train_dqn,
+    walk_forward,
+)
 from llmguide.errors import DataError, GuidanceError, LlmguideError
 from llmguide.experiments.learners import dqn
 from llmguide.mixture import mix
@@ -282,3 +292,31 @@ def test_what_cannot_be_walked_is_refused_before_anything_is_written(bars, optio
         walk_forward(bars, out=tmp_path / "out", **SETTINGS | options)
     assert said in str(caught.value)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_page_of_a_single_run_judges_no_search(tmp_path):
+    found = walk_forward({"KO": KO}, arms=["hold"], **SETTINGS)
+    assert math.isnan(found.luck["pbo"].iloc[0])
+    assert len(found.tests) == 0
+    page = found.write(tmp_path, command="llmguide walk-forward <bars>").read_text(encoding="utf-8")
+    assert "KO: a single run, hold, with a Sharpe ratio of " in page
+    assert "<pre>llmguide walk-forward &lt;bars&gt;</pre>" in page
+    assert "knowledge of later bars" not in page
+
+
+def test_a_page_says_that_guidance_knew_later_bars(tmp_path):
+    found = walk_forward({"KO": KO}, partial(guide, provider="oracle"), arms=["llm", "hold"], **SETTINGS)
+    assert found.uses_future
+    page = found.write(tmp_path).read_text(encoding="utf-8")
+    assert "This guidance was made with knowledge of later bars: a control, not a result." in page
+    assert not walk_forward({"KO": KO}, partial(guide, provider="oracle"), arms=["hold"], **SETTINGS).uses_future
+
+
+def test_a_window_without_a_trade_has_no_sharpe_ratio_and_the_page_shows_the_others(tmp_path):
+    said = Guidance(guide(KO, "rules").rows[-3:])
+    found = walk_forward({"KO": KO}, {"KO": said}, arms=["llm"], **SETTINGS)
+    first = found.windows.iloc[0]
+    assert math.isnan(first["sr"])
+    assert (first["mdd"], first["total_return"], first["trades"], first["exposure"]) == (0.0, 0.0, 0, 0.0)
+    assert len(found.runs["KO", "llm", -1].decisions) < len(KO) - 380
+    assert found.write(tmp_path).exists()
