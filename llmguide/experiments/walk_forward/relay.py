@@ -49,6 +49,7 @@ class Relayed(NamedTuple):
 class _Baton:
     """What a strategy knows of the account beyond what the broker tells, and the next one needs."""
 
+    end: int  # of the last leg
     side: int = 0
     cash: float = math.nan
     log: list[Decided] = field(default_factory=list)
@@ -90,12 +91,16 @@ class _Runner:
 
     @property
     def first_date(self) -> date | None:
-        """The first date of the whole relay: its guidance is that of all of it, and not of one window."""
-        return cast("_Baton", self.p.baton).first
+        """The first date of the whole relay, for the last strategy; the others have none.
+
+        A strategy with guidance warns at the end where all of its bars saw the same one, as those of a week do.
+        """
+        baton = cast("_Baton", self.p.baton)
+        return baton.first if self.p.end == baton.end else None
 
     @first_date.setter
     def first_date(self, first: date | None) -> None:
-        self.p.baton.first = first
+        self.p.baton.first = self.p.baton.first or first
 
     @property
     def last_date(self) -> date | None:
@@ -126,7 +131,7 @@ def run_relay(
 
     Raises what the strategies raise.
     """
-    baton = _Baton()
+    baton = _Baton(end=legs[-1].bars[1])
     first, *rest = legs
     cerebro = make_cerebro(
         bars.iloc[: legs[-1].bars[1]], _runner(first.strategy), cash=cash, cost=cost, periods=periods,

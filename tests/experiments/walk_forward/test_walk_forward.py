@@ -20,7 +20,7 @@ from llmguide import (
     train_dqn,
     walk_forward,
 )
-from llmguide.errors import DataError, GuidanceError, LlmguideError
+from llmguide.errors import DataError, DataWarning, GuidanceError, LlmguideError
 from llmguide.experiments.learners import dqn
 from llmguide.mixture import mix
 from llmguide.rl.config import DQNConfig
@@ -320,3 +320,15 @@ def test_a_window_without_a_trade_has_no_sharpe_ratio_and_the_page_shows_the_oth
     assert (first["mdd"], first["total_return"], first["trades"], first["exposure"]) == (0.0, 0.0, 0, 0.0)
     assert len(found.runs["KO", "llm", -1].decisions) < len(KO) - 380
     assert found.write(tmp_path).exists()
+
+
+def test_windows_shorter_than_the_guidance_holds_are_nothing_to_warn_of():
+    found = walk_forward({"KO": KO}, RULES, arms=["llm"], **SETTINGS | {"window": "7b"})  # warnings are errors
+    assert len(found.laid["KO"].windows) == 18
+
+
+def test_a_table_that_ends_before_the_walk_is_warned_of_once():
+    old = Guidance(guide(KO, "rules").rows[:6])
+    with pytest.warns(DataWarning, match="all bars saw the same guidance") as warned:
+        walk_forward({"KO": KO}, {"KO": old}, arms=["llm"], **SETTINGS)
+    assert len(warned) == 1
