@@ -215,10 +215,11 @@ def test_it_learns_to_ride_a_wave():
 
 @pytest.mark.slow
 def test_twenty_five_runs_of_the_published_size_need_less_than_two_gibibytes():
+    # The process' own peak: getrusage's begins with that of the process it was started from, which may be any test's.
     script = (
-        "import resource; from llmguide import sample_bars, train_dqn\n"
+        "from llmguide import sample_bars, train_dqn\n"
         "train_dqn(sample_bars(years=1), seeds=25, episodes=1, curves=True)\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+        "print(next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert int(done.stdout) < 2 * 1024**2  # KiB on Linux
+    assert int(done.stdout) < 2 * 1024**2  # KiB
