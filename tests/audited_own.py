@@ -18,6 +18,9 @@ from llmguide.audit import AuditResult, audit
 from llmguide.audit.loading import load_code
 from llmguide.backtest import make_cerebro
 from llmguide.experiments.auditing import audit_guidance
+from llmguide.rl.flag.bases import find_base, policy_factory
+from llmguide.rl.flag.policy import PolicyConfig
+from llmguide.rl.flag.training import train_flag
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 
@@ -25,6 +28,23 @@ EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 def llm_only(bars: pd.DataFrame, **settings: Any) -> Any:
     """Follow a table that the rule vote makes of the same bars."""
     return make_cerebro(bars, strategies.LLMOnly, guidance=llmguide.guide(bars, "rules"), **settings)
+
+
+def guided(strategy: Any, bars: pd.DataFrame, **params: Any) -> Any:
+    """Give a strategy a table that the rule vote makes of the same bars."""
+    return make_cerebro(bars, strategy, guidance=llmguide.guide(bars, "rules"), **params)
+
+
+def mixture(agent: Any, bars: pd.DataFrame) -> Any:
+    """Mix an agent, the rule vote on the same bars, and holding."""
+    experts = {"agent": agent, "rules": llmguide.guide(bars, "rules"), "hold": "hold"}
+    return make_cerebro(bars, strategies.MixtureOfExperts, experts=experts)
+
+
+def policy(bars: pd.DataFrame) -> Any:
+    """Train a tiny language model for a few steps; with this seed it trades."""
+    factory = policy_factory(find_base("tiny", device="cpu"), PolicyConfig())
+    return train_flag(bars, factory, steps=80, template="brief", seeds=[3], progress=False)[0]
 
 
 def own(strategy: Any, **params: Any) -> Any:
@@ -45,8 +65,13 @@ def subjects() -> Iterator[tuple[str, Any]]:
         yield name, getattr(indicators, name)
     yield "examples/tearsheet_from_cerebro.py", load_code(str(EXAMPLES / "tearsheet_from_cerebro.py"))[0]
     yield "examples/mixture.py, its indicator", load_code(f"{EXAMPLES / 'mixture.py'}:Contrarian")[0]
-    (agent,) = llmguide.train_dqn(sample_bars(years=1, seed=9), seeds=1, episodes=1)
+    before = sample_bars(years=1, seed=9)
+    (agent,) = llmguide.train_dqn(before, seeds=1, episodes=1)
     yield "DQN", own(strategies.DQN, model=agent)
+    (hybrid,) = llmguide.train_dqn(before, llmguide.guide(before, "rules"), seeds=1, episodes=1)
+    yield "LLMGuidedDQN, rules", partial(guided, strategies.LLMGuidedDQN, model=hybrid)
+    yield "MixtureOfExperts", partial(mixture, agent)
+    yield "FlagTrader, tiny", own(strategies.FlagTrader, model=policy(before))
 
 
 def results(bars: pd.DataFrame) -> Iterator[tuple[str, AuditResult]]:
