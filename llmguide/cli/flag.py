@@ -264,14 +264,16 @@ def _tell(
             _range(row, "sharpe", number),
             _range(row, "max_drawdown", percent),
             _range(row, "total_return", percent),
-            str(row["never_traded"]),
         ]
         for arm, row in study.table.iterrows()
     ]
-    columns = ["arm", "Sharpe", "max drawdown", "return", "never traded"]
+    columns = ["arm", "Sharpe", "max drawdown", "return"]
     print_table(
         f"Test bars, {study.periods:g} bars a year: mean (lowest..highest) over {len(trained)} seeds", columns, rows
     )
+    idle = [f"{count} of {arm}" for arm, count in study.table["never_traded"].items() if count]
+    if idle:
+        typer.echo(f"never traded, and counted with a Sharpe ratio of 0: {', '.join(idle)}")
     typer.echo(f"report: {report}")
 
 
