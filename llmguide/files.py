@@ -1,4 +1,4 @@
-"""Files that appear complete or not at all.
+"""Files that appear complete or not at all, and rows in a file of either kind.
 
 A run that is interrupted while it writes must leave the previous file, never half of the new one: everything is written
 beside its destination and moved there in one step.
@@ -6,6 +6,7 @@ beside its destination and moved there in one step.
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import shutil
@@ -15,10 +16,22 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from llmguide.errors import LlmguideError
+
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["atomic_path", "write_csv", "write_json", "write_parquet", "write_text"]
+__all__ = [
+    "atomic_path",
+    "read_rows",
+    "write_csv",
+    "write_json",
+    "write_parquet",
+    "write_rows",
+    "write_text",
+]
+
+_ROWS = (".parquet", ".csv")
 
 
 @contextmanager
@@ -74,3 +87,42 @@ def write_parquet(frame: pd.DataFrame, path: Path | str) -> Path:
     with atomic_path(path) as temporary:
         frame.to_parquet(temporary, index=False)
     return Path(path)
+
+
+def _rows_suffix(path: Path, error: type[LlmguideError]) -> str:
+    """Return .parquet or .csv; raises `error` for a name that ends in neither."""
+    suffix = path.suffix.lower()
+    if suffix not in _ROWS:
+        raise error(f"expected a file ending in {' or '.join(_ROWS)}, got {path.name!r}; rename it")
+    return suffix
+
+
+def read_rows(path: Path, error: type[LlmguideError], *, missing: str) -> pd.DataFrame:
+    """Read the rows that `write_rows` wrote, or a person: Parquet as it is, the fields of a CSV file as texts.
+
+    Raises `error` for a file that cannot be read; `missing` is what it says of one that is not there.
+    """
+    import pandas as pd
+
+    suffix = _rows_suffix(path, error)
+    if not path.is_file():
+        raise error(missing)
+    try:
+        if suffix == ".parquet":
+            return pd.read_parquet(path)
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except (ValueError, OSError) as fault:  # the errors of pandas, pyarrow and the codec are all ValueErrors
+        raise error(f"{path} is not a readable {suffix[1:]} file: {fault}") from fault
+    if not isinstance(frame.index, pd.RangeIndex):  # pandas made an index of the surplus
+        raise error(f"{path}: the rows have more fields than the header; quote texts with commas")
+    return frame
+
+
+def write_rows(frame: pd.DataFrame, path: Path, error: type[LlmguideError]) -> Path:
+    """Write a frame's columns as .parquet or .csv, atomically; return the path. Raises `error` for another ending."""
+    if _rows_suffix(path, error) == ".parquet":
+        return write_parquet(frame, path)
+    with atomic_path(path) as temporary:
+        # Texts are quoted: the csv module leaves a lone carriage return bare, which would read as a line's end.
+        frame.to_csv(temporary, index=False, quoting=csv.QUOTE_NONNUMERIC, encoding="utf-8", lineterminator="\n")
+    return path

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import warnings
@@ -19,7 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from llmguide.errors import DataWarning, GuidanceError
-from llmguide.files import atomic_path
+from llmguide.files import read_rows, write_rows
 from llmguide.guidance.origin import daily_closes, judge, seen_by
 from llmguide.guidance.row import GuidanceRow, check_columns, parse_row, parse_stamp
 
@@ -52,7 +51,6 @@ _DTYPES = {
     "p_revised": "float64",
     "p_calibrated": "float64",
 }
-_SUFFIXES = (".parquet", ".csv")
 _ANY_BARS = "make guidance for these bars, or use it all the same: guidance.of_any_bars(), --any-bars"
 _ALIGNED = ("direction", "confidence", "entropy", "strength", "tau")
 
@@ -102,18 +100,8 @@ class Guidance:
     def read(cls, path: str | Path) -> Guidance:
         """Read a `.parquet` or `.csv` file; an empty CSV field is a missing value, or an empty text."""
         path = Path(path)
-        suffix = _suffix(path)
-        if not path.is_file():
-            raise GuidanceError(f"no guidance file at {path}; write one with Guidance.save or `llmguide guide`")
-        try:
-            if suffix == ".parquet":
-                frame = pd.read_parquet(path)
-            else:
-                frame = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
-        except (ValueError, OSError) as error:  # pandas', pyarrow's and the codec's errors are all ValueErrors
-            raise GuidanceError(f"{path} is not a readable {suffix[1:]} file: {error}") from error
-        if suffix == ".csv" and not isinstance(frame.index, pd.RangeIndex):  # pandas made an index of the surplus
-            raise GuidanceError(f"{path}: the rows have more fields than the header; quote texts with commas")
+        missing = f"no guidance file at {path}; write one with Guidance.save or `llmguide guide`"
+        frame = read_rows(path, GuidanceError, missing=missing)
         try:
             return cls.from_rows(frame)
         except GuidanceError as error:
@@ -121,17 +109,7 @@ class Guidance:
 
     def save(self, path: str | Path) -> Path:
         """Write a `.parquet` or `.csv` file atomically; `read` gives an equal table back. Return the path."""
-        path = Path(path)
-        suffix = _suffix(path)
-        with atomic_path(path) as temporary:
-            if suffix == ".parquet":
-                self.frame.to_parquet(temporary, index=False)
-            else:
-                # Texts are quoted: the csv module leaves a lone carriage return bare, which would read as a line's end.
-                self.frame.to_csv(
-                    temporary, index=False, quoting=csv.QUOTE_NONNUMERIC, encoding="utf-8", lineterminator="\n"
-                )
-        return path
+        return write_rows(self.frame, Path(path), GuidanceError)
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -299,10 +277,3 @@ class Guidance:
             name: np.array([before.get(name), *(getattr(row, name) for row in self.rows)], dtype=np.float64)
             for name in _ALIGNED
         }
-
-
-def _suffix(path: Path) -> str:
-    suffix = path.suffix.lower()
-    if suffix not in _SUFFIXES:
-        raise GuidanceError(f"expected a file ending in {' or '.join(_SUFFIXES)}, got {path.name!r}; rename it")
-    return suffix

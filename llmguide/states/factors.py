@@ -7,7 +7,6 @@ missing says that nothing was found in the news of that issue, so that the ones 
 
 from __future__ import annotations
 
-import csv
 from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -20,13 +19,12 @@ from typing import NamedTuple
 import pandas as pd
 
 from llmguide.errors import DataError, did_you_mean
-from llmguide.files import atomic_path
+from llmguide.files import read_rows, write_rows
 from llmguide.sources.cells import read_numbers, read_stamps, read_texts, refuse
 
 __all__ = ["Factor", "Factors", "FactorsSource", "as_factors"]
 
 COLUMNS = ("issued_at", "text", "sentiment", "impact")
-_FORMATS = (".parquet", ".csv")
 
 
 class Factor(NamedTuple):
@@ -88,30 +86,13 @@ class Factors:
     def read(cls, path: Path | str) -> Factors:
         """Read a ``.parquet`` or ``.csv`` file. Raises DataError where it cannot be read, and as `from_frame` does."""
         source = Path(path)
-        suffix = _suffix(source)
-        if not source.is_file():
-            raise DataError(f"there is no file of factors {source}; write one with: llmguide guide --factors FILE")
-        try:
-            if suffix == ".parquet":
-                frame = pd.read_parquet(source)
-            else:
-                frame = pd.read_csv(source, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-        except (ValueError, OSError) as error:  # what the parsers of pandas and pyarrow raise
-            raise DataError(f"{source} is not a {suffix[1:]} file that can be read: {error}") from error
-        if suffix == ".csv" and not isinstance(frame.index, pd.RangeIndex):  # pandas made an index of the surplus
-            raise DataError(f"{source}: the rows have more fields than the header; quote texts with commas")
+        missing = f"there is no file of factors {source}; write one with: llmguide guide --factors FILE"
+        frame = read_rows(source, DataError, missing=missing)
         return cls.from_frame(frame, where=str(source))
 
     def save(self, path: Path | str) -> Path:
         """Write a ``.parquet`` or ``.csv`` file, whole or not at all; `read` gives the same back. Return the path."""
-        target = Path(path)
-        suffix = _suffix(target)
-        with atomic_path(target) as temporary:
-            if suffix == ".parquet":
-                self.frame.to_parquet(temporary, index=False)
-            else:
-                self.frame.to_csv(temporary, index=False, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
-        return target
+        return write_rows(self.frame, Path(path), DataError)
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -151,10 +132,3 @@ def as_factors(source: FactorsSource | None) -> Factors | None:
     raise DataError(
         f"factors are a frame with the columns {', '.join(COLUMNS)}, or the path of a file, got {type(source).__name__}"
     )
-
-
-def _suffix(path: Path) -> str:
-    suffix = path.suffix.lower()
-    if suffix not in _FORMATS:
-        raise DataError(f"a file of factors ends in .parquet or .csv, got {path.name!r}; rename it")
-    return suffix

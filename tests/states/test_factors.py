@@ -73,13 +73,13 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path):
         DataError, match=r"there is no file of factors .*; write one with: llmguide guide --factors FILE"
     ):
         Factors.read(tmp_path / "none.csv")
-    with pytest.raises(DataError, match=r"ends in \.parquet or \.csv, got 'factors.txt'"):
+    with pytest.raises(DataError, match=r"expected a file ending in \.parquet or \.csv, got 'factors.txt'; rename it"):
         NEWS.save(tmp_path / "factors.txt")
     (tmp_path / "more.csv").write_text("issued_at,text,sentiment,impact\n2018-01-02,small, matter,-1,1\n")
     with pytest.raises(DataError, match="more fields than the header; quote texts"):
         Factors.read(tmp_path / "more.csv")
     (tmp_path / "broken.parquet").write_bytes(b"no")
-    with pytest.raises(DataError, match="not a parquet file that can be read"):
+    with pytest.raises(DataError, match="is not a readable parquet file"):
         Factors.read(tmp_path / "broken.parquet")
     with pytest.raises(DataError, match=r"factors are a frame with the columns .*, got int"):
         as_factors(3)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from llmguide.backtest import BacktestResult
@@ -18,6 +16,7 @@ from llmguide.experiments.arms import Arm
 from llmguide.experiments.plan import Plan
 from llmguide.experiments.run_folder import RunFolder
 from llmguide.experiments.usage import Usage
+from llmguide.hashing import hash_arrays
 from llmguide.rl.agent import Agent
 from llmguide.rl.checkpoint import save_agent
 from llmguide.rl.cluster import train_on_cluster
@@ -95,11 +94,7 @@ def save(trained: Agent, path: Path) -> Path:
 
 def fingerprint(trained: Agent) -> str:
     """Return the SHA-256 of the weights."""
-    digest = hashlib.sha256()
-    for name, array in sorted(trained.weights.items()):
-        digest.update(name.encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
+    return hash_arrays(trained.weights)
 
 
 def measure_usage(

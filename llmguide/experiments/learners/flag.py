@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from llmguide.backtest import BacktestResult
@@ -18,6 +16,7 @@ from llmguide.experiments.arms import FLAG, Arm
 from llmguide.experiments.plan import Plan
 from llmguide.experiments.run_folder import RunFolder
 from llmguide.experiments.usage import Usage, agreement
+from llmguide.hashing import hash_arrays
 from llmguide.rl.config import DQNConfig
 from llmguide.rl.flag.plan import FlagPlan
 from llmguide.rl.flag.trained import TrainedPolicy, save_trained
@@ -124,11 +123,8 @@ def save(trained: TrainedPolicy, path: Path) -> Path:
 
 def fingerprint(trained: TrainedPolicy) -> str:
     """Return the SHA-256 of the trained tensors; what they stand on is described by the plan."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(trained.policy.trainable().items()):
-        digest.update(name.encode())
-        digest.update(np.ascontiguousarray(tensor.detach().cpu().numpy()).tobytes())
-    return digest.hexdigest()
+    tensors = trained.policy.trainable()
+    return hash_arrays({name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()})
 
 
 def measure_usage(
