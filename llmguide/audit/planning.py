@@ -16,7 +16,8 @@ from llmguide.audit.trace import OPENING, Trace
 __all__ = ["plan"]
 
 EARLIEST = 0.25
-"""Fraction of the bars before which nothing is cut: there a strategy may not have begun."""
+"""Fraction of the bars before which no data end, and prices change only where something is said: there a strategy may
+not have begun."""
 LEAST = 40
 STATES = 3
 """A line of at most so many different values is a signal, and says something where it changes."""
@@ -61,7 +62,7 @@ def plan(base: Trace, index: pd.DatetimeIndex, *, cuts: int, seed: int) -> list[
         kind, wanted = PATTERN[number % len(PATTERN)]
         for t, against in chain(bars[kind], anywhere):
             how = wanted or against
-            if (t, how) not in taken:
+            if (t, how) not in taken and not (how == "cut" and t < first):
                 # An order at the open knows the open of its bar, so every other change leaves that as it is.
                 taken[t, how] = Future(t, how, keep_open=opens and how in ("mirrored", "calmed", "lowered"))
                 break
@@ -106,12 +107,12 @@ def _changes(values: NDArray[np.float64]) -> dict[float, NDArray[np.intp]]:
 def _alternating(
     said: dict[tuple[str, How], list[int]], first: int, last: int, random: np.random.Generator
 ) -> list[_Place]:
-    """Return the bars in a random order, one of each kind in turn."""
+    """Return the bars in a random order, one of each kind in turn, those before `first` after the others of a kind."""
     kinds = [
-        [_Place(t, against) for t in dict.fromkeys(places) if first <= t <= last]
-        for (_, against), places in said.items()
+        [_Place(t, against) for t in dict.fromkeys(places) if 0 <= t <= last] for (_, against), places in said.items()
     ]
     queues = [[kind[place] for place in random.permutation(len(kind))] for kind in kinds if kind]
+    queues = [sorted(queue, key=lambda place: place.t >= first) for queue in queues]  # the last one comes first
     ordered = []
     while queues:
         ordered += [queue.pop() for queue in queues]

@@ -11,6 +11,7 @@ QUICK = (
     "sma_cross",
     "random_unseeded",
     "talib_momentum",
+    "buys_once_at_the_start",
     "close_of_the_next_bar",
     "closes_on_the_last_bar",
     "news_by_period",

@@ -1,0 +1,11 @@
+"""Knows tomorrow's close, and acts on it a single time, soon after the beginning."""
+
+import backtrader as bt
+
+FOUND_AS = "looks ahead"
+
+
+class Once(bt.Strategy):
+    def next(self):
+        if len(self) < self.data.buflen() and self.data.close[1] > self.data.close[0] and not self.position:
+            self.buy(size=10)
