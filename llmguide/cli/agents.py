@@ -24,6 +24,7 @@ from llmguide.cli.options import (
     Device,
     Discount,
     Episodes,
+    FirstTestDay,
     GuidanceFile,
     Holdout,
     Json,
@@ -51,6 +52,7 @@ from llmguide.cli.reading import (
     refuse_models,
     split_names,
 )
+from llmguide.cli.spans import parts_of, training_and_test
 from llmguide.errors import GuidanceError, LlmguideError
 
 _DEMO_EVERY = 120  # trading days between two questions to a local model: 13 in all
@@ -133,6 +135,7 @@ def train(
     *,
     context: typer.Context,
     file: Annotated[Path, typer.Argument(metavar="BARS", help="Training bars.")],
+    split: FirstTestDay = None,
     guidance: GuidanceFile = None,
     any_bars: AnyBars = False,
     provider: Annotated[str | None, typer.Option(help=f"Make the guidance here: {PROVIDERS}.")] = None,
@@ -179,7 +182,7 @@ def train(
             policy, seeds if _is_given(context, "seeds") else FLAG_SEEDS, rules, own["cash"], own["cost"], device
         )
         train_policies(
-            order, file, test, guidance, provider, any_bars=any_bars, beside=beside, periods=None, out=out,
+            order, file, test, split, guidance, provider, any_bars=any_bars, beside=beside, periods=None, out=out,
             resume=resume, as_json=as_json, reading=reading,
         )  # fmt: skip
         return
@@ -206,13 +209,11 @@ def train(
     if not (guidance or provider):
         refuse_unguided(config)
     writable(out, folder=True)
-    frame = reading.bars(file)
-    test_frame = None if test is None else reading.bars(test)
-    history = frame if test is None else reading.history([file, test], said=True)
-    table = find_guidance(history, guidance, provider, any_bars=any_bars) if guidance or provider else None
+    bars = parts_of(reading, file, test, split)
+    table = find_guidance(bars.whole, guidance, provider, any_bars=any_bars) if guidance or provider else None
     arm = replace(ARMS["hybrid" if table is not None else "rl"], held_out=True)
     chosen = tuple(as_seeds(parse_seeds(seeds)))
-    plan = Plan(frame, test_frame, table, chosen, episodes, config, device, holdout=holdout)
+    plan = Plan(bars.earlier, bars.later, table, chosen, episodes, config, device, holdout=holdout)
     folder = RunFolder.open(out, plan.describe([arm]), resume=resume)
     if table is not None:
         table.save(out / "guidance.parquet")
@@ -230,7 +231,7 @@ def train(
     if as_json:
         print_json({"arm": arm.name, "agents": records(last)})
         return
-    columns = ["train_sr", *(["test_sr"] if test else [])]
+    columns = ["train_sr", *(["test_sr"] if bars.later is not None else [])]
     rows = [[row["checkpoint"], *(number(row[name]) for name in columns)] for row in records(last)]
     print_table("Sharpe ratio after the last episode", ["agent", *(name.replace("_sr", "") for name in columns)], rows)
 
@@ -261,8 +262,12 @@ def _learner(context: typer.Context, agent: str) -> str:
 @reads_bars
 def compare(
     *,
-    train: Annotated[Path, typer.Option(help="Training bars.")],
-    test: Annotated[Path, typer.Option(help="Test bars, after the training bars.")],
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[BARS]", help="Training and test bars in one file; with --split.")
+    ] = None,
+    split: FirstTestDay = None,
+    train: Annotated[Path | None, typer.Option(help="Training bars, instead of BARS; with --test.")] = None,
+    test: Annotated[Path | None, typer.Option(help="Test bars, after the training bars.")] = None,
     guidance: GuidanceFile = None,
     any_bars: AnyBars = False,
     provider: Annotated[
@@ -300,16 +305,11 @@ def compare(
     names = [name.strip() for name in arms.split(",")]
     flag = policy.plan_of(names)
     writable(out, folder=True)
-    frames = reading.bars(train), reading.bars(test)
-    table = find_guidance(
-        reading.history([train, test], said=True),
-        guidance,
-        None if guidance else provider or "rules",
-        any_bars=any_bars,
-    )
+    before, after, whole = training_and_test(reading, file, train, test, split)
+    table = find_guidance(whole, guidance, None if guidance else provider or "rules", any_bars=any_bars)
     _compare(
-        *frames, table, seeds, episodes, names, flag, cash, cost, device, ray, periods, holdout, out, resume, as_json,
-        controls=plan,
+        before, after, table, seeds, episodes, names, flag, cash, cost, device, ray, periods, holdout, out, resume,
+        as_json, controls=plan,
     )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -23,7 +24,8 @@ from llmguide.cli.options import (
     TrainedOn,
 )
 from llmguide.cli.outputs import writable
-from llmguide.cli.reading import AS_IT_IS, NOTHING, Beside, Reading, day, find_guidance, reads_bars
+from llmguide.cli.reading import AS_IT_IS, NOTHING, Beside, Reading, day, find_guidance, one_history, reads_bars
+from llmguide.cli.spans import WHOLE, Span
 from llmguide.errors import DataError, DataWarning, LlmguideError
 
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 @reads_bars
 def backtest(
     file: Annotated[Path, typer.Argument(metavar="BARS", help="Bars to trade.")],
+    span: Span = WHOLE,
     strategy: Annotated[str, typer.Option(help=", ".join(STRATEGIES))] = "LLMGuidedDQN",
     model: Annotated[Path | None, typer.Option(help="Checkpoint of LLMGuidedDQN, DQN and FlagTrader.")] = None,
     base: TrainedOn = None,
@@ -52,7 +55,8 @@ def backtest(
     train: Annotated[
         Path | None,
         typer.Option(
-            help="Training bars on which to choose both windows, instead of giving them, on the account that is traded."
+            help="Training bars on which to choose both windows instead of giving them, on the account that is traded; "
+            "of BARS themselves, those before --from."
         ),
     ] = None,
     expert: ExpertWords = None,
@@ -122,7 +126,7 @@ def backtest(
     if report is not None:
         writable(report)
     read = beside.read(file)
-    frame = reading.bars(file)
+    frame = span.bars(file, reading)
     kind = getattr(strategies, strategy)
     windows = {name: length for name, length in (("short", short), ("long", long)) if length is not None}
     limits: dict[str, Any] = {"long_only": long_only, "max_leverage": max_leverage}
@@ -130,7 +134,9 @@ def backtest(
     if train is not None:
         if windows:
             raise LlmguideError("give either --short and --long, or --train BARS on which to choose them")
-        windows = _choose_windows(kind, train, frame, reading, cash=cash, cost=cost, **limits)
+        windows = _choose_windows(
+            kind, train, lambda: span.before(train, file, reading), frame, cash=cash, cost=cost, **limits
+        )
     params: dict[str, Any] = windows | limits
     if model is not None:
         params["model"] = str(model)
@@ -140,8 +146,8 @@ def backtest(
         params["guidance"] = find_guidance(frame, guidance, provider, any_bars=any_bars)
     mixed: Mix | None = None
     if mixes:
-        before = None if history is None else reading.bars(history)
-        whole = frame if history is None else reading.history([history, file], said=True)
+        before = None if history is None else span.before(history, file, reading)
+        whole = frame if history is None or before is None else one_history([(history, before), (file, frame)])
         experts = parse_experts(expert or [], any_bars=any_bars, base=base, **read)
         mixed = _mix(experts, whole, frame, cost=cost)
         params |= {"experts": experts, "history": before, "all_in": bool(all_in)}
@@ -202,7 +208,9 @@ def _refuse_options(given: dict[str, Any], why: str) -> None:
             raise LlmguideError(f"{name} is {why}")
 
 
-def _choose_windows(strategy: Any, train: Path, test: pd.DataFrame, reading: Reading, **account: Any) -> dict[str, int]:
+def _choose_windows(
+    strategy: Any, train: Path, read: Callable[[], pd.DataFrame], test: pd.DataFrame, **account: Any
+) -> dict[str, int]:
     """Return the windows of a strategy of moving averages that did best on the bars of `train`, on such an account."""
     from llmguide.strategies import MovingAverageStrategy
     from llmguide.trading.moving_averages import choose_windows
@@ -211,7 +219,7 @@ def _choose_windows(strategy: Any, train: Path, test: pd.DataFrame, reading: Rea
         raise LlmguideError(
             f"--train chooses windows of moving averages, and {strategy.__name__} has none; leave it out"
         )
-    frame = reading.bars(train)
+    frame = read()
     if not frame.index[-1] < test.index[0]:
         raise DataError(
             f"windows are chosen on bars before those that are traded, but {train} ends on {day(frame, -1)} and the "

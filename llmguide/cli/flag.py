@@ -15,6 +15,7 @@ from llmguide.cli.options import (
     PROVIDERS,
     AnyBars,
     Device,
+    FirstTestDay,
     GuidanceFile,
     Json,
     Out,
@@ -25,6 +26,7 @@ from llmguide.cli.options import (
 )
 from llmguide.cli.outputs import writable
 from llmguide.cli.reading import NOTHING, Beside, Reading, find_guidance, parse_seeds, reads_bars
+from llmguide.cli.spans import parts_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -97,6 +99,7 @@ def train(
     test: Annotated[
         Path | None, typer.Option(help="Test bars after them: the policies and their controls trade these.")
     ] = None,
+    split: FirstTestDay = None,
     policy: LanguagePolicy,
     rules: RuleBook = "house",
     guidance: GuidanceFile = None,
@@ -116,11 +119,12 @@ def train(
     """Train a language model to trade, one policy per seed.
 
     They are stored as flag-SEED.safetensors, each as soon as it is trained, and the learning curves as curves.csv. With
-    --test, a page compares them with the same policy untrained, the language model asked for a word, and holding.
+    --test or --split, a page compares them with the same policy untrained, the language model asked for a word, and
+    holding.
     """
     order = FlagOrder(policy, seeds, rules, cash, cost, device)
     train_policies(
-        order, file, test, guidance, provider, any_bars=any_bars, beside=beside, periods=periods, out=out,
+        order, file, test, split, guidance, provider, any_bars=any_bars, beside=beside, periods=periods, out=out,
         resume=resume, as_json=as_json, reading=reading,
     )  # fmt: skip
 
@@ -129,6 +133,7 @@ def train_policies(
     order: FlagOrder,
     file: Path,
     test: Path | None,
+    split: str | None,
     guidance: Path | None,
     provider: str | None,
     *,
@@ -147,20 +152,18 @@ def train_policies(
     plan, told = order.plan(), beside.read(file)
     read_state_template(plan.template).refuse_untold(**told, guidance=guidance or provider)
     writable(out, folder=True)
-    frame = reading.bars(file)
-    later = None if test is None else reading.bars(test)
+    bars = parts_of(reading, file, test, split)
     if guidance is not None or provider is not None:
-        history = frame if test is None else reading.history([file, test], said=True)
-        table = find_guidance(history, guidance, provider, any_bars=any_bars)
+        table = find_guidance(bars.whole, guidance, provider, any_bars=any_bars)
         table.save(out / "guidance.parquet")
         told["guidance"] = table
-    trained = order.train(plan, frame, told, out, resume=resume, quiet=as_json)
+    trained = order.train(plan, bars.earlier, told, out, resume=resume, quiet=as_json)
     study = None
-    if later is not None:
+    if bars.later is not None:
         from llmguide.experiments.flag import study_flag
 
         study = study_flag(
-            trained, later, **told, periods=periods, announce=lambda line: err.print(line, highlight=False)
+            trained, bars.later, **told, periods=periods, announce=lambda line: err.print(line, highlight=False)
         )
     _tell(trained, study, out, as_json=as_json)
 

@@ -90,6 +90,17 @@ Adjust = Annotated[
 StrictBars = Annotated[
     bool, typer.Option("--strict", help="Refuse bars in which prices, moves or gaps look wrong, instead of noting it.")
 ]
+FromDay = Annotated[
+    str | None,
+    typer.Option("--from", metavar="DATE", help="First day to use of BARS; by default the first bar's."),
+]
+ToDay = Annotated[
+    str | None, typer.Option("--to", metavar="DATE", help="Last day to use of BARS; by default the last bar's.")
+]
+FirstTestDay = Annotated[
+    str | None,
+    typer.Option("--split", metavar="DATE", help="First test day, where BARS hold training and test bars."),
+]
 AnyBars = Annotated[
     bool, typer.Option("--any-bars", help="Use a guidance table on other bars than those that it was made from.")
 ]

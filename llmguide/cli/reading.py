@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +24,7 @@ __all__ = [
     "Reading",
     "day",
     "find_guidance",
+    "one_history",
     "parse_seeds",
     "reads_bars",
     "refuse_models",
@@ -52,26 +55,15 @@ class Reading:
     adjust: Adjust = False
     strict: StrictBars = False
 
-    def bars(self, path: Path) -> pd.DataFrame:
-        """Return the bars of a file; what is unusual in them is said."""
+    def bars(self, path: Path, *, start: str | None = None, end: str | None = None) -> pd.DataFrame:
+        """Return the bars of a file from one date to another; what is unusual in them is said."""
         from llmguide.bars import read_bars
 
-        return read_bars(path, **self.options)
+        return read_bars(path, start=start, end=end, **self.options)
 
-    def history(self, files: list[Path], *, said: bool = False) -> pd.DataFrame:
-        """Return the bars of several files as one history; `said`: what is unusual in them has been told already."""
-        import pandas as pd
-
-        from llmguide.bars import inspect_bars
-
-        frames = [inspect_bars(path, **self.options)[0] if said else self.bars(path) for path in files]
-        for before, after, path in zip(frames, frames[1:], files[1:], strict=False):
-            if not before.index[-1] < after.index[0]:
-                ends = day(before, -1)
-                raise DataError(
-                    f"{path} begins on {day(after, 0)}, but the file in front of it ends on {ends}; order them"
-                )
-        return pd.concat(frames)
+    def history(self, files: Sequence[Path]) -> pd.DataFrame:
+        """Return the bars of several files as one history; what is unusual in them is said."""
+        return one_history([(path, self.bars(path)) for path in files])
 
     @property
     def options(self) -> dict[str, Any]:
@@ -80,6 +72,17 @@ class Reading:
 
 
 AS_IT_IS = Reading()
+
+
+def one_history(parts: Sequence[tuple[Path, pd.DataFrame]]) -> pd.DataFrame:
+    """Return the bars of several files, oldest first, as one history; DataError where they are not in that order."""
+    import pandas as pd
+
+    for (_, before), (path, after) in pairwise(parts):
+        if not before.index[-1] < after.index[0]:
+            ends = day(before, -1)
+            raise DataError(f"{path} begins on {day(after, 0)}, but the file in front of it ends on {ends}; order them")
+    return pd.concat([frame for _, frame in parts])
 
 
 @dataclass(frozen=True)

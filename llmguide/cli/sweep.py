@@ -10,7 +10,8 @@ import typer
 from llmguide.cli.app import app
 from llmguide.cli.options import PROVIDERS, AnyBars, Cash, ExpertWords, History, Json, Periods, TrainedOn
 from llmguide.cli.outputs import writable
-from llmguide.cli.reading import AS_IT_IS, NOTHING, Beside, Reading, day, find_guidance, reads_bars
+from llmguide.cli.reading import AS_IT_IS, NOTHING, Beside, Reading, day, find_guidance, one_history, reads_bars
+from llmguide.cli.spans import parts_of
 from llmguide.errors import GuidanceError, LlmguideError, ModelError, did_you_mean
 
 if TYPE_CHECKING:
@@ -75,6 +76,12 @@ def sweep(
     validate: Annotated[
         Path | None, typer.Option(metavar="TEST", help="Later bars, on which the best combination is tried.")
     ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(
+            "--split", metavar="DATE", help="First of the later bars, where BARS hold them too, instead of --validate."
+        ),
+    ] = None,
     start: Annotated[int, typer.Option(min=1, help="Idle bars at the beginning, alike for all combinations.")] = 30,
     cash: Cash = 100_000.0,
     periods: Periods = None,
@@ -94,8 +101,8 @@ def sweep(
 ) -> None:
     """Measure many settings of a rule at once.
 
-    The best of many settings looks better than it is: --validate tries it on later bars, and says how likely its
-    advantage is to be luck.
+    The best of many settings looks better than it is: --validate or --split tries it on later bars, and says how
+    likely its advantage is to be luck.
     """
     from llmguide.cli.parameters import parse_condition, parse_parameters
     from llmguide.console import out as screen
@@ -110,15 +117,14 @@ def sweep(
     for path in (out, tearsheet, None if heatmap is None else heatmap[1]):
         if path is not None:
             writable(path)
-    bars = reading.bars(file)
+    parts = parts_of(reading, file, validate, split, option="--validate")
+    bars, later = parts.earlier, parts.later
     before = None if history is None else reading.bars(history)
-    if history is not None:
-        reading.history([history, file], said=True)  # refuses those that are not in order
-    later = None if validate is None else reading.bars(validate)
+    if history is not None and before is not None:
+        one_history([(history, before), (file, bars)])  # refuses those that are not in order
     tables = None
     if guidance or provider:
-        whole = reading.history([file] if validate is None else [file, validate], said=True)
-        tables = _tables(whole, guidance, provider, any_bars)
+        tables = _tables(parts.whole, guidance, provider, any_bars)
     found = run(
         bars,
         rule,
@@ -161,8 +167,8 @@ def sweep(
         )
         return
     _print_best(found, rows, by, f"{rule} on {file.stem}, {day(bars, 0)} to {day(bars, -1)}")
-    if judged is not None and validate is not None:
-        _print_validation(judged, by, validate.stem)
+    if judged is not None and later is not None:
+        _print_validation(judged, by, validate.stem if validate else f"{file.stem} from {day(later, 0)}")
     if uses_future:
         screen.print("This guidance was made with knowledge of later bars: a control, not a result.", style="bold red")
     for name, path in written.items():

@@ -23,7 +23,7 @@ from llmguide.cli.options import (
     TablesFolder,
 )
 from llmguide.cli.outputs import writable
-from llmguide.cli.reading import Reading, split_names
+from llmguide.cli.reading import Reading, one_history, split_names
 from llmguide.errors import GuidanceError
 
 if TYPE_CHECKING:
@@ -154,10 +154,11 @@ def _read(
     if test is not None and split is not None:
         raise GuidanceError("give either --test FILE, or --split DATE where BARS hold the test bars too")
     name = symbol or files[0].stem.split("_")[0]
-    history = reading.history(files if test is None else [*files, test])
+    parts = [(path, reading.bars(path)) for path in (files if test is None else [*files, test])]
+    history = one_history(parts)
     subject = subject_of(name, history, tables, names)
     if test is not None:
-        first = reading.history([test], said=True).index[0]
+        first = parts[-1][1].index[0]
     elif split is not None:
         first = bound_period("split", split).start_time
     else:
