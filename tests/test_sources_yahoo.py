@@ -253,9 +253,10 @@ def test_the_real_yfinance_without_a_network_is_one_line_and_quick():
     assert done.stdout.startswith("no bars of AAPL from 2018 to 2019 came from Yahoo Finance: ")
 
 
-def test_saved_bars_are_read_back_equal(tmp_path: Path, bars: pd.DataFrame):
-    path = save_bars(bars, tmp_path / "folder" / "aapl.parquet")
-    assert path == tmp_path / "folder" / "aapl.parquet"
+@pytest.mark.parametrize("name", ["aapl.parquet", "aapl.csv"])
+def test_saved_bars_are_read_back_equal(tmp_path: Path, bars: pd.DataFrame, name: str):
+    path = save_bars(bars, tmp_path / "folder" / name)
+    assert path == tmp_path / "folder" / name
     assert_frame_equal(read_bars(path), bars, check_freq=False)
     assert list(path.parent.iterdir()) == [path]
 
@@ -274,6 +275,6 @@ def test_a_failed_save_leaves_the_old_file(monkeypatch: pytest.MonkeyPatch, tmp_
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_bars_are_saved_as_parquet_only(tmp_path: Path, bars: pd.DataFrame):
-    with pytest.raises(DataError, match=r"ends in \.parquet"):
-        save_bars(bars, tmp_path / "aapl.csv")
+def test_bars_are_saved_as_parquet_or_csv_only(tmp_path: Path, bars: pd.DataFrame):
+    with pytest.raises(DataError, match=r"ends in \.parquet or \.csv"):
+        save_bars(bars, tmp_path / "aapl.xlsx")

@@ -15,7 +15,7 @@ import pandas as pd
 
 from llmguide.bars import Bound, bound_period, read_bars
 from llmguide.errors import DataError, DataWarning, MissingExtra
-from llmguide.files import atomic_path
+from llmguide.files import atomic_path, write_csv
 
 __all__ = ["daily_history", "download", "save_bars"]
 
@@ -80,13 +80,15 @@ def daily_history(ticker: str, *, start: Bound | None = None, end: Bound | None 
 
 
 def save_bars(bars: pd.DataFrame, path: Path | str) -> Path:
-    """Write bars as Parquet, atomically, and return the path; `read_bars` of it gives the same bars.
+    """Write bars as Parquet or CSV, atomically, and return the path; `read_bars` of it gives the same bars.
 
-    Raises DataError for a path that does not end in .parquet.
+    Raises DataError for a path that ends neither in .parquet nor in .csv.
     """
     path = Path(path)
+    if path.suffix == ".csv":
+        return write_csv(bars.rename_axis("date").reset_index(), path)
     if path.suffix != ".parquet":
-        raise DataError(f"bars are saved as Parquet: expected a path that ends in .parquet, not {path}")
+        raise DataError(f"bars are saved as Parquet or CSV: expected a path that ends in .parquet or .csv, not {path}")
     with atomic_path(path) as temporary:
         bars.to_parquet(temporary)
     return path
