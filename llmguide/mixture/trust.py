@@ -109,22 +109,28 @@ def review(
     periods: float | None = None,
     account: pd.DataFrame | None = None,
 ) -> Review:
-    """Look back on a mixture: whom it trusted, on what record, and what each expert was worth.
+    """Review a mixture: which experts it trusted, on what record, and what each was worth.
 
     ``review(llmguide.mix(bars, experts), since=test.index[0])``
 
     Args:
-        mixed: what `llmguide.mix` returned, or the strategy `MixtureOfExperts` has as `mixed` after a run.
-        since: date of the first test bar, from which on the accounts run; None is the first bar of all.
+        mixed: what `llmguide.mix` returned, or `mixed` of the strategy `MixtureOfExperts` after a run.
+        since: date of the first test bar, at which the accounts start; None is the very first bar.
         start: idle bars at the beginning of the test bars, as in `llmguide.simulate`.
         all_in: the position's sign was held, as by ``MixtureOfExperts(all_in=True)``.
-        long_only, max_leverage, band, cash: of the account, as in `llmguide.simulate`; the cost is that of `mixed`.
+        long_only: as in `llmguide.simulate`.
+        max_leverage: as in `llmguide.simulate`.
+        band: as in `llmguide.simulate`.
+        cash: initial capital of every account; the cost is that of `mixed`.
         periods: bars per year; None reads it from the dates.
-        account: the mixture's account on the test bars, where it was traded in another way, as
-            `llmguide.backtest.run_backtest` returns it; None for that of ``simulate(bars, weights=...)``.
+        account: the mixture's account on the test bars, as `llmguide.backtest.run_backtest` returns it; None for that
+            of ``simulate(bars, weights=...)``.
 
-    Raises LlmguideError for bars without dates, experts with the name of another row, and where no test bar is left to
-    trade; DataError for an impossible account.
+    Returns:
+        A `Review`.
+
+    Raises LlmguideError for bars without dates, an expert with a reserved name, and where no test bar is left to trade;
+    DataError for an impossible account.
     """
     if not isinstance(mixed.closes.index, pd.DatetimeIndex):
         raise LlmguideError("a review is by months, and needs bars with dates; read them with llmguide.read_bars")

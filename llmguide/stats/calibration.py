@@ -80,6 +80,7 @@ class PlattCalibrator:
 
 
 Calibrator = IsotonicCalibrator | PlattCalibrator
+"""What `fit_calibrator` returns: called with stated probabilities, it returns calibrated ones of the same shape."""
 
 
 class ReliabilityBin(NamedTuple):

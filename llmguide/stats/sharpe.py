@@ -50,9 +50,7 @@ class ReturnMoments:
 
     @property
     def variance(self) -> float:
-        """Variance of the Sharpe ratio times n - 1: 1 - g3 SR + (g4 - 1) / 4 SR^2 (Bailey and Lopez de Prado 2012,
-        equation 8).
-        """
+        """Variance of the Sharpe ratio times n - 1 (Bailey and Lopez de Prado 2012, equation 8)."""
         return 1 - self.skewness * self.sharpe + (self.kurtosis - 1) / 4 * self.sharpe**2
 
 

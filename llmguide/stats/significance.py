@@ -83,7 +83,7 @@ def paired_t(a: ArrayLike, b: ArrayLike) -> TestResult:
     With d = a - b, t = mean(d) / (std(d) / sqrt(n)), ddof 1 and n - 1 degrees of freedom.
 
     Args:
-        a: one measure per run, shape ``(runs,)``.
+        a: one measure per run, shape ``(runs,)``; where one is NaN, so is the result.
         b: the same measure of the other arm, the same seed at the same position.
 
     Raises DataError where the samples differ in length, or a measure is infinite.
@@ -160,7 +160,7 @@ def one_sample_t(a: ArrayLike, popmean: float) -> TestResult:
     """Return the two-sided one-sample t test of mean(a) = popmean.
 
     Args:
-        a: one measure per run, shape ``(runs,)``; NaN runs are left out.
+        a: one measure per run, shape ``(runs,)``; where one is NaN, so is the result.
         popmean: a published figure without a spread of its own.
 
     Raises DataError for infinite measures, another shape, or a `popmean` that is not finite.
