@@ -31,12 +31,19 @@ ROUNDING = 1e-9
 
 
 class Decided(NamedTuple):
-    """One entry of a strategy's log: what was decided at a bar, and the position it aims for."""
+    """One entry of a strategy's log: what was decided at a bar, and the position it aims for.
+
+    Attributes:
+        date: date, or time, of the bar.
+        decision: 1 long, 0 short, or -1 flat for an agent with three actions; the target weight for a `SizedStrategy`.
+        side: the side aimed for: +1, -1 or 0.
+        shares: whole shares to be held, short or long.
+    """
 
     date: datetime
-    decision: float  # 1 long, 0 short, of an agent with three actions -1 flat; of a `SizedStrategy` the target weight
-    side: int  # +1, -1, 0: the side meant
-    shares: int  # whole shares meant to be held, short or long
+    decision: float
+    side: int
+    shares: int
 
 
 class AccountStrategy(bt.Strategy):

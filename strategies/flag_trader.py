@@ -22,12 +22,20 @@ __all__ = ["Acted", "FlagTrader"]
 
 
 class Acted(NamedTuple):
-    """One decision of a language-model policy, and the text it was taken on."""
+    """One decision of a language-model policy, and the text it was taken on.
+
+    Attributes:
+        date: date, or time, of the bar.
+        action: "sell", "hold" or "buy".
+        probabilities: of these three, in this order; 0 where an action is not possible.
+        expected: the policy's value: the discounted sum of the rewards to come.
+        state: the text.
+    """
 
     date: datetime
-    action: str  # sell, hold or buy
-    probabilities: tuple[float, float, float]  # of these three, 0 where not possible
-    expected: float  # discounted sum of the rewards to come
+    action: str
+    probabilities: tuple[float, float, float]
+    expected: float
     state: str
 
 

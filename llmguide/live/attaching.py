@@ -56,8 +56,8 @@ def attach(
             that a person can find it.
         on_note: called with every note for a person; None logs them to "llmguide.live". The journal keeps them too.
 
-    Raises LlmguideError where the Cerebro has a guard already, has no feed, or its broker or settings cannot be used
-    live; when run, JournalError where the journal cannot be used or a strategy departs from it.
+    Raises LlmguideError where the Cerebro has a guard already, fills at the close, or is to trade on a broker that only
+    simulates. The run itself raises JournalError where the journal cannot be used, or a strategy departs from it.
     """
     before = cerebro.broker
     if isinstance(before, Guard):
