@@ -30,18 +30,19 @@ MEASURES = ("sr", "mdd")
 
 @dataclass(frozen=True)
 class ComparisonResult:
-    """What came of every arm and seed.
+    """The result of every arm and seed of a comparison.
 
     Attributes:
-        runs: one row per arm and seed (seed -1 where there is nothing random): ``sr`` and ``mdd`` on the test bars
-        (annual
+        runs: one row per arm and seed (seed -1 where nothing is random): ``sr`` and ``mdd`` on the test bars (annual
             Sharpe ratio, positive fraction), ``final_value``, ``trades`` (positions opened), ``exposure`` (share of
             bars with shares held) and how the guidance was used (see `llmguide.experiments.usage`).
         results: the backtests by arm and seed.
         agents: what was trained, by arm: double-DQN agents, and the policies of the arm flag.
-        train, test, guidance: what it was made from.
-        settings: everything that shaped it, with versions and hashes of the data.
-        mixed: what the experts of the arm mixture came to, on training and test bars, by seed.
+        train: the training bars.
+        test: the test bars.
+        guidance: the table of guidance, or None.
+        settings: everything that shaped the comparison, with versions and hashes of the data.
+        mixed: the mixture's `llmguide.mixture.Mix` on training and test bars, by seed.
         measured_controls: the arms with other guidance, and whether the guidance is worth more than its shuffled self;
             None where controls were not asked for. `controls` and `placebo` are its tables.
     """
@@ -150,24 +151,27 @@ class ComparisonResult:
 
     @property
     def weights(self) -> dict[str, pd.DataFrame]:
-        """The weight of each expert of the mixture on every test bar, one column per seed; by expert, empty without."""
+        """The weight of each expert of the mixture on every test bar: by expert, one column per seed; empty without a
+        mixture.
+        """
         on_test = {seed: mixed.weights.loc[self.test.index] for seed, mixed in self.mixed.items()}
         experts = dict.fromkeys(str(expert) for weights in on_test.values() for expert in weights)
         return {name: pd.DataFrame({seed: weights[name] for seed, weights in on_test.items()}) for name in experts}
 
     def values(self, arm: str) -> pd.DataFrame:
-        """Return the value after each test bar, one column per seed."""
+        """Return the account's value after each test bar of `arm`, one column per seed."""
         return pd.DataFrame({seed: r.values for (name, seed), r in self.results.items() if name == arm})
 
     def sides(self, arm: str) -> pd.DataFrame:
-        """Return the side held after each test bar (+1, 0, -1), one column per seed."""
+        """Return the side held after each test bar of `arm` (+1, 0, -1), one column per seed."""
         return pd.DataFrame({seed: r.sides for (name, seed), r in self.results.items() if name == arm})
 
     def q_values(self, arm: str, seed: int | None = None) -> pd.DataFrame:
-        """Return the Q-values of one seed (None: the first) on each test bar for the side held before it.
+        """Return the Q-values of one `seed` of `arm` (None: the first seed) on each test bar, for the side held before
+        it.
 
-        Columns q_short, q_long, and q_flat of agents with three actions. Raises LlmguideError for a mixture, which does
-        not trade by its agent's Q-values alone, and for the arm flag, whose policy has none.
+        Columns q_short, q_long, and q_flat for agents with three actions. Raises LlmguideError for a mixture, which
+        does not trade by its agent's Q-values alone, and for the arm flag, whose policy has none.
         """
         if ARMS[arm].mixed:
             raise LlmguideError(

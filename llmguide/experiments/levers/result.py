@@ -24,11 +24,11 @@ FEWEST = 10
 
 @dataclass(frozen=True)
 class LeverStudy:
-    """What came of every instrument, lever and seed.
+    """The result of every instrument, lever and seed.
 
     Attributes:
-        runs: one row for each (see `llmguide.experiments.levers.measure`), the references among them.
-        settings: everything that shaped it, with versions and hashes of the data.
+        runs: one row for each (see `llmguide.experiments.levers.measure`), references included.
+        settings: everything that shaped the study, with versions and hashes of the data.
     """
 
     runs: pd.DataFrame
@@ -89,7 +89,9 @@ class LeverStudy:
         return pd.DataFrame(rows, columns=columns)
 
     def write(self, folder: Path | str) -> Path:
-        """Write settings (``config.json``), runs, all tables (CSV) and the page; return the path of ``levers.html``."""
+        """Write settings (``config.json``), runs, all tables (CSV) and the page into `folder`; return the path of
+        ``levers.html``.
+        """
         target = Path(folder)
         write_json(target / "config.json", dict(self.settings))
         write_csv(self.runs, target / "runs.csv")

@@ -20,11 +20,11 @@ __all__ = ["MixtureStudy"]
 
 @dataclass(frozen=True)
 class MixtureStudy:
-    """What came of every instrument, agent, guidance and draw. **Uses the future**: most guidance is made from it.
+    """The result of every instrument, agent, guidance and draw. **Uses the future**: most guidance is made from it.
 
     Attributes:
         runs: one row for each (see `llmguide.experiments.mixture.measure.measure_market`).
-        settings: everything that shaped it, with versions and hashes of the data.
+        settings: everything that shaped the study, with versions and hashes of the data.
     """
 
     runs: pd.DataFrame
@@ -38,7 +38,7 @@ class MixtureStudy:
 
     @property
     def missing(self) -> dict[str, list[int]]:
-        """Seeds of agents that were asked for and not there, by symbol (see `only_trained` of `study_mixture`)."""
+        """Seeds of agents that were asked for and are missing, by symbol (see `only_trained` of `study_mixture`)."""
         return dict(self.settings.get("missing", {}))
 
     @cached_property
@@ -69,15 +69,17 @@ class MixtureStudy:
         return " ".join(summary(self.aims, group) for group in ("all", "fell") if group in set(self.aims["group"]))
 
     def write(self, folder: Path | str) -> Path:
-        """Write everything into a folder, and return the path of the page.
+        """Write everything into `folder`, and return the path of the page.
 
-        report.html      the page to read
-        aims.csv         every aim: value, interval, reached or not
-        table.csv        means over instruments, by group, guidance and arm
-        differences.csv  of the mixtures to their parents, with intervals
-        instruments.csv  means of every instrument
-        runs.csv         every run
-        config.json      settings, versions, hashes of the data
+        The files are::
+
+            report.html      the page to read
+            aims.csv         every aim: value, interval, reached or not
+            table.csv        means over instruments, by group, guidance and arm
+            differences.csv  of the mixtures to their parents, with intervals
+            instruments.csv  means of every instrument
+            runs.csv         every run
+            config.json      settings, versions, hashes of the data
         """
         from llmguide.report.mixture_page import MixtureData, write_mixture_page  # here: it loads the plotting library
 

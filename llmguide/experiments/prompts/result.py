@@ -30,23 +30,23 @@ _UNCERTAINTY = ("perplexity", *_ENTROPIES)
 
 @dataclass(frozen=True, eq=False)
 class PromptResult:
-    """What came of every instrument and prompt.
+    """The result of every instrument and prompt of a study.
 
-    Sharpe ratios are annual and of the test bars, drawdowns and returns fractions, entropies in 0..1. What is
+    Sharpe ratios are annual and of the test bars, drawdowns and returns fractions, entropies in [0, 1]. What is
     undefined, unknown or not published is NaN. Measures of guidance are of the months issued on test bars.
 
     Attributes:
-        runs: one row per instrument and prompt: ``symbol``, ``prompt``, ``sr``, ``mdd``, ``final_value``, ``trades`` of
-            following the guidance alone on the test bars.
-        months: one row per advice: ``symbol``, ``prompt``, ``issued_at``, what it said (``direction``, ``confidence``,
-            ``strength``, ``tau``, the uncertainties, ``failure`` where it abstained), ``p_long``, the probability that
-            the direction rests on (revised where it was), ``p_calibrated`` where that was asked for and enough months
-            were known before, what became of it (see `llmguide.experiments.outcomes`; ``right`` where direction and
-            return have the same sign), ``model`` and what it cost.
+        runs: one row per instrument and prompt, for following the guidance alone on the test bars: ``symbol``,
+            ``prompt``, ``sr``, ``mdd``, ``final_value``, ``trades``.
+        months: one row per advice: ``symbol``, ``prompt``, ``issued_at``, what was advised (``direction``,
+            ``confidence``, ``strength``, ``tau``, the uncertainties, ``failure`` where it abstained), ``p_long``, the
+            probability that the direction rests on (revised where it was), ``p_calibrated`` where that was asked for
+            and enough months were known before, what became of it (see `llmguide.experiments.outcomes`; ``right`` where
+            direction and return have the same sign), ``model`` and what it cost.
         guidance: the table of each (symbol, prompt), all months.
-        all_advice: what all of it was made from.
+        all_advice: the advice all of it was made from.
         settings: capital, cost and how probabilities were calibrated, if they were.
-        reviews: what experts said of these answers, where they were asked; of the study's prompts alone.
+        reviews: experts' reviews of these answers, where there are any; of the study's prompts alone.
     """
 
     runs: pd.DataFrame

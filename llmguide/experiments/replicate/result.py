@@ -23,7 +23,7 @@ MEASURES = ("sr", "mdd")
 
 @dataclass(frozen=True)
 class ReplicationResult:
-    """What came of every instrument, arm and seed.
+    """The result of every instrument, arm and seed of a replication.
 
     Sharpe ratios are annual and of the test bars, drawdowns positive fractions. What is undefined, or was not
     published, is NaN. Means leave out runs without a Sharpe ratio, and the tests that they belong to are NaN.
@@ -32,7 +32,7 @@ class ReplicationResult:
         runs: one row per instrument, arm and seed (-1 where nothing is random): ``symbol``, ``arm``, ``seed``, ``sr``,
             ``mdd``, ``final_value``, ``trades``, ``exposure``, how the guidance was used (see
             `llmguide.experiments.usage`) and ``mdd_tdqn``, the drawdown as the benchmark's authors compute it.
-        settings: everything that shaped it, with versions and hashes of the data.
+        settings: everything that shaped the replication, with versions and hashes of the data.
     """
 
     runs: pd.DataFrame

@@ -32,16 +32,16 @@ _WITH = ("model", "hindsight", "realised")
 
 @dataclass(frozen=True, eq=False)
 class ReviewResult:
-    """What came of a review. It is measured with realised returns: knowledge of the future.
+    """The result of a review. It is measured with realised returns: knowledge of the future.
 
     Attributes:
         answers: one row for each reviewer and month with an answer: ``reviewer``, ``kind`` (person or model), ``id``,
             ``symbol``, ``prompt``, ``issued_at``; directions as 1 long and 0 short: ``own`` (the reviewer's, before the
             model's was seen), ``model``, ``hindsight`` (Algorithm 1), ``realised`` (sign of the return over the
-            horizon); scores 1..3 ``rationale``, ``fidelity``, ``safety`` and their ``mean``; ``reason``, ``comment``.
-            What is not there is NA, "" for texts.
-        settings: the packet and who answered it.
-        seed: of the bootstrap.
+            horizon); scores from 1 to 3: ``rationale``, ``fidelity``, ``safety`` and their ``mean``; ``reason``,
+            ``comment``. What is missing is NA, "" for texts.
+        settings: the packet and its reviewers.
+        seed: seed of the bootstrap.
     """
 
     answers: pd.DataFrame
@@ -50,7 +50,7 @@ class ReviewResult:
 
     @property
     def people(self) -> tuple[str, ...]:
-        """The reviewers that are people."""
+        """The reviewers that are people, and not models."""
         rows = self.answers[self.answers["kind"] == "person"]
         return tuple(dict.fromkeys(rows["reviewer"]))
 
@@ -174,7 +174,7 @@ class ReviewResult:
             )
 
     def of_prompts(self, prompts: Sequence[str]) -> ReviewResult:
-        """Return the same of these prompts alone."""
+        """Return the review of these `prompts` alone."""
         return ReviewResult(self.answers[self.answers["prompt"].isin(prompts)], self.settings, self.seed)
 
     def _scored(self) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -188,7 +188,17 @@ class ReviewResult:
 
 
 def judge_review(packet: Packet, sheets: Sequence[Sheet], *, seed: int = 0) -> ReviewResult:
-    """Put the sheets of a packet together. Raises DataError where nothing is answered."""
+    """Return the result of a review from its reviewers' sheets.
+
+    Args:
+        packet: the months that were reviewed.
+        sheets: one for each reviewer.
+        seed: seed of the bootstrap.
+
+    Raises DataError where nothing is answered.
+
+    Source: arXiv 2508.02366, section II-B3 and experiment 1.
+    """
     rows = [
         {
             "reviewer": sheet.reviewer,

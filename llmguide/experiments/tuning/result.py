@@ -21,14 +21,14 @@ __all__ = ["TuningResult", "written_for"]
 
 @dataclass(frozen=True, eq=False)
 class TuningResult:
-    """What came of tuning.
+    """The result of tuning a prompt.
 
     Attributes:
-        run: the walk on training bars: repeats, rounds, finals.
+        run: the study on training bars: repeats, rounds, finals.
         account: how guidance was followed.
-        model: as the endpoint names it.
-        template: the tuned prompt; None where the writer gave nothing usable in any round.
-        pedigree: what it was made from; None without one.
+        model: its name at the endpoint.
+        template: the tuned prompt; None where the writer returned nothing usable in any round.
+        pedigree: what the prompt was made from; None without one.
         proof: the test; None where there were no test bars, or no template.
     """
 
@@ -139,7 +139,7 @@ class TuningResult:
         }
 
     def name(self, final: Final) -> str:
-        """Return what a prompt of the finals is called: the untuned one by its name, others by repeat and round."""
+        """Return the name of the prompt in `final`: the untuned one by its own name, others by repeat and round."""
         trial = final.trial
         if trial is None:
             return prompt_version(self.run.study.template)

@@ -37,12 +37,12 @@ class Laid(NamedTuple):
 
 @dataclass(frozen=True)
 class WalkResult:
-    """What came of every instrument, arm and seed (-1 where there is nothing random).
+    """The result of every instrument, arm and seed of a walk-forward test (seed -1 where nothing is random).
 
     Attributes:
         laid: bars and windows by symbol.
         runs: the whole account by symbol, arm and seed (see `llmguide.experiments.walk_forward.relay.Relayed`).
-        settings: everything that shaped it, with versions and hashes of the data.
+        settings: everything that shaped the walk, with versions and hashes of the data.
         uses_future: whether its guidance was made with knowledge of later bars: a control, not a result.
     """
 
@@ -169,7 +169,9 @@ class WalkResult:
         return _led(pd.concat(frames, ignore_index=True), "symbol", "over")
 
     def values(self, symbol: str, arm: str) -> pd.DataFrame:
-        """Return the account's value after each traded bar, one column per seed."""
+        """Return the account's value after each traded bar of the instrument `symbol` and `arm`, one column per
+        seed.
+        """
         return pd.DataFrame({seed: run.account["value"] for seed, run in self._of(symbol, arm).items()})
 
     def _luck_of(self, symbol: str, periods: float) -> dict[str, Any]:
