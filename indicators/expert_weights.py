@@ -48,7 +48,7 @@ class FollowLine(Expert):
     line: Any
 
     def propose(self, bars: pd.DataFrame) -> NDArray[np.float64]:
-        """Raise LlmguideError: a line has values in a Cerebro only, whatever the `bars`."""
+        """Never return: a line has values in a Cerebro only, so that this raises LlmguideError for any `bars`."""
         raise LlmguideError(
             "a line has values in a Cerebro only; use llmguide.strategies.MixtureOfExperts or "
             "llmguide.indicators.ExpertWeights, or pass its values as an array of sides"

@@ -25,8 +25,11 @@ from llmguide.sources.synthetic import sample_bars
 __all__ = ["COLUMNS", "MIN_BARS", "BarsReport", "inspect_bars", "read_bars", "sample_bars"]
 
 COLUMNS = (*PRICES, "volume")
+"""Names of the columns of bars, in order."""
 MIN_BARS = 32
-"""The 30 bars of the first observation (arXiv 2004.06627), the bar of the first decision, and one that rewards it."""
+"""Fewest bars that are accepted: the 30 of the first observation, the bar of the first decision, and one that rewards
+it.
+"""
 
 Bound = str | date | datetime | pd.Timestamp
 Gaps = Literal["forward", "interpolate"]

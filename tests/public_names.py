@@ -1,4 +1,4 @@
-"""What is public, and what its source says of it: read from the files, so that nothing made at import counts as said."""
+"""What is public, and what its source says of it: read from the files, so that no docstring made at import counts."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import inspect
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from types import FunctionType, ModuleType
-from typing import Any
+from typing import Any, TypeGuard
 
 ROOMS = (
     "llmguide",
@@ -171,7 +172,7 @@ def described_fields(cls: type) -> set[str]:
     body = class_node(cls).body
     return {
         statement.target.id
-        for statement, below in zip(body, body[1:], strict=False)
+        for statement, below in pairwise(body)
         if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name) and _text(below)
     }
 
@@ -196,13 +197,22 @@ def inherits_its_contract(cls: type, name: str) -> bool:
 
 
 def raised(node: ast.AST) -> set[str]:
-    """Return the names of the exceptions that the statements of a body raise themselves."""
-    found = set()
-    for statement in ast.walk(node):
-        match statement:
-            case ast.Raise(exc=ast.Call(func=ast.Name(id=name))) | ast.Raise(exc=ast.Name(id=name)):
-                found.add(name)
-    return found
+    """Return the names of the exceptions that leave a body which raises them itself."""
+    if isinstance(node, ast.Raise):
+        match node.exc:
+            case ast.Call(func=ast.Name(id=name)) | ast.Name(id=name):
+                return {name}
+        return set()
+    if isinstance(node, ast.Try):
+        caught = {name.id for handler in node.handlers for name in ast.walk(handler.type or handler) if _is_name(name)}
+        inside = {name for statement in node.body for name in raised(statement)} - caught
+        after = [*node.handlers, *node.orelse, *node.finalbody]
+        return inside | {name for statement in after for name in raised(statement)}
+    return {name for child in ast.iter_child_nodes(node) for name in raised(child)}
+
+
+def _is_name(node: ast.AST) -> TypeGuard[ast.Name]:
+    return isinstance(node, ast.Name)
 
 
 def function_node(function: Any) -> ast.FunctionDef:

@@ -87,7 +87,9 @@ class Guidance:
 
     @classmethod
     def from_rows(cls, rows: pd.DataFrame | Iterable[Mapping[str, Any] | GuidanceRow]) -> Guidance:
-        """Make a table from `rows`: a frame, mappings or `GuidanceRow` values; see the class for columns and errors."""
+        """Return a table made of `rows`: a frame, mappings or `GuidanceRow` values; see the class for columns and
+        errors.
+        """
         if isinstance(rows, pd.DataFrame):
             check_columns(rows.columns, where="the frame")
             rows = ({str(name): value for name, value in row.items()} for row in rows.to_dict("records"))
@@ -95,12 +97,13 @@ class Guidance:
 
     @classmethod
     def concat(cls, tables: Iterable[Guidance]) -> Guidance:
-        """Join the `tables` of one instrument, earliest first; GuidanceError if their dates overlap."""
+        """Return the `tables` of one instrument as one, earliest first; GuidanceError if their dates overlap."""
         return cls(tuple(row for table in tables for row in table.rows))
 
     @classmethod
     def read(cls, path: str | Path) -> Guidance:
-        """Read the ``.parquet`` or ``.csv`` file at `path`; an empty CSV field is a missing value, or an empty text.
+        """Return the table in the ``.parquet`` or ``.csv`` file at `path`; an empty CSV field is a missing value, or an
+        empty text.
 
         Raises GuidanceError where there is no such file, or it is not a table of guidance.
         """

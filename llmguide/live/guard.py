@@ -26,13 +26,15 @@ class Guard(bt.BrokerBase):
     """The broker that strategies see in a live run; `attach` makes it.
 
     Cash, positions and orders are those of the journal. On a restart the steps of the journal are replayed while
-    nothing is sent, and every order is compared with the one that was recorded; where a strategy decides otherwise,
-    JournalError names the bar. In the last step, which may have been cut off, orders that were not recorded yet are
-    sent.
+    nothing is sent, and every order is compared with the one that was recorded. In the last step, which may have been
+    cut off, orders that were not recorded yet are sent.
 
     Attributes:
         dry_run: whether orders are only filled on paper.
         steps: number of steps so far.
+
+    Raises JournalError where a strategy decides otherwise than recorded, naming the bar; LlmguideError where the
+    Cerebro cannot run live.
     """
 
     def __init__(

@@ -114,7 +114,7 @@ class DQNConfig:
 
     @classmethod
     def from_dict(cls, stored: dict[str, Any]) -> DQNConfig:
-        """Make a config from `stored`, the result of `to_dict`; ModelError for an unknown name."""
+        """Return the config of `stored`, the result of `to_dict`; ModelError for an unknown name."""
         known = {field.name for field in fields(cls)}
         for name in stored:
             if name not in known:

@@ -80,7 +80,7 @@ class Tables:
 
     @classmethod
     def read(cls, folder: Path | str, symbol: str) -> Tables:
-        """Read ``market`` and ``macro`` from `folder`, the other three from its subfolder `symbol`.
+        """Return the tables in `folder`: ``market`` and ``macro``, and the other three from its subfolder `symbol`.
 
         Each is a ``.csv`` or a ``.parquet`` file, and None where there is no such file. Raises DataError where the
         folder does not exist or holds no table, there are folders of other instruments but none of this one (an empty

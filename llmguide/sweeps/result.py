@@ -56,7 +56,9 @@ class SweepResult:
 
     Wherever one setting is asked for (`which`, or `at`), it is a row of `frame`: its label, the row itself as `best`
     returns it, or a mapping of parameters, in which those with a single value may be left out. None is the best by
-    Sharpe ratio. A measure (`by`) is a column of `frame`; axes of figures (`x`, `y`, `z`) are names of parameters.
+    Sharpe ratio. A measure (`by`) is a column of `frame`; only combinations with at least `min_trades` trades are
+    ranked. Axes of figures (`x`, `y`, `z`) are names of parameters; pages are written to the file `output` under a
+    `title`.
 
     Attributes:
         frame: a row for each combination, its parameters as levels of the index, preceded by symbol and guidance where

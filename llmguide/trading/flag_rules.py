@@ -74,7 +74,7 @@ class FlagRules:
 
     @classmethod
     def from_dict(cls, stored: dict[str, Any]) -> FlagRules:
-        """Make rules from `stored`, the result of `to_dict`; DataError for an unknown name."""
+        """Return the rules of `stored`, the result of `to_dict`; DataError for an unknown name."""
         known = {field.name for field in fields(cls)}
         for name in stored:
             if name not in known:

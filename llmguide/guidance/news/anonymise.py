@@ -99,7 +99,8 @@ class Names:
 
     @classmethod
     def read(cls, path: str | Path) -> Names:
-        """Read the file at `path`: CSV with the columns name, kind and optionally replacement, or TOML with the same in
+        """Return the names in the file at `path`: CSV with the columns name, kind and optionally replacement, or TOML
+        with
         [[names]].
 
         Raises GuidanceError, naming file and line, for what cannot be read, and as the class does.

@@ -96,7 +96,7 @@ class FlagConfig:
 
     @classmethod
     def from_dict(cls, stored: dict[str, Any]) -> FlagConfig:
-        """Make a config from `stored`, the result of `to_dict`; ModelError for an unknown name."""
+        """Return the config of `stored`, the result of `to_dict`; ModelError for an unknown name."""
         known = {field.name for field in fields(cls)}
         for name in stored:
             if name not in known:

@@ -95,7 +95,7 @@ class FlagTrainer:
         progress: TrainingBar | bool = True,
         title: str = "training flag",
     ) -> TrainedPolicies:
-        """Train one policy per seed, or resume from what the folder holds.
+        """Train one policy per seed, or resume from what the folder holds, and return the policies.
 
         The arguments `bars`, `seeds`, `guidance`, `factors`, `tables`, `out`, `finished`, `progress` and `title` are
         those of `llmguide.rl.flag.training.train_flag`, and so are the errors.
