@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from llmguide.errors import DataError, did_you_mean
-from llmguide.periods import periods_of
+from llmguide.periods import Dates, periods_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -97,7 +97,7 @@ def sortino_ratio(returns: Numbers, *, periods: float | None = None, risk_free: 
     return float(np.sqrt(year) * r.mean() / spread) if spread > 0 else float("nan")
 
 
-def annual_return(returns: Numbers, dates: Any) -> float:
+def annual_return(returns: Numbers, dates: Dates) -> float:
     """Return the yearly growth by the benchmark authors' arithmetic rule.
 
     That is (1 + sum of returns)^(365 / calendar days) minus 1. It is not the compound growth rate of the account: it

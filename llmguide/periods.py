@@ -8,15 +8,21 @@ are 52, months 12, quarters 4. Bars within a day count as many a day as a usual 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from datetime import date
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from llmguide.errors import DataError
 
-__all__ = ["DEFAULT", "BarCalendar", "calendar_of", "check_periods", "periods_of"]
+__all__ = ["DEFAULT", "BarCalendar", "Dates", "calendar_of", "check_periods", "periods_of"]
+
+Dates: TypeAlias = "ArrayLike | Sequence[date] | pd.Index[Any] | pd.Series[Any]"
+"""Dates of bars: an index, a series, or anything else that `pandas.DatetimeIndex` takes."""
 
 DEFAULT = 252
 """Bars per year of numbers without dates: trading days."""
@@ -52,7 +58,7 @@ class BarCalendar:
         return f"{self.periods:,} {names.get(self.unit, '')} bars a year".replace("  ", " ")
 
 
-def calendar_of(dates: Any) -> BarCalendar:
+def calendar_of(dates: Dates) -> BarCalendar:
     """Return the calendar of bars.
 
     Fewer than three dates tell nothing, and count as trading days. Intraday bars are recognised by days that usually
@@ -65,7 +71,7 @@ def calendar_of(dates: Any) -> BarCalendar:
     Raises DataError where `dates` cannot be read as dates.
     """
     try:
-        index = pd.DatetimeIndex(dates)
+        index = pd.DatetimeIndex(cast(Any, dates))
     except (TypeError, ValueError) as error:
         raise DataError(f"expected dates to count bars per year by, got {type(dates).__name__}") from error
     index = index.tz_localize(None)
@@ -87,7 +93,7 @@ def calendar_of(dates: Any) -> BarCalendar:
     return BarCalendar("other", max(1, round(365.25 / between)))
 
 
-def periods_of(numbers: Any, periods: float | None = None) -> float:
+def periods_of(numbers: Dates | pd.DataFrame, periods: float | None = None) -> float:
     """Return the bars per year of a series, a frame or an index.
 
     Args:

@@ -57,7 +57,7 @@ class CloseFillBroker(bt.brokers.BackBroker):
         self._get_value()
         return answer
 
-    def deliver(self, strategy: Any) -> None:
+    def deliver(self, strategy: bt.Strategy) -> None:
         """Deliver to `strategy` the notifications of its own orders now instead of before its next bar.
 
         Call it at the end of `next`: a fill is then notified, and drawn by the observers, on the bar on which it
@@ -84,7 +84,7 @@ class CloseFillBroker(bt.brokers.BackBroker):
         return bool(alone and order.size * size < 0 and abs(order.size) <= abs(size))
 
 
-def use_close_fills(cerebro: Any) -> CloseFillBroker:
+def use_close_fills(cerebro: bt.Cerebro) -> CloseFillBroker:
     """Give a Cerebro a `CloseFillBroker` with the cash and commissions of its current broker, and return it.
 
     Args:
@@ -98,7 +98,7 @@ def use_close_fills(cerebro: Any) -> CloseFillBroker:
     return broker
 
 
-def cost_rate(broker: Any, data: Any) -> float:
+def cost_rate(broker: bt.BrokerBase, data: bt.AbstractDataBase) -> float:
     """Return a broker's commission for a feed as a fraction of the traded value.
 
     Args:

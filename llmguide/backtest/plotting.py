@@ -19,7 +19,7 @@ DATES_SHOWN = 9
 
 
 def save_plot(
-    cerebro: Any,
+    cerebro: bt.Cerebro,
     path: Path | str,
     *,
     start: date | None = None,

@@ -22,7 +22,7 @@ _log = logging.getLogger("llmguide.live")
 
 
 def attach(
-    cerebro: Any,
+    cerebro: bt.Cerebro,
     *,
     journal: Path | str,
     limits: Limits | None = None,

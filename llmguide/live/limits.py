@@ -91,7 +91,7 @@ class Limits:
             return ""
         return f"the account fell from {before:,.2f} to {value:,.2f} in a day; daily_loss is {self.daily_loss:g}"
 
-    def too_old(self, data: Any, now: datetime) -> str:
+    def too_old(self, data: bt.AbstractDataBase, now: datetime) -> str:
         """Return what is wrong with the age of the last bar of the feed `data` at the time `now`, "" where it is recent
         enough.
         """

@@ -34,12 +34,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from llmguide.errors import DataError, LlmguideError
 from llmguide.guidance.in_force import check_in_force
 from llmguide.guidance.language_model import LanguageModel
-from llmguide.guidance.live import COLUMNS, open_live
+from llmguide.guidance.live import COLUMNS, Ask, open_live
 from llmguide.guidance.table import Guidance
 from llmguide.look_ahead import find_look_ahead
 from llmguide.mixture.followers import (
@@ -63,6 +63,7 @@ from llmguide.rl.checkpoint import load_agent
 from llmguide.trading.moving_averages import Rule, check_windows, decisions, is_trend
 
 if TYPE_CHECKING:
+    from llmguide.rl.flag.bases import Base
     from llmguide.rl.flag.checkpoint import FlagCheckpoint
     from llmguide.sources.tables import Tables
     from llmguide.states.factors import FactorsSource
@@ -252,7 +253,7 @@ class FollowProvider(Expert):
     Raises DataError for bars without all of the columns, and whatever the provider raises.
     """
 
-    provider: Any
+    provider: str | LanguageModel | Ask
     usual: ClassVar[Prior] = GUIDANCE
 
     def ask(self, bars: pd.DataFrame) -> Guidance:
@@ -355,7 +356,7 @@ class FollowPolicy(Expert):
     """
 
     policy: Reads | Path | str
-    base: Any = None
+    base: Base | None = None
     guidance: Guidance | FollowProvider | None = None
     factors: FactorsSource | None = None
     tables: Tables | None = None
@@ -471,7 +472,7 @@ class Sides(Expert):
     Raises LlmguideError for sides of another length, other dates or out of range, and for decisions.
     """
 
-    given: Any
+    given: ArrayLike | pd.Series[Any]
 
     def propose(self, bars: pd.DataFrame) -> Array:
         """Return the given sides."""
@@ -600,7 +601,7 @@ def sides_of_all(experts: Mapping[str, Expert], bars: pd.DataFrame) -> Array:
     return np.column_stack(columns)
 
 
-def sides_of(decisions: Any) -> Array:
+def sides_of(decisions: ArrayLike | pd.Series[Any]) -> Array:
     """Return decisions as sides: 1 (long) is +1, 0 (short) is -1, and -1 (flat) is 0.
 
     Args:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from math import inf
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from llmguide.sweeps.rules import REQUIRED, Rule, check_overlays, find_rule
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import ArrayLike
 
     from llmguide.rl.agent import Agent
     from llmguide.sweeps.validation import Validation
@@ -50,16 +51,16 @@ class Sweep(SweepResult):
 
 def sweep(
     bars: pd.DataFrame | Mapping[str, pd.DataFrame],
-    rule: Any = "trend",
+    rule: str | Callable[..., Any] | Rule | ArrayLike | pd.DataFrame = "trend",
     *,
     experts: Mapping[str, Any] | None = None,
     history: pd.DataFrame | Mapping[str, pd.DataFrame] | None = None,
     guidance: Guidance | Mapping[str, Any] | None = None,
     agent: Agent | Mapping[str, Agent] | None = None,
     cash: float = 100_000.0,
-    cost: Any = 0.001,
-    delay: Any = 0,
-    stop_loss: Any = inf,
+    cost: float | Iterable[float] = 0.001,
+    delay: int | Iterable[int] = 0,
+    stop_loss: float | Iterable[float] = inf,
     start: int = 30,
     where: Where | None = None,
     engine: Engine = "stream",
