@@ -28,8 +28,7 @@ class Windowed(bt.Indicator):
 
     def look_back(self, period: int, *inputs: Any, before: int = 0) -> None:
         """Set the lines that a value is made of, `inputs`, and how many of their bars: `period`, and `before` more
-        ahead
-        of it.
+        ahead of it.
 
         Raises LlmguideError for a period below 2.
         """

@@ -1,7 +1,7 @@
 """Every error and warning that llmguide raises on purpose.
 
     LlmguideError
-    ├── DataError        bars that cannot be used
+    ├── DataError        bars, or other data, that cannot be used
     ├── GuidanceError    a guidance table that cannot be used
     ├── ModelError       an agent or checkpoint that cannot be used
     ├── BudgetError      a spending limit would be exceeded
@@ -9,10 +9,10 @@
     ├── JournalError     the journal of a live run that cannot be used, or a run that departs from it
     ├── LanguageModelError        a language model that could not be asked, or whose answer cannot be used
     │   ├── EndpointError         no answer: not reached, not allowed, no such model
-    │   ├── MissingAnswers        the cache does not hold what a replay needs
+    │   ├── MissingAnswers        the cache lacks an answer that a replay needs
     │   └── ReplyError            an answer that cannot be used; `reply` is its raw text
     │       ├── RefusedError      the model declined
-    │       ├── TruncatedError    it ended at the limit of tokens
+    │       ├── TruncatedError    it reached the limit of tokens and was cut off
     │       ├── FilteredError     a content filter stopped it
     │       ├── EmptyReplyError   there is no text in it
     │       ├── InvalidReplyError it does not fit the schema

@@ -183,6 +183,7 @@ def methods(cls: type) -> Iterator[tuple[type, str, FunctionType | property]]:
     for base in families(cls):
         for name, member in vars(base).items():
             plain = member.__func__ if isinstance(member, classmethod | staticmethod) else member
+            plain = property(plain.func) if isinstance(plain, functools.cached_property) else plain
             if name.startswith("_") or name in seen or not isinstance(plain, FunctionType | property):
                 continue
             seen.add(name)

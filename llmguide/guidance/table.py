@@ -231,8 +231,7 @@ class Guidance:
 
     def refuse_others(self, closes: pd.Series, *, rows: Iterable[GuidanceRow], warn: bool = True) -> None:
         """Compare some `rows` with `closes` by date, and raise GuidanceError as `check_bars` does; `warn` also warns as
-        it
-        does.
+        it does.
         """
         found = judge(rows, closes)
         if found.other:

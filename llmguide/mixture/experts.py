@@ -151,8 +151,7 @@ class Expert(ABC):
 
     def counts(self) -> Callable[[datetime], bool]:
         """Return a function that tells whether the bar of a time belongs to its record; LlmguideError for a date that
-        is
-        none.
+        is none.
         """
         if self.begins is None:
             return _Record(None, "left")

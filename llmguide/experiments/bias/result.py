@@ -44,7 +44,7 @@ class BiasResult:
 
     @property
     def summary(self) -> str:
-        """The result in a few sentences, as the page begins."""
+        """The result in a few sentences, as at the top of the page."""
         from llmguide.report.bias_page import summary  # here: it loads the plotting library
 
         return summary(self._data)
@@ -56,9 +56,8 @@ class BiasResult:
         return BiasData(self.months, self.nulls, self.measures, self.skill, self.settings)
 
     def measure(self, name: str, what: str = "turned", symbol: str = "all") -> pd.Series[Any]:
-        """Return the row of `measures` of a `name`, of `what` was measured, and of a `symbol`. Raises KeyError where
-        there
-        is none.
+        """Return the row of `measures` of a `name`, of `what` was measured, and of a `symbol`; KeyError where there is
+        none.
         """
         frame = self.measures
         rows = frame[(frame["measure"] == name) & (frame["what"] == what) & (frame["symbol"] == symbol)]
@@ -67,7 +66,7 @@ class BiasResult:
         return rows.iloc[0]
 
     def worth(self, answer: str, measure: str, symbol: str = "all") -> pd.Series[Any]:
-        """Return the row of `skill` of an `answer`, `measure` and `symbol`. Raises KeyError where there is none."""
+        """Return the row of `skill` of an `answer`, a `measure` and a `symbol`; KeyError where there is none."""
         frame = self.skill
         rows = frame[(frame["answer"] == answer) & (frame["measure"] == measure) & (frame["symbol"] == symbol)]
         if rows.empty:

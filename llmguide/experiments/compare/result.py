@@ -105,7 +105,7 @@ class ComparisonResult:
 
     @property
     def usage(self) -> pd.DataFrame:
-        """How each arm uses the guidance, means over seeds; empty without guidance."""
+        """How much each arm uses the guidance, as means over seeds; empty without guidance."""
         if self.guidance is None:
             return pd.DataFrame(columns=list(Usage._fields))
         return self.runs.groupby("arm", sort=False)[list(Usage._fields)].mean().dropna(how="all")
@@ -143,7 +143,7 @@ class ComparisonResult:
 
     @property
     def rollouts(self) -> pd.DataFrame:
-        """What the policies of the arm flag were after every rollout, a row per seed and rollout; empty without.
+        """Progress of the policies of the arm flag, one row per seed and rollout; empty without that arm.
 
         Columns arm, and those of `llmguide.rl.flag.training.TrainedPolicies.curves`.
         """
@@ -151,7 +151,7 @@ class ComparisonResult:
 
     @property
     def weights(self) -> dict[str, pd.DataFrame]:
-        """The weight of each expert of the mixture on every test bar: by expert, one column per seed; empty without a
+        """The weight of each expert of the mixture on every test bar, by expert, one column per seed; empty without a
         mixture.
         """
         on_test = {seed: mixed.weights.loc[self.test.index] for seed, mixed in self.mixed.items()}
@@ -167,8 +167,8 @@ class ComparisonResult:
         return pd.DataFrame({seed: r.sides for (name, seed), r in self.results.items() if name == arm})
 
     def q_values(self, arm: str, seed: int | None = None) -> pd.DataFrame:
-        """Return the Q-values of one `seed` of `arm` (None: the first seed) on each test bar, for the side held before
-        it.
+        """Return the Q-values of one `seed` of `arm` on each test bar, for the side held before it; None is the first
+        seed.
 
         Columns q_short, q_long, and q_flat for agents with three actions. Raises LlmguideError for a mixture, which
         does not trade by its agent's Q-values alone, and for the arm flag, whose policy has none.

@@ -60,14 +60,14 @@ class LeverStudy:
 
     @property
     def differences(self) -> pd.DataFrame:
-        """What each lever changes: its runs less those of the published settings, of the same instrument and seed.
+        """What each lever changes: its runs less those of the published settings, on the same instrument and seed.
 
         Columns lever, measure, difference, low, high, low_all, high_all, instruments and verdict. The difference is the
         mean over seeds, then over instruments; ``low`` to ``high`` is its 95 % interval over instruments (see
-        `llmguide.experiments.over_instruments`). ``low_all`` to ``high_all`` is the wider one of which all levers' hold
-        together with 95 % (Bonferroni's correction for their number). The verdict is "higher" or "lower" where that one
-        leaves out 0 and there are `FEWEST` instruments, else "open". Instruments in which a measure is undefined for
-        either are left out.
+        `llmguide.experiments.over_instruments`). ``low_all`` to ``high_all`` is a wider interval: those of all levers
+        hold together with 95 % (Bonferroni's correction for their number). The verdict is "higher" or "lower" where the
+        wider interval excludes 0 and there are at least `FEWEST` instruments, else "open". Instruments in which a
+        measure is undefined for either are left out.
 
         Levers are compared on test bars: to choose one by this table is to tune on the test.
         """
@@ -89,9 +89,7 @@ class LeverStudy:
         return pd.DataFrame(rows, columns=columns)
 
     def write(self, folder: Path | str) -> Path:
-        """Write settings (``config.json``), runs, all tables (CSV) and the page into `folder`; return the path of
-        ``levers.html``.
-        """
+        """Write settings, runs, all tables (CSV) and the page into `folder`, and return the path of ``levers.html``."""
         target = Path(folder)
         write_json(target / "config.json", dict(self.settings))
         write_csv(self.runs, target / "runs.csv")

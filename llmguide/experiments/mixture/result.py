@@ -32,7 +32,7 @@ class MixtureStudy:
 
     @property
     def arms(self) -> tuple[str, ...]:
-        """The arms there are; "agent" is missing where none was given."""
+        """The arms of the study; "agent" is missing where none was given."""
         there = set(self.runs["arm"])
         return tuple(arm for arm in ARMS if arm in there)
 
@@ -53,17 +53,19 @@ class MixtureStudy:
 
     @cached_property
     def differences(self) -> pd.DataFrame:
-        """What the mixtures gain on their parents, and by their guidance, with intervals (see `tables.differences`)."""
+        """What the mixtures gain over their parents, and by their guidance, with intervals; see
+        `tables.differences`.
+        """
         return differences(self.instruments)
 
     @cached_property
     def aims(self) -> pd.DataFrame:
-        """What the mixtures should be able to do, and whether they are: one row each (see `aims`)."""
+        """What the mixtures should achieve, and whether they do: one row for each aim."""
         return judge(self.table, self.differences)
 
     @property
     def summary(self) -> str:
-        """Which aims the sized mixture reaches, on all instruments and on those that fell; in a few sentences."""
+        """Which aims the sized mixture reaches, on all instruments and on those that fell, in a few sentences."""
         from llmguide.report.mixture_page import summary
 
         return " ".join(summary(self.aims, group) for group in ("all", "fell") if group in set(self.aims["group"]))

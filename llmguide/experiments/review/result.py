@@ -56,12 +56,12 @@ class ReviewResult:
 
     @property
     def scores(self) -> pd.DataFrame:
-        """Mean scores by who scored, prompt and criterion: Table VI.
+        """Mean scores by reviewer group, prompt and criterion, as in Table VI of the paper.
 
         Columns ``by`` ("people", or the name of a model that scored), ``prompt`` ("all" for all), ``criterion`` (the
-        three, and "mean"), ``score``, its 95 % interval ``low`` to ``high``, ``months``, ``reviewers`` and ``scores``,
-        how many. The interval draws months and reviewers anew (`llmguide.stats.crossed_interval`); of one reviewer it
-        is of months alone. NaN for fewer than two months.
+        three, and "mean"), ``score``, its 95 % interval ``low`` to ``high``, and the numbers of ``months``,
+        ``reviewers`` and ``scores``. The interval resamples months and reviewers (`llmguide.stats.crossed_interval`);
+        for one reviewer it is over months alone. NaN for fewer than two months.
         """
         rows = []
         for by, of_by in self._scored():
@@ -80,8 +80,7 @@ class ReviewResult:
         """Krippendorff's alpha between people: ordinal for scores, nominal for their own directions.
 
         Columns ``measure`` (the criteria and "direction"), ``level``, ``alpha``, its 95 % interval over months ``low``
-        to ``high``, ``months`` with at least two answers, and ``answers`` to them. Without rows for fewer than two
-        people.
+        to ``high``, ``months`` with at least two answers, and ``answers`` to them. Empty for fewer than two people.
         """
         people = self.answers[self.answers["kind"] == "person"]
         rows = []
@@ -95,12 +94,12 @@ class ReviewResult:
 
     @property
     def agreement(self) -> pd.DataFrame:
-        """How often the directions of people, and the model's on the same months, were those of what it is held to.
+        """How often the directions of people, and the model's on the same months, agree with a reference.
 
-        Columns ``who`` (each reviewer, "people" for all of them, "model"), ``held_to`` ("model", "hindsight": the label
-        of Algorithm 1, "realised": the sign of the return over the horizon), ``same``, ``n``, ``share``, and its 95 %
-        interval ``low`` to ``high``: by Wilson for one reviewer and the model, which takes months as independent; by
-        drawing months and reviewers anew for people. Months without an outcome are left out.
+        Columns ``who`` (each reviewer, "people" for all of them, "model"), ``held_to``, the reference ("model",
+        "hindsight": the label of Algorithm 1, "realised": the sign of the return over the horizon), ``same``, ``n``,
+        ``share``, and its 95 % interval ``low`` to ``high``: by Wilson for one reviewer and the model, which takes
+        months as independent; by resampling months and reviewers for people. Months without an outcome are left out.
         """
         people = self.answers[self.answers["kind"] == "person"]
         rows = []
@@ -119,7 +118,7 @@ class ReviewResult:
 
     @property
     def judges(self) -> pd.DataFrame:
-        """How much higher than people each model scored the months that both did.
+        """How much higher each model scored than people did, over the months that both scored.
 
         Columns ``by``, ``criterion``, ``difference`` (the model's score less people's mean, averaged over months), its
         95 % interval over months ``low`` to ``high``, and ``months``.
@@ -139,10 +138,10 @@ class ReviewResult:
 
     @property
     def exemplars(self) -> list[dict[str, Any]]:
-        """What people would have decided, and why: rows for `llmguide tune --exemplars`.
+        """What people would have decided, and why: rows for ``llmguide tune --exemplars``.
 
         Of people's months with a reason or a comment: ``id`` (which names neither instrument nor date), ``instrument``,
-        ``date``, ``direction`` (the reviewer's own), ``rationale`` (his reason for it), ``comment`` (what the model's
+        ``date``, ``direction`` (the reviewer's own), ``rationale`` (the reason for it), ``comment`` (what the model's
         answer should have said), ``reviewer``, ``prompt`` and ``scores``.
         """
         people = self.answers[self.answers["kind"] == "person"]

@@ -48,8 +48,8 @@ class TuningResult:
     def rounds(self) -> pd.DataFrame:
         """One row per round: ``repeat``, ``round``, ``sharpe`` (V_t), ``baseline``, ``target`` (V*), ``regret``.
 
-        And ``draft`` (hash), ``instructions`` (lines), ``features``, ``why``, ``failure`` where the proposal could not
-        be used, ``criticism``.
+        Further columns are ``draft`` (hash), ``instructions`` (lines), ``features``, ``why``, ``failure`` where the
+        proposal could not be used, and ``criticism``.
         """
         rows = [
             {
@@ -73,7 +73,9 @@ class TuningResult:
 
     @property
     def finals(self) -> pd.DataFrame:
-        """One row per prompt and year: ``prompt``, ``written_for`` (repeat, 0 the untuned), ``repeat``, ``sharpe``."""
+        """One row per prompt and window: ``prompt``, ``written_for`` (repeat, 0 for the untuned one), ``repeat``,
+        ``sharpe``.
+        """
         rows = [
             {"prompt": self.name(final), "written_for": written_for(final), "repeat": number, "sharpe": sharpe}
             for final in self.run.finals
@@ -83,12 +85,12 @@ class TuningResult:
 
     @property
     def tried(self) -> int:
-        """How many tuned prompts were tried on training bars."""
+        """Number of tuned prompts that were tried on training bars."""
         return sum(trial.draft is not None for trial in self.run.trials)
 
     @property
     def unusable(self) -> int:
-        """How many proposals of the writer could not be used."""
+        """Number of the writer's proposals that could not be used."""
         return len(self.run.trials) - self.tried
 
     @property

@@ -14,7 +14,7 @@ class Tuned(TuningResult):
 
     @property
     def summary(self) -> str:
-        """The result in a few sentences, as the page begins."""
+        """The result in a few sentences, as at the top of the page."""
         from llmguide.experiments.tuning.write import page_data  # here: it loads the plotting library
         from llmguide.report.tuning_page import summary
 

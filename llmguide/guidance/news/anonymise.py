@@ -100,8 +100,7 @@ class Names:
     @classmethod
     def read(cls, path: str | Path) -> Names:
         """Return the names in the file at `path`: CSV with the columns name, kind and optionally replacement, or TOML
-        with
-        [[names]].
+        with [[names]].
 
         Raises GuidanceError, naming file and line, for what cannot be read, and as the class does.
         """

@@ -162,8 +162,7 @@ class FlagPolicy:
     @contextmanager
     def accumulating(self) -> Iterator[None]:
         """Return a context in which the shared beginning is computed once for all evaluations with gradient, none of
-        which
-        sees a step.
+        which sees a step.
 
         For a gradient that is the sum of several backward passes: the part of it that goes through the beginning is
         added when the context ends, in one further pass, and not at all after an error.
