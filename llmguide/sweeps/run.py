@@ -25,9 +25,7 @@ __all__ = ["Sweep", "sweep"]
 
 
 class Sweep(SweepResult):
-    """The result of `llmguide.sweep`: the measures of every combination, any setting in full, and a validation on later
-    bars.
-    """
+    """The result of `llmguide.sweep`: the measures of every combination, and `validate` for later bars."""
 
     def validate(
         self, bars: Any, *, guidance: Any = None, rule: Any = None, by: str = "sharpe", **options: Any

@@ -60,8 +60,8 @@ def tune(
         repeats: number of training windows drawn.
         rounds: most prompts tried in each window.
         window: length of a window, in bars.
-        target: least Sharpe ratio that a prompt is measured against, V* of the paper.
-        seed: seed of the windows and of the model's sampling order.
+        target: Sharpe ratio that a prompt has to reach in its window, or the baseline's where that is higher (V*).
+        seed: seed of the draw of windows.
         cash: initial capital of the account that follows the guidance.
         cost: fraction of each traded value.
 
