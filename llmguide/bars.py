@@ -122,8 +122,7 @@ def read_bars(
     5, Binance, CCXT, spreadsheets and the TDQN benchmark's files are recognised (docs/bars.md), in any case of column
     names; other columns are left out. The input is never modified.
 
-    The close is used as it comes, and "Adj Close" is ignored; ``adjust=True`` puts all four prices on the adjusted
-    scale.
+    The close is used as given, and "Adj Close" is ignored; ``adjust=True`` puts all four prices on the adjusted scale.
 
     Args:
         path_or_frame: a file, or a frame whose dates are its index or a column.

@@ -17,7 +17,7 @@ __all__ = ["Status", "kill", "reset", "settle", "status"]
 
 @dataclass(frozen=True)
 class Status:
-    """The state of a live run, as its journal has it.
+    """The state of a live run, as recorded in its journal.
 
     Attributes:
         dry_run: whether orders are only filled on paper.

@@ -27,7 +27,7 @@ Array = NDArray[np.float64]
 
 
 class Weighed(NamedTuple):
-    """What a mixture holds at one bar, and whom it trusts; mappings are by the experts' names.
+    """What a mixture holds at one bar, and which experts it trusts; mappings are by the experts' names.
 
     Attributes:
         date: of the bar.

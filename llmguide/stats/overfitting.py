@@ -27,7 +27,7 @@ _ROUNDING = 64 * float(np.finfo(np.float64).eps)
 
 @dataclass(frozen=True, eq=False)
 class Overfitting:
-    """What came of every way to split the blocks in halves; arrays have shape ``(ways,)``.
+    """The result over all ways to split the blocks in halves; arrays have shape ``(ways,)``.
 
     Attributes:
         probability: share of ways in which the setting chosen in sample is at or below the median out of sample.

@@ -34,9 +34,9 @@ class Validation:
             - rank_correlation: Spearman's, of the Sharpe ratios of all combinations on train and test bars.
             - pbo: probability of backtest overfitting on the train bars (see `llmguide.stats.pbo`), over `settings`.
             - settings: combinations that the probability was computed from, those with a Sharpe ratio.
-            - deflated_sharpe: probability that the in-sample Sharpe ratio is more than the luck of so many trials (see
+            - deflated_sharpe: probability that the in-sample Sharpe ratio exceeds the hurdle (see
               `llmguide.stats.deflated_sharpe`).
-            - hurdle: Sharpe ratio that the best of so many trials reaches without skill.
+            - hurdle: Sharpe ratio that the best of as many trials reaches without skill.
             - trials: combinations with a Sharpe ratio on the train bars.
         chosen: the parameters of the best combination, same rows.
         pbo_notes: for each row, whether `pbo` is over all combinations or a random sample of them, or why it is NaN.
