@@ -57,7 +57,9 @@ class MixtureOfExperts(SizedStrategy):
 
     @property
     def weights(self) -> pd.DataFrame:
-        """The experts' weights at each bar with a decision: a frame indexed by date, one column for each expert."""
+        """The experts' weights at each bar with a decision, as a frame indexed by date with one column for each
+        expert.
+        """
         return pd.DataFrame(
             [weighed.weights for weighed in self.weight_log],
             pd.DatetimeIndex([weighed.date for weighed in self.weight_log], name="date"),

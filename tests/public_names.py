@@ -167,13 +167,12 @@ def class_doc(cls: type) -> str:
     return ast.get_docstring(class_node(cls)) or ""
 
 
-def described_fields(cls: type) -> set[str]:
-    """Return the fields of a class that have a text below them."""
-    body = class_node(cls).body
+def described_fields(cls: type) -> dict[str, str]:
+    """Return the fields of a class that have a text below them, with the text."""
     return {
-        statement.target.id
-        for statement, below in pairwise(body)
-        if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name) and _text(below)
+        statement.target.id: text
+        for statement, below in pairwise(class_node(cls).body)
+        if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name) and (text := _text(below))
     }
 
 

@@ -89,9 +89,7 @@ class SharpeDrawdown(bt.Analyzer):
 
     @property
     def account(self) -> pd.DataFrame:
-        """The account after each bar, as `llmguide.simulate` returns it: side, shares, cash, holdings, value,
-        returns.
-        """
+        """The account after each bar, with the columns of `llmguide.simulate` from side to returns."""
         frame = pd.DataFrame(self._bars, columns=list(_Bar._fields))
         value, cash = frame["value"].to_numpy(np.float64), frame["cash"].to_numpy(np.float64)
         return pd.DataFrame(

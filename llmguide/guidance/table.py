@@ -130,7 +130,7 @@ class Guidance:
 
     @property
     def uses_future(self) -> bool:
-        """Whether any row was made with knowledge of its future: a control, never a result."""
+        """Whether any row was made with knowledge of the future, as a control and never a result."""
         return any(row.uses_future for row in self.rows)
 
     @property

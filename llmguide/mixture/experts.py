@@ -136,12 +136,12 @@ class Expert(ABC):
 
     @property
     def belief(self) -> Prior:
-        """The prior in effect: its own, or the usual one of its kind."""
+        """The prior in effect, its own or the usual one of its kind."""
         return self.usual if self.prior is None else self.prior
 
     @property
     def uses_future(self) -> bool:
-        """Whether it was made with knowledge of the future: a control, never a result."""
+        """Whether it was made with knowledge of the future, as a control and never a result."""
         return False
 
     @property

@@ -66,7 +66,7 @@ class Mix:
 
     @property
     def decisions(self) -> pd.Series[Any]:
-        """The position's sign for an all-in account, from bar `start` on: 1 long, 0 short, -1 flat.
+        """The position's sign for an all-in account, 1 long, 0 short or -1 flat, from bar `start` on.
 
         `llmguide.sweep` takes them, and `llmguide.simulate` with ``flat=True``. Flat is where no expert has a positive
         record, or where the experts cancel out.

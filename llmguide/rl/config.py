@@ -68,12 +68,15 @@ class DQNConfig:
     smoothed.
     """
     tau: Tau = "published"
-    """"published": tau as it is. "constant": only its sign, in training and in use. "jittered": in training the size of
-    each month is drawn anew in every episode (see `llmguide.rl.jitter`); in use tau as it is."""
+    """What the agent observes of the guidance's strength.
+
+    "published" is tau as it is; "constant" is its sign alone, in training and in use; "jittered" draws the size of each
+    month anew in every episode of training (see `llmguide.rl.jitter`), and is tau as it is in use.
+    """
     agreement: float = 0.0
     """Added to the reward, in training only, while the position is on the side of the guidance in force."""
     actions: int = 2
-    """2: short and long. 3: short, long and flat, which holds nothing."""
+    """Number of actions, 2 for short and long, or 3 for short, long and flat, which holds nothing."""
 
     def __post_init__(self) -> None:
         positive = ("hidden", "learning_rate", "gradient_clip", "batch", "target_update", "epsilon_decay", "cash")

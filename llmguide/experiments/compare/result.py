@@ -64,7 +64,7 @@ class ComparisonResult:
 
     @property
     def table(self) -> pd.DataFrame:
-        """One row per arm: mean and standard deviation (ddof 1) over seeds of SR and MDD, mean trades and exposure."""
+        """One row per arm, with mean and deviation (ddof 1) over seeds of SR and MDD, and mean trades and exposure."""
         groups = self.runs.groupby("arm", sort=False)
         columns = {
             "sr_mean": groups["sr"].mean(),
@@ -89,7 +89,7 @@ class ComparisonResult:
 
     @cached_property
     def intervals(self) -> pd.DataFrame:
-        """95 % intervals over the test bars: of every arm, and of the first trained arm minus every other one.
+        """95 % intervals over the test bars, of every arm and of the first trained arm minus every other one.
 
         Columns arm, minus (None in an arm's own row), sr, sr_low, sr_high, mdd, mdd_low, mdd_high and block, the mean
         length of the bootstrap's blocks in bars. ``sr`` and ``mdd`` are the means over seeds of `table`, or their

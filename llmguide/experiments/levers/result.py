@@ -41,12 +41,12 @@ class LeverStudy:
 
     @property
     def uses_future(self) -> bool:
-        """Whether the guidance was made with knowledge of later bars: a control, never a result."""
+        """Whether the guidance was made with knowledge of later bars, as a control and never a result."""
         return bool(self.settings["uses_future"])
 
     @property
     def instruments(self) -> pd.DataFrame:
-        """Means over seeds of `MEASURES`: a row for each symbol and lever, references included.
+        """Means over seeds of `MEASURES`, a row for each symbol and lever, references included.
 
         Runs in which a measure is undefined are left out of its mean.
         """
@@ -54,13 +54,13 @@ class LeverStudy:
 
     @property
     def table(self) -> pd.DataFrame:
-        """Means over instruments of `instruments`: a row for each lever, which is the index."""
+        """Means over instruments of `instruments`, a row for each lever, which is the index."""
         order = [*self.levers, *(name for name in REFERENCES if name in set(self.runs["lever"]))]
         return self.instruments.groupby("lever", sort=False)[list(MEASURES)].mean().loc[order]
 
     @property
     def differences(self) -> pd.DataFrame:
-        """What each lever changes: its runs less those of the published settings, on the same instrument and seed.
+        """What each lever changes, its runs less those of the published settings on the same instrument and seed.
 
         Columns lever, measure, difference, low, high, low_all, high_all, instruments and verdict. The difference is the
         mean over seeds, then over instruments; ``low`` to ``high`` is its 95 % interval over instruments (see

@@ -60,7 +60,7 @@ class MixtureStudy:
 
     @cached_property
     def aims(self) -> pd.DataFrame:
-        """What the mixtures should achieve, and whether they do: one row for each aim."""
+        """What the mixtures should achieve, and whether they do, one row for each aim."""
         return judge(self.table, self.differences)
 
     @property

@@ -100,7 +100,7 @@ class PromptResult:
 
     @property
     def means(self) -> pd.DataFrame:
-        """Each prompt over all instruments: means of the columns of `table` (NaN left out), sums of its counts.
+        """Each prompt over all instruments, with means of the columns of `table` (NaN left out) and sums of its counts.
 
         ``instruments`` says how many have the prompt. ``sr_published`` is NaN unless every one of them was published.
         """
@@ -146,7 +146,7 @@ class PromptResult:
 
     @property
     def costs(self) -> pd.DataFrame:
-        """What each prompt cost when it was first asked, and what all of them cost together: prompt "all".
+        """What each prompt cost when it was first asked, and what all of them cost together (prompt "all").
 
         ``months``, ``calls`` (answered), ``prompt_tokens``, ``completion_tokens``, ``tokens_per_advice``, ``seconds``
         (the answers' times added up, however many were under way at once) and ``dollars``. A sum of which a part is

@@ -50,7 +50,7 @@ class ReplicationResult:
 
     @property
     def uses_future(self) -> bool:
-        """Whether any guidance was made with knowledge of later bars: a control, not a result."""
+        """Whether any guidance was made with knowledge of later bars, as a control and not a result."""
         guidance: Mapping[str, Any] = self.settings["guidance"]
         return any(table is not None and table["uses_future"] for table in guidance.values())
 

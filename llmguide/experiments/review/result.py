@@ -77,7 +77,7 @@ class ReviewResult:
 
     @property
     def alpha(self) -> pd.DataFrame:
-        """Krippendorff's alpha between people: ordinal for scores, nominal for their own directions.
+        """Krippendorff's alpha between people, ordinal for scores and nominal for their own directions.
 
         Columns ``measure`` (the criteria and "direction"), ``level``, ``alpha``, its 95 % interval over months ``low``
         to ``high``, ``months`` with at least two answers, and ``answers`` to them. Empty for fewer than two people.
@@ -138,7 +138,7 @@ class ReviewResult:
 
     @property
     def exemplars(self) -> list[dict[str, Any]]:
-        """What people would have decided, and why: rows for ``llmguide tune --exemplars``.
+        """What people would have decided, and why, as rows for ``llmguide tune --exemplars``.
 
         Of people's months with a reason or a comment: ``id`` (which names neither instrument nor date), ``instrument``,
         ``date``, ``direction`` (the reviewer's own), ``rationale`` (the reason for it), ``comment`` (what the model's

@@ -46,7 +46,8 @@ class TuningResult:
 
     @property
     def rounds(self) -> pd.DataFrame:
-        """One row per round: ``repeat``, ``round``, ``sharpe`` (V_t), ``baseline``, ``target`` (V*), ``regret``.
+        """One row per round, with ``repeat``, ``round``, ``sharpe`` (V_t), ``baseline``, ``target`` (V*) and
+        ``regret``.
 
         Further columns are ``draft`` (hash), ``instructions`` (lines), ``features``, ``why``, ``failure`` where the
         proposal could not be used, and ``criticism``.
@@ -73,8 +74,8 @@ class TuningResult:
 
     @property
     def finals(self) -> pd.DataFrame:
-        """One row per prompt and window: ``prompt``, ``written_for`` (repeat, 0 for the untuned one), ``repeat``,
-        ``sharpe``.
+        """One row per prompt and window, with ``prompt``, ``written_for`` (repeat, 0 for the untuned one), ``repeat``
+        and ``sharpe``.
         """
         rows = [
             {"prompt": self.name(final), "written_for": written_for(final), "repeat": number, "sharpe": sharpe}

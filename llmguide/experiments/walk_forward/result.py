@@ -98,7 +98,7 @@ class WalkResult:
 
     @cached_property
     def stitched(self) -> pd.DataFrame:
-        """One row per instrument, arm and seed: the same measures of the whole account, and its ``final_value``."""
+        """One row per instrument, arm and seed, with the same measures of the whole account and its ``final_value``."""
         return pd.DataFrame(
             [
                 {"symbol": symbol, "arm": arm, "seed": seed}

@@ -63,7 +63,7 @@ class FlagConfig:
     adam_epsilon: float = 1e-5
     """Epsilon of Adam."""
     algorithm: Algorithm = "ppo"
-    """"ppo"; or "reinforce": returns less the value as a baseline, one update of each rollout, nothing clipped."""
+    """"ppo", or "reinforce" (returns less the value as a baseline, one update of each rollout, nothing clipped)."""
     shown: int = SHOWN
     """Number of bars that a state shows."""
     rules: FlagRules = field(default_factory=FlagRules)

@@ -192,7 +192,7 @@ class FlagPolicy:
 
     @property
     def reading(self) -> tuple[Any, ...]:
-        """What `encode` depends on: policies of which this is equal encode alike, and one can do it for all of them."""
+        """What `encode` depends on; policies of which this is equal encode alike, and one can do it for all of them."""
         return id(self.base.model), self.config.frozen, self.config.half
 
     def trainable(self) -> dict[str, Tensor]:
