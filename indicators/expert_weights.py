@@ -28,26 +28,37 @@ __all__ = ["ExpertWeights", "FollowLine"]
 
 @dataclass(frozen=True, eq=False)
 class FollowLine(Expert):
-    """A line of Backtrader's as an expert: its value at bar t-1, in [-1, 1], is the side for bar t; NaN is no opinion.
+    """A Backtrader line as an expert: its value at bar t-1, in [-1, 1], is the side for bar t; NaN is no opinion.
+
+    For example::
 
         FollowLine(lambda data: bt.Cmp(bt.ind.SMA(data, period=5), bt.ind.SMA(data, period=20)))
 
-    `line` is a function of the data that returns a line or an indicator, whose first line counts; or the class of an
-    indicator; or, where experts are named beside their lines, a line itself. It has no opinion on a history's bars: it
-    has no values there.
+    It has no opinion on the bars of a history, where a line has no values.
+
+    Attributes:
+        line: a function of the data that returns a line or an indicator, whose first line counts; the class of an
+            indicator; or, where the expert is created beside its lines, a line itself.
+        prior: see `llmguide.mixture.Expert`.
+        since: see `llmguide.mixture.Expert`.
+
+    Raises LlmguideError where `line` is neither, and outside a Cerebro.
     """
 
     line: Any
 
     def propose(self, bars: pd.DataFrame) -> NDArray[np.float64]:
-        """Refuse: a line has values in a Cerebro only."""
+        """Never return: a line has values in a Cerebro only, so that this raises LlmguideError for any `bars`."""
         raise LlmguideError(
             "a line has values in a Cerebro only; use llmguide.strategies.MixtureOfExperts or "
             "llmguide.indicators.ExpertWeights, or pass its values as an array of sides"
         )
 
     def built_on(self, data: Any) -> FollowLine:
-        """Return the expert of the line's value one bar ago, which it reads as the current one."""
+        """Return the same expert with its line built on `data` and read one bar late.
+
+        Raises LlmguideError where `line` is not a line, nor a function that returns one.
+        """
         line = self.line
         if not isinstance(line, bt.LineRoot) and callable(line):
             line = line(data)
@@ -56,7 +67,7 @@ class FollowLine(Expert):
         return replace(self, line=line(-1))  # as an indicator, so that Backtrader keeps that bar in every memory mode
 
     def follow(self) -> Follower:
-        """See `llmguide.mixture.Expert`."""
+        """Return a follower that reads the line bar by bar."""
         return _LineFollower(self.line)
 
 
@@ -87,25 +98,30 @@ class _WithLinesOfItsExperts(type(bt.Indicator)):  # type: ignore[misc]
 class ExpertWeights(bt.Indicator, metaclass=_WithLinesOfItsExperts):
     """Weighs experts by what they have earned so far, as `llmguide.mix` does.
 
+    For example::
+
         ExpertWeights(data, experts={"guidance": table, "hold": "hold"})
 
-    The value at bar t is known at the close of t-1, but for guidance, which may be of the date of t; the position is
-    the one to take at the close of t. Data is a feed.
-
-    Lines: `position`, the fraction of the account to hold, in [-1, 1]; and for each expert `weight_` and its name, such
-    as `weight_guidance`: weights add up to 1, or are 0 where nobody is trusted.
+    The data must be a feed. Besides the line below there is one for each expert, named ``weight_`` and the expert's
+    name, such as ``weight_guidance``: weights add up to 1, or are all 0 where no expert has a positive record.
 
     Params:
-        experts: by name, whatever `llmguide.mix` takes; beside it `FollowLine`, and a line, or the class of an
-            indicator, which stand for one. Where a line has its first value late, so has a strategy with this
-            indicator; the records of the other experts are made meanwhile.
-        history: bars before the feed's first one, as `llmguide.read_bars` returns them: experts look back on them, and
-            records are made of them.
+        experts: by name, whatever `llmguide.mix` takes; and also a `FollowLine`, a line, or the class of an indicator.
+            Where a line has its first value late, so does a strategy with this indicator; the records of the other
+            experts are kept meanwhile.
+        history: bars before the feed's first one, as `llmguide.read_bars` returns them, for experts that look back and
+            for their records.
         cost: fraction of each traded value.
+
+    Lines:
+        position: fraction of the account to hold, in [-1, 1], to be taken at the close of bar t. All lines at bar t are
+            known at the close of bar t-1, except that guidance may be of bar t's date.
 
     Attributes:
         weight_log: a `llmguide.mixture.Weighed` for each bar.
-        uses_future: whether an expert was made with knowledge of its future.
+        uses_future: whether an expert was made with knowledge of the future.
+
+    Raises LlmguideError where the data is not a feed, and as `llmguide.mix` does.
     """
 
     lines: ClassVar[Any] = ("position",)
@@ -132,7 +148,7 @@ class ExpertWeights(bt.Indicator, metaclass=_WithLinesOfItsExperts):
         self.data.minbuffer(2)
 
     def prenext(self) -> None:
-        """Weigh while lines have no value yet: they have no opinion."""
+        """Weigh the experts while some lines have no value yet; those have no opinion."""
         self.next()
 
     def next(self) -> None:
@@ -150,14 +166,14 @@ class ExpertWeights(bt.Indicator, metaclass=_WithLinesOfItsExperts):
             getattr(self.lines, f"weight_{name}")[0] = weight
 
     def mixed(self, *, start: int = 0) -> Mix:
-        """Return what `llmguide.mix` makes of history and feed, up to the current bar, which is over.
+        """Return the `llmguide.mixture.Mix` of the history and the feed, up to and including the current bar.
 
-        `start` is the number of idle bars at the beginning, those of the history among them.
+        `start` is the number of idle bars at the beginning, those of the history included.
         """
         return self._mix.mixed(self._bar(0), start=start)
 
     def check(self) -> None:
-        """Refuse, when the bars are over, a table of other bars or of another time, as `llmguide.mix` does."""
+        """Check, once all bars are known, that every table fits them, as `llmguide.mix` does."""
         self._mix.check()
 
     def _plotlabel(self) -> list[str]:

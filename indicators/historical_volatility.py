@@ -11,12 +11,20 @@ __all__ = ["HistoricalVolatility"]
 
 
 class HistoricalVolatility(Windowed):
-    """Standard deviation of the last `period` returns, annualised: a fraction a year.
+    """Annualised standard deviation of the last `period` returns, as a fraction per year.
 
-    `period` is the length of the window, `periods` the number of bars in a year: 252 of days, 52 of weeks.
+    Params:
+        period: length of the window in returns, at least 2.
+        periods: bars per year: 252 for daily bars, 52 for weekly ones.
+
+    Lines:
+        volatility: 0.2 is 20 % a year. The value at bar t is known at the close of bar t; NaN before the window is
+            full.
 
     Formula:
-      - volatility = sqrt(periods) * stddev(close / close(-1) - 1, period), with n - 1
+      - volatility = sqrt(periods) * stddev(close / close(-1) - 1, period), ddof 1
+
+    Raises LlmguideError for a `period` below 2, DataError for a missing price, or one that is not above 0, in the feed.
 
     See: `llmguide.features.rolling.historical_volatility`.
     """
@@ -31,5 +39,5 @@ class HistoricalVolatility(Windowed):
         self.look_back(self.p.period, self.data.lines[0], before=1)
 
     def compute(self, *inputs: rolling.Values) -> rolling.Values:
-        """See `Windowed`."""
+        """Return the volatility at every bar of the `inputs`, shape ``(n,)``."""
         return rolling.historical_volatility(inputs[0], period=self.p.period, periods=self.p.periods)

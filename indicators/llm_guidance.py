@@ -25,22 +25,34 @@ _ENOUGH = 3  # rows in force from which on other bars are refused while a backte
 
 
 class LLMGuidance(bt.Indicator):
-    """What the language model said last, as of the bar's calendar date and never before it was issued.
+    """The guidance in force: the newest row issued by the bar's calendar date, and never a later one.
 
-    ``LLMGuidance(data, guidance="aapl.parquet")``; `guidance` is a `llmguide.Guidance` or the path of one.
-    ``LLMGuidance(data, provider="llm")`` asks while the backtest runs, at each new month, from the bars before it:
-    `provider` is "llm", "replay" (answers of the cache only), "rules", a `llmguide.LanguageModel`, or a function of the
-    known bars and the date. `history` are bars before the first one of the feed; with it, live guidance is that of a
-    table made for both together, and the months of the history are asked about too.
+    Give either a table or a provider::
 
-    A table that remembers the bars it was made from is refused on others (GuidanceError), once that is clear;
-    `any_bars=True` uses it all the same.
+        LLMGuidance(data, guidance="aapl.parquet")  # a table made before
+        LLMGuidance(data, provider="llm")  # asked at each new month, from the bars before it
 
-    Lines: direction (1 long, 0 short), confidence (1..3), entropy (0..1), strength (0..1), tau (-1..1). Before the
-    first row direction, confidence and entropy are NaN, strength and tau 0; so they are on an abstention, but for its
-    entropy.
+    Params:
+        guidance: a `llmguide.Guidance`, or the path of one.
+        provider: what to ask while the backtest runs, instead of a table: "llm", "replay" (cached answers only),
+            "rules", a `llmguide.LanguageModel`, or a function ``(known_bars, issued_at)``.
+        history: for `provider`, the bars before the feed's first one. Guidance is then that of a table made from both
+            together, and the provider is asked about the months of the history too.
+        any_bars: True uses a table on bars other than those it was made from; by default such bars are refused as soon
+            as the difference is clear.
 
-    See: arXiv 2508.02366, eq. 5-8.
+    Lines:
+        direction: 1 long, 0 short; NaN before the first row and on an abstention. All lines at bar t are known at the
+            start of bar t's date: a row was made from the bars before its date only.
+        confidence: 1, 2 or 3; NaN where there is no direction.
+        entropy: normalised entropy of the answer, in [0, 1]; NaN before the first row, and where it was not measured.
+        strength: confidence discounted by entropy, in [0, 1]; 0 where there is no direction.
+        tau: signed strength, in [-1, 1]: what the agent observes; 0 where there is no direction.
+
+    Raises GuidanceError where neither or both of `guidance` and `provider` are given, for `history` with a table, and
+    for bars that the table was not made from.
+
+    Source: arXiv 2508.02366, equations 5 to 8.
     """
 
     lines: ClassVar[Any] = ("direction", "confidence", "entropy", "strength", "tau")
@@ -73,7 +85,7 @@ class LLMGuidance(bt.Indicator):
 
     @property
     def table(self) -> Guidance:
-        """The table; of live guidance, what was said so far."""
+        """The guidance table; with a provider, the answers so far."""
         return self._table if self._live is None else self._live.table
 
     def _plotlabel(self) -> list[str]:
@@ -83,7 +95,7 @@ class LLMGuidance(bt.Indicator):
         return [Path(source).name]
 
     def next(self) -> None:
-        """Look the bar's date up, or show the bar to the live guidance."""
+        """Look up the bar's date, or pass the bar to the provider."""
         if self._live is None:
             row = self._table.at(self.data.datetime.date(0))
             self._remember(row)
@@ -99,7 +111,9 @@ class LLMGuidance(bt.Indicator):
         lines.tau[0] = row.tau if row else 0.0
 
     def check_bars(self, *, warn: bool = True) -> None:
-        """Refuse, as `Guidance.check_bars` does, where the bars so far are not those that the table was made from."""
+        """Refuse bars that the table was not made from, as `Guidance.check_bars` does; `warn` also warns of single
+        differences.
+        """
         dates = pd.DatetimeIndex(list(self._closes))
         closes = daily_closes(dates, np.array(list(self._closes.values()), dtype=np.float64))
         self._table.refuse_others(closes, rows=self._in_force, warn=warn)

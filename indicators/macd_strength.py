@@ -12,13 +12,24 @@ __all__ = ["MACDStrength"]
 
 
 class MACDStrength(bt.Indicator):
-    """Histogram of the MACD relative to the price, a fraction; comparable between instruments.
+    """MACD histogram relative to the price, as a fraction, which makes instruments comparable.
 
-    Backtrader begins each average with its own first bars, TA-Lib all of them together: the first values differ from
-    `llmguide.features.technical`, and no longer after some hundred bars.
+    Backtrader seeds each moving average with its own first bars, TA-Lib seeds all of them at the same bar: the first
+    values differ from those of `llmguide.features.technical`, and agree after some hundred bars.
+
+    Params:
+        period_me1: length of the fast exponential moving average, in bars.
+        period_me2: length of the slow exponential moving average, in bars.
+        period_signal: length of the signal line, in bars.
+
+    Lines:
+        strength: positive where the MACD is above its signal line. The value at bar t is known at the close of bar t;
+            NaN before all averages have a value.
 
     Formula:
       - strength = (macd - signal) / data
+
+    Raises DataError for a missing price, or one that is not above 0, in the feed.
 
     See: `bt.ind.MACDHisto`.
     """

@@ -28,20 +28,45 @@ FLAT_TABLE = ("flat_if_short", "flat_if_none", "flat_if_long")
 
 
 class QValues(bt.Indicator):
-    """Q-values of going long, short and, of agents with three actions, flat at bar t, from the bars up to t-1.
+    """Q-values of a trained agent for going long, short or flat at bar t.
 
-    ``QValues(data, model="hybrid-0.safetensors", guidance="aapl.parquet")``; `model` is an `Agent` or the path of a
-    checkpoint, `guidance` a `Guidance`, the path of one, or an `LLMGuidance` on the same data; the agent sees the row
-    in force on the date of bar t. An agent without guidance takes none.
+    For example::
 
-    Lines: `long`, `short` and `flat`, the Q-values for the *current side*. A Q-value depends on the side that is held,
-    which an indicator cannot know; so the lines follow the agent's own greedy path (from side 0 on, always taking the
-    largest Q-value; a tie is short), and a strategy that holds another side calls `select` in its `next`. The line
-    `side` is that path's side before bar t; the other nine are the table for all three sides. What is of flat is NaN
-    where the agent has two actions.
+        QValues(data, model="hybrid-0.safetensors", guidance="aapl.parquet")
 
-    The first value is at bar t = lookback. All bars are computed in one batch when they are preloaded, and one by one
-    when they are not; the two agree to about 1e-15.
+    A Q-value depends on the side that is held, which an indicator cannot know. The lines `long`, `short` and `flat`
+    therefore follow the agent's own greedy path, from side 0 on, always taking the largest Q-value; a tie is short. A
+    strategy that may hold another side calls `select` in its `next`.
+
+    Params:
+        model: an `Agent`, or the path of a checkpoint.
+        guidance: for an agent that was trained with guidance: a `Guidance`, the path of one, or an `LLMGuidance` on the
+            same data. The agent sees the row in force on the date of bar t. None for an agent without guidance.
+
+    Lines:
+        long: Q-value of going long, for the current side. All lines at bar t are known at the close of bar t-1, except
+            that guidance may be of bar t's date; the first value is at bar t = lookback.
+        short: Q-value of going short, for the current side.
+        flat: Q-value of holding nothing, for the current side; NaN where the agent has two actions.
+        side: the side before bar t on the agent's greedy path: +1, -1 or 0.
+        short_if_short: Q-value of going short while short; the lines below are named in the same way.
+        long_if_short: of going long while short.
+        flat_if_short: of going flat while short; NaN where the agent has two actions.
+        short_if_none: of going short while nothing is held.
+        long_if_none: of going long while nothing is held.
+        flat_if_none: of staying flat; NaN where the agent has two actions.
+        short_if_long: of going short while long.
+        long_if_long: of staying long.
+        flat_if_long: of going flat while long; NaN where the agent has two actions.
+
+    Attributes:
+        agent: the `llmguide.rl.agent.Agent`.
+
+    Preloaded bars are computed in one batch, others one by one; the two agree to about 1e-15.
+
+    Raises:
+        ModelError: no agent or checkpoint; guidance for an agent without it, or none for an agent that needs it.
+        DataError: missing prices or volumes.
     """
 
     lines: ClassVar[Any] = ("long", "short", "side", *TABLE, "flat", *FLAT_TABLE)
@@ -76,7 +101,9 @@ class QValues(bt.Indicator):
         self.addminperiod(config.lookback + 1)
 
     def select(self, side: int) -> tuple[float, ...]:
-        """Make the current bar's lines those of `side` (+1, -1, 0); return ``(short, long)``, or with flat behind."""
+        """Set the current bar's lines to those of `side` (+1, -1, 0) and return ``(short, long)``, or ``(short, long,
+        flat)``.
+        """
         values = self._table_at(0, side)
         for name, value in zip(self._current, values, strict=True):
             getattr(self.lines, name)[0] = value
@@ -102,7 +129,7 @@ class QValues(bt.Indicator):
         self.select(side)
 
     def once(self, start: int, end: int) -> None:
-        """Compute the preloaded bars `start` to `end` - 1 in one batch."""
+        """Compute the preloaded bars from `start` to `end` - 1 in one batch."""
         end = min(end, self.data.buflen())
         if start >= end:
             return

@@ -27,7 +27,11 @@ class Windowed(bt.Indicator):
     """Whether values are divided by prices, which must then be above 0."""
 
     def look_back(self, period: int, *inputs: Any, before: int = 0) -> None:
-        """Set how many bars a value needs, those before its period included, and the lines that it is made of."""
+        """Set the lines that a value is made of, `inputs`, and how many of their bars: `period`, and `before` more
+        ahead of it.
+
+        Raises LlmguideError for a period below 2.
+        """
         if period < 2:
             raise LlmguideError(f"expected a period of at least 2 bars for {type(self).__name__}, got {period}")
         self._window = period + before
@@ -35,7 +39,10 @@ class Windowed(bt.Indicator):
         self.addminperiod(self._window)
 
     def compute(self, *inputs: Values) -> Values:
-        """Return the values at every bar of the inputs, shape (n,) each; (n, lines) where there are several lines."""
+        """Return the values at every bar of the `inputs`, shape ``(n,)``; ``(n, lines)`` where there are several lines.
+
+        Raises NotImplementedError unless a subclass defines it.
+        """
         raise NotImplementedError
 
     def next(self) -> None:
@@ -46,7 +53,7 @@ class Windowed(bt.Indicator):
             line[0] = float(value)
 
     def once(self, start: int, end: int) -> None:
-        """Compute the preloaded bars `start` to `end` - 1 in one batch."""
+        """Compute the preloaded bars from `start` to `end` - 1 in one batch."""
         end = min(end, self.data.buflen())
         if start >= end:
             return

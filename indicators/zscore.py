@@ -11,10 +11,19 @@ __all__ = ["ZScore"]
 
 
 class ZScore(Windowed):
-    """Distance from the mean of the last `period` values, in their standard deviations; NaN where all are equal.
+    """Distance from the mean of the last `period` values, in standard deviations; NaN where all of them are equal.
+
+    Params:
+        period: length of the window in bars, at least 2.
+
+    Lines:
+        zscore: signed distance from the mean. The value at bar t is known at the close of bar t; NaN before the window
+            is full.
 
     Formula:
-      - zscore = (data - mean(data, period)) / stddev(data, period), of the population as in `bt.ind.StdDev`
+      - zscore = (data - mean(data, period)) / stddev(data, period), the population's (ddof 0) as in `bt.ind.StdDev`
+
+    Raises LlmguideError for a `period` below 2, DataError for a missing price in the feed.
 
     See: `llmguide.features.rolling.zscore`.
     """
@@ -28,5 +37,5 @@ class ZScore(Windowed):
         self.look_back(self.p.period, self.data.lines[0])
 
     def compute(self, *inputs: rolling.Values) -> rolling.Values:
-        """See `Windowed`."""
+        """Return the z-score at every bar of the `inputs`, shape ``(n,)``."""
         return rolling.zscore(inputs[0], period=self.p.period)

@@ -25,8 +25,11 @@ from llmguide.sources.synthetic import sample_bars
 __all__ = ["COLUMNS", "MIN_BARS", "BarsReport", "inspect_bars", "read_bars", "sample_bars"]
 
 COLUMNS = (*PRICES, "volume")
+"""Names of the columns of bars, in order."""
 MIN_BARS = 32
-"""The 30 bars of the first observation (arXiv 2004.06627), the bar of the first decision, and one that rewards it."""
+"""Fewest bars that are accepted: the 30 of the first observation, the bar of the first decision, and one that rewards
+it.
+"""
 
 Bound = str | date | datetime | pd.Timestamp
 Gaps = Literal["forward", "interpolate"]
@@ -38,18 +41,22 @@ class BarsReport:
 
     Attributes:
         source: file name, or "the frame".
-        bars, first, last: how many bars, and the dates of the first and the last.
-        reversed: the newest bar came first (Alpha Vantage) and the order was turned.
-        adjusted_ignored: bars whose "Adj Close", left out, differs from the Close that was used.
+        bars: how many bars.
+        first: date of the first bar.
+        last: date of the last bar.
+        reversed: the newest bar came first (as in files of Alpha Vantage), and the order was reversed.
+        adjusted_ignored: bars whose "Adj Close", which was left out, differs from the Close that was used.
         closes_outside: bars whose close lies outside [low, high], as where only closes are adjusted.
         missing_prices: prices that were zero or absent.
         missing_volumes: volumes that were zero or absent.
-        filled_forward, filled_linear, filled_backward: values that were filled, by the rule that filled them.
-        zero_volumes: volumes that are 0 in the result, no volume being known up to then.
+        filled_forward: values that were filled with the last known one.
+        filled_linear: values that were interpolated.
+        filled_backward: values that were filled with the next known one.
+        zero_volumes: volumes that are 0 in the result, because none was known up to then.
         longest_gap: the longest run of bars in which one column was filled.
-        findings: prices, moves and gaps that look wrong, in order of date (see `sources.suspicion`).
+        findings: prices, moves and gaps that look wrong, in order of date (see `llmguide.sources.suspicion`).
         last_today: the last bar is of today, so that its close may not be final.
-        adjusted: what `adjust=True` did.
+        adjusted: what ``adjust=True`` did.
     """
 
     source: str
@@ -76,7 +83,7 @@ class BarsReport:
         return self.filled_forward + self.filled_linear + self.filled_backward
 
     def notes(self) -> list[str]:
-        """What is unusual, one phrase each with its count; empty for bars that are in order."""
+        """Return what is unusual, one phrase each with its count; an empty list for bars without anything unusual."""
         rules = {"forward": self.filled_forward, "linearly": self.filled_linear, "backward": self.filled_backward}
         how = ", ".join(f"{count} {rule}" for rule, count in rules.items() if count)
         notes = {
@@ -111,45 +118,45 @@ def read_bars(
 ) -> pd.DataFrame:
     """Read bars from a CSV or Parquet file or a DataFrame, and warn once of everything unusual in them.
 
-    Recognised are the layouts of yfinance, Alpha Vantage, Stooq, vectorbt, Tiingo, Polygon, Alpaca, Nasdaq,
-    Investing.com, MetaTrader 5, Binance, CCXT, spreadsheets and the TDQN benchmark's files (docs/bars.md), whatever the
-    case of their column names; columns beyond those of bars are left out. The input is never modified.
+    The layouts of yfinance, Alpha Vantage, Stooq, vectorbt, Tiingo, Polygon, Alpaca, Nasdaq, Investing.com, MetaTrader
+    5, Binance, CCXT, spreadsheets and the TDQN benchmark's files are recognised (docs/bars.md), in any case of column
+    names; other columns are left out. The input is never modified.
 
-    Close is used as it comes, and "Adj Close" is ignored. `adjust=True` puts all four
-    prices on the adjusted scale.
+    The close is used as given, and "Adj Close" is ignored; ``adjust=True`` puts all four prices on the adjusted scale.
 
     Args:
         path_or_frame: a file, or a frame whose dates are its index or a column.
-        start, end: first and last date, both inclusive; "2018" and "2018-03" mean the whole year and month. Values
-            outside are neither checked nor used, so that reading a slice equals slicing first and reading then.
+        start: first date, inclusive; "2018" and "2018-03" mean the whole year and month. Values outside `start` to
+            `end` are neither checked nor used, so that reading a slice equals slicing first and reading then.
+        end: last date, inclusive, in the same form.
         gaps: how prices and volumes that are zero or missing are filled. "forward" repeats the last known value, and so
             uses nothing of a later bar. "interpolate" is the TDQN authors' rule, for replication: linear over at most 5
             bars of a gap, then forward, then backward; **it uses the next known value, which is in the future of the
-            bars that it fills**. A filled high or low is moved to meet the other where it would cross it. Volume is 0
-            until one is known ("forward"), and throughout where there is none.
+            bars that it fills**. A filled high or low that would cross the other is set equal to it. Volume is 0 until
+            one is known ("forward"), and throughout where there is none.
         strict: refuse bars in which prices, moves or gaps look wrong (`BarsReport.findings`), instead of warning.
         adjust: put all prices on one scale. Where the file has an "Adj Close" that differs, all four are multiplied by
-            Adj Close / Close. Where only closes were adjusted, so that they lie outside [low, high], open, high and
-            low are brought to the scale of the closes, as far as it can be told (`sources.adjusting`); that uses later
-            bars, as any adjustment for dividends does. Volume stays.
-        today: the date after which dates count as future; by default today's, in the zone where it is latest.
-        tz: IANA name of the exchange's time zone, as "Asia/Tokyo". Needed where daily bars are stamped at another time
-            than midnight, which does not tell their day (see `sources.layouts.read_table`).
+            Adj Close / Close. Where only closes were adjusted, so that they lie outside [low, high], open, high and low
+            are brought to the scale of the closes as far as it can be inferred (`llmguide.sources.adjusting`); this
+            uses later bars, as any adjustment for dividends does. Volume is left as it is.
+        today: dates after this one count as future; None is today's, in the time zone where it is latest.
+        tz: IANA name of the exchange's time zone, such as "Asia/Tokyo". Needed where daily bars are stamped at another
+            time than midnight, which leaves their day open (see `llmguide.sources.layouts.read_table`).
 
     Returns:
-        Bars: open, high, low, close, volume as float64, a naive increasing index named "date". A time zone is dropped
-        and its wall time kept; daily bars get the bare date of the exchange (see `sources.layouts.read_table`).
+        Bars: open, high, low, close and volume as float64, with a naive increasing index named "date". A time zone is
+            dropped and its wall time kept; daily bars get the bare date of the exchange.
 
     Raises:
-        DataError: the file is not there or is no table; a column is missing; dates are unreadable, jumbled, double or
-            in the future; values are not numbers, negative or infinite; a column has no price; high < low; the first
-            bar lacks a price ("forward"); fewer than 32 bars are left; something looks wrong and `strict` is set;
-            `adjust` cannot be done.
+        DataError: the file does not exist or is not a table; a column is missing; dates are unreadable, out of order,
+            duplicated or in the future; values are not numbers, negative or infinite; a column has no price; high <
+            low; the first bar lacks a price ("forward"); fewer than `MIN_BARS` bars are left; something looks wrong and
+            `strict` is set; `adjust` is not possible.
 
     Warns:
         DataWarning: once, with the count of each: order reversed, Adj Close ignored, closes outside [low, high], zero
-            or missing values and how they were filled, what looks wrong, a last bar of today.
-            `inspect_bars` returns the same as numbers.
+            or missing values and how they were filled, what looks wrong, a last bar of today. `inspect_bars` returns
+            the same as numbers.
     """
     bars, report = inspect_bars(
         path_or_frame, start=start, end=end, gaps=gaps, strict=strict, adjust=adjust, today=today, tz=tz
@@ -170,7 +177,14 @@ def inspect_bars(
     today: date | None = None,
     tz: str | None = None,
 ) -> tuple[pd.DataFrame, BarsReport]:
-    """Read bars as `read_bars` does, and return them with the report instead of warning."""
+    """Read bars as `read_bars` does, and return them with a report instead of warning.
+
+    The arguments `path_or_frame`, `start`, `end`, `gaps`, `strict`, `adjust`, `today` and `tz` are those of
+    `read_bars`, and so are the errors (DataError).
+
+    Returns:
+        The bars, and a `BarsReport` of everything unusual in them.
+    """
     if gaps not in ("forward", "interpolate"):
         hint = did_you_mean(gaps, ("forward", "interpolate"))
         raise DataError(f"gaps is 'forward' or 'interpolate', not {gaps!r}{hint}")

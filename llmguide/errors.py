@@ -1,7 +1,7 @@
 """Every error and warning that llmguide raises on purpose.
 
     LlmguideError
-    ├── DataError        bars that cannot be used
+    ├── DataError        bars, or other data, that cannot be used
     ├── GuidanceError    a guidance table that cannot be used
     ├── ModelError       an agent or checkpoint that cannot be used
     ├── BudgetError      a spending limit would be exceeded
@@ -9,10 +9,10 @@
     ├── JournalError     the journal of a live run that cannot be used, or a run that departs from it
     ├── LanguageModelError        a language model that could not be asked, or whose answer cannot be used
     │   ├── EndpointError         no answer: not reached, not allowed, no such model
-    │   ├── MissingAnswers        the cache does not hold what a replay needs
+    │   ├── MissingAnswers        the cache lacks an answer that a replay needs
     │   └── ReplyError            an answer that cannot be used; `reply` is its raw text
     │       ├── RefusedError      the model declined
-    │       ├── TruncatedError    it ended at the limit of tokens
+    │       ├── TruncatedError    it reached the limit of tokens and was cut off
     │       ├── FilteredError     a content filter stopped it
     │       ├── EmptyReplyError   there is no text in it
     │       ├── InvalidReplyError it does not fit the schema
@@ -54,11 +54,14 @@ __all__ = [
 
 
 class LlmguideError(Exception):
-    """Base of every error that llmguide raises on purpose."""
+    """Base class of every error that llmguide raises on purpose.
+
+    Its message says what was expected, what came, and what to do.
+    """
 
 
 class DataError(LlmguideError):
-    """Bars that cannot be used."""
+    """Bars, or other data, that cannot be used."""
 
 
 class GuidanceError(LlmguideError):
@@ -70,26 +73,27 @@ class ModelError(LlmguideError):
 
 
 class AuditError(LlmguideError):
-    """Code that cannot be audited."""
+    """Code that cannot be audited: it fails on the bars as they are."""
 
 
 class BudgetError(LlmguideError):
-    """A spending limit would be exceeded."""
+    """A spending limit would be exceeded; nothing was sent."""
 
 
 class JournalError(LlmguideError):
-    """The journal of a live run that cannot be used, or a run that departs from it."""
+    """The journal of a live run cannot be used, or the run departs from it."""
 
 
 class LanguageModelError(LlmguideError):
-    """A language model that could not be asked, or whose answer cannot be used."""
+    """A language model could not be asked, or its answer cannot be used."""
 
 
 class EndpointError(LanguageModelError):
-    """No answer came: the endpoint was not reached, did not allow it, or does not know the model.
+    """No answer came: the endpoint was not reached, refused the request, or does not know the model.
 
-    `status` is the HTTP status that it gave, None where there was no answer at all; `parameter` is what it refused, ""
-    where it named nothing.
+    Attributes:
+        status: HTTP status of its response; None where there was no response.
+        parameter: the request's parameter that it refused, "" where it named none.
     """
 
     def __init__(self, message: str, *, status: int | None = None, parameter: str = "") -> None:
@@ -105,11 +109,15 @@ class TimedOutError(EndpointError):
 
 
 class MissingAnswers(LanguageModelError):
-    """The cache does not hold an answer that a replay needs."""
+    """The cache lacks an answer that a replay needs."""
 
 
 class ReplyError(LanguageModelError):
-    """An answer that cannot be used; `reply` is its raw text."""
+    """An answer of a language model that cannot be used.
+
+    Attributes:
+        reply: the raw text of the answer.
+    """
 
     def __init__(self, message: str, *, reply: str) -> None:
         super().__init__(message)
@@ -124,7 +132,7 @@ class RefusedError(ReplyError):
 
 
 class TruncatedError(ReplyError):
-    """The answer ended at the limit of tokens."""
+    """The answer reached the limit of tokens and was cut off."""
 
 
 class FilteredError(ReplyError):
@@ -132,7 +140,7 @@ class FilteredError(ReplyError):
 
 
 class EmptyReplyError(ReplyError):
-    """The answer has no text."""
+    """The model's answer has no text."""
 
 
 class InvalidReplyError(ReplyError):
@@ -159,7 +167,7 @@ class DataWarning(UserWarning):
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return ``"; did you mean 'close'?"`` for the known name nearest to `name`, or an empty string."""
+    """Return ``"; did you mean 'close'?"`` for the name among `known` that is nearest to `name`, or an empty string."""
     names = {str(k).lower(): str(k) for k in known}
     near = difflib.get_close_matches(str(name).lower(), names, n=1)
     return f"; did you mean {names[near[0]]!r}?" if near else ""

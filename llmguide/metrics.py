@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from llmguide.errors import DataError, did_you_mean
-from llmguide.periods import periods_of
+from llmguide.periods import Dates, periods_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,10 +52,20 @@ _ROUNDING = 8 * float(np.finfo(np.float64).eps)
 
 
 def sharpe_ratio(returns: Numbers, *, periods: float | None = None, risk_free: float = 0.0) -> float:
-    """Annualised mean excess return per unit of its standard deviation: sqrt(periods) mean(r) / std(r), ddof 1.
+    """Return the annualised mean excess return per unit of standard deviation: sqrt(periods) mean(r) / std(r), ddof 1.
 
-    `risk_free` is a rate per year; `risk_free / periods` is taken from each bar's return. All bars count, the idle ones
-    before the first decision too. NaN for fewer than two bars, and where the returns differ by no more than rounding.
+    Args:
+        returns: simple returns per bar as fractions, shape ``(bars,)``, oldest first. All bars count, the idle ones
+            before the first decision too.
+        periods: bars per year; None reads it from the dates of a Series, and is 252 for numbers without dates.
+        risk_free: rate per year as a fraction; ``risk_free / periods`` is subtracted from each bar's return.
+
+    Returns:
+        The ratio; NaN for fewer than two bars, and where the returns differ by no more than rounding.
+
+    Raises DataError for missing or infinite returns, and for periods that are not above 0.
+
+    Source: as in arXiv 2004.06627 and arXiv 2508.02366.
     """
     year = periods_of(returns, periods)
     r = _vector(returns, "returns") - risk_free / year
@@ -64,10 +74,22 @@ def sharpe_ratio(returns: Numbers, *, periods: float | None = None, risk_free: f
 
 
 def sortino_ratio(returns: Numbers, *, periods: float | None = None, risk_free: float = 0.0) -> float:
-    """Annualised mean excess return per unit of the population deviation of the negative returns.
+    """Return the annualised mean excess return per unit of the standard deviation of the negative returns.
 
-    This is the benchmark authors' definition: the deviation is taken around the negative returns' own mean (not around
-    zero, as Sortino and Price have it). NaN with fewer than two different negative returns.
+    The deviation is the population's (ddof 0) around the negative returns' own mean, as the benchmark's authors define
+    it, and not around zero, as Sortino and Price do.
+
+    Args:
+        returns: simple returns per bar as fractions, shape ``(bars,)``, oldest first.
+        periods: bars per year; None reads it from the dates of a Series, and is 252 for numbers without dates.
+        risk_free: rate per year as a fraction; ``risk_free / periods`` is subtracted from each bar's return.
+
+    Returns:
+        The ratio; NaN with fewer than two different negative returns.
+
+    Raises DataError for missing or infinite returns, and for periods that are not above 0.
+
+    Source: the code of arXiv 2004.06627.
     """
     year = periods_of(returns, periods)
     r = _vector(returns, "returns") - risk_free / year
@@ -75,13 +97,23 @@ def sortino_ratio(returns: Numbers, *, periods: float | None = None, risk_free: 
     return float(np.sqrt(year) * r.mean() / spread) if spread > 0 else float("nan")
 
 
-def annual_return(returns: Numbers, dates: Any) -> float:
-    """Growth per year by the benchmark authors' arithmetic rule: (1 + sum of returns)^(365 / calendar days) - 1.
+def annual_return(returns: Numbers, dates: Dates) -> float:
+    """Return the yearly growth by the benchmark authors' arithmetic rule.
 
-    `dates` are the bars' dates, as many as returns, oldest first; whole days from first to last count. -1 where the
-    returns sum to -1 or less, NaN for no bars or where less than a day passed, infinite beyond the largest float. The
-    hybrid paper keeps this rule. It is not the compound rate of the value curve: it can be positive for an account that
-    lost money, even for an insolvent one.
+    That is (1 + sum of returns)^(365 / calendar days) minus 1. It is not the compound growth rate of the account: it
+    can be positive for an account that lost money, even for an insolvent one. The hybrid paper keeps this rule.
+
+    Args:
+        returns: simple returns per bar as fractions, shape ``(bars,)``, oldest first.
+        dates: the bars' dates, one for each return; whole days from the first to the last count.
+
+    Returns:
+        A fraction per year: -1 where the returns sum to -1 or less, NaN for no bars or less than a day, infinite beyond
+        the largest float.
+
+    Raises DataError for missing or infinite returns, and for dates that are missing, decreasing or of another number.
+
+    Source: the code of arXiv 2004.06627.
     """
     r = _vector(returns, "returns")
     try:
@@ -101,16 +133,33 @@ def annual_return(returns: Numbers, dates: Any) -> float:
 
 
 def annual_volatility(returns: Numbers, *, periods: float | None = None) -> float:
-    """Standard deviation of the returns (ddof 1) times the root of the bars per year. NaN for fewer than two bars."""
+    """Return the annualised standard deviation of the returns: sqrt(periods) std(r), ddof 1.
+
+    Args:
+        returns: simple returns per bar as fractions, shape ``(bars,)``, oldest first.
+        periods: bars per year; None reads it from the dates of a Series, and is 252 for numbers without dates.
+
+    Returns:
+        A fraction per year; NaN for fewer than two bars.
+
+    Raises DataError for missing or infinite returns, and for periods that are not above 0.
+    """
     year = periods_of(returns, periods)
     r = _vector(returns, "returns")
     return float(np.sqrt(year) * r.std(ddof=1)) if r.size > 1 else float("nan")
 
 
 def skewness(returns: Numbers) -> float:
-    """Sample skewness with the usual correction for bias, sqrt(n(n-1))/(n-2) m3/m2^1.5, as pandas' `Series.skew`.
+    """Return the sample skewness with the usual bias correction: sqrt(n(n-1))/(n-2) m3/m2^1.5, as in
+    `pandas.Series.skew`.
 
-    NaN for fewer than three bars, and where the returns differ by no more than rounding.
+    Args:
+        returns: simple returns per bar as fractions, shape ``(bars,)``.
+
+    Returns:
+        The skewness; NaN for fewer than three bars, and where the returns differ by no more than rounding.
+
+    Raises DataError for missing or infinite returns.
     """
     r = _vector(returns, "returns")
     n = r.size
@@ -122,10 +171,15 @@ def skewness(returns: Numbers) -> float:
 
 
 def drawdowns(value: Numbers) -> Vector:
-    """How far each value lies below the highest one so far, as a positive fraction of it; shaped as `value`.
+    """Return how far each value lies below the highest one so far, as a positive fraction of that peak.
 
-    Above 1 where the value is negative: an insolvent account has lost more than all it had. Raises DataError unless the
-    first value is above zero.
+    Args:
+        value: account values in money, shape ``(bars,)``, oldest first.
+
+    Returns:
+        Shape ``(bars,)``; above 1 where the value is negative: an insolvent account has lost more than everything.
+
+    Raises DataError for missing or infinite values, and unless the first one is above 0.
     """
     v = _values(value)
     peak = np.maximum.accumulate(v)
@@ -133,40 +187,76 @@ def drawdowns(value: Numbers) -> Vector:
 
 
 def max_drawdown(value: Numbers, *, convention: Convention = "standard") -> float:
-    """The deepest fall from a peak, as a positive fraction of that peak; 0 if the value never falls, NaN for no values.
+    """Return the deepest fall from a peak, as a positive fraction of that peak.
 
-    `standard` is the greatest *relative* depth (2508.02366 eq. 9). `tdqn` is the relative depth at the greatest
-    *absolute* fall, as the benchmark's published figures have it: never deeper than the standard one, and different
-    where a large fall happened on little money (Nokia's closes 2012-2017: 0.485 against 0.686).
+    Args:
+        value: account values in money, shape ``(bars,)``, oldest first.
+        convention: "standard" is the greatest *relative* depth (arXiv 2508.02366, equation 9). "tdqn" is the relative
+            depth at the greatest *absolute* fall, which the benchmark's published figures use: never deeper than the
+            standard one, and different where a large fall happened on little money (Nokia's closes 2012-2017: 0.485
+            against 0.686).
+
+    Returns:
+        0.25 is a fall of 25 %; 0 if the value never falls, NaN for no values.
+
+    Raises DataError for an unknown convention, missing or infinite values, and unless the first one is above 0.
     """
     peak, trough, v = _deepest(value, convention)
     return float((v[peak] - v[trough]) / v[peak]) if v.size else float("nan")
 
 
 def drawdown_length(value: Numbers, *, convention: Convention = "standard") -> int:
-    """Bars from the peak to the trough of `max_drawdown` of the same convention; 0 if the value never falls.
+    """Return the number of bars from the peak to the trough of `max_drawdown`.
 
-    Of several equal peaks or troughs the first counts.
+    Args:
+        value: account values in money, shape ``(bars,)``, oldest first.
+        convention: as for `max_drawdown`.
+
+    Returns:
+        Bars; 0 if the value never falls. Of several equal peaks or troughs the first counts.
+
+    Raises DataError as `max_drawdown` does.
     """
     peak, trough, _ = _deepest(value, convention)
     return trough - peak
 
 
 def profitability(value: Numbers, side: Numbers) -> float:
-    """Share of the positions that did not lose, the last one closed at the end. NaN if there was none.
+    """Return the share of positions that did not lose, the last one closed at the last bar.
 
     A position lasts from the bar on which the side changes, its value taken after that trade, to the next such bar or
-    the last one; the costs of leaving it are its own and those of entering it belong to the one before. These are the
-    benchmark authors' rules.
+    the last one. The cost of leaving it counts towards it, the cost of entering it towards the position before: these
+    are the benchmark authors' rules.
+
+    Args:
+        value: account values in money after each bar, shape ``(bars,)``, oldest first.
+        side: +1 long, -1 short or 0 after each bar, shape ``(bars,)``.
+
+    Returns:
+        A fraction in [0, 1]; NaN if there was no position.
+
+    Raises DataError for missing or infinite numbers, or another number of sides than values.
+
+    Source: the code of arXiv 2004.06627.
     """
     gains = _gains(value, side)
     return float((gains >= 0).mean()) if gains.size else float("nan")
 
 
 def profit_loss_ratio(value: Numbers, side: Numbers) -> float:
-    """Mean gain of the positions that did not lose over the mean loss of those that did (see `profitability`).
+    """Return the mean gain of the positions that did not lose over the mean loss of those that did.
 
-    Infinite if no position lost, as the benchmark's authors have it, 0 if all did, NaN if there was none.
+    Args:
+        value: account values in money after each bar, shape ``(bars,)``, oldest first.
+        side: +1 long, -1 short or 0 after each bar, shape ``(bars,)``.
+
+    Returns:
+        The ratio, with positions as in `profitability`. Infinite if none lost, as the benchmark's authors have it, 0 if
+        all did, NaN if there was none.
+
+    Raises DataError as `profitability` does.
+
+    Source: the code of arXiv 2004.06627.
     """
     gains = _gains(value, side)
     if not gains.size:
@@ -179,11 +269,23 @@ def profit_loss_ratio(value: Numbers, side: Numbers) -> float:
 
 @dataclass(frozen=True)
 class Performance:
-    """All measures of one account. Fractions, never percent; NaN where a measure is undefined.
+    """All measures of one account, as fractions and never in percent; NaN where a measure is undefined.
 
-    `max_drawdown` and `drawdown_length` follow the usual convention, `max_drawdown_tdqn` and `drawdown_length_tdqn` the
-    benchmark authors'. `profit` is in money. `positions` counts the changes of side, `exposure` is the share of bars
-    with a side other than 0.
+    Attributes:
+        profit: last value less first value, in money.
+        annual_return: see `llmguide.metrics.annual_return`.
+        annual_volatility: fraction per year.
+        sharpe_ratio: annual.
+        sortino_ratio: annual.
+        max_drawdown: by the standard convention, a positive fraction of the peak.
+        max_drawdown_tdqn: by the benchmark authors' convention.
+        drawdown_length: bars from peak to trough, by the standard convention.
+        drawdown_length_tdqn: the same by the benchmark authors' convention.
+        skewness: of the returns per bar.
+        profitability: share of positions that did not lose.
+        profit_loss_ratio: mean gain over mean loss of positions.
+        positions: how often the side changed.
+        exposure: share of bars with a side other than 0.
     """
 
     profit: float
@@ -203,10 +305,17 @@ class Performance:
 
 
 def performance(account: pd.DataFrame, *, periods: float | None = None) -> Performance:
-    """All measures of an account frame as `simulate` returns it: columns side, value and returns, one row per bar.
+    """Return all measures of an account.
 
-    The index holds the bars' dates. `periods` as in the module's note. Raises DataError for a missing column or an
-    empty frame.
+    Args:
+        account: a frame as `llmguide.simulate` returns it, one row per bar, indexed by date, with the columns ``side``,
+            ``value`` and ``returns``.
+        periods: bars per year; None reads it from the dates.
+
+    Returns:
+        A `Performance`.
+
+    Raises DataError for a missing column or an empty frame, and as the single measures do.
     """
     for name in ("side", "value", "returns"):
         if name not in account.columns:

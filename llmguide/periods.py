@@ -8,15 +8,21 @@ are 52, months 12, quarters 4. Bars within a day count as many a day as a usual 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from datetime import date
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from llmguide.errors import DataError
 
-__all__ = ["DEFAULT", "BarCalendar", "calendar_of", "check_periods", "periods_of"]
+__all__ = ["DEFAULT", "BarCalendar", "Dates", "calendar_of", "check_periods", "periods_of"]
+
+Dates: TypeAlias = "ArrayLike | Sequence[date] | pd.Index[Any] | pd.Series[Any]"
+"""Dates of bars: an index, a series, or anything else that `pandas.DatetimeIndex` takes."""
 
 DEFAULT = 252
 """Bars per year of numbers without dates: trading days."""
@@ -28,11 +34,11 @@ _OPEN = 1 / 3  # of a weekday's dates that have bars, from which on the market c
 
 @dataclass(frozen=True)
 class BarCalendar:
-    """The rhythm of some bars.
+    """How often bars come.
 
     Attributes:
         unit: "intraday", "day", "week", "month", "quarter", "year", or "other" where none of these fits.
-        days_per_year: trading days a year, of intraday and daily bars; of longer ones the bars themselves.
+        days_per_year: trading days a year for intraday and daily bars; for longer ones, bars per year.
         bars_per_day: bars on a usual day; 1 for daily and longer bars.
     """
 
@@ -52,17 +58,20 @@ class BarCalendar:
         return f"{self.periods:,} {names.get(self.unit, '')} bars a year".replace("  ", " ")
 
 
-def calendar_of(dates: Any) -> BarCalendar:
-    """Return the calendar of bars with these dates (a DatetimeIndex or what makes one), oldest first.
+def calendar_of(dates: Dates) -> BarCalendar:
+    """Return the calendar of bars.
 
-    Fewer than three dates tell nothing, and count as trading days. Intraday bars are known by days that usually have
-    several; such a day's count is that of the middle day, so that half-holidays and a cut first day do not matter. A
-    weekday counts as open where at least a third of its dates have bars. Gaps (bars that are missing) do not matter.
+    Fewer than three dates tell nothing, and count as trading days. Intraday bars are recognised by days that usually
+    have several of them; the bars of a day are those of the median day, so that half-days and a cut first day do not
+    matter. A weekday counts as open where at least a third of its dates have bars. Missing bars do not matter.
 
-    Raises DataError for what are no dates.
+    Args:
+        dates: the bars' dates, a DatetimeIndex or what converts to one, oldest first.
+
+    Raises DataError where `dates` cannot be read as dates.
     """
     try:
-        index = pd.DatetimeIndex(dates)
+        index = pd.DatetimeIndex(cast(Any, dates))
     except (TypeError, ValueError) as error:
         raise DataError(f"expected dates to count bars per year by, got {type(dates).__name__}") from error
     index = index.tz_localize(None)
@@ -84,10 +93,14 @@ def calendar_of(dates: Any) -> BarCalendar:
     return BarCalendar("other", max(1, round(365.25 / between)))
 
 
-def periods_of(numbers: Any, periods: float | None = None) -> float:
-    """Return the bars per year of a series, a frame or an index: `periods` where given, else by its dates.
+def periods_of(numbers: Dates | pd.DataFrame, periods: float | None = None) -> float:
+    """Return the bars per year of a series, a frame or an index.
 
-    Numbers without dates count as trading days, `DEFAULT`. Raises DataError for periods that are not above zero.
+    Args:
+        numbers: a pandas object with dates, or numbers without dates, which count as trading days (`DEFAULT`).
+        periods: this number instead, where it is given.
+
+    Raises DataError for periods that are not above zero.
     """
     if periods is not None:
         return check_periods(periods)
@@ -96,7 +109,13 @@ def periods_of(numbers: Any, periods: float | None = None) -> float:
 
 
 def check_periods(periods: float) -> float:
-    """Return a number of bars per year as a float; DataError unless it is finite and above zero."""
+    """Return a number of bars per year as a float.
+
+    Args:
+        periods: the number.
+
+    Raises DataError unless it is finite and above zero.
+    """
     try:
         number = float(periods)
     except (TypeError, ValueError):

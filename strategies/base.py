@@ -31,53 +31,67 @@ ROUNDING = 1e-9
 
 
 class Decided(NamedTuple):
-    """One bar of a strategy's log: what was decided on it, and where that leads."""
+    """One entry of a strategy's log: what was decided at a bar, and the position it aims for.
+
+    Attributes:
+        date: date, or time, of the bar.
+        decision: 1 long, 0 short, or -1 flat for an agent with three actions; the target weight for a `SizedStrategy`.
+        side: the side aimed for: +1, -1 or 0.
+        shares: whole shares to be held, short or long.
+    """
 
     date: datetime
-    decision: float  # 1 long, 0 short, of an agent with three actions -1 flat; of a `SizedStrategy` the target weight
-    side: int  # +1, -1, 0: the side meant
-    shares: int  # whole shares meant to be held, short or long
+    decision: float
+    side: int
+    shares: int
 
 
 class AccountStrategy(bt.Strategy):
-    """All in, long or short, in one feed; a subclass only says which (see `decide`).
+    """Base class of strategies that hold all of the account long or short in one feed; a subclass defines `decide`.
 
     `llmguide.strategies.SizedStrategy` is the same for any fraction of the account.
 
-    Timing. In `next` at bar t a decision is taken from bars up to and including t-1, and its order goes out at the
+    **Timing.** In `next` at bar t a decision is taken from bars up to and including t-1, and its order is sent at the
     close of bar t. With `llmguide.backtest.CloseFillBroker` it is filled at that very close, which reproduces the
-    benchmark's account (`llmguide.simulate`); with Backtrader's own broker at the next open: same decisions, other
-    fills. Bars are those of the traded feed; it acts once on each of them, whatever other feeds do. A replayed bar is
-    acted on at its first tick, from the complete bars before it, at that tick's price.
+    benchmark's account (`llmguide.simulate`); with Backtrader's own broker it is filled at the next open: same
+    decisions, other fills. The strategy acts once on each bar of the traded feed, whatever other feeds do. A replayed
+    bar is acted on at its first tick, from the complete bars before it, at that tick's price.
 
-    Orders. One at a time, its size from `llmguide.trading.account.step` on the broker's cash and position, or with
-    `max_leverage` below 1 from `llmguide.trading.sizing.rebalance`. A flip that the account can no longer pay for (a
-    short that lost more than everything) is not taken: the side stays, and is what `decision_log` records. None is ever
-    rejected for margin: where the fill's price is unknown, a purchase is a limit order at ``close * (1 + reserve)`` of
-    which the cash can pay every fill; if the market stays above that for the whole bar, it is cancelled and the next
-    bar decides anew (a warning says so where this happened to most of them).
+    **Orders.** There is one at a time, its size from `llmguide.trading.account.step` on the broker's cash and position,
+    or with `max_leverage` below 1 from `llmguide.trading.sizing.rebalance`. A flip that the account can no longer pay
+    for (a short that lost more than everything) is not made: the side stays, and that is what `decision_log` records.
+    No order is rejected for margin: where the fill price is unknown, a purchase is a limit order at ``close * (1 +
+    reserve)`` whose every possible fill the cash can pay. If the market stays above that limit for the whole bar, the
+    order is cancelled and the next bar decides anew; a warning reports it where most purchases ended this way.
 
-    A strategy counts on all the cash that its broker has: give each strategy a Cerebro of its own. It follows no sizer.
-
-    Every bar needs a close above 0, and where fills come later an open, a high and a low on the close's scale too. A
-    bar without, or with closes outside [low, high] on many bars, is a DataError. Dates are those of the time zone of a
-    `PandasData`'s frame, where it has one and the feed has no ``tz=``.
+    A strategy counts on all the cash of its broker, so give each strategy a Cerebro of its own. Sizers are not
+    supported.
 
     Params:
         feed: position or name of the feed to trade.
-        start: idle bars at the beginning; the first decision is at bar `start` (counted from 0).
-        reserve: fraction above the close up to which a purchase is filled; used only where fills come later.
-        long_only: short means flat: what is held is sold.
-        max_leverage: largest position as a fraction of the account, in (0, 1]; below 1, long and short are the target
+        start: idle bars at the beginning; the first decision is at bar `start`, counted from 0.
+        reserve: fraction above the close up to which a purchase is filled; used only where orders are filled after the
+            close.
+        long_only: short decisions mean flat: what is held is sold.
+        max_leverage: largest position as a fraction of the account, in (0, 1]. Below 1, long and short are the target
             weights ``max_leverage`` and ``-max_leverage``.
-        band: a position no further than this fraction of the account from its target weight is left alone; all in has
-            none.
+        band: a position no further than this fraction of the account from its target weight is left alone; without
+            effect on all-in positions.
 
     Attributes:
         traded: the feed.
-        side: +1, -1, or 0 for nothing; an all-in short that was bought back whole stays short.
+        side: +1, -1, or 0 where nothing is held; an all-in short that was bought back in full stays short.
         decision_log: a `Decided` for each bar with a decision.
-        first_date, last_date: of the bars so far; None before the first.
+        first_date: date of the first bar so far; None before it.
+        last_date: date of the newest bar so far; None before the first.
+
+    Raises:
+        LlmguideError: a param out of range, an unknown feed, a sizer, or a commission that is not a fraction of the
+            traded value.
+        DataError: a close that is missing or not above 0; where orders are filled after the close, also such opens,
+            highs and lows, or closes outside [low, high] on many bars.
+
+    Dates are in the time zone of a `PandasData`'s frame, where it has one and the feed has no ``tz=``.
     """
 
     params: ClassVar[Any] = (
@@ -121,11 +135,14 @@ class AccountStrategy(bt.Strategy):
         self.traded.minbuffer(2)
 
     def decide(self) -> float | None:
-        """Return 1 (long), 0 (short), or None to keep the side as it is; from what was known at the close of t-1."""
+        """Return 1 (long), 0 (short), or None to keep the side; use only what was known at the close of t-1.
+
+        Raises NotImplementedError unless a subclass defines it.
+        """
         raise NotImplementedError(f"{type(self).__name__} must define decide()")
 
     def start(self) -> None:
-        """Read the commission, and refuse a sizer and, of preloaded bars, those that orders cannot be filled on."""
+        """Read the commission; refuse a sizer, and preloaded bars on which orders cannot be filled."""
         self._cost = cost_rate(self.broker, self.traded)
         self._fills_at_close = isinstance(self.broker, CloseFillBroker)
         name, sizer = type(self).__name__, self.getsizer()
@@ -180,7 +197,7 @@ class AccountStrategy(bt.Strategy):
             self.broker.deliver(self)
 
     def prenext(self) -> None:
-        """Trade while other feeds have not begun: their bars are not needed."""
+        """Trade before other feeds have begun; their bars are not needed."""
         self.next()
 
     def stop(self) -> None:

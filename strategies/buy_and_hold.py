@@ -9,7 +9,10 @@ __all__ = ["BuyAndHold"]
 
 
 class BuyAndHold(AccountStrategy):
-    """Buys at the first bar after the idle ones and keeps what it bought (baseline of arXiv 2004.06627)."""
+    """Buys at the first bar after the idle ones and holds (baseline of arXiv 2004.06627, section 5.2).
+
+    Params are those of `AccountStrategy`.
+    """
 
     def decide(self) -> int:
         """Return long."""

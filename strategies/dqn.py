@@ -14,12 +14,22 @@ __all__ = ["DQN"]
 
 
 class DQN(AccountStrategy):
-    """A double-DQN that was trained without guidance (arXiv 2004.06627): takes the largest Q-value.
+    """Trades a double-DQN that was trained without guidance: always the action with the largest Q-value.
 
-    One of three actions (docs/levers.md) also decides to hold nothing.
+    ``DQN(model="rl-0.safetensors")``. An agent with three actions (docs/levers.md) may also hold nothing. Decides at
+    bar t from bars up to and including t-1.
 
-    ``DQN(model="rl-0.safetensors")``; `model` is an `Agent` or the path of a checkpoint. A path is what
-    `cerebro.optstrategy` wants: each of its processes then loads the agent itself.
+    Params:
+        model: an `llmguide.rl.agent.Agent`, or the path of a checkpoint. `cerebro.optstrategy` needs a path, which each
+            of its processes then loads itself.
+
+    Further params are those of `AccountStrategy`. Raises ModelError for no agent, or one that was trained with
+    guidance.
+
+    Attributes:
+        q_values: the `llmguide.indicators.QValues` on the traded feed.
+
+    Source: arXiv 2004.06627, algorithm 1.
     """
 
     params: ClassVar[Any] = (("model", None),)

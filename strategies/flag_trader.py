@@ -22,43 +22,57 @@ __all__ = ["Acted", "FlagTrader"]
 
 
 class Acted(NamedTuple):
-    """One decision of a policy that reads, and what it had read."""
+    """One decision of a language-model policy, and the text it was taken on.
+
+    Attributes:
+        date: date, or time, of the bar.
+        action: "sell", "hold" or "buy".
+        probabilities: of these three, in this order; 0 where an action is not possible.
+        expected: the policy's value: the discounted sum of the rewards to come.
+        state: the text.
+    """
 
     date: datetime
-    action: str  # sell, hold or buy
-    probabilities: tuple[float, float, float]  # of these three, 0 where not possible
-    expected: float  # discounted sum of the rewards to come
+    action: str
+    probabilities: tuple[float, float, float]
+    expected: float
     state: str
 
 
 class FlagTrader(GuidedStrategy):
-    """A policy that reads its state as text and sells, holds or buys (FLAG-Trader, arXiv 2502.11433).
+    """A language-model policy that reads its state as text and sells, holds or buys (FLAG-Trader, arXiv 2502.11433).
+
+    For example::
 
         FlagTrader(model="flag-0.safetensors", base="SmolLM2-135M-Instruct.gguf")
 
-    It goes all in or out, never short, and takes the likeliest action that is possible. The state for bar t has the
-    bars up to and including t-1 and the account as the broker has it, with rewards, values and actions since the first
+    It is fully invested or flat, never short, and takes the most likely action that is possible. The state for bar t
+    shows the bars up to and including t-1 and the broker's account, with rewards, values and actions since the first
     decision. With `llmguide.backtest.CloseFillBroker` decisions and account are those of
     `llmguide.rl.flag.evaluation.walk_flag`, from `start` on; with Backtrader's own broker orders are filled later, and
-    the state tells what came of them.
+    the state shows the actual fills.
 
-    `decision_log` has 1 while it means to be long and -1 while it means to hold nothing. The first decision is at bar
-    `start`, or later, once there are as many bars as a state shows.
+    `decision_log` has 1 where it aims to be long and -1 where it aims to be flat. The first decision is at bar `start`,
+    or later, once there are as many bars as a state shows.
 
     Params:
-        model: a `llmguide.rl.flag.trained.TrainedPolicy`, or the path of one's checkpoint, which is what
-            `cerebro.optstrategy` wants: each of its processes then loads it itself.
-        base: the language model that a checkpoint was trained on: a GGUF file, a folder, a name on the Hugging Face
-            hub, or "tiny"; None finds it by its name in the checkpoint (see `llmguide.rl.flag.bases.open_trained`).
-        guidance, provider, history, any_bars: guidance, where the states tell of it, as a table or asked for while the
-            backtest runs (see `GuidedStrategy`).
-        factors: of the news, where the states tell of them: a `llmguide.states.factors.Factors`, a frame of them, or
+        model: a `llmguide.rl.flag.trained.TrainedPolicy`, or the path of its checkpoint. `cerebro.optstrategy` needs a
+            path, which each of its processes then loads itself.
+        base: the language model that the checkpoint was trained on: a GGUF file, a folder, a name on the Hugging Face
+            hub, or "tiny". None finds it by its name in the checkpoint (see `llmguide.rl.flag.bases.open_trained`).
+        factors: news factors, where the states mention them: a `llmguide.states.factors.Factors`, a frame of them, or
             the path of a file.
-        tables: `llmguide.sources.tables.Tables`, where the states tell facts.
+        tables: `llmguide.sources.tables.Tables`, where the states mention facts.
+
+    Where the states mention guidance, it comes by the params of `GuidedStrategy`; all other params are those of
+    `AccountStrategy`.
 
     Attributes:
         trained: the policy with its settings.
         action_log: an `Acted` for each decision.
+
+    Raises ModelError for no policy, a language model that cannot be used, and data that the states mention but were not
+    given; MissingExtra where transformers is not installed.
     """
 
     params: ClassVar[Any] = (("model", None), ("base", None), ("factors", None), ("tables", None))
@@ -80,13 +94,13 @@ class FlagTrader(GuidedStrategy):
         self._oldest_shown = self.traded.close(-self.trained.config.shown)
 
     def start(self) -> None:
-        """Begin to watch the broker's account, and let the policy read what all states begin with."""
+        """Begin to record the broker's account, and let the policy read the text that all states share."""
         super().start()
         self.trained.begin()
         self._watched = WatchedAccount(self.trained.config.rules, cost=self._cost)
 
     def next(self) -> None:
-        """Take the bar before the current one in, once it is over; decide and trade."""
+        """Record the bar before the current one, then decide and trade."""
         for ago in range(len(self.traded) - 1 - len(self._known), 0, -1):
             lines = self.traded.lines
             values = [float(getattr(lines, name)[-ago]) for name in COLUMNS]
@@ -94,7 +108,7 @@ class FlagTrader(GuidedStrategy):
         super().next()
 
     def decide(self) -> int:
-        """Return 1 to be long, -1 to hold nothing; what is held stays where the action is to hold."""
+        """Return 1 to be long, -1 to be flat; the action "hold" keeps what is held."""
         held = self.getposition(self.traded).size
         # A purchase that paid for no share leaves nothing that could be kept.
         self.side = (held > 0) - (held < 0)

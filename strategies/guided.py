@@ -14,14 +14,23 @@ __all__ = ["GuidedStrategy"]
 
 
 class GuidedStrategy(AccountStrategy):
-    """A strategy with guidance, as the indicator `self.guidance` on the feed that it trades; None where it has none.
+    """Base class of strategies with guidance, which a subclass reads as ``self.guidance[0]`` or
+    ``self.guidance.tau[0]``.
 
     Params:
-        guidance: a table: a `llmguide.Guidance` or the path of one; `cerebro.optstrategy` wants a path.
-        provider: asked while the backtest runs, instead of a table: "llm", "replay", "rules", a
-            `llmguide.LanguageModel`, or a function of the known bars and the date.
-        history: bars before the first one of the feed, for the provider, which is asked about their months too.
-        any_bars: use a table on other bars than those that it remembers; without it they are refused.
+        guidance: a `llmguide.Guidance`, or the path of one; `cerebro.optstrategy` needs a path.
+        provider: what to ask while the backtest runs, instead of a table: "llm", "replay", "rules", a
+            `llmguide.LanguageModel`, or a function ``(known_bars, issued_at)``.
+        history: for `provider`, the bars before the feed's first one; it is asked about their months too.
+        any_bars: True uses a table on bars other than those it was made from; by default such bars are refused.
+
+    Further params are those of `AccountStrategy`.
+
+    Attributes:
+        guidance: the `llmguide.indicators.LLMGuidance` on the traded feed; None where a subclass may do without.
+
+    Raises GuidanceError as `llmguide.indicators.LLMGuidance` does. Warns (DataWarning) where no bar of the run saw any
+    guidance, or all of them saw the same last row.
     """
 
     params: ClassVar[Any] = (("guidance", None), ("provider", None), ("history", None), ("any_bars", False))
@@ -45,7 +54,7 @@ class GuidedStrategy(AccountStrategy):
         )
 
     def stop(self) -> None:
-        """Warn where the guidance and the bars are of different times: nothing else would show it."""
+        """Warn where the guidance and the bars do not overlap in time: nothing else would show it."""
         super().stop()
         if self.guidance is None:
             return

@@ -14,11 +14,26 @@ __all__ = ["LLMGuidedDQN"]
 
 
 class LLMGuidedDQN(GuidedStrategy):
-    """A double-DQN that was trained with guidance (arXiv 2508.02366): tau is the last value of its observation.
+    """Trades a double-DQN that was trained with guidance; tau is the last value of its observation.
 
-    ``LLMGuidedDQN(model="hybrid-0.safetensors", guidance="aapl.parquet")``; `model` is an `Agent` or the path of a
-    checkpoint, `guidance` a `llmguide.Guidance` or the path of one; `provider=` instead of it asks while the backtest
-    runs (see `GuidedStrategy`). `cerebro.optstrategy` wants paths: each of its processes then loads them itself.
+    For example::
+
+        cerebro.addstrategy(LLMGuidedDQN, model="hybrid-0.safetensors", guidance="aapl.parquet")
+
+    Decides at bar t from bars up to and including t-1 and the guidance in force on the date of bar t.
+
+    Params:
+        model: an `llmguide.rl.agent.Agent`, or the path of a checkpoint. `cerebro.optstrategy` needs paths, which each
+            of its processes then loads itself.
+
+    Guidance comes from a table or a provider: those params are explained in `GuidedStrategy`, all others in
+    `AccountStrategy`. Raises ModelError for no agent, or one that was trained without guidance.
+
+    Attributes:
+        q_values: the `llmguide.indicators.QValues` on the traded feed.
+        guidance: the `llmguide.indicators.LLMGuidance` on the traded feed.
+
+    Source: arXiv 2508.02366, section II.
     """
 
     params: ClassVar[Any] = (("model", None),)

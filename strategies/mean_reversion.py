@@ -8,9 +8,12 @@ __all__ = ["MeanReversion"]
 
 
 class MeanReversion(MovingAverageStrategy):
-    """Long while the mean of the last `short` closes is not above that of the last `long` ones, short otherwise.
+    """Long while the mean of the last `short` closes is at most that of the last `long` ones, short otherwise.
 
-    ``MeanReversion(short=8, long=13)`` (baseline of arXiv 2004.06627, section 5.2).
+    ``MeanReversion(short=8, long=13)``; params are those of `MovingAverageStrategy` and `AccountStrategy`. Uses bars up
+    to and including t-1.
+
+    Source: a baseline of arXiv 2004.06627, section 5.2.
     """
 
     rule = "reversion"

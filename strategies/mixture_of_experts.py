@@ -16,25 +16,31 @@ __all__ = ["MixtureOfExperts"]
 
 
 class MixtureOfExperts(SizedStrategy):
-    """Holds the mean of its experts' sides, weighted by what each has earned so far, out of sample and after cost.
+    """Holds the mean of its experts' sides, each weighted by what it has earned so far, out of sample and after cost.
+
+    For example::
 
         MixtureOfExperts(experts={"agent": "rl-0.safetensors", "guidance": "aapl.parquet", "hold": "hold"})
 
-    The positions are those of `llmguide.mix` on the history and the feed, with the broker's commission as the cost.
+    The positions are those of `llmguide.mix` on the history and the feed, with the broker's commission as the cost. The
+    position taken at the close of bar t uses bars up to and including t-1.
 
     Params:
-        experts: by name: "hold"; a `llmguide.Guidance`, an agent, a policy that reads, or the path of one; "llm",
-            "replay", "rules" or a `llmguide.LanguageModel`, which are asked as bars come; an array of sides for history
-            and feed; a function of the bars, which is asked anew at each bar; an expert of `llmguide.mixture`; or an
-            indicator (see `llmguide.indicators.FollowLine`).
-        history: bars before the feed's first one: experts look back on them, and records are made of them.
-        all_in: take the position's sign instead of the fraction: all of the account long or short, or nothing.
+        experts: by name, each of: "hold"; a `llmguide.Guidance`, an agent, a language-model policy, or the path of one;
+            "llm", "replay", "rules" or a `llmguide.LanguageModel`, which are asked as bars arrive; an array of sides
+            for history and feed; a function of the bars, called anew at each bar; an expert of `llmguide.mixture`; or
+            an indicator (see `llmguide.indicators.FollowLine`).
+        history: bars before the feed's first one, for experts that look back and for their records.
+        all_in: hold the sign of the position instead of the fraction: fully long, fully short, or flat.
+
+    Further params are those of `AccountStrategy`, whose limits apply to weights as in `SizedStrategy`.
 
     Attributes:
         mixture: the `llmguide.indicators.ExpertWeights` on the feed.
         weight_log: a `llmguide.mixture.Weighed` for each bar with a decision: position, weights, records and sides.
 
-    After a run ``llmguide.mixture.review(strategy.mixed, ...)`` says whom it trusted, and why.
+    After a run, ``llmguide.mixture.review(strategy.mixed, ...)`` reports which experts were trusted, and why. Raises
+    what `llmguide.mix` raises.
     """
 
     params: ClassVar[Any] = (("experts", None), ("history", None), ("all_in", False))
@@ -51,7 +57,9 @@ class MixtureOfExperts(SizedStrategy):
 
     @property
     def weights(self) -> pd.DataFrame:
-        """The experts' weights at each bar with a decision, by date."""
+        """The experts' weights at each bar with a decision, as a frame indexed by date with one column for each
+        expert.
+        """
         return pd.DataFrame(
             [weighed.weights for weighed in self.weight_log],
             pd.DatetimeIndex([weighed.date for weighed in self.weight_log], name="date"),
@@ -59,7 +67,9 @@ class MixtureOfExperts(SizedStrategy):
 
     @property
     def mixed(self) -> Mix:
-        """What `llmguide.mix` makes of history and feed, up to the current bar; after a run, up to the last one."""
+        """The `llmguide.mixture.Mix` of the history and the feed, up to the current bar; after a run, up to the last
+        one.
+        """
         idle = len(self.traded) - len(self.weight_log)
         return self.mixture.mixed(start=idle + (0 if self.p.history is None else len(self.p.history)))
 
@@ -70,6 +80,6 @@ class MixtureOfExperts(SizedStrategy):
         return float(np.sign(weighed.position)) if self.p.all_in else weighed.position
 
     def stop(self) -> None:
-        """Refuse a table of other bars or of another time; warn of experts who never had an opinion."""
+        """Check that every table fits the bars; warn of experts that never had an opinion."""
         super().stop()
         self.mixture.check()

@@ -14,13 +14,16 @@ __all__ = ["MovingAverageStrategy"]
 
 
 class MovingAverageStrategy(AccountStrategy):
-    """Compares the mean of the last `short` closes with that of the last `long` ones, both up to t-1.
+    """Base class of strategies that compare the mean of the last `short` closes with that of the last `long` ones.
 
-    `llmguide.trading.moving_averages.choose_windows` chooses the two on training bars, as the benchmark does. Where
-    `long` is more than `start`, the first decision is at bar `long`.
+    Both means use bars up to and including t-1. `llmguide.trading.moving_averages.choose_windows` chooses the two
+    windows on training bars, as the benchmark does. Where `long` exceeds `start`, the first decision is at bar `long`.
 
     Params:
-        short, long: windows in bars, 1 <= short < long.
+        short: length of the fast window in bars, at least 1.
+        long: length of the slow window in bars, more than `short`.
+
+    Further params are those of `AccountStrategy`. Raises LlmguideError for windows that are missing or impossible.
     """
 
     params: ClassVar[Any] = (("short", None), ("long", None))
@@ -39,6 +42,6 @@ class MovingAverageStrategy(AccountStrategy):
         self._oldest = self.traded.close(-self.p.long)
 
     def decide(self) -> int:
-        """Return long or short by the rule; a tie is long."""
+        """Return 1 (long) or 0 (short) by the rule; a tie is long."""
         recent = np.array(self.traded.close.get(ago=-1, size=self.p.long))
         return int(decide(recent, self.p.short, self.p.long, self.rule == "trend"))

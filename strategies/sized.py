@@ -9,7 +9,9 @@ __all__ = ["SizedStrategy"]
 
 
 class SizedStrategy(AccountStrategy):
-    """Brings its position to a target weight at every bar; a subclass says which (see `decide`).
+    """Base class of strategies that bring their position to a target weight at every bar; a subclass defines `decide`.
+
+    For example::
 
         class Momentum(SizedStrategy):
             def __init__(self):
@@ -19,15 +21,16 @@ class SizedStrategy(AccountStrategy):
             def decide(self):
                 return max(-1.0, min(1.0, 10.0 * self.change[0]))
 
-    A weight is the position's value as a fraction of the account's: 1 all of it long, -1 all of it short, 0 nothing.
-    The rules are those of `llmguide.trading.sizing`; with `llmguide.backtest.CloseFillBroker` the account is that of
-    ``llmguide.simulate(bars, weights=...)``. Where fills come later, a flip to long that the cash cannot pay at every
-    price up to `reserve` is made in two steps: the short is bought back first. All else is as in `AccountStrategy`,
-    whose `long_only`, `max_leverage` and `band` apply to weights.
+    A weight is the position's value as a fraction of the account's value: 1 is fully long, -1 fully short, 0 flat. The
+    rules are those of `llmguide.trading.sizing`; with `llmguide.backtest.CloseFillBroker` the account is that of
+    ``llmguide.simulate(bars, weights=...)``. Where orders are filled after the close, a flip to long that the cash
+    cannot pay at every price up to `reserve` is made in two steps: the short is bought back first.
+
+    Params, timing and errors are those of `AccountStrategy`; `long_only`, `max_leverage` and `band` apply to weights.
     """
 
     def decide(self) -> float | None:
-        """Return a weight in [-1, 1], or None to keep the last one; from what was known at the close of t-1."""
+        """Return a weight in [-1, 1], or None to keep the last one; use only what was known at the close of t-1."""
         raise NotImplementedError(f"{type(self).__name__} must define decide()")
 
     def _checked_decision(self, decision: float) -> float:

@@ -8,9 +8,12 @@ __all__ = ["TrendFollowing"]
 
 
 class TrendFollowing(MovingAverageStrategy):
-    """Long while the mean of the last `short` closes is not below that of the last `long` ones, short otherwise.
+    """Long while the mean of the last `short` closes is at least that of the last `long` ones, short otherwise.
 
-    ``TrendFollowing(short=2, long=21)`` (baseline of arXiv 2004.06627, section 5.2).
+    ``TrendFollowing(short=2, long=21)``; params are those of `MovingAverageStrategy` and `AccountStrategy`. Uses bars
+    up to and including t-1.
+
+    Source: a baseline of arXiv 2004.06627, section 5.2.
     """
 
     rule = "trend"

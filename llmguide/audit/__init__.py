@@ -1,11 +1,11 @@
-"""Does a strategy, a rule, an indicator use the future? For code that never heard of llmguide.
+"""Does a strategy, a rule or an indicator use the future? It works on any code, written for llmguide or not.
 
     from llmguide.audit import assert_no_lookahead
 
     def test_my_strategy_does_not_look_ahead(bars):
         assert_no_lookahead(MyStrategy, bars)
 
-`llmguide.audit(code, bars)` returns what was found. docs/audit.md says what is, and what cannot be.
+`llmguide.audit(code, bars)` returns what was found. docs/audit.md lists what is found, and what cannot be.
 
 | module | what it holds |
 |---|---|
@@ -14,7 +14,7 @@
 | cerebro, naming, feeds | a run of Backtrader, recorded |
 | functions | what a function of the bars returned, as lines |
 | tracing | one run, of whatever it is |
-| trace, comparing | what a run said, and where two differ |
+| trace, comparing | what a run reported, and where two differ |
 | isolation | each run in a process of its own |
 | loading | the code in a file or module |
 | result | what was found |

@@ -23,7 +23,14 @@ def assert_no_lookahead(
     settings: Audit | None = None,
     **params: Any,
 ) -> AuditResult:
-    """Return what the audit of code found, if that is nothing. Arguments are those of `llmguide.audit`.
+    """Audit code, and return the result if nothing in it uses the future: for tests.
+
+    Args:
+        code: as for `llmguide.audit.audit`.
+        bars: as for `llmguide.audit.audit`.
+        tables: as for `llmguide.audit.audit`.
+        settings: as for `llmguide.audit.audit`.
+        params: as for `llmguide.audit.audit`.
 
     Raises:
         AssertionError: it uses the future, or not all of it could be audited; the message has the first bar, the line

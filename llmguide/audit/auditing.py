@@ -44,10 +44,12 @@ class Audit:
     """How thoroughly code is audited.
 
     Attributes:
-        cuts: other futures that it is run on.
-        seed: of where they begin and what they hold.
-        workers: runs at once; as many as there are processors by default.
-        timeout: seconds that a run may take.
+        cuts: number of altered futures it is run on, at least 1.
+        seed: seed of where they begin and what they hold.
+        workers: runs at once; None is one for each processor.
+        timeout: seconds that one run may take.
+
+    Raises AuditError for `cuts` below 1.
     """
 
     cuts: int = 8
@@ -69,21 +71,24 @@ def audit(
     settings: Audit | None = None,
     **params: Any,
 ) -> AuditResult:
-    """Return whether code uses the future.
+    """Return whether code uses the future: it is run again on bars whose end is changed, and the past is compared.
 
     Args:
         code: a `bt.Strategy` or a `bt.Indicator`, run with Backtrader's own broker and settings; a function
             ``make_cerebro(bars)`` that returns a Cerebro ready to run, with whatever feeds, strategies, sizers and
             broker; or a function that returns values for each bar, such as entries and exits for vectorbt (see
-            `llmguide.audit.functions`). Such a value may use its own bar: when it is traded is not part of it.
-        bars: a frame with the columns open, high, low, close, volume and naive, increasing dates.
-        tables: further data that the code takes by name, each row with the time from which it may be used.
-        name: what it is called in the result.
-        settings: how thoroughly it is audited.
-        params: of the strategy or indicator, or further arguments of the function.
+            `llmguide.audit.functions`). Such a value may use its own bar; when it is traded is not audited.
+        bars: a frame with the columns open, high, low, close and volume, and naive, increasing dates.
+        tables: further data that the code takes, by name, each row with the time from which it may be used.
+        name: the code's name in the result; None takes its own.
+        settings: how thoroughly it is audited; None is ``Audit()``.
+        params: params of the strategy or indicator, or further arguments of the function.
+
+    Returns:
+        An `AuditResult`, with the first bar, the line and both values of whatever uses the future.
 
     Raises:
-        AuditError: the code fails on the bars as they are, or there are too few of them.
+        AuditError: the code fails on the bars as they are, is not one of the above, or there are too few bars.
     """
     return audit_trace(tracer_of(code, **params), bars, tables=tables, name=name or _name_of(code), settings=settings)
 
@@ -96,9 +101,16 @@ def audit_trace(
     name: str,
     settings: Audit | None = None,
 ) -> AuditResult:
-    """Return whether anything that says something bar by bar uses the future; `tracer` runs it and notes what it says.
+    """Return whether anything that reports values bar by bar uses the future.
 
-    Arguments and errors are those of `audit`.
+    Args:
+        tracer: runs the code on given bars and returns what it reported.
+        bars: as for `audit`.
+        tables: as for `audit`.
+        name: the code's name in the result.
+        settings: as for `audit`.
+
+    Raises AuditError as `audit` does.
     """
     _check_bars(bars)
     return _Runs(tracer, Inputs(bars, dict(tables or {})), name, settings or Audit()).result()

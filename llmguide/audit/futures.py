@@ -29,11 +29,13 @@ PRICES = ("open", "high", "low", "close")
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of which each is known from a stamp of its own on, such as news with their time of publication.
+    """Rows each of which is known from a time of its own on, such as news with their time of publication.
 
     Attributes:
         frame: the rows.
-        known: name of the column that says from when on a row may be used.
+        known: name of the column with the naive date and time from which on a row may be used.
+
+    Raises DataError where there is no such column, or it does not hold a naive date in each row.
     """
 
     frame: pd.DataFrame

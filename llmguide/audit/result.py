@@ -18,17 +18,18 @@ Kind = Literal["looks ahead", "knows where the data end"]
 
 
 class Finding(NamedTuple):
-    """A line, or a kind of event, that another future changes in the past.
+    """A line, or a kind of event, whose past changes with the future.
 
     Attributes:
         kind: "looks ahead" where later values matter, "knows where the data end" where only their end does.
         line: dotted name, or "orders", "orders at the open", "guidance", "prompt".
-        bar: position and date of the first bar that changes.
+        bar: position of the first bar that changes, from 0.
         date: its date.
-        one, other: what was said there on all bars, and with the other future.
+        one: the value there with all bars.
+        other: the value there with the changed future.
         future: that future, in words.
-        reach: bars that it was seen to look ahead, at least; 0 is its own bar, not all of which it could know, None
-            all of the data.
+        reach: bars that it looks ahead, at least; 0 is its own bar, of which it could not know everything; None is all
+            of the data.
     """
 
     kind: Kind
@@ -55,7 +56,14 @@ class Finding(NamedTuple):
 
 
 class Fills(NamedTuple):
-    """Orders filled on the bar on which they were sent: no later data, but a price that was there before the order."""
+    """Orders filled on the bar on which they were sent: they use no later data, but a price from before the order.
+
+    Attributes:
+        kind: "cheat-on-close" or "cheat-on-open".
+        orders: number of such orders.
+        first: date of the first one.
+        price: its fill price.
+    """
 
     kind: Literal["cheat-on-close", "cheat-on-open"]
     orders: int
@@ -71,12 +79,19 @@ class Fills(NamedTuple):
 
 
 class Drift(NamedTuple):
-    """A line that depends on where the history starts, and still does at the last bar."""
+    """A line that depends on where the history starts, and still does at the last bar.
+
+    Attributes:
+        line: dotted name.
+        one: value at the last bar with all bars.
+        other: value at the last bar without the first ones.
+        without: number of bars left out.
+    """
 
     line: str
-    one: float  # at the last bar, with all bars
-    other: float  # without the first ones
-    without: int  # how many
+    one: float
+    other: float
+    without: int
 
     def __str__(self) -> str:
         return (
@@ -86,7 +101,13 @@ class Drift(NamedTuple):
 
 
 class FailedRun(NamedTuple):
-    """A run that an exception ended, where the run on all bars went well."""
+    """A run that ended with an exception, although the run on all bars did not.
+
+    Attributes:
+        future: the changed future, in words.
+        bars: number of bars of the run.
+        failure: the exception.
+    """
 
     future: str
     bars: int
@@ -101,20 +122,22 @@ class AuditResult:
     """What an audit found.
 
     Attributes:
-        subject: what was audited.
-        bars, first, last: how many bars, and their dates.
-        runs: how often it was run.
-        seconds: how long that took.
-        lines: how many lines were compared.
-        events: how many orders, rows of guidance or prompts there were.
-        findings: what uses the future, the first bar first.
-        fills: orders filled on their own bar.
+        subject: name of what was audited.
+        bars: number of bars.
+        first: date of the first bar.
+        last: date of the last bar.
+        runs: number of runs.
+        seconds: how long they took.
+        lines: number of lines compared.
+        events: number of orders, rows of guidance or prompts.
+        findings: what uses the future, the earliest bar first.
+        fills: orders filled on the bar on which they were sent.
         not_reproducible: lines and events that differ between two runs on the same bars, since something is drawn
             without a seed. They were compared with the same draws in each run.
         unaudited: those that differ even then.
         drifts: lines that depend on where the history starts.
-        failed: runs that an exception ended.
-        ended: the exception that ends every run at its last bar.
+        failed: runs that ended with an exception.
+        ended: the exception that ends every run at its last bar, if there is one.
     """
 
     subject: str
@@ -154,7 +177,7 @@ class AuditResult:
         return "\n  ".join([self.verdict, *map(str, self.findings), *self.notes()])
 
     def notes(self) -> list[str]:
-        """What is no look-ahead, but worth knowing, one sentence each."""
+        """Return what is not look-ahead but worth knowing, one sentence each."""
         notes = (
             [f"every run ends at its last bar with {self.ended}: it reads bars that are not there"]
             if self.ended
@@ -171,7 +194,7 @@ class AuditResult:
         return [*notes, *map(str, self.drifts)]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it for JSON."""
+        """Return the result, ready for JSON."""
         return {
             "subject": self.subject,
             "verdict": self.verdict,

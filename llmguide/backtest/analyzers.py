@@ -31,16 +31,19 @@ class _Bar(NamedTuple):
 
 
 class SharpeDrawdown(bt.Analyzer):
-    """Sharpe ratio and maximum drawdown of the account, and the account itself at every bar, after the bar's trade.
+    """Measures the account's Sharpe ratio and maximum drawdown, and records the account after each bar's trade.
 
-    Bars are those of the data that the strategy trades (`strategy.traded`, else the first), the idle ones at the
-    beginning included. `periods` is the number of bars in a year; None reads it from the bars' dates (see
-    `llmguide.periods`). The first bar's return is against the account's value before it, and the drawdown counts from
-    there. A bar on which a feed has no price, so that the account has no value, is a DataError.
+    Bars are those of the data that the strategy trades (`strategy.traded`, else the first), idle ones included. The
+    first bar's return is against the account's value before it, and the drawdown counts from there.
 
-    `get_analysis()`: sharpe, max_drawdown (positive fraction), bars, periods (bars per year), start_value
-    (before the first bar), end_value.
-    `account`, `values` and `returns` are series by date.
+    `get_analysis()` returns ``sharpe`` (annual), ``max_drawdown`` (positive fraction), ``bars``, ``periods`` (bars per
+    year), ``start_value`` (before the first bar) and ``end_value``; `account`, `values` and `returns` are series by
+    date.
+
+    Params:
+        periods: bars per year; None reads it from the bars' dates (see `llmguide.periods`).
+
+    Raises DataError for a bar on which the account has no value, because a feed has no price.
     """
 
     params: ClassVar[Any] = (("periods", None),)
@@ -54,7 +57,7 @@ class SharpeDrawdown(bt.Analyzer):
             adopt_zone(data)
 
     def next(self) -> None:
-        """Record the bar; once more where it changes (a replayed bar, or another feed's turn)."""
+        """Record the bar, and record it again where it changes (a replayed bar, or another feed's turn)."""
         strategy = self.strategy
         traded: Any = getattr(strategy, "traded", self.data)
         if not len(traded):
@@ -74,7 +77,7 @@ class SharpeDrawdown(bt.Analyzer):
         self._bars.append(_Bar(date, side, shares, strategy.broker.getcash(), value))
 
     def stop(self) -> None:
-        """Work out the two measures."""
+        """Compute the two measures."""
         values = self._values()
         periods = periods_of(_dates(pd.Series([bar.date for bar in self._bars], dtype="float64")), self.p.periods)
         self.rets["sharpe"] = sharpe_ratio(returns_of(values)[1:], periods=periods)
@@ -86,7 +89,7 @@ class SharpeDrawdown(bt.Analyzer):
 
     @property
     def account(self) -> pd.DataFrame:
-        """The account after each bar, as `llmguide.simulate` has it: side, shares, cash, holdings, value, returns."""
+        """The account after each bar, with the columns of `llmguide.simulate` from side to returns."""
         frame = pd.DataFrame(self._bars, columns=list(_Bar._fields))
         value, cash = frame["value"].to_numpy(np.float64), frame["cash"].to_numpy(np.float64)
         return pd.DataFrame(
@@ -117,10 +120,11 @@ class SharpeDrawdown(bt.Analyzer):
 
 
 class OrderLog(bt.Analyzer):
-    """Every order with its last known status, rejected ones too; `frame` has them in the order of sending.
+    """Records every order with its last known status, rejected ones too.
 
-    Columns: date (sent), ref (1, 2, ...), side ("buy" or "sell"), kind ("Market", ...), size (shares asked for),
-    status, filled (shares), filled_on (date), price (mean fill, NaN without one), commission (money).
+    `frame` has one row per order, as sent, with the columns ``date`` (sent), ``ref`` (1, 2, ...), ``side`` ("buy" or
+    "sell"), ``kind`` ("Market", ...), ``size`` (shares asked for), ``status``, ``filled`` (shares), ``filled_on``
+    (date), ``price`` (mean fill, NaN without one) and ``commission`` (money).
     """
 
     COLUMNS = ("date", "ref", "side", "kind", "size", "status", "filled", "filled_on", "price", "commission")
@@ -158,10 +162,11 @@ class OrderLog(bt.Analyzer):
 
 
 class TradeLog(bt.Analyzer):
-    """Every trade: a position from its opening to its closing; one that is still open at the end has no closing date.
+    """Records every trade: a position from its opening to its closing.
 
-    Columns of `frame`: ref (1, 2, ...), side ("long" or "short"), size (shares at the opening), opened, closed (dates),
-    bars (its length), entry (price), gross and net (profit in money, before and after commission; NaN while open).
+    `frame` has one row per trade, with the columns ``ref`` (1, 2, ...), ``side`` ("long" or "short"), ``size`` (shares
+    at the opening), ``opened`` and ``closed`` (dates; no closing date while open), ``bars`` (its length), ``entry``
+    (price), ``gross`` and ``net`` (profit in money before and after commission, NaN while open).
     """
 
     COLUMNS = ("ref", "side", "size", "opened", "closed", "bars", "entry", "gross", "net")
@@ -172,7 +177,7 @@ class TradeLog(bt.Analyzer):
         self._filled: dict[int, float] = {}
 
     def notify_order(self, order: Any) -> None:
-        """Remember when a data was last traded: a trade itself only knows when its strategy was told."""
+        """Remember when a data was last traded: a trade itself only knows when its strategy was notified."""
         if order.executed.size:
             self._filled[id(order.data)] = _wall(order.data, order.executed.exbits[-1].dt)
 

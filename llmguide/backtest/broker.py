@@ -16,24 +16,24 @@ ROUNDING = 1e-12
 
 
 class CloseFillBroker(bt.brokers.BackBroker):
-    """Backtrader's broker, except that a market order is executed at once, at the close of its data's current bar.
+    """Backtrader's broker, except that market orders are executed at once, at the close of their data's current bar.
 
-    Cash, position and value are those after the trade as soon as `buy` or `sell` returns, also inside `next`. Stock
-    cheat-on-close (``set_coc(True)``) takes the same price but books the trade one bar later.
+    Cash, position and value are those after the trade as soon as `buy` or `sell` returns, also inside `next`.
+    Backtrader's cheat-on-close (``set_coc(True)``) takes the same price, but books the trade one bar later.
 
     - Commission: ``setcommission(commission=0.001)`` and nothing else (``commtype`` would make the asset a future).
-    - An order that only reduces a position is executed even where it leaves the cash below zero: a short that ate up
-      the account must be closable. Any other order that the cash cannot pay gets ``Order.Margin``.
-    - A purchase that takes the last cent is not refused for a rounding error.
+    - An order that only reduces a position is executed even where it leaves the cash below zero: a short that lost the
+      whole account must be closable. Any other order that the cash cannot pay gets ``Order.Margin``.
+    - A purchase that takes the last cent is not refused because of rounding.
     - All other order types, market orders sent with ``coc=False``, children of a bracket and what a volume filler left
-      of an order follow the stock rules from the next bar on.
-    - Notifications reach a strategy at its next bar, as usual; `deliver` hands them out at once.
+      of an order follow Backtrader's own rules from the next bar on.
+    - Notifications reach a strategy at its next bar, as usual; `deliver` delivers them at once.
     """
 
     params: ClassVar[Any] = (("coc", True),)
 
     def submit(self, order: Any, check: bool = True) -> Any:
-        """Take an order, and execute it if it is a market order (or the last of a bracket whose entry is one)."""
+        """Accept an order, and execute it if it is a market order (or the last of a bracket whose entry is one)."""
         if self._reduces(order):
             check = False
             order.submit(self)
@@ -57,8 +57,8 @@ class CloseFillBroker(bt.brokers.BackBroker):
         self._get_value()
         return answer
 
-    def deliver(self, strategy: Any) -> None:
-        """Hand a strategy the notifications of its own orders now instead of before its next bar.
+    def deliver(self, strategy: bt.Strategy) -> None:
+        """Deliver to `strategy` the notifications of its own orders now instead of before its next bar.
 
         Call it at the end of `next`: a fill is then notified, and drawn by the observers, on the bar on which it
         happened, which for the last bar is the only chance.
@@ -84,8 +84,12 @@ class CloseFillBroker(bt.brokers.BackBroker):
         return bool(alone and order.size * size < 0 and abs(order.size) <= abs(size))
 
 
-def use_close_fills(cerebro: Any) -> CloseFillBroker:
-    """Give a Cerebro a `CloseFillBroker` with the cash and commissions of the broker that it has; return it."""
+def use_close_fills(cerebro: bt.Cerebro) -> CloseFillBroker:
+    """Give a Cerebro a `CloseFillBroker` with the cash and commissions of its current broker, and return it.
+
+    Args:
+        cerebro: a `bt.Cerebro` that has not run; set cash and commission before, or on the broker that is returned.
+    """
     before = cerebro.broker
     broker = CloseFillBroker()
     broker.setcash(before.getcash())
@@ -94,10 +98,14 @@ def use_close_fills(cerebro: Any) -> CloseFillBroker:
     return broker
 
 
-def cost_rate(broker: Any, data: Any) -> float:
-    """Return a broker's commission for `data` as the fraction of the traded value that the account rules work with.
+def cost_rate(broker: bt.BrokerBase, data: bt.AbstractDataBase) -> float:
+    """Return a broker's commission for a feed as a fraction of the traded value.
 
-    Raises LlmguideError for futures and for commissions that are no such fraction.
+    Args:
+        broker: the Cerebro's broker.
+        data: the feed.
+
+    Raises LlmguideError for futures, and for commissions that are not such a fraction.
     """
     scheme = broker.getcommissioninfo(data)
     rate = float(scheme.getcommission(1.0, 1.0))

@@ -16,10 +16,12 @@ COLUMNS = ("open", "high", "low", "close", "volume")
 
 
 class BarsData(bt.feed.DataBase):
-    """A frame of bars as `llmguide.read_bars` returns it: ``BarsData(dataname=bars)``.
+    """A feed of bars as `llmguide.read_bars` returns them: ``cerebro.adddata(BarsData(dataname=bars))``.
 
-    `bt.feeds.PandasData` takes the same frame; this one reads each column once instead of every cell by itself.
-    Of an index with a time zone the wall time is kept: dates are those of the exchange.
+    `bt.feeds.PandasData` takes the same frame; this one is faster, because it reads each column once. Of an index with
+    a time zone the wall time is kept, so that dates are those of the exchange.
+
+    Raises DataError for anything but a frame with dates and the columns open, high, low, close and volume.
     """
 
     def __init__(self) -> None:

@@ -12,11 +12,15 @@ __all__ = ["GuidanceAction"]
 
 
 class GuidanceAction(bt.Observer):
-    """Guidance and action in one plot: tau and direction in force, and the side after the bar's trade.
+    """Plots guidance and action together: tau and direction in force, and the side after the bar's trade.
 
-    Lines: tau (-1..1), direction (1, 0; NaN where there is none), side (+1 long, -1 short, 0 nothing). Guidance is
-    read from `strategy.guidance` where the strategy has an `LLMGuidance` of that name, the side from `strategy.side`,
-    else from the position.
+    Lines:
+        tau: signed strength of the guidance in force, in [-1, 1].
+        direction: 1 long, 0 short; NaN where there is none.
+        side: +1 long, -1 short, 0 nothing held, after the bar's trade.
+
+    Guidance is read from `strategy.guidance` where the strategy has an `LLMGuidance` of that name; the side from
+    `strategy.side`, else from the position.
     """
 
     _stclock = True

@@ -19,7 +19,7 @@ DATES_SHOWN = 9
 
 
 def save_plot(
-    cerebro: Any,
+    cerebro: bt.Cerebro,
     path: Path | str,
     *,
     start: date | None = None,
@@ -28,10 +28,18 @@ def save_plot(
     height: float = 9.0,
     **style: Any,
 ) -> Path:
-    """Write the plot of a Cerebro that has run to a ``.png``, ``.svg`` or ``.pdf`` file and return the path.
+    """Write the plot of a Cerebro that has run to an image file and return the path.
 
-    Width and height are in inches; `style` takes the options of `cerebro.plot` (``style="candle"``, ``volume=False``).
-    Of several strategies the first is drawn. Raises LlmguideError if there is nothing to draw.
+    Args:
+        cerebro: the Cerebro; the first of several strategies is drawn.
+        path: file ending in ``.png``, ``.svg`` or ``.pdf``.
+        start: first date to draw; None is the first bar's.
+        end: last date to draw; None is the last bar's.
+        width: in inches.
+        height: in inches.
+        style: options of `cerebro.plot`, such as ``style="candle"`` and ``volume=False``.
+
+    Raises LlmguideError if there is nothing to draw.
     """
     import backtrader.plot  # switches matplotlib to a backend that needs a screen: it must come first, ...
     import matplotlib

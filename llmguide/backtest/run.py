@@ -26,17 +26,17 @@ class BacktestResult:
     """What a strategy did and what it earned.
 
     Attributes:
-        account: the account after each bar, the idle ones included, as `llmguide.simulate` has it: side (+1, -1, 0),
-            shares, cash, holdings, value, returns (fraction).
-        decisions: 1 long or 0 short on each bar from the first decision on, by date; of a `SizedStrategy` the target
-            weights. Replayed through ``simulate(bars, decisions, start=len(bars) - len(decisions))``, or
-            ``simulate(bars, weights=decisions, ...)``, with the strategy's `long_only`, `max_leverage` and `band`,
-            they give the same account (fill "close").
+        account: the account after each bar, idle ones included, as `llmguide.simulate` returns it: ``side`` (+1, -1,
+            0), ``shares``, ``cash``, ``holdings``, ``value`` and ``returns`` (fractions).
+        decisions: 1 long or 0 short on each bar from the first decision on, by date; target weights for a
+            `SizedStrategy`. With fill "close", ``simulate(bars, decisions, start=len(bars) - len(decisions))``, or
+            ``simulate(bars, weights=decisions, ...)``, gives the same account, with the strategy's `long_only`,
+            `max_leverage` and `band`.
         orders: one row per order, rejected ones too (see `llmguide.backtest.OrderLog`).
         trades: one row per trade (see `llmguide.backtest.TradeLog`).
-        sharpe: annual, of all bars; NaN where the value never changed.
-        periods: bars per year by which it is annual.
+        sharpe: annual Sharpe ratio over all bars; NaN where the value never changed.
         max_drawdown: positive fraction of the peak.
+        periods: bars per year by which the Sharpe ratio is annual.
     """
 
     account: pd.DataFrame
@@ -54,7 +54,7 @@ class BacktestResult:
 
     @property
     def returns(self) -> pd.Series:
-        """Relative change of the value at each bar."""
+        """Relative change of the value at each bar, as a fraction."""
         return self.account["returns"]
 
     @property
@@ -83,7 +83,11 @@ def make_cerebro(
     periods: float | None = None,
     **params: Any,
 ) -> bt.Cerebro:
-    """Return a Cerebro that is ready to run, with the three analyzers of this package; see `run_backtest`."""
+    """Return a Cerebro that is ready to run, with the analyzers `SharpeDrawdown`, `OrderLog` and `TradeLog`.
+
+    The arguments `bars`, `strategy`, `cash`, `cost`, `fill`, `periods` and `params` are those of `run_backtest`, and so
+    are the errors (LlmguideError, DataError).
+    """
     check_account(cash=cash, cost=cost, start=params.get("start", 1), bars=len(bars))
     known = list(strategy.params._getkeys())
     for name in params:
@@ -116,21 +120,24 @@ def run_backtest(
     periods: float | None = None,
     **params: Any,
 ) -> BacktestResult:
-    """Run a strategy over bars.
+    """Run a strategy over bars in Backtrader and return its account, orders, trades and measures.
 
     Args:
         bars: as `llmguide.read_bars` returns them.
         strategy: a class of `llmguide.strategies`, or any `bt.Strategy`; only the former have `decisions`.
-        cash: capital at the beginning.
-        cost: fraction of each traded value, 0.001 is 0.1 %.
+        cash: initial capital.
+        cost: fraction of each traded value; 0.001 is 0.1 %.
         fill: "close", orders are filled at the close on which they are sent (the benchmark's rule), or "next_open", by
             Backtrader's own broker.
         periods: bars per year; None reads it from the dates of the bars (see `llmguide.periods`).
-        params: the strategy's own, such as ``model=`` and ``guidance=``.
+        params: the strategy's own params, such as ``model=`` and ``guidance=``.
+
+    Returns:
+        A `BacktestResult`.
 
     Raises:
-        LlmguideError: an unknown parameter or fill; DataError: an impossible cash or cost, or unusable bars; and what
-            the strategy raises.
+        LlmguideError: an unknown param or fill, and whatever the strategy raises.
+        DataError: an impossible cash or cost, or unusable bars.
     """
     year = periods_of(bars, periods)
     cerebro = make_cerebro(bars, strategy, cash=cash, cost=cost, fill=fill, periods=year, **params)

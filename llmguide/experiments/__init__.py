@@ -5,7 +5,7 @@ placebo                       a comparison's arms again with other guidance: is 
 memory, bias                  audits of a language model: what it remembers, what it leans to
 arms, plan, markets           what goes in: what is compared, the settings, a folder of instruments
 published                     the published numbers that results are held against
-learners                      who is trained for an arm: the double-DQN, the language model as the policy
+learners                      what is trained for an arm: the double-DQN, the language model as the policy
 train_grid, run_folder        all of them trained, and what is kept of them
 measure, usage, outcomes      one run as one row, how it used its guidance, what became of each month
 paired                        tables of paired tests

@@ -29,13 +29,25 @@ def oracle(
     first: int = FIRST,
     confidence: str = "constant",
 ) -> Guidance:
-    """Return the hindsight labels of Algorithm 1 (arXiv 2508.02366v3), each flipped with probability 1 - accuracy.
+    """Return labels made in hindsight by Algorithm 1, each flipped with probability 1 - accuracy.
 
     **Uses the future.** The row at bar i is labelled from the last close known, t = i-1: long if `future_return` there
-    is >= 0. Flips are independent and seeded; a higher accuracy with the same seed only takes flips back.
-    `confidence="constant"` gives 3 on every row and no entropy, so tau is +1 or -1. `"varying"` gives 1..3 by the
-    tercile of |r| among the rows, and a seeded uniform entropy that knows nothing: the strength then differs from row
-    to row, as a language model's does.
+    is >= 0.
+
+    Args:
+        bars: a frame with a column ``close``.
+        accuracy: probability that a direction is right, in [0, 1]. Flips are independent; a higher accuracy with the
+            same seed only takes flips back.
+        seed: seed of the flips and of the entropies.
+        every: bars from one decision to the next.
+        first: the bar of the first decision, from 0.
+        confidence: "constant" gives 3 on every row and no entropy, so that tau is +1 or -1. "varying" gives 1 to 3 by
+            the tercile of abs(r) among the rows, and a uniform random entropy without information: the strength then
+            differs from row to row, as a language model's does.
+
+    Raises GuidanceError for settings out of range or too few bars, DataError for bars that cannot be used.
+
+    Source: arXiv 2508.02366v3, Algorithm 1.
     """
     if not 0.0 <= accuracy <= 1.0:
         raise GuidanceError(f"expected an accuracy in 0..1, the share of right directions, got {accuracy}")
@@ -66,9 +78,14 @@ def oracle(
 
 
 def future_return(close: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return r_t = 0.4 (P_{t+10}/P_t - 1) + 0.6 (P_{t+20}/P_t - 1) for every bar (Algorithm 1).
+    """Return r_t = 0.4 (P_{t+10}/P_t - 1) + 0.6 (P_{t+20}/P_t - 1) for every bar.
 
-    **Uses the future.** A horizon that would pass the last bar ends there; at the last bar itself r is NaN.
+    **Uses the future.** A horizon beyond the last bar ends there; at the last bar itself r is NaN.
+
+    Args:
+        close: closes, shape ``(bars,)``.
+
+    Source: arXiv 2508.02366v3, Algorithm 1.
     """
     last = len(close) - 1
     t = np.arange(len(close))
@@ -78,12 +95,16 @@ def future_return(close: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def shuffled(guidance: Guidance, *, seed: int = 0, since: datetime | None = None) -> Guidance:
-    """Return the same rows in a random order on the same dates: as many longs and shorts, each at no particular time.
-
-    Rows issued before `since` stay among themselves, and so do the others: each part keeps its longs and shorts.
+    """Return the same rows in a random order on the same dates: as many longs and shorts, but at random times.
 
     Every row is marked `uses_future`, whatever the original's rows are: some now stand before the bars they were made
     from.
+
+    Args:
+        guidance: the table.
+        seed: seed of the order.
+        since: rows issued before this time are shuffled among themselves, and so are the others: each part keeps its
+            longs and shorts.
     """
     dates = [row.issued_at for row in guidance.rows]
     early = 0 if since is None else sum(day < since for day in dates)
@@ -106,7 +127,11 @@ def shuffled(guidance: Guidance, *, seed: int = 0, since: datetime | None = None
 
 
 def inverted(guidance: Guidance) -> Guidance:
-    """Return the table with every direction flipped, tau therefore negated; abstentions and all else stay."""
+    """Return the table with every direction flipped, and tau therefore negated; abstentions and all else stay.
+
+    Args:
+        guidance: the table.
+    """
     return Guidance(
         tuple(
             row._replace(
@@ -127,7 +152,17 @@ def constant(
     every: int = EVERY,
     first: int = FIRST,
 ) -> Guidance:
-    """Return the same direction and confidence on every date of the schedule, without an entropy."""
+    """Return the same direction and confidence on every date of the schedule, without an entropy.
+
+    Args:
+        bars: bars, or their dates.
+        direction: 1 long or 0 short.
+        confidence: 1, 2 or 3.
+        every: bars from one decision to the next.
+        first: the bar of the first decision, from 0.
+
+    Raises GuidanceError for values out of range or too few bars.
+    """
     index = bars.index if isinstance(bars, pd.DataFrame) else bars
     dates: Sequence[pd.Timestamp] = [index[i] for i in issue_positions(bars, every=every, first=first)]
     row = {"direction": direction, "confidence": confidence, "provider": "constant"}

@@ -32,19 +32,23 @@ _LATER = ("debias", "samples")
 
 @dataclass(frozen=True, kw_only=True)
 class LanguageModel(Access):
-    """A Strategist for one instrument; called with bars, it returns their guidance table.
+    """The Strategist for one instrument: called with bars, it returns their guidance table.
 
-    ``LanguageModel(model="gpt-4o-mini", prompt="P4", symbol="AAPL", tables="tables")(bars)``; the attributes of
-    `Access` say how the model is reached.
+    ``LanguageModel(model="gpt-4o-mini", prompt="P4", symbol="AAPL", tables="tables")(bars)``. Each month's row is made
+    from the bars before its date and from what was public by then.
 
     Attributes:
         prompt: P0 to P4, or the path of a template.
-        symbol: of the instrument; names its tables, and is hidden from the model.
+        symbol: the instrument's symbol, which names its tables and is hidden from the model.
         tables: external tables, or the folder to read them from; None for bars alone.
-        names: what the model must not see, or the file to read it from; None for the symbol alone.
+        names: what to hide from the model, or the file to read it from; None hides the symbol alone.
         brief: schedule, memory, objective and risk profile.
-        calibrate: "platt" or "isotonic" to set each direction's probability right by the months known before it (see
-            `llmguide.guidance.doubt.calibrate`); None to leave it as it is. The model sees nothing of that.
+        calibrate: "platt" or "isotonic" to calibrate each direction's probability on the months known before it (see
+            `llmguide.guidance.doubt.calibrate`); None to leave it as it is. The model does not see it.
+
+    All other attributes, which say how the model is reached, are those of `llmguide.llm.access.Access`. Calling it
+    raises LanguageModelError where the model cannot be asked, BudgetError where the budget would be exceeded,
+    GuidanceError for a prompt or bars that cannot be used.
     """
 
     prompt: str | Path = "P4"
@@ -75,9 +79,9 @@ class LanguageModel(Access):
         return calibrate(table, bars, method=self.calibrate, every=self.brief.every)
 
     def follow(self) -> Callable[[pd.DataFrame, datetime], GuidanceRow]:
-        """Return a function of the bars known and the date of issue, which remembers what it said: for a live run.
+        """Return a function ``(known_bars, issued_at)`` that remembers its earlier answers: for a live run.
 
-        The template is read at every question: one that is edited counts from the next question on. The server of a
+        The template is read at every question, so that an edited one counts from the next question on. The server of a
         model in a file starts with the first question, and ends with the function.
         """
         subject = self.subject(pd.DataFrame())
@@ -100,7 +104,7 @@ class LanguageModel(Access):
         return "" if self.symbol == type(self).symbol else self.symbol
 
     def subject(self, bars: pd.DataFrame) -> Subject:
-        """Return the instrument with its tables and names read."""
+        """Return the instrument of `bars`, with its tables and names read."""
         tables, names = self.tables, self.names
         if isinstance(tables, str | Path):
             tables = Tables.read(tables, self.symbol)

@@ -36,29 +36,40 @@ def guide(
     source: Source | None = None,
     settings: LanguageModel | None = None,
 ) -> Guidance:
-    """Return guidance for `bars` from the provider of that name, or from a function of the bars.
+    """Return guidance for bars from a named provider, or from a function of the bars.
 
-    | provider | what it is | options |
-    |---|---|---|
-    | rules | vote of seven indicators | every, first |
-    | llm | a language model; answers are kept | settings; every, first if no settings |
-    | replay | the answers kept, nothing is sent | settings; every, first if no settings |
-    | file | a table made before | source |
-    | oracle | control: hindsight labels | accuracy, seed, confidence ("constant" or "varying"), every, first |
-    | shuffled | control: source's rows in random order | source (default: rules), seed; every, first if no source |
-    | inverted | control: source's directions flipped | source (default: rules); every, first if no source |
-    | constant | control: always the same | direction, confidence (1..3), every, first |
+    Args:
+        bars: as `llmguide.read_bars` returns them. Guidance counts in trading days: of intraday bars the named
+            providers see the days, and bars longer than days are refused, since a table of daily bars serves them.
+        provider: a function of the bars, such as a `llmguide.LanguageModel`; or one of these names:
 
-    `source` is a `Guidance` or the path of one. An option left at None takes the provider's default. A function gets
-    the bars and nothing else; a `LanguageModel` is one.
+            - "rules": a vote of seven technical indicators; takes `every`, `first`.
+            - "llm": a language model, whose answers are kept; takes `settings`, or `every`, `first`.
+            - "replay": the answers kept, nothing is sent; takes `settings`, or `every`, `first`.
+            - "file": a table made before; takes `source`.
+            - "oracle": a control, labels made in hindsight; takes `accuracy`, `seed`, `confidence`, `every`, `first`.
+            - "shuffled": a control, the rows of `source` in random order; takes `source`, `seed`, or `every`, `first`.
+            - "inverted": a control, the directions of `source` flipped; takes `source`, or `every`, `first`.
+            - "constant": a control, always the same; takes `direction`, `confidence`, `every`, `first`.
+        every: bars from one decision to the next; None, here and below, is the provider's default.
+        first: the bar of the first decision, from 0.
+        seed: of what the provider draws at random.
+        accuracy: share of right directions, in [0, 1].
+        confidence: 1, 2 or 3 for "constant"; "constant" or "varying" for "oracle".
+        direction: 1 long or 0 short.
+        source: a `Guidance`, or the path of one; the rules' guidance where the provider can do without.
+        settings: the language model and how it is asked.
 
-    Guidance counts in trading days: of bars within a day the named providers see the days (see `daily_bars`), and bars
-    longer than days are refused, since a table of daily bars serves them.
+    Returns:
+        A `Guidance` that remembers the bars; each row was made from bars before its date, except for controls, which
+        are marked `uses_future`.
 
-    Guidance that no bar can see, or that ends before the first bar, is refused. Raises GuidanceError for an unknown
-    provider, for an option that it does not take, and for a table that does not fit the bars or was made from others
-    (see `Guidance.check_bars`); DataError for bars that cannot be used; for llm and replay also what `run_study`
-    raises.
+    Raises:
+        GuidanceError: an unknown provider, an option that it does not take, a table that does not fit the bars, was
+            made from others (see `Guidance.check_bars`), or that no bar can see.
+        DataError: bars that cannot be used.
+        LanguageModelError: with a language model, an endpoint that cannot be reached, or answers that a replay lacks.
+        BudgetError: with a language model, a budget that would be exceeded.
     """
     options = {
         "every": every,
@@ -154,6 +165,7 @@ _REGISTRY = {
     "constant": _Entry(controls.constant, ("direction", "confidence", "every", "first")),
 }
 PROVIDERS = tuple(_REGISTRY)
+"""The names that `guide` takes."""
 
 
 def _find(provider: str | Provider) -> tuple[Callable[..., Guidance], tuple[str, ...], str]:

@@ -19,38 +19,67 @@ _TOLERANCE = 1e-9
 
 
 class GuidanceRow(NamedTuple):
-    """What was said at one time; None means missing.
+    """One issue of guidance; None means missing.
 
-    Made only from bars strictly before `issued_at`; `Guidance.align` says which bars see it. A missing `direction` is
-    an abstention: its confidence is missing, its strength and tau are 0. `strength` and `tau` follow from the others
-    (eq. 5-8 of arXiv 2508.02366v3).
+    It was made only from bars strictly before `issued_at`; `Guidance.align` says which bars see it. A missing
+    `direction` is an abstention: its confidence is missing, its strength and tau are 0. `strength` and `tau` follow
+    from the other fields.
+
+    Attributes:
+        issued_at: naive, in the exchange's time.
+        direction: 1 long, 0 short.
+        confidence: 1, 2 or 3.
+        entropy: normalised entropy of the answer, from 0 (certain) to 1.
+        perplexity: of the answer's tokens, at least 1.
+        direction_entropy: entropy of the tokens that say LONG or SHORT alone; for information.
+        confidence_entropy: entropy of the tokens that say 1, 2 or 3 alone; for information.
+        strength: confidence / 3, discounted by entropy, in [0, 1].
+        tau: signed strength, in [-1, 1].
+        explanation: the reasons given.
+        provider: what made the row, such as "llm" or "rules".
+        model: name of the language model, "" for other providers.
+        prompt_version: name of the prompt.
+        prompt_hash: SHA-256 of the prompt's template, the reply's schema and levels that are absolute.
+        fingerprint: fingerprint of the system that answered, as its endpoint reports it.
+        uses_future: True only for controls made from later bars or later guidance.
+        symbol: the instrument, where known.
+        seen_until: the last daily bar before `issued_at` (see `llmguide.guidance.origin`).
+        seen_return: change of the close over the 20 daily bars up to it, a fraction.
+        p_long: p(LONG) / (p(LONG) + p(SHORT)) at the direction's token, where both are known.
+        said_direction: the model's own direction, where the row's was revised.
+        said_confidence: the model's own confidence, likewise.
+        recall: score of ``llmguide memory``, measured with the realised return: knowledge of the future.
+        p_revised: p(LONG) without memory, debiased or by votes, from which the direction is made.
+        p_calibrated: p(LONG) calibrated on the months known before; the direction follows from it.
+
+    Source: arXiv 2508.02366v3, equations 3 to 8.
     """
 
-    issued_at: datetime  # naive, in the exchange's time
-    direction: int | None  # 1 long, 0 short
-    confidence: int | None  # 1, 2 or 3
-    entropy: float | None  # normalised, 0 (certain) .. 1
-    perplexity: float | None  # >= 1
-    direction_entropy: float | None  # of the tokens that say LONG or SHORT alone; for information
-    confidence_entropy: float | None  # of the tokens that say 1, 2 or 3 alone; for information
-    strength: float  # 0 .. 1
-    tau: float  # -1 .. 1
+    issued_at: datetime
+    direction: int | None
+    confidence: int | None
+    entropy: float | None
+    perplexity: float | None
+    direction_entropy: float | None
+    confidence_entropy: float | None
+    strength: float
+    tau: float
     explanation: str
     provider: str
     model: str
     prompt_version: str
-    prompt_hash: str  # SHA-256 of the prompt's template, the reply's schema and levels that are absolute
-    fingerprint: str  # of the system that answered, as its endpoint gives it
-    uses_future: bool  # True only for controls made from later bars or later guidance
-    symbol: str = ""  # the instrument, where known
-    seen_until: datetime | None = None  # the last daily bar before issued_at (see `llmguide.guidance.origin`)
-    seen_return: float | None = None  # change of the close over 20 daily bars up to it, a fraction
-    p_long: float | None = None  # p(LONG) / (p(LONG) + p(SHORT)) at the direction's token, where both are known
-    said_direction: int | None = None  # the model's own, where the row's was revised
-    said_confidence: int | None = None  # likewise
-    recall: float | None = None  # of `llmguide memory`; measured with the realised return: knowledge of the future
-    p_revised: float | None = None  # p(LONG) without memory, debiased or by votes: what direction is made from
-    p_calibrated: float | None = None  # p(LONG) set right by months known before; the direction follows from it
+    prompt_hash: str
+    fingerprint: str
+    uses_future: bool
+    symbol: str = ""
+    seen_until: datetime | None = None
+    seen_return: float | None = None
+    p_long: float | None = None
+    said_direction: int | None = None
+    said_confidence: int | None = None
+    recall: float | None = None
+    p_revised: float | None = None
+    p_calibrated: float | None = None
 
 
 _REQUIRED = ("issued_at", "direction", "confidence")

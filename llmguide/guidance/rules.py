@@ -46,10 +46,14 @@ _BALANCE = 1e-9
 
 
 def rules(bars: pd.DataFrame, *, every: int = EVERY, first: int = FIRST) -> Guidance:
-    """Return guidance at bars first, first + every, ..., each from the closes of the bars before it.
+    """Return the guidance of a vote of seven technical indicators, each row from the closes before its bar.
 
-    Only the column `close` is used. Raises GuidanceError for settings out of range or too few bars, DataError for bars
-    that cannot be used.
+    Args:
+        bars: a frame with a column ``close``; no other column is used.
+        every: bars from one decision to the next.
+        first: the bar of the first decision, from 0.
+
+    Raises GuidanceError for settings out of range or too few bars, DataError for bars that cannot be used.
     """
     positions = issue_positions(bars, every=every, first=first)
     close = close_prices(bars)

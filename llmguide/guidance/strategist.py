@@ -94,18 +94,22 @@ class Brief:
     """How the Strategist is asked; the same for every month and instrument.
 
     Attributes:
-        every, first: the schedule, in bars: decisions at bars first, first + every, ...
+        every: bars from one decision to the next.
+        first: the bar of the first decision, from 0.
         memory: how many earlier decisions a prompt with memory (P2 and later) shows.
-        objective, risk_profile: texts for the prompt.
-        anonymous: keep symbol and date from the model.
-        context_chars: of headlines in one question to the Analyst; a longer month is read in parts.
-        levels: "relative" tells prices, indices and volumes by what they are compared with, so that they place no
-            instrument and no day, and hides those in headlines; "absolute" as they are, which is the paper's form.
-        suppress: take what the model remembers out of its directions; None to leave them as they are.
-        debias: ask four times more under neutral labels, and take the leanings to words and orders out.
-        samples: ask so many times more at temperature 0.7, and take the direction of most answers; 0 for none.
+        objective: what the model is asked to pursue, as a text for the prompt.
+        risk_profile: the investor's attitude to risk, as a text for the prompt.
+        anonymous: hide symbol and date from the model.
+        context_chars: characters of headlines in one question to the Analyst; a longer month is read in parts.
+        levels: "relative" states prices, indices and volumes relative to a reference, so that they give away neither
+            instrument nor day, and hides those in headlines; "absolute" states them as they are, which is the paper's
+            form.
+        suppress: removes what the model remembers from its directions; None leaves them as they are.
+        debias: ask four more times under neutral labels, and remove the preference for words and orders.
+        samples: ask this many more times at temperature 0.7, and take the direction of most answers; 0 for none.
 
-    At most one of the last three: each makes a direction of its own.
+    At most one of the last three, since each makes a direction of its own; GuidanceError for more, and for values out
+    of range.
     """
 
     every: int = EVERY

@@ -59,13 +59,15 @@ _ALIGNED = ("direction", "confidence", "entropy", "strength", "tau")
 class Guidance:
     """An immutable, validated table of guidance for one instrument, oldest row first.
 
-    `rows` come in as `GuidanceRow`s or mappings of its columns. `issued_at`, `direction` and `confidence` are needed;
-    `strength` and `tau` are always computed, and refused where given ones disagree. Two tables with the same rows are
-    equal and have the same `hash`.
-
     **What a bar may see.** A row issued at D was made only from bars strictly before D. The bar of calendar date d sees
     the last row with issued_at <= midnight of d, and no later one: a row of 18:00 is first seen on the next day's bar.
     The bar's own time of day plays no part.
+
+    Attributes:
+        rows: `GuidanceRow` values, or mappings of its columns. `issued_at`, `direction` and `confidence` are needed;
+            `strength` and `tau` are always computed, and refused where given ones disagree.
+
+    Two tables with the same rows are equal and have the same `hash`.
 
     Raises GuidanceError, naming row (from 0), column, value, what is allowed and the fix.
     """
@@ -85,7 +87,9 @@ class Guidance:
 
     @classmethod
     def from_rows(cls, rows: pd.DataFrame | Iterable[Mapping[str, Any] | GuidanceRow]) -> Guidance:
-        """Make a table from a frame, or from mappings or `GuidanceRow`s; see the class for columns and errors."""
+        """Return a table made of `rows`: a frame, mappings or `GuidanceRow` values; see the class for columns and
+        errors.
+        """
         if isinstance(rows, pd.DataFrame):
             check_columns(rows.columns, where="the frame")
             rows = ({str(name): value for name, value in row.items()} for row in rows.to_dict("records"))
@@ -93,12 +97,16 @@ class Guidance:
 
     @classmethod
     def concat(cls, tables: Iterable[Guidance]) -> Guidance:
-        """Join tables of one instrument, earliest first; GuidanceError if their dates overlap."""
+        """Return the `tables` of one instrument as one, earliest first; GuidanceError if their dates overlap."""
         return cls(tuple(row for table in tables for row in table.rows))
 
     @classmethod
     def read(cls, path: str | Path) -> Guidance:
-        """Read a `.parquet` or `.csv` file; an empty CSV field is a missing value, or an empty text."""
+        """Return the table in the ``.parquet`` or ``.csv`` file at `path`; an empty CSV field is a missing value, or an
+        empty text.
+
+        Raises GuidanceError where there is no such file, or it is not a table of guidance.
+        """
         path = Path(path)
         missing = f"no guidance file at {path}; write one with Guidance.save or `llmguide guide`"
         frame = read_rows(path, GuidanceError, missing=missing)
@@ -108,17 +116,21 @@ class Guidance:
             raise GuidanceError(f"{path}: {error}") from None
 
     def save(self, path: str | Path) -> Path:
-        """Write a `.parquet` or `.csv` file atomically; `read` gives an equal table back. Return the path."""
+        """Write the table to `path`, a ``.parquet`` or ``.csv`` file, atomically, and return it; `read` gives an equal
+        table back.
+        """
         return write_rows(self.frame, Path(path), GuidanceError)
 
     @property
     def frame(self) -> pd.DataFrame:
-        """A new frame with one row per issue: direction and confidence nullable integers, missing floats NaN."""
+        """A new frame with one row per issue; direction and confidence are nullable integers, missing floats are
+        NaN.
+        """
         return pd.DataFrame(list(self.rows), columns=list(GuidanceRow._fields)).astype(_DTYPES)
 
     @property
     def uses_future(self) -> bool:
-        """Whether any row was made with knowledge of its future: a control, never a result."""
+        """Whether any row was made with knowledge of the future, as a control and never a result."""
         return any(row.uses_future for row in self.rows)
 
     @property
@@ -128,9 +140,9 @@ class Guidance:
         return hashlib.sha256(json.dumps([GuidanceRow._fields, content], allow_nan=False).encode()).hexdigest()
 
     def between(self, start: date | str | None = None, end: date | str | None = None) -> Guidance:
-        """Return the rows issued on the calendar dates `start` to `end`, both included.
+        """Return the rows issued on the calendar dates from `start` to `end`, both included; None is open.
 
-        The row still in force at `start` is not among them if it was issued before: to restrict what bars see, cut the
+        A row issued before `start` is left out even where it is still in force then: to restrict what bars see, cut the
         bars and align the whole table.
         """
         first = date.min if start is None else parse_stamp(start, where="start").date()
@@ -138,12 +150,12 @@ class Guidance:
         return Guidance(tuple(row for row in self.rows if first <= row.issued_at.date() <= last))
 
     def align(self, index: pd.DatetimeIndex) -> pd.DataFrame:
-        """Return what the bars of `index` may see: as of each bar's calendar date, never forward.
+        """Return what each bar of `index` may see, as of its calendar date and never ahead of it.
 
-        Columns direction (1, 0), confidence, entropy, strength, tau (float64) and issued_at. Before the first row
-        direction, confidence and entropy are NaN, issued_at NaT, strength and tau 0. On an abstention direction and
-        confidence are NaN, strength and tau 0. Bars may be of any frequency and order; GuidanceError if `index` has a
-        time zone or a missing date.
+        The columns are direction (1, 0), confidence, entropy, strength and tau (float64), and issued_at. Before the
+        first row direction, confidence and entropy are NaN, issued_at is NaT, strength and tau are 0. On an abstention
+        direction and confidence are NaN, strength and tau are 0. Bars may be of any frequency and order. Raises
+        GuidanceError if `index` has a time zone or a missing date.
         """
         seen = self._seen(index)
         columns: dict[str, Any] = {name: self._columns[name][seen] for name in _ALIGNED}
@@ -151,13 +163,15 @@ class Guidance:
         return pd.DataFrame(columns, index=index)
 
     def tau(self, index: pd.DatetimeIndex) -> NDArray[np.float64]:
-        """Return `align(index)`'s tau: shape (len(index),), in -1..1, 0 where there is no guidance."""
+        """Return tau of `align` for each bar of `index`: shape ``(len(index),)``, in [-1, 1], 0 where there is no
+        guidance.
+        """
         return self._columns["tau"][self._seen(index)]
 
     def at(self, day: date) -> GuidanceRow | None:
-        """Return the row that a bar of calendar date `day` (a date or datetime) may see; None before the first.
+        """Return the row that a bar of calendar date `day` (a date or datetime) may see; None before the first row.
 
-        Equal to `align`, in O(log n) without pandas: made for a strategy's `next()`. The row comes without its
+        It equals `align`, in O(log n) and without pandas: made for a strategy's `next()`. The row comes without its
         `recall`, which was measured with the realised return.
         """
         seen = bisect_right(self._issued, datetime(day.year, day.month, day.day))
@@ -167,9 +181,9 @@ class Guidance:
         return row if row.recall is None else row._replace(recall=None)
 
     def made_from(self, bars: pd.DataFrame, *, symbol: str = "") -> Guidance:
-        """Return the table with what each row saw of the bars that it was made from, and the instrument.
+        """Return the table with what each row saw of the `bars` that it was made from, and the instrument's `symbol`.
 
-        A row's memory is of bars before the date of its issue only; what a row remembers already stays.
+        A row remembers only bars before the date of its issue; what a row remembers already is kept.
         """
         closes = daily_closes(pd.DatetimeIndex(bars.index), bars["close"].to_numpy(dtype=np.float64))
         rows = []
@@ -181,7 +195,8 @@ class Guidance:
         return Guidance(tuple(rows))
 
     def with_recall(self, scores: Mapping[datetime, float | None]) -> Guidance:
-        """Return the table with the recall score of each month, by the time of its issue; None where there is none.
+        """Return the table with the recall score of each month; `scores` are by time of issue, None where there is
+        none.
 
         **Uses the future**: a score says whether the model knew the realised return. It is kept for information only;
         `align`, `tau` and `at` do not show it. Raises GuidanceError where no row is of one of these months.
@@ -194,16 +209,16 @@ class Guidance:
         return Guidance(tuple(row._replace(recall=scores.get(row.issued_at)) for row in self.rows))
 
     def of_any_bars(self) -> Guidance:
-        """Return the table without its memory of bars and instrument: it can be used with any."""
+        """Return the table without the bars and the instrument it remembers: it can be used with any."""
         return Guidance(tuple(row._replace(symbol="", seen_until=None, seen_return=None) for row in self.rows))
 
     def check_bars(self, bars: pd.DataFrame, *, symbol: str = "") -> None:
-        """Refuse bars other than those that the table was made from.
+        """Refuse `bars`, or a `symbol`, other than those that the table was made from.
 
-        Rows that saw bars which these do not hold cannot be compared, nor can tables without a memory; weekly and
-        longer bars never. Raises GuidanceError where most rows that can be compared differ, or the instrument does;
-        warns (DataWarning) where some differ, as where one of two files is adjusted for dividends. `of_any_bars` gives
-        a table that is not compared.
+        Rows that saw bars which these do not hold cannot be compared, nor can tables that remember no bars; weekly and
+        longer bars are never compared. Raises GuidanceError where most rows that can be compared differ, or the
+        instrument does; warns (DataWarning) where some differ, as where one of two files is adjusted for dividends.
+        `of_any_bars` gives a table that is not compared.
         """
         own = {row.symbol for row in self.rows if row.symbol}
         if symbol and own and symbol.upper() not in {name.upper() for name in own}:
@@ -215,7 +230,9 @@ class Guidance:
         )
 
     def refuse_others(self, closes: pd.Series, *, rows: Iterable[GuidanceRow], warn: bool = True) -> None:
-        """Raise, and warn, as `check_bars` does, for some of the rows and closes by date."""
+        """Compare some `rows` with `closes` by date, and raise GuidanceError as `check_bars` does; `warn` also warns as
+        it does.
+        """
         found = judge(rows, closes)
         if found.other:
             own = ", ".join(sorted({row.symbol for row in self.rows if row.symbol}))

@@ -20,10 +20,14 @@ __all__ = ["remembered"]
 
 
 def remembered(ask: Ask, journal: Path | str) -> Ask:
-    """Return a function of yours for ``provider=`` whose answers the journal keeps: a restart asks nothing twice.
+    """Return a function for ``provider=`` whose answers the journal keeps, so that a restart asks nothing twice.
 
-    An answer is found again by the time it is issued at and the bars that it was made from. Language models need none
-    of this: their answers are kept in the cache of completions.
+    An answer is found again by its time of issue and the bars it was made from. Language models do not need this: their
+    answers are kept in the cache of completions.
+
+    Args:
+        ask: a function ``(known_bars, issued_at)`` that returns a row of guidance.
+        journal: the journal's file, created if missing.
     """
 
     def answer(known: pd.DataFrame, issued_at: datetime) -> GuidanceRow | Mapping[str, Any]:

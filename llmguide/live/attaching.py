@@ -22,7 +22,7 @@ _log = logging.getLogger("llmguide.live")
 
 
 def attach(
-    cerebro: Any,
+    cerebro: bt.Cerebro,
     *,
     journal: Path | str,
     limits: Limits | None = None,
@@ -33,7 +33,9 @@ def attach(
     names: Names | None = None,
     on_note: Callable[[str], None] | None = None,
 ) -> Guard:
-    """Put a `Guard` before the broker of a Cerebro and return it; call it last, when feeds and broker are there.
+    """Put a `Guard` in front of a Cerebro's broker and return it; call it last, when feeds and broker are in place.
+
+    For example::
 
         cerebro.broker = store.getbroker()
         cerebro.adddata(store.getdata(dataname="AAPL"), name="AAPL")
@@ -42,15 +44,20 @@ def attach(
         cerebro.run()
 
     Args:
-        journal: an SQLite file, made where there is none. Start with the same one again to go on.
-        limits: `Limits()` where left out.
+        cerebro: the Cerebro, with its feeds and broker.
+        journal: an SQLite file, created if missing. Start again with the same file to continue a run.
+        limits: limits on orders; None is ``Limits()``.
         dry_run: True sends nothing: orders are filled on paper, at the next bar's prices. False trades.
-        account: a name, where several journals trade the same feeds by the same strategies.
-        cash: of a dry run; the broker's where left out.
-        clock: returns the time, naive and in UTC; the computer's where left out.
-        names: for a broker that cannot be asked for its orders by name (see `BrokerVenue`): returns, for the name of an
-            order, what to give the broker's ``buy`` and ``sell`` beside the usual, so that a person can find it.
-        on_note: gets what a person should know; the logger "llmguide.live" where left out. The journal has it too.
+        account: a name that tells runs apart, where several journals trade the same feeds by the same strategies.
+        cash: initial cash of a dry run; None takes the broker's.
+        clock: function that returns the time, naive and in UTC; None is the computer's clock.
+        names: for a broker that cannot be asked for its orders by name (see `llmguide.live.venues.BrokerVenue`): a
+            function that returns, for the name of an order, further arguments of the broker's ``buy`` and ``sell``, so
+            that a person can find it.
+        on_note: called with every note for a person; None logs them to "llmguide.live". The journal keeps them too.
+
+    Raises LlmguideError where the Cerebro has a guard already, fills at the close, or is to trade on a broker that only
+    simulates. The run itself raises JournalError where the journal cannot be used, or a strategy departs from it.
     """
     before = cerebro.broker
     if isinstance(before, Guard):

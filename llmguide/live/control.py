@@ -17,30 +17,59 @@ __all__ = ["Status", "kill", "reset", "settle", "status"]
 
 @dataclass(frozen=True)
 class Status:
-    """What a journal says of its run."""
+    """The state of a live run, as recorded in its journal.
+
+    Attributes:
+        dry_run: whether orders are only filled on paper.
+        steps: number of steps so far.
+        day: date of the last step, "" before the first.
+        cash: cash when the last step began, in money.
+        value: the account's value then.
+        positions: shares by feed, flat ones left out.
+        killed: why the kill switch is on, "" where it is off.
+        sent: number of orders that were not refused.
+        refused: number of orders that a limit refused.
+        open: orders that are neither filled nor otherwise over.
+        unknown: orders that were sent and of which nothing was heard yet.
+        notes: the newest notes, oldest first.
+    """
 
     dry_run: bool
     steps: int
-    day: str  # of the last step, "" before the first
+    day: str
     cash: float
     value: float
-    positions: dict[str, float]  # shares by feed, without the flat ones
-    killed: str  # why the kill switch is on, "" where it is off
-    sent: int  # orders that were not refused
+    positions: dict[str, float]
+    killed: str
+    sent: int
     refused: int
     open: list[Intent]
-    unknown: list[Intent]  # sent, and nothing was heard of them yet
+    unknown: list[Intent]
     notes: list[Note]
 
 
 def kill(journal: Path | str, why: str = "by hand") -> Path:
-    """Turn the kill switch of a journal on, also of a trader that runs now; return the file that does it."""
+    """Turn on the kill switch of a journal, also while a trader runs on it; return the file that does so.
+
+    Args:
+        journal: the journal's file.
+        why: reason, which is kept.
+
+    Raises JournalError where there is no such journal.
+    """
     Journal(journal, must_exist=True).close()
     return write_text(kill_file(Path(journal)), why + "\n")
 
 
 def reset(journal: Path | str, why: str) -> None:
-    """Turn the kill switch off; `why` is a person's reason, and is kept. Raises JournalError where it is off."""
+    """Turn the kill switch off.
+
+    Args:
+        journal: the journal's file.
+        why: a person's reason, which is kept.
+
+    Raises JournalError without a reason, where the switch is off, and where there is no such journal.
+    """
     path = Path(journal)
     if not why.strip():
         raise JournalError("say why the kill switch is turned off")
@@ -57,15 +86,18 @@ def reset(journal: Path | str, why: str) -> None:
 
 
 def settle(journal: Path | str, order: str, *, filled: float = 0.0, price: float = 0.0, fee: float = 0.0) -> None:
-    """Tell a journal what became of an order that its broker cannot be asked for; the trader must not be running.
+    """Record what became of an order that its broker cannot be asked for; the trader must not be running.
 
     Args:
-        order: its name.
-        filled: shares that were bought (or sold), without a sign; 0 for an order that never arrived or was cancelled
-            before it was filled. What was not filled must be cancelled at the broker.
-        price, fee: mean price and sum of fees of what was filled.
+        journal: the journal's file.
+        order: the order's name.
+        filled: shares bought or sold, without a sign; 0 for an order that never arrived or was cancelled before it was
+            filled. What was not filled must be cancelled at the broker.
+        price: mean price of what was filled.
+        fee: total fees of what was filled.
 
-    Raises JournalError where there is no such order or its end is known, and LlmguideError while the trader runs.
+    Raises JournalError where there is no such order, its end is known, or `filled` and `price` are impossible;
+    LlmguideError while the trader runs.
     """
     path = Path(journal)
     book = Journal(path, must_exist=True)
@@ -90,7 +122,14 @@ def settle(journal: Path | str, order: str, *, filled: float = 0.0, price: float
 
 
 def status(journal: Path | str, *, notes: int = 10) -> Status:
-    """Return what a journal says, with its newest notes; a trader may be running on it."""
+    """Return the state of a live run, also while a trader is running.
+
+    Args:
+        journal: the journal's file.
+        notes: how many of the newest notes to return.
+
+    Raises JournalError where there is no such journal.
+    """
     path = Path(journal)
     book = Journal(path, must_exist=True)
     try:

@@ -23,16 +23,18 @@ __all__ = ["Guard"]
 
 
 class Guard(bt.BrokerBase):
-    """The broker that strategies see; made by `attach`.
+    """The broker that strategies see in a live run; `attach` makes it.
 
-    Cash, positions and orders are those of the journal. On a restart the steps of the journal are shown again while
-    nothing is sent, and every order is compared with the one that was written down; where a strategy decides otherwise,
-    JournalError names the bar. In the last step, which may have been cut off, orders that were not written down yet are
-    sent.
+    Cash, positions and orders are those of the journal. On a restart the steps of the journal are replayed while
+    nothing is sent, and every order is compared with the one that was recorded. In the last step, which may have been
+    cut off, orders that were not recorded yet are sent.
 
     Attributes:
         dry_run: whether orders are only filled on paper.
-        steps: how far the run is.
+        steps: number of steps so far.
+
+    Raises JournalError where a strategy decides otherwise than recorded, naming the bar; LlmguideError where the
+    Cerebro cannot run live.
     """
 
     def __init__(
@@ -57,7 +59,7 @@ class Guard(bt.BrokerBase):
     # What Cerebro calls
 
     def start(self) -> None:
-        """Open the journal, and begin to listen to the feeds."""
+        """Open the journal, and subscribe to the feeds."""
         super().start()
         if self.cerebro._dooptimize:
             raise LlmguideError("cerebro.optstrategy cannot run live; use addstrategy")
@@ -88,14 +90,14 @@ class Guard(bt.BrokerBase):
         self._finished = True
 
     def stop(self) -> None:
-        """Let go of broker, feeds and journal; the last step is shown again at the next start."""
+        """Release broker, feeds and journal; the last step is replayed at the next start."""
         for tape in self._tapes:
             tape.remove()
         self._broker.stop()
         self._journal.close()
 
     def next(self) -> None:
-        """Begin a step where a feed has a new bar, else listen to the broker."""
+        """Begin a step where a feed has a new bar; otherwise poll the broker."""
         self.steps.passes += 1
         seen = tuple(len(data) for data in self.cerebro.datas)
         if seen != self._seen:
@@ -105,7 +107,7 @@ class Guard(bt.BrokerBase):
             self._between()
 
     def get_notification(self) -> Any:
-        """Return what a strategy is to be told next, None where there is nothing."""
+        """Return the next notification for a strategy, None where there is none."""
         return self._book.next_notification()
 
     # What strategies call
@@ -115,7 +117,7 @@ class Guard(bt.BrokerBase):
         return self._cash
 
     def getvalue(self, datas: Any = None) -> float:
-        """Return cash and positions at the last closes; of some feeds, their positions alone."""
+        """Return cash plus positions at the last closes; for given `datas`, the value of their positions alone."""
         chosen = list(self._datas.values()) if datas is None else datas
         worth = sum(self._book.position(data).size * float(data.close[0]) for data in chosen if len(data))
         return float(worth if datas is not None else self._cash + worth)
@@ -128,27 +130,27 @@ class Guard(bt.BrokerBase):
     get_cash, get_value = getcash, getvalue
 
     def getcommissioninfo(self, data: Any) -> Any:
-        """Return the commission scheme of the broker behind."""
+        """Return the commission scheme of the underlying broker."""
         return self._broker.getcommissioninfo(data)
 
     def setcommission(self, *args: Any, **kwargs: Any) -> None:
-        """Set the commission of the broker behind."""
+        """Set the commission of the underlying broker."""
         self._broker.setcommission(*args, **kwargs)
 
     def addcommissioninfo(self, comminfo: Any, name: str | None = None) -> None:
-        """Set the commission scheme of the broker behind."""
+        """Set the commission scheme of the underlying broker."""
         self._broker.addcommissioninfo(comminfo, name=name)
 
     def buy(self, owner: Any, data: Any, size: float, price: Any = None, plimit: Any = None, **options: Any) -> Any:
-        """Write a purchase down and send it, where it may be sent; return Backtrader's order."""
+        """Record a purchase and, where allowed, send it; return Backtrader's order."""
         return self._order(bt.BuyOrder, owner, data, size, price, plimit, options)
 
     def sell(self, owner: Any, data: Any, size: float, price: Any = None, plimit: Any = None, **options: Any) -> Any:
-        """Write a sale down and send it, where it may be sent; return Backtrader's order."""
+        """Record a sale and, where allowed, send it; return Backtrader's order."""
         return self._order(bt.SellOrder, owner, data, size, price, plimit, options)
 
     def cancel(self, order: Any) -> None:
-        """Cancel an order; it stays alive until the broker says that it is cancelled."""
+        """Cancel an order; it stays alive until the broker confirms."""
         id = order.info.client_id
         if not order.alive() or id in self._cancelled:
             return

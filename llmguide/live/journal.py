@@ -80,9 +80,15 @@ class Step(NamedTuple):
 
 
 class Journal:
-    """The journal in the SQLite file `path`, made where there is none.
+    """The journal of a live run: an SQLite file with everything that was seen, ordered and reported.
 
-    Raises JournalError where the file is no journal, or one of another version of llmguide.
+    Every method that writes is one transaction, which has reached the disk when it returns.
+
+    Args:
+        path: the file, created if missing.
+        must_exist: refuse a file that does not exist instead of creating it.
+
+    Raises JournalError where the file is not a journal, or one of another version of llmguide.
     """
 
     def __init__(self, path: Path | str, *, must_exist: bool = False) -> None:
@@ -101,18 +107,18 @@ class Journal:
             raise
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._db.close()
 
     # What a run is of
 
     def meta(self, key: str) -> Any:
-        """Return what was kept under a key, None where nothing was."""
+        """Return the value kept under `key`, None where there is none."""
         row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
         return None if row is None else json.loads(row[0])
 
     def keep(self, **values: Any) -> None:
-        """Keep values under their keys."""
+        """Keep `values` by name."""
         with self._transaction():
             self._keep(values)
 
@@ -124,7 +130,7 @@ class Journal:
         return int(self._db.execute("SELECT COALESCE(MAX(step), 0) FROM steps").fetchone()[0])
 
     def step(self, number: int) -> Step:
-        """Return a step; KeyError where there is none."""
+        """Return the step of a `number`; KeyError where there is none."""
         row = self._db.execute("SELECT cash, done FROM steps WHERE step = ?", (number,)).fetchone()
         if row is None:
             raise KeyError(number)
@@ -139,7 +145,7 @@ class Journal:
         )
 
     def bars(self, feed: str) -> Iterator[tuple[int, Bar]]:
-        """Yield a feed's bars with their steps, oldest first."""
+        """Yield the bars of the feed named `feed` with their steps, oldest first."""
         rows = self._db.execute(
             "SELECT step, call, status, line_values FROM bars WHERE feed = ? ORDER BY rowid", (feed,)
         )
@@ -157,9 +163,16 @@ class Journal:
         value: float,
         keep: Mapping[str, Any],
     ) -> None:
-        """Write what is known in a step before strategies see it; the step before is over with it.
+        """Record what is known in a step before strategies see it; the step before it is then over.
 
-        `reports` come after those that were written for this step already; `keep` is kept as `Journal.keep` does.
+        Args:
+            step: number of the step, one more than the last.
+            day: the clock's date, such as "2024-01-05".
+            bars: new bars by feed.
+            reports: the broker's reports, after those already recorded for this step.
+            cash: the account's cash.
+            value: the account's value.
+            keep: values to keep in the same transaction, as `Journal.keep` does.
         """
         with self._transaction():
             self._db.execute("UPDATE steps SET done = 1 WHERE step = ?", (step - 1,))
@@ -172,12 +185,12 @@ class Journal:
             self._keep(keep)
 
     def finish(self, step: int) -> None:
-        """Note that the strategies have had their turn in a step."""
+        """Record that the strategies have had their turn in `step`."""
         with self._transaction():
             self._db.execute("UPDATE steps SET done = 1 WHERE step = ?", (step,))
 
     def value_before(self, day: str) -> float | None:
-        """Return the account's value at the last step before a day; where there is none, at the first step."""
+        """Return the account's value at the last step before `day`; where there is none, at the first step."""
         row = self._db.execute(
             "SELECT value FROM steps ORDER BY day < ? DESC, CASE WHEN day < ? THEN -step ELSE step END LIMIT 1",
             (day, day),
@@ -185,14 +198,14 @@ class Journal:
         return None if row is None else float(row[0])
 
     def last_account(self) -> tuple[str, float, float] | None:
-        """Return day, cash and value of the last step."""
+        """Return day, cash and value of the last step; None before the first."""
         row = self._db.execute("SELECT day, cash, value FROM steps ORDER BY step DESC LIMIT 1").fetchone()
         return None if row is None else (row[0], row[1], row[2])
 
     # Orders
 
     def intend(self, intent: Intent) -> None:
-        """Write an order down, before it is sent; JournalError where one of its name is there already."""
+        """Record the order `intent` before it is sent; JournalError where one of its name exists already."""
         row = (intent.id, intent.step, *intent.wanted, intent.stamp, intent.day, intent.refused)
         try:
             with self._transaction():
@@ -205,7 +218,9 @@ class Journal:
             raise JournalError(f"{self.path} has an order {intent.id} already; it is not sent a second time") from None
 
     def intents(self, where: str = "1", *values: Any) -> list[Intent]:
-        """Return orders in the order in which they were written; `where` is a condition in SQL."""
+        """Return orders as recorded, oldest first; `where` is a condition in SQL, `values` those of its
+        placeholders.
+        """
         rows = self._db.execute(
             "SELECT id, step, strategy, feed, size, kind, price, valid, stamp, day, refused FROM intents "
             f"WHERE {where} ORDER BY number",
@@ -214,25 +229,25 @@ class Journal:
         return [Intent(row[0], row[1], Wanted(*row[2:8]), *row[8:]) for row in rows]
 
     def sent_on(self, day: str) -> int:
-        """Return how many orders a day has that were not refused."""
+        """Return how many orders of `day` were not refused."""
         counted = self._db.execute("SELECT COUNT(*) FROM intents WHERE day = ? AND refused = ''", (day,))
         return int(counted.fetchone()[0])
 
     def hear(self, step: int, reports: Sequence[Report]) -> None:
-        """Write down reports that strategies will see in a step."""
+        """Record `reports` that strategies will see in `step`."""
         if reports:
             with self._transaction():
                 self._report(step, reports)
 
     def reports(self, step: int) -> list[Report]:
-        """Return the reports that strategies see, or will see, in a step."""
+        """Return the reports that strategies see, or will see, in `step`."""
         rows = self._db.execute(
             "SELECT id, status, filled, price, fee, note FROM reports WHERE step = ? ORDER BY number", (step,)
         )
         return [Report(*row) for row in rows]
 
     def last_reports(self) -> dict[str, Report]:
-        """Return the newest report of every order of which there is one."""
+        """Return the newest report of every order that has one, by the order's name."""
         rows = list(self._db.execute("SELECT id, status, filled, price, fee, note FROM reports ORDER BY number"))
         answers = self._db.execute("SELECT answer FROM cancels WHERE answer IS NOT NULL ORDER BY rowid")
         newest: dict[str, Report] = {}
@@ -242,7 +257,7 @@ class Journal:
         return newest
 
     def cancel(self, step: int, id: str, answer: Report | None) -> None:
-        """Write down that a strategy cancelled an order, and the broker's answer."""
+        """Record that a strategy cancelled the order `id` in `step`, and the broker's `answer`, if any."""
         with self._transaction():
             self._db.execute(
                 "INSERT INTO cancels VALUES (?, ?, ?)", (step, id, None if answer is None else json.dumps(answer))
@@ -256,11 +271,11 @@ class Journal:
         return str(row[1]) if row is not None and row[0] else ""
 
     def trip(self, why: str) -> None:
-        """Turn the kill switch on."""
+        """Turn the kill switch on; `why` is kept."""
         self._turn(True, why)
 
     def reset(self, why: str) -> None:
-        """Turn the kill switch off."""
+        """Turn the kill switch off; `why` is kept."""
         self._turn(False, why)
 
     def _turn(self, on: bool, why: str) -> None:
@@ -270,21 +285,21 @@ class Journal:
     # Notes, and answers that cost money
 
     def note(self, step: int, text: str) -> None:
-        """Write a note for a person."""
+        """Record a note for a person: a `text`, and the `step` it belongs to."""
         with self._transaction():
             self._db.execute("INSERT INTO notes (at, step, text) VALUES (?, ?, ?)", (_now(), step, text))
 
     def notes(self) -> list[Note]:
-        """Return all notes."""
+        """Return all notes, oldest first."""
         return [Note(*row) for row in self._db.execute("SELECT at, step, text FROM notes ORDER BY number")]
 
     def answer(self, question: str) -> Any:
-        """Return what was answered to a question, None where it was not asked yet."""
+        """Return the recorded answer to `question`, None where it was not asked yet."""
         row = self._db.execute("SELECT reply FROM answers WHERE question = ?", (question,)).fetchone()
         return None if row is None else json.loads(row[0])
 
     def remember(self, question: str, reply: Any) -> None:
-        """Keep the answer to a question."""
+        """Record the `reply` to `question`."""
         with self._transaction():
             self._db.execute("INSERT OR REPLACE INTO answers VALUES (?, ?)", (question, json.dumps(reply)))
 

@@ -26,20 +26,22 @@ class Exposure(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """Limits on orders; an order beyond one is refused, and the strategy is told that it was rejected.
+    """Limits on the orders of a live run; an order beyond one is rejected.
 
-    Args:
-        orders_per_day: the most orders of one day (of the clock, in UTC), cancelled and rejected ones too.
-        position_value: the largest position of one feed, long or short, in money; None for no such limit.
-        leverage: the largest sum of all positions as a fraction of the account's value; None for no such limit.
+    Orders that only reduce a position pass `position_value` and `leverage`.
+
+    Attributes:
+        orders_per_day: the most orders in one day of the clock (UTC), cancelled and rejected ones included.
+        position_value: the largest position in one feed, long or short, in money; None for no limit.
+        leverage: the largest sum of all positions as a fraction of the account's value; None for no limit.
         daily_loss: the fraction of the account that may be lost in a day, counted from the last value of the day
-            before. Beyond it the kill switch is turned on. None for no such limit.
-        stale_after: how much older than the clock a bar may be for orders to follow from it. None: the end of the next
-            weekday for bars of a day, two bars for shorter ones, and one bar and four days for longer ones.
-        on_kill: "hold" keeps the positions when the kill switch is turned on, "flatten" closes them at the market.
-            Open orders are cancelled either way.
+            before. Beyond it the kill switch is turned on. None for no limit.
+        stale_after: how much older than the clock a bar may be for orders to follow from it. None is the end of the
+            next weekday for daily bars, two bars for shorter ones, and one bar and four days for longer ones.
+        on_kill: "hold" keeps the positions when the kill switch is turned on, "flatten" closes them at the market. Open
+            orders are cancelled either way.
 
-    Orders that only make a position smaller pass `position_value` and `leverage`.
+    Raises LlmguideError for values out of range.
     """
 
     orders_per_day: int = 20
@@ -62,7 +64,12 @@ class Limits:
             raise LlmguideError(f"on_kill is 'hold' or 'flatten', got {self.on_kill!r}")
 
     def refuses(self, exposure: Exposure, *, sent_today: int) -> str:
-        """Return why an order must not be sent, "" where it may."""
+        """Return why an order must not be sent, "" where it may be.
+
+        Args:
+            exposure: what the order would do to the account.
+            sent_today: number of orders sent today.
+        """
         if sent_today >= self.orders_per_day:
             return f"{sent_today} orders today, and orders_per_day is {self.orders_per_day}"
         reduces = abs(exposure.after) <= abs(exposure.before) and exposure.after * exposure.before >= 0.0
@@ -79,13 +86,15 @@ class Limits:
         return ""
 
     def lost_too_much(self, value: float, before: float | None) -> str:
-        """Return what was lost of the account since the day before where it is too much, else ""."""
+        """Return a text where the account's `value` is too far below the one of the day `before`, else ""."""
         if self.daily_loss is None or before is None or not value < before * (1.0 - self.daily_loss):
             return ""
         return f"the account fell from {before:,.2f} to {value:,.2f} in a day; daily_loss is {self.daily_loss:g}"
 
-    def too_old(self, data: Any, now: datetime) -> str:
-        """Return what is wrong with the age of a feed's last bar, "" where orders may follow from it."""
+    def too_old(self, data: bt.AbstractDataBase, now: datetime) -> str:
+        """Return what is wrong with the age of the last bar of the feed `data` at the time `now`, "" where it is recent
+        enough.
+        """
         stamp = bt.num2date(data.lines.datetime[0])
         until = fresh_until(data, stamp) if self.stale_after is None else stamp + self.stale_after
         return "" if now < until else f"the bar of {_words(stamp)} is old at {now:%Y-%m-%d %H:%M} UTC"

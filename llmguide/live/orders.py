@@ -44,22 +44,31 @@ class Intent(NamedTuple):
 
 
 class Report(NamedTuple):
-    """All that a broker has said of one order so far: hearing the same twice changes nothing."""
+    """All that a broker has reported of one order so far; receiving the same report twice changes nothing.
+
+    Attributes:
+        id: the order's name.
+        status: "open", or how it ended: "filled", "canceled", "expired" or "rejected".
+        filled: shares filled, with the order's sign.
+        price: mean price of what is filled.
+        fee: total fees of what is filled.
+        note: the broker's message, if any.
+    """
 
     id: str
-    status: str  # OPEN or one of FINAL
-    filled: float = 0.0  # with the order's sign
-    price: float = 0.0  # mean of what is filled
-    fee: float = 0.0  # of what is filled
+    status: str
+    filled: float = 0.0
+    price: float = 0.0
+    fee: float = 0.0
     note: str = ""
 
     @property
     def over(self) -> bool:
-        """Whether nothing more can come."""
+        """Whether the order has ended."""
         return self.status in FINAL
 
     def follows(self, known: Report | None) -> bool:
-        """Whether it says more than what was known: reports may come twice, and in another order."""
+        """Whether it reports more than the `known` one: reports may arrive twice, and in any order."""
         if known is None:
             return True
         return not known.over and (self.over or abs(self.filled) > abs(known.filled))

@@ -21,25 +21,28 @@ A = TypeVar("A", bound=Asker)
 
 @dataclass(frozen=True, kw_only=True)
 class Access:
-    """Which model, where, with whose key, and for how much.
+    """Which model to ask, where, with whose key, and for how much.
 
     Attributes:
-        model: as the endpoint names it.
-        cache: SQLite file of all replies and of what they have cost; made where there is none.
+        model: its name at the endpoint.
+        cache: SQLite file of all replies and of what they have cost, created if missing.
         replay: answer from the cache only; nothing is sent, and no key is needed.
         model_file: a model in GGUF format, served on this machine instead of an endpoint; see `local`.
         local_settings: threads, slots and context of its server.
-        base_url: an OpenAI-compatible endpoint; OPENAI_BASE_URL, or OpenAI itself, where None. In a replay: whose
-            answers, where the cache holds several endpoints'.
-        api_key: OPENAI_API_KEY where None. Never shown, logged or stored.
+        base_url: an OpenAI-compatible endpoint; None takes OPENAI_BASE_URL, or OpenAI itself. In a replay it names
+            whose answers to use, where the cache holds those of several endpoints.
+        api_key: None takes OPENAI_API_KEY. Never shown, logged or stored.
         sampling: how replies are generated.
-        budget: dollars that one study may cost at most, all its runs together; None for no limit.
-        prices: TOML file of prices, laid over the packaged ones.
-        in_flight: questions asked at once.
-        strict: an answer that cannot be used is an error, not an abstention.
-        terse: short replies, where lengths in a schema are honoured: 600 characters in a text, four items in a list.
+        budget: the most that one study may cost in dollars, all its runs together; None for no limit.
+        prices: TOML file of prices, which override the packaged ones.
+        in_flight: number of questions asked at once.
+        strict: True raises an error for an answer that cannot be used; False counts it as an abstention.
+        terse: ask for short replies, where lengths in a schema are honoured: 600 characters in a text, four items in a
+            list.
         timeout: seconds to wait for an answer.
-        max_retries: of a question that got none; one at most after a time-out.
+        max_retries: retries of a question that got no answer; at most one after a time-out.
+
+    Raises LanguageModelError for a model file together with a base URL.
     """
 
     model: str = "gpt-4o-mini"
@@ -65,11 +68,12 @@ class Access:
 
     @classmethod
     def local(cls, model_file: Path | str, **settings: Any) -> Self:
-        """Return access to a model in a GGUF file, served by llama.cpp on this machine while it is asked.
+        """Return access to the model in `model_file`, a GGUF file, served by llama.cpp on this machine while it is
+        asked.
 
-        It is called by the file's name, is asked without a key and for terse replies, and costs nothing; an answer may
-        take 600 seconds.
-        Needs ``pip install 'llmguide[local]'``. Raises LanguageModelError for a file that is no model.
+        It is named after the file, is asked without a key and for terse replies, and costs nothing; an answer may take
+        600 seconds. `settings` are further attributes of the class. Needs ``pip install 'llmguide[local]'``. Raises
+        LanguageModelError for a file that is not a model.
         """
         model_endpoint(model_file)  # whether it is a model is said now, not at the first question
         defaults: dict[str, Any] = {
@@ -82,7 +86,7 @@ class Access:
 
     @property
     def endpoint(self) -> str | None:
-        """Whom answers are kept for; None for anyone, in a replay that names nobody. Needs no key."""
+        """The endpoint whose answers are kept or replayed; None in a replay of whatever the cache holds."""
         if self.model_file is not None:
             return model_endpoint(self.model_file)
         if self.replay and self.base_url is None:
@@ -90,7 +94,7 @@ class Access:
         return OpenAIClient(base_url=self.base_url, api_key="not-needed").endpoint
 
     def client(self, *, stays: bool = False) -> Client:
-        """Return a client of the endpoint, or of the model in the file, whose server may outlast an asker."""
+        """Return a client of the endpoint, or of the model in the file; with `stays` its server outlasts the asker."""
         if self.model_file is not None:
             return LocalClient(self.model_file, self.local_settings, timeout=self.timeout, stays=stays)
         return OpenAIClient(
@@ -98,14 +102,17 @@ class Access:
         )
 
     def asker(self, *, study: str = "", client: Client | None = None) -> Asker:
-        """Return an asker with these settings, its calls in the ledger under `study`; see `build` for errors."""
+        """Return an asker with these settings; its calls are entered in the ledger under `study`.
+
+        `client` is used instead of a new one. Raises as `build` does.
+        """
         return self.build(Asker, study=study, client=client)
 
     def build(self, kind: type[A], *, study: str = "", client: Client | None = None) -> A:
-        """Return an asker of some kind with these settings, and a client of its own unless one is given.
+        """Return an asker of the class `kind` with these settings, its calls in the ledger under `study`.
 
-        Raises EndpointError where a key is needed and missing, LanguageModelError for a cache or prices that cannot be
-        used.
+        `client` is used instead of a new one. Raises EndpointError where a key is needed and missing,
+        LanguageModelError for a cache or prices that cannot be used.
         """
         prices = Prices.read(self.prices)  # before a cache is made: a wrong name leaves nothing behind
         if self.model_file is not None:

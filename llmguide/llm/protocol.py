@@ -35,18 +35,27 @@ class Message(NamedTuple):
 
 @dataclass(frozen=True)
 class Sampling:
-    """How the reply is generated; None leaves a setting to the endpoint.
+    """How replies are generated; None leaves a setting to the endpoint.
 
-    The defaults are those of arXiv 2508.02366v3: temperature 0, seed 49, log-probabilities with the top 5.
+    Attributes:
+        temperature: 0 takes the most likely token.
+        seed: seed of the endpoint's sampling.
+        frequency_penalty: penalty on tokens by how often they occurred.
+        presence_penalty: penalty on tokens that occurred at all.
+        top_logprobs: number of alternatives with log-probabilities for each token; None for no log-probabilities.
+        max_tokens: the longest reply.
+        reasoning_effort: "low", "medium" or "high", for reasoning models.
+
+    Source: the defaults are those of arXiv 2508.02366v3: temperature 0, seed 49, log-probabilities with the top 5.
     """
 
     temperature: float | None = 0.0
     seed: int | None = 49
     frequency_penalty: float | None = None
     presence_penalty: float | None = None
-    top_logprobs: int | None = 5  # None: no log-probabilities
+    top_logprobs: int | None = 5
     max_tokens: int | None = 2000
-    reasoning_effort: str | None = None  # "low", "medium", "high": as the endpoint's reasoning models know it
+    reasoning_effort: str | None = None
 
 
 class Draw(NamedTuple):

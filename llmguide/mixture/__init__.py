@@ -1,13 +1,13 @@
 """A mixture of experts whose weights follow what each has earned: `llmguide.mix`.
 
 run        the door
-experts    who may take part, and from which bar on their record counts
-prior      what is believed of them at first
+experts    the kinds of experts, and from which bar on their record counts
+prior      what is credited to an expert before its own record
 live       the same mixture, one bar at a time
-live_mix   mixture and experts, on bars as they come
-followers  what each expert says there, one bar at a time
-reading    what a policy that reads says there, on an account of its own
-result     what came of it: sides, results, records, weights, positions
+live_mix   mixture and experts, on bars as they arrive
+followers  what each expert proposes there, one bar at a time
+reading    what a language-model policy proposes there, on an account of its own
+result     the result: sides, results, records, weights, positions
 trust      which expert was trusted when, why, and what each was worth: `review`
 kernels    what runs per bar, shared by all of these
 

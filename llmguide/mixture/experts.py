@@ -34,12 +34,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from llmguide.errors import DataError, LlmguideError
 from llmguide.guidance.in_force import check_in_force
 from llmguide.guidance.language_model import LanguageModel
-from llmguide.guidance.live import COLUMNS, open_live
+from llmguide.guidance.live import COLUMNS, Ask, open_live
 from llmguide.guidance.table import Guidance
 from llmguide.look_ahead import find_look_ahead
 from llmguide.mixture.followers import (
@@ -63,6 +63,7 @@ from llmguide.rl.checkpoint import load_agent
 from llmguide.trading.moving_averages import Rule, check_windows, decisions, is_trend
 
 if TYPE_CHECKING:
+    from llmguide.rl.flag.bases import Base
     from llmguide.rl.flag.checkpoint import FlagCheckpoint
     from llmguide.sources.tables import Tables
     from llmguide.states.factors import FactorsSource
@@ -111,11 +112,15 @@ class _Record:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Expert(ABC):
-    """Somebody who proposes a side for every bar.
+    """Base class of experts: each proposes a side for every bar.
 
     Attributes:
-        prior: what is believed of it at first; None is the usual prior of its kind (see `llmguide.mixture.prior`).
-        since: date of the first bar of its record; None is what its kind knows of itself.
+        prior: what is credited to it before its own record; None is the usual prior of its kind (see
+            `llmguide.mixture.prior`).
+        since: date of the first bar of its record; None is what its kind knows, such as the end of an agent's training.
+
+    The methods that take `bars`, a frame as `llmguide.read_bars` returns it, raise LlmguideError or DataError where the
+    expert has nothing to say about them.
     """
 
     prior: Prior | None = None
@@ -124,16 +129,19 @@ class Expert(ABC):
 
     @abstractmethod
     def propose(self, bars: pd.DataFrame) -> Array:
-        """Return its side for every bar, shape ``(bars,)``."""
+        """Return the expert's side for every bar of `bars`, shape ``(bars,)``, in [-1, 1]; NaN is no opinion.
+
+        The side for bar t may use bars up to and including t-1, and guidance issued by the date of bar t.
+        """
 
     @property
     def belief(self) -> Prior:
-        """The prior that is meant."""
+        """The prior in effect, its own or the usual one of its kind."""
         return self.usual if self.prior is None else self.prior
 
     @property
     def uses_future(self) -> bool:
-        """Whether it was made with knowledge of its future: a control, never a result."""
+        """Whether it was made with knowledge of the future, as a control and never a result."""
         return False
 
     @property
@@ -142,46 +150,51 @@ class Expert(ABC):
         return None if self.since is None else (self.since, "left")
 
     def counts(self) -> Callable[[datetime], bool]:
-        """Return what says whether the bar of a time is one of its record; LlmguideError for a date that is none."""
+        """Return a function that tells whether the bar of a time belongs to its record; LlmguideError for a date that
+        is none.
+        """
         if self.begins is None:
             return _Record(None, "left")
         moment, side = self.begins
         return _Record(as_stamp(moment), side)
 
     def first(self, bars: pd.DataFrame) -> int:
-        """Return the position of the first bar of its record; LlmguideError where there is none."""
+        """Return the position in `bars` of the first bar of its record; LlmguideError where there is none."""
         if self.begins is None:
             return 0
         moment, side = self.begins
         return _position(bars, moment, side=side)
 
     def sides(self, bars: pd.DataFrame) -> Array:
-        """Return its side for every bar, checked, and NaN before the first bar of its record."""
+        """Return what it proposes for `bars`, checked, and NaN before the first bar of its record."""
         proposed = check_sides(self.propose(bars), (len(bars),), type(self).__name__).copy()
         proposed[: self.first(bars)] = np.nan
         return proposed
 
     def check(self, bars: pd.DataFrame) -> None:
-        """Refuse bars that it cannot speak about; LlmguideError where they end before its record begins."""
+        """Refuse `bars` about which it has nothing to say; LlmguideError where they end before its record begins."""
         self.first(bars)
 
     def follow(self) -> Follower:
-        """Return what says the same bar by bar; unless its kind knows better, `propose` asked anew at each bar."""
+        """Return a follower that proposes the same bar by bar; by default it calls `propose` anew at each bar."""
         return Asked(type(self).__name__, self.propose, tried=self.propose)
 
 
 @dataclass(frozen=True, eq=False)
 class Hold(Expert):
-    """Long at every bar."""
+    """Long at every bar.
+
+    Takes the attributes of `Expert`.
+    """
 
     usual: ClassVar[Prior] = HOLD
 
     def propose(self, bars: pd.DataFrame) -> Array:
-        """Return ones."""
+        """Return ones, shape ``(bars,)``."""
         return np.ones(len(bars))
 
     def follow(self) -> Follower:
-        """See `Expert`."""
+        """Return the follower of this expert."""
         return Constant(1.0)
 
 
@@ -189,9 +202,14 @@ class Hold(Expert):
 class FollowGuidance(Expert):
     """The direction in force at each bar, whatever its strength.
 
-    No opinion before the first direction; an abstention leaves the side as it is, as `llmguide.strategies.LLMOnly` has
-    it. Raises GuidanceError on bars other than those that the table was made from, and on bars of another time; warns
-    where it ends long before them (see `llmguide.guidance.in_force`).
+    No opinion before the first direction; an abstention leaves the side as it is, as in `llmguide.strategies.LLMOnly`.
+
+    Attributes:
+        guidance: the table.
+
+    Raises GuidanceError on bars that the table was not made from, and on bars that it does not overlap in time;
+    LlmguideError for anything but a table. Warns (DataWarning) where the table ends long before the bars (see
+    `llmguide.guidance.in_force`).
     """
 
     guidance: Guidance
@@ -209,33 +227,36 @@ class FollowGuidance(Expert):
         return directions(self.guidance, _dates(bars, "guidance"))
 
     def check(self, bars: pd.DataFrame) -> None:
-        """Refuse bars other than those of the table, and bars of another time."""
+        """Refuse bars that the table was not made from or does not overlap in time."""
         check_in_force(self.guidance, bars, _dates(bars, "guidance"), start=self.first(bars))
 
     def follow(self) -> Follower:
-        """See `Expert`."""
+        """Return the follower of this expert."""
         return GuidanceFollower(TableRows(self.guidance))
 
     @property
     def uses_future(self) -> bool:
-        """Whether the table does."""
+        """Whether the table uses the future."""
         return self.guidance.uses_future
 
 
 @dataclass(frozen=True, eq=False)
 class FollowProvider(Expert):
-    """The direction in force of guidance that is asked for month by month, each from the bars before it.
+    """The direction in force, from a provider that is asked month by month, each time with the bars before it.
 
-    `provider` is "llm", "replay" (answers of the cache only), "rules", a `llmguide.LanguageModel`, or a function of the
-    known bars and the date (see `llmguide.guidance.live`). Pass as `since` the first bar that a language model cannot
-    have read about. Raises as the provider does.
+    Attributes:
+        provider: "llm", "replay" (cached answers only), "rules", a `llmguide.LanguageModel`, or a function
+            ``(known_bars, issued_at)`` (see `llmguide.guidance.live`). For a language model pass as `since` the first
+            bar that it cannot have read about.
+
+    Raises DataError for bars without all of the columns, and whatever the provider raises.
     """
 
-    provider: Any
+    provider: str | LanguageModel | Ask
     usual: ClassVar[Prior] = GUIDANCE
 
     def ask(self, bars: pd.DataFrame) -> Guidance:
-        """Ask about every month of the bars, each from the bars before it."""
+        """Return the guidance for every month of `bars`, each made from the bars before it."""
         missing = [name for name in COLUMNS if name not in bars]
         if missing:
             raise DataError(
@@ -253,16 +274,22 @@ class FollowProvider(Expert):
         return directions(self.ask(bars), _dates(bars, "guidance"))
 
     def follow(self) -> Follower:
-        """See `Expert`."""
+        """Return the follower of this expert."""
         return GuidanceFollower(LiveRows(self.provider))
 
 
 @dataclass(frozen=True, eq=False)
 class FollowAgent(Expert):
-    """A trained agent's greedy decisions on an account of its own, which is not the mixture's.
+    """A trained agent's greedy decisions, on an account of its own, which is not the mixture's.
 
-    Its record begins after the last bar that its checkpoint says it was trained on. `guidance`, for an agent that was
-    trained with it, is a table or a `FollowProvider`. Raises ModelError where one of the two lacks the other.
+    Its record begins after the last bar that its checkpoint was trained on.
+
+    Attributes:
+        agent: a `llmguide.rl.agent.Agent`.
+        guidance: for an agent that was trained with guidance: a table, or a `FollowProvider`.
+
+    Raises ModelError where an agent trained with guidance gets none, or the other way round; LlmguideError for anything
+    but an agent, and for fewer bars than it looks back on.
     """
 
     agent: Agent
@@ -281,7 +308,7 @@ class FollowAgent(Expert):
         return _after_training(self.agent.notes, "agent") if self.since is None else super().begins
 
     def propose(self, bars: pd.DataFrame) -> Array:
-        """Let the agent decide; no opinion as long as it has too few bars to look back on."""
+        """Return the agent's decisions as sides; NaN while there are too few bars to look back on."""
         lookback = self.agent.config.lookback
         if len(bars) <= lookback:
             raise LlmguideError(f"this agent looks back {lookback} bars, but there are only {len(bars)}; give more")
@@ -293,40 +320,42 @@ class FollowAgent(Expert):
         return sides
 
     def check(self, bars: pd.DataFrame) -> None:
-        """Refuse bars other than those of the table, and bars of another time."""
+        """Refuse bars that the table was not made from or does not overlap in time."""
         _check_guidance(self, bars)
 
     def follow(self) -> Follower:
-        """See `Expert`."""
+        """Return the follower of this expert."""
         return AgentFollower(self.agent, _rows_of(self.guidance))
 
     @property
     def uses_future(self) -> bool:
-        """Whether the agent's guidance does."""
+        """Whether the agent's guidance uses the future."""
         return self.guidance is not None and self.guidance.uses_future
 
 
 @dataclass(frozen=True, eq=False)
 class FollowPolicy(Expert):
-    """What a trained policy that reads does (FLAG-Trader), on an account of its own, which is not the mixture's.
+    """A trained language-model policy (FLAG-Trader), on an account of its own, which is not the mixture's.
 
-    Long while it holds, flat while it does not: the actions, and so the sides, are those of
-    `llmguide.rl.flag.evaluation.walk_flag` from the first bar of its record on, by the rules of its training. That is
-    the first bar after its training, and earlier ones are not read: a language model takes its time.
+    Long while it holds shares, flat while it does not: its actions are those of `llmguide.rl.flag.evaluation.walk_flag`
+    from the first bar of its record on, by the rules of its training. That is the first bar after its training; earlier
+    bars are not evaluated, because that takes a language model long.
 
-    Args:
+    Attributes:
         policy: a `llmguide.rl.flag.trained.TrainedPolicy`, or the path of a checkpoint, whose language model is loaded
             when the first side is asked for.
         base: the language model that a checkpoint was trained on (see `llmguide.rl.flag.bases.open_trained`).
-        guidance: where its states tell of guidance, a table or a `FollowProvider`.
-        factors, tables: what else its states tell of (see `llmguide.states.moment.market_moment`).
+        guidance: a table or a `FollowProvider`, where its states mention guidance.
+        factors: news factors, where its states mention them (see `llmguide.states.moment.market_moment`).
+        tables: external tables, where its states mention facts.
 
-    Raises ModelError for a checkpoint or a language model that cannot be used, and for what its states do not tell;
-    MissingExtra where transformers is not installed.
+    Raises ModelError for a checkpoint or a language model that cannot be used, and for data that its states do not
+    mention; LlmguideError for anything but a policy, and for too few bars; MissingExtra where transformers is not
+    installed.
     """
 
     policy: Reads | Path | str
-    base: Any = None
+    base: Base | None = None
     guidance: Guidance | FollowProvider | None = None
     factors: FactorsSource | None = None
     tables: Tables | None = None
@@ -373,7 +402,7 @@ class FollowPolicy(Expert):
         return _after_training(self._read.notes, "policy") if self.since is None else super().begins
 
     def propose(self, bars: pd.DataFrame) -> Array:
-        """Let the policy trade the bars of its record; no opinion before them."""
+        """Return what the policy holds on the bars of its record; NaN before them."""
         shown = self._read.config.shown
         if len(bars) <= shown:
             raise LlmguideError(f"this policy is shown {shown} bars, but there are only {len(bars)}; give more")
@@ -382,11 +411,11 @@ class FollowPolicy(Expert):
         return self._follower(None).walk(bars, table)
 
     def check(self, bars: pd.DataFrame) -> None:
-        """Refuse bars other than those of the table, and bars of another time."""
+        """Refuse bars that the table was not made from or does not overlap in time."""
         _check_guidance(self, bars)
 
     def follow(self) -> Follower:
-        """See `Expert`."""
+        """Return the follower of this expert."""
         return self._follower(_rows_of(self.guidance))
 
     def _follower(self, rows: Rows | None) -> PolicyFollower:
@@ -396,13 +425,21 @@ class FollowPolicy(Expert):
 
     @property
     def uses_future(self) -> bool:
-        """Whether the guidance that it reads does."""
+        """Whether the guidance that it reads uses the future."""
         return self.guidance is not None and self.guidance.uses_future
 
 
 @dataclass(frozen=True, eq=False)
 class MovingAverages(Expert):
-    """Trend following or mean reversion by two windows, in bars; no opinion before they are filled."""
+    """Trend following or mean reversion by two moving averages; no opinion before their windows are full.
+
+    Attributes:
+        short: length of the fast window in bars, at least 1.
+        long: length of the slow window in bars, more than `short`.
+        rule: "trend" or "reversion".
+
+    Raises LlmguideError for impossible windows and an unknown rule.
+    """
 
     short: int
     long: int
@@ -419,22 +456,25 @@ class MovingAverages(Expert):
         return sides
 
     def follow(self) -> Follower:
-        """See `Expert`."""
+        """Return the follower of this expert."""
         return MovingAveragesFollower(self.short, self.long, trend=is_trend(self.rule))
 
 
 @dataclass(frozen=True, eq=False)
 class Sides(Expert):
-    """Sides made elsewhere: one for each bar, as an array, or as a series with the bars' own index.
+    """Sides computed elsewhere, one for each bar; nothing is known of what they have looked at.
 
-    They are taken as they are: nothing can be said of what they have looked at. Decisions (1 long, 0 short) are no
-    sides; `sides_of` makes some of them.
+    Attributes:
+        given: an array in [-1, 1], taken by position, or a series with the bars' own index; NaN is no opinion.
+            Decisions (1 long, 0 short) are not sides; `sides_of` converts them.
+
+    Raises LlmguideError for sides of another length, other dates or out of range, and for decisions.
     """
 
-    given: Any
+    given: ArrayLike | pd.Series[Any]
 
     def propose(self, bars: pd.DataFrame) -> Array:
-        """Return them."""
+        """Return the given sides."""
         self._refuse_decisions()
         if isinstance(self.given, pd.Series) and not self.given.index.equals(bars.index):
             raise LlmguideError(
@@ -444,7 +484,7 @@ class Sides(Expert):
         return check_sides(self.given, (len(bars),), "the sides of an array")
 
     def follow(self) -> Follower:
-        """See `Expert`."""
+        """Return the follower of this expert."""
         self._refuse_decisions()
         return Given(self.given)
 
@@ -457,10 +497,15 @@ class Sides(Expert):
 
 @dataclass(frozen=True, eq=False)
 class Function(Expert):
-    """A user's function of the bars, which returns a side for every bar, shape ``(bars,)``.
+    """A function of the bars that returns a side for every bar, shape ``(bars,)``.
 
-    It may keep and change the frame that it gets. Its side for bar t may use ``bars.iloc[:t]``; that it looks no
-    further is tried out on the bars it is used on (see `llmguide.look_ahead`), and one that does is refused.
+    Its side for bar t may use ``bars.iloc[:t]``. Whether it uses more is tested on the bars it is used on (see
+    `llmguide.look_ahead`), and a function that looks ahead is refused.
+
+    Attributes:
+        function: gets a copy of the frame, which it may keep and change.
+
+    Raises LlmguideError for what cannot be called, sides that are impossible, and a function that looks ahead.
     """
 
     function: Callable[[pd.DataFrame], Any]
@@ -472,7 +517,7 @@ class Function(Expert):
         object.__setattr__(self, "name", getattr(self.function, "__name__", type(self.function).__name__))
 
     def propose(self, bars: pd.DataFrame) -> Array:
-        """Ask it, and try it on bars whose end is changed."""
+        """Return what the function proposes, after testing it on bars whose end is changed."""
         numbers = list(bars.select_dtypes("number").columns)
         values = bars[numbers].to_numpy(dtype=np.float64)
 
@@ -491,7 +536,7 @@ class Function(Expert):
         return said
 
     def follow(self) -> Follower:
-        """See `Expert`."""
+        """Return the follower of this expert."""
         return Asked(f"the function {self.name}", self.function, tried=self.propose)
 
 
@@ -555,8 +600,14 @@ def sides_of_all(experts: Mapping[str, Expert], bars: pd.DataFrame) -> Array:
     return np.column_stack(columns)
 
 
-def sides_of(decisions: Any) -> Array:
-    """Return the sides of decisions: 1 (long) is +1, 0 (short) is -1, and -1 (flat) is 0."""
+def sides_of(decisions: ArrayLike | pd.Series[Any]) -> Array:
+    """Return decisions as sides: 1 (long) is +1, 0 (short) is -1, and -1 (flat) is 0.
+
+    Args:
+        decisions: an array of 1, 0 and -1, of any shape.
+
+    Raises LlmguideError for other values.
+    """
     given = np.asarray(decisions)
     if not np.isin(given, (-1, 0, 1)).all():
         raise LlmguideError("decisions are 1 (long), 0 (short) or -1 (flat), and some of these are not")

@@ -52,10 +52,15 @@ _CLOSE = COLUMNS.index("close")
 
 
 class Bar(NamedTuple):
-    """A bar that is over."""
+    """A bar that is over.
+
+    Attributes:
+        stamp: its date, or time.
+        values: open, high, low, close, volume; NaN where the feed has none.
+    """
 
     stamp: datetime
-    values: Sequence[float]  # open, high, low, close, volume; NaN where the feed has none
+    values: Sequence[float]
 
 
 class KnownBars:

@@ -20,23 +20,30 @@ WINDOW = 60
 
 
 class Mixed(NamedTuple):
-    """What a mixture makes of its experts' sides at one bar."""
+    """What a mixture makes of its experts' sides at one bar.
 
-    weights: NDArray[np.float64]  # (experts,), adding up to 1; all 0 where nobody is trusted
-    position: float  # fraction of the account, in [-1, 1]
-    records: NDArray[np.float64]  # (experts,), the mean results that the weights are made of
+    Attributes:
+        weights: shape ``(experts,)``, adding up to 1; all 0 where no expert has a positive record.
+        position: fraction of the account to hold, in [-1, 1].
+        records: shape ``(experts,)``, the mean results that the weights are made of.
+    """
+
+    weights: NDArray[np.float64]
+    position: float
+    records: NDArray[np.float64]
 
 
 class Mixture:
-    """Trust in some experts that follows what they earn; bar by bar the same bits as `llmguide.mix`.
+    """Weighs experts by what they earn, bar by bar: the same bits as `llmguide.mix`, from returns and sides alone.
 
     Call `update` once for each bar from the first one on, at the close of the bar before it.
 
     Args:
-        priors: what is believed of each expert at first, by name; in an order, their names are "0", "1", ...
+        priors: what is credited to each expert before its own record, by name; in a sequence, their names are "0", "1",
+            ...
         cost: fraction of each traded value.
 
-    Raises LlmguideError where there is no expert, or the cost is no fraction.
+    Raises LlmguideError where there is no expert, or the cost is not a fraction in [0, 1).
     """
 
     def __init__(self, priors: Mapping[str, Prior] | Sequence[Prior], *, cost: float = 0.001) -> None:
@@ -55,15 +62,15 @@ class Mixture:
         self._returns = np.full(WINDOW, math.nan)  # oldest first
 
     def update(self, change: float, sides: Mapping[str, float] | ArrayLike) -> Mixed:
-        """Take in the newest return and the experts' sides for the next bar; return what to hold from its close on.
+        """Take the newest return and the experts' sides for the next bar; return what to hold from its close on.
 
         Args:
-            change: return of the bar that has just closed, t-1, as a fraction: at its close the sides of the last call
-                were taken. NaN at the first two calls, which are before and at the close of the first bar of all.
-            sides: what each expert proposes for bar t, shape ``(experts,)`` or by name: in [-1, 1], 0 is flat, NaN is
+            change: return of the bar that has just closed, t-1, as a fraction; at its close the sides of the last call
+                were taken. NaN at the first two calls, which come before and at the close of the very first bar.
+            sides: what each expert proposes for bar t, shape ``(experts,)`` or by name, in [-1, 1]; 0 is flat, NaN is
                 no opinion. It must be NaN on every bar that the expert has learned from.
 
-        Raises LlmguideError for a return or sides that cannot be, and changes nothing then.
+        Raises LlmguideError for an impossible return or side, and changes nothing then.
         """
         now = self._read(sides)
         begun = not math.isnan(self._returns[-1])

@@ -27,33 +27,41 @@ Array = NDArray[np.float64]
 
 
 class Weighed(NamedTuple):
-    """Whom a mixture trusts at one bar, and what comes of it; weights, records and sides by the experts' names."""
+    """What a mixture holds at one bar, and which experts it trusts; mappings are by the experts' names.
+
+    Attributes:
+        date: of the bar.
+        position: fraction of the account to hold from the bar's close on, in [-1, 1].
+        weights: add up to 1; all 0 where no expert has a positive record.
+        records: the mean results that the weights are made of.
+        sides: what each expert proposes, in [-1, 1]; NaN is no opinion.
+    """
 
     date: datetime
-    position: float  # fraction of the account to hold from the bar's close on, in [-1, 1]
-    weights: dict[str, float]  # adding up to 1; all 0 where nobody is trusted
-    records: dict[str, float]  # the mean results that the weights are made of
-    sides: dict[str, float]  # what each proposes; NaN is no opinion
+    position: float
+    weights: dict[str, float]
+    records: dict[str, float]
+    sides: dict[str, float]
 
 
 class LiveMix:
-    """A mixture of experts on bars as they come: sides, weights and positions are those of `llmguide.mix`.
+    """A mixture of experts on bars as they arrive: sides, weights and positions are those of `llmguide.mix`.
 
-    Call `see` once for each bar, from the first one on. Everything that it returns is known at the close of the bar
-    before, but the date.
+    Call `see` once for each bar, from the first one on. Everything it returns is known at the close of the bar before,
+    except for the date.
 
     Args:
         experts: by name, as `llmguide.mix` takes them.
         cost: fraction of each traded value.
-        history: bars before the first one, as `llmguide.read_bars` returns them. Experts look back on them, and records
-            are made of them: all is as if `llmguide.mix` got the history and what follows as one frame.
+        history: bars before the first one, as `llmguide.read_bars` returns them, for experts that look back and for
+            their records: the result is that of `llmguide.mix` on the history and what follows as one frame.
 
     Attributes:
-        names: of the experts.
+        names: names of the experts.
         needs: columns that every bar must have.
-        uses_future: whether an expert was made with knowledge of its future.
+        uses_future: whether an expert was made with knowledge of the future.
 
-    Raises as `llmguide.mix` does, as soon as it is clear.
+    Raises LlmguideError, DataError, GuidanceError and ModelError as `llmguide.mix` does, as early as possible.
     """
 
     def __init__(self, experts: Mapping[str, Any], *, cost: float = 0.001, history: pd.DataFrame | None = None) -> None:
@@ -75,7 +83,8 @@ class LiveMix:
         """Return what to hold from the close of the next bar on.
 
         Args:
-            stamp: when the next bar is; by it guidance is looked up, and records begin. Of its prices nothing is asked.
+            stamp: date or time of the next bar, by which guidance is looked up and records begin; its prices are not
+                needed.
             before: the bar before it, which is over; None for the first bar.
         """
         if not self._begun:
@@ -90,11 +99,11 @@ class LiveMix:
         return self._named(stamp, mixed, sides)
 
     def mixed(self, last: Bar, *, start: int = 0) -> Mix:
-        """Return what `llmguide.mix` makes of the history and the bars so far.
+        """Return the `Mix` of the history and the bars so far.
 
         Args:
-            last: the bar of the last `see`, when it is over.
-            start: idle bars at the beginning, those of the history among them.
+            last: the bar of the last call of `see`, once it is over.
+            start: idle bars at the beginning, those of the history included.
         """
         if len(self._sides) != len(self._known) + 1:
             raise LlmguideError("no bar has been seen yet; see the first one")
@@ -110,9 +119,9 @@ class LiveMix:
         )
 
     def check(self) -> None:
-        """Refuse, when the bars are over, a table of other bars or of another time, as `llmguide.mix` does.
+        """Check, once all bars are known, that every table fits them, as `llmguide.mix` does.
 
-        Warns (DataWarning) of experts who had no opinion on any bar.
+        Warns (DataWarning) of experts that had no opinion on any bar.
         """
         if len(self._known) == 0:
             return

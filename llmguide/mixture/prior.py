@@ -16,14 +16,14 @@ __all__ = ["AGENT", "GUIDANCE", "HOLD", "OTHER", "Prior", "means_and_counts"]
 
 @dataclass(frozen=True)
 class Prior:
-    """`count` bars with a mean result of `mean`, which an expert is credited with before its first own one.
+    """What an expert is credited with before its own record: `count` bars with a mean result of `mean`.
 
     Attributes:
-        mean: m0, of an expert's result per bar in standard deviations of the instrument's returns, after cost. 0.05 a
-            day is a Sharpe ratio of 0.8 a year for an expert that is always in the market.
-        count: n0, after how many bars of its own an expert's record counts as much as the prior.
+        mean: result per bar after cost, in standard deviations of the instrument's returns. 0.05 a day is a Sharpe
+            ratio of 0.8 a year for an expert that is always in the market.
+        count: number of own bars after which an expert's record weighs as much as the prior, above 0.
 
-    Raises LlmguideError where they are no finite numbers, or `count` is not above 0.
+    Raises LlmguideError where either is not a finite number, or `count` is not above 0.
     """
 
     mean: float

@@ -22,7 +22,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Mix:
-    """A mixture of experts on one instrument's bars. Every frame has the bars' index, and a column for each expert.
+    """A mixture of experts on one instrument's bars; every frame has the bars' index and a column for each expert.
 
     Row t of `sides`, `records`, `weights` and `positions` is known at the close of bar t-1, and the position is taken
     at the close of bar t. Row t of `results` is known at the close of bar t.
@@ -31,15 +31,15 @@ class Mix:
         sides: what each expert proposes, in [-1, 1]; NaN where it has no opinion.
         results: what each earned on the bar, after cost, in standard deviations of the instrument's returns; NaN where
             nothing was booked.
-        records: mean of prior and results, in the same unit per bar; may be negative.
+        records: mean of prior and results so far, in the same unit per bar; may be negative.
         weights: shares of the positive records of those with an opinion; a row adds up to 1, or is 0 where there is
             none.
         positions: fraction of the account to hold, the weighted mean of the sides, in [-1, 1]; 0 before bar `start`.
         start: idle bars at the beginning.
-        closes: of the bars, on which the results were made.
-        priors: what was believed of each expert at first, by name.
+        closes: closes of the bars, from which the results were made.
+        priors: what each expert was credited with at first, by name.
         cost: fraction of each traded value.
-        uses_future: whether an expert was made with knowledge of its future.
+        uses_future: whether an expert was made with knowledge of the future.
     """
 
     sides: pd.DataFrame
@@ -60,16 +60,16 @@ class Mix:
 
     @property
     def counts(self) -> pd.DataFrame:
-        """Bars that each record of the same row stands on, the prior's not among them."""
+        """Number of bars that each record of the same row stands on, those of the prior not included."""
         counted = self.results.notna() & self.sides.shift().notna()
         return counted.cumsum().shift(fill_value=0)
 
     @property
     def decisions(self) -> pd.Series[Any]:
-        """The position's sign for an all-in account, from bar `start` on: 1 long, 0 short, -1 flat.
+        """The position's sign for an all-in account, 1 long, 0 short or -1 flat, from bar `start` on.
 
-        As `llmguide.sweep` takes them, and `llmguide.simulate` with ``flat=True``. Flat is where nobody is trusted, or
-        where the experts cancel out.
+        `llmguide.sweep` takes them, and `llmguide.simulate` with ``flat=True``. Flat is where no expert has a positive
+        record, or where the experts cancel out.
         """
         signs = np.sign(self.positions.to_numpy()[self.start :])
         coded = np.where(signs > 0, 1, np.where(signs < 0, 0, -1)).astype(np.int8)

@@ -27,24 +27,31 @@ def mix(bars: pd.DataFrame, experts: Mapping[str, Any], *, cost: float = 0.001, 
     ``mix(bars, {"agent": agent, "guidance": table, "hold": "hold"})``
 
     An expert's result on bar t is ``x[t-1] R[t] - c |x[t] - x[t-1]|`` over the standard deviation of the 60 returns up
-    to t-1: x is its side, taken at a bar's close, R the bar's return, c the cost. Its record is the mean of the results
-    so far and of a prior, its weight the positive part of that, and the position the weighted mean of the sides.
+    to t-1, where x is its side, taken at a bar's close, R the bar's return, and c the cost. Its record is the mean of
+    the results so far and of a prior, its weight the positive part of that, and the position the weighted mean of the
+    sides.
 
-    Timing. The position for bar t is taken at the close of t. Its sides use bars up to and including t-1, and guidance
-    issued by the date of t; its weights use results up to and including that of bar t-1, so no close after that of t-1.
+    **Timing.** The position for bar t is taken at the close of t. Its sides use bars up to and including t-1, and
+    guidance issued by the date of t; its weights use results up to and including that of bar t-1, so no close after
+    that of t-1.
 
     Args:
-        bars: as `llmguide.read_bars` returns them; give the bars before the test too, since records are made of them.
-        experts: by name: "hold"; a `llmguide.Guidance`, an agent, a policy that reads, or the path of one; "llm",
-            "replay", "rules" or a `llmguide.LanguageModel`, which are asked month by month; an array of sides; a
-            function of the bars; or an expert of `llmguide.mixture` with a prior or first bar of its own.
+        bars: as `llmguide.read_bars` returns them; include the bars before the test, since records are made of them.
+        experts: by name, each of: "hold"; a `llmguide.Guidance`, an agent, a language-model policy, or the path of one;
+            "llm", "replay", "rules" or a `llmguide.LanguageModel`, which are asked month by month; an array of sides; a
+            function of the bars; or an expert of `llmguide.mixture`, with a prior or first bar of its own.
         cost: fraction of each traded value.
         start: idle bars at the beginning; records are kept, but nothing is held.
 
+    Returns:
+        A `llmguide.mixture.Mix`.
+
     Raises:
-        LlmguideError: no experts, sides that cannot be, a function that looks ahead, or an expert without bars that it
-            has not learned from.
-        DataError: bars, cost or start that cannot be used. GuidanceError, ModelError: as the experts raise them.
+        LlmguideError: no experts, impossible sides, a function that looks ahead, or an expert without bars that it has
+            not learned from.
+        DataError: bars, cost or start that cannot be used.
+        GuidanceError: guidance that does not fit the bars.
+        ModelError: an agent or policy that cannot be used.
     """
     prices = closes(bars)
     check_account(cash=1.0, cost=cost, start=start, bars=len(prices))
@@ -72,7 +79,7 @@ def mix_draws(bars: pd.DataFrame, sides: ArrayLike, priors: Sequence[Prior], *, 
     Returns:
         Positions, shape ``(draws, bars)``: those of `mix`, each draw by itself, with no idle bars.
 
-    Raises LlmguideError for sides and costs that cannot be, DataError for bars that cannot.
+    Raises LlmguideError for impossible sides and costs, DataError for unusable bars.
     """
     prices = closes(bars)
     draws = len(np.asarray(sides))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from itertools import combinations
 from typing import Any
 
@@ -34,34 +35,34 @@ SIZING = "sizing"
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Review:
-    """A mixture looked back upon, over its test bars; the traded ones among them begin `start` bars later.
+    """A review of a mixture over its test bars; the traded ones among them begin `start` bars later.
 
     A result is a fraction, NaN where it is undefined. A side taken at the close of one bar earns the next one's return.
 
     Attributes:
-        mixed: the mixture, with the bars before too.
+        mixed: the mixture, including the bars before the test.
         values: each account's value at every test bar: the mixture, every expert alone, and buy and hold where no
             expert always holds. The experts' sides are held as fractions of the account, under the mixture's limits.
         measures: a row for each of these accounts: sharpe (annual, idle bars included), max_drawdown, total_return,
             exposure (share of bars with shares), turnover (traded value a year over the mean value of the account).
         trust: a row for each expert, over the traded bars: weight (mean), first_weight, last_weight, trusted (share of
             bars with a weight above 0), speaks (share with an opinion), record (mean), last_record, first_bars and
-            last_bars (of its own that the record stood on, at the first traded bar and at the last), long (mean side).
-        earned: results of each expert in standard deviations of the market, added up over all bars, those before the
-            test too; NaN before the first one.
+            last_bars (own bars that the record stood on, at the first traded bar and at the last), long (mean side).
+        earned: results of each expert in standard deviations of the market, summed over all bars, those before the test
+            included; NaN before the first one.
         agreement: a row for each pair of experts: a, b, bars (traded ones on which both have a side that is not flat,
             and whose next return is known and not 0), same (share on the same side), apart (bars on opposite sides),
-            a_right (of these, how many went the way of a; the others went the way of b).
-        months: a row for each calendar month of the traded bars: bars, price (return), disputed (share of bars that
-            two experts came into on opposite sides), mixture (return of its account).
-        month_sides: mean side with which each expert came into the month's bars; NaN without an opinion.
+            a_right (how many of these moved in favour of a; the others moved in favour of b).
+        months: a row for each calendar month of the traded bars: bars, price (return), disputed (share of bars that two
+            experts entered on opposite sides), mixture (return of its account).
+        month_sides: mean side with which each expert entered the month's bars; NaN without an opinion.
         month_results: what each expert earned in the month, after cost, with all of the account on its side (sum over
             bars); NaN without an opinion.
         contributions: a row for each expert, and `SIZING`: gain, cost and net, as sums of returns per bar. An expert's
             gain is the sum of weight times side times the next return. A trade's cost is apportioned by how much each
-            expert's weight times side has moved since the trade before. `SIZING` has the rest of the account's
-            returns: whole shares, band, limits, all in instead of the fraction, and fills at other prices than the
-            close. All rows add up to the sum of the account's returns.
+            expert's weight times side has moved since the trade before. `SIZING` has the rest of the account's returns:
+            whole shares, band, limits, all in instead of the fraction, and fills at prices other than the close. All
+            rows add up to the sum of the account's returns.
         start: idle bars at the beginning of the test bars.
         periods: bars per year.
         settings: how the account was traded.
@@ -98,7 +99,7 @@ class Review:
 
 def review(
     mixed: Mix,
-    since: Any = None,
+    since: str | date | np.datetime64 | None = None,
     *,
     start: int = 30,
     all_in: bool = False,
@@ -109,22 +110,28 @@ def review(
     periods: float | None = None,
     account: pd.DataFrame | None = None,
 ) -> Review:
-    """Look back on a mixture: whom it trusted, on what record, and what each expert was worth.
+    """Review a mixture: which experts it trusted, on what record, and what each was worth.
 
     ``review(llmguide.mix(bars, experts), since=test.index[0])``
 
     Args:
-        mixed: what `llmguide.mix` returned, or the strategy `MixtureOfExperts` has as `mixed` after a run.
-        since: date of the first test bar, from which on the accounts run; None is the first bar of all.
+        mixed: what `llmguide.mix` returned, or `mixed` of the strategy `MixtureOfExperts` after a run.
+        since: date of the first test bar, at which the accounts start; None is the very first bar.
         start: idle bars at the beginning of the test bars, as in `llmguide.simulate`.
         all_in: the position's sign was held, as by ``MixtureOfExperts(all_in=True)``.
-        long_only, max_leverage, band, cash: of the account, as in `llmguide.simulate`; the cost is that of `mixed`.
+        long_only: as in `llmguide.simulate`.
+        max_leverage: as in `llmguide.simulate`.
+        band: as in `llmguide.simulate`.
+        cash: initial capital of every account; the cost is that of `mixed`.
         periods: bars per year; None reads it from the dates.
-        account: the mixture's account on the test bars, where it was traded in another way, as
-            `llmguide.backtest.run_backtest` returns it; None for that of ``simulate(bars, weights=...)``.
+        account: the mixture's account on the test bars, as `llmguide.backtest.run_backtest` returns it; None for that
+            of ``simulate(bars, weights=...)``.
 
-    Raises LlmguideError for bars without dates, experts with the name of another row, and where no test bar is left to
-    trade; DataError for an impossible account.
+    Returns:
+        A `Review`.
+
+    Raises LlmguideError for bars without dates, an expert with a reserved name, and where no test bar is left to trade;
+    DataError for an impossible account.
     """
     if not isinstance(mixed.closes.index, pd.DatetimeIndex):
         raise LlmguideError("a review is by months, and needs bars with dates; read them with llmguide.read_bars")

@@ -72,26 +72,27 @@ def tearsheet(
     Args:
         source: returns, or what has them: a Cerebro that has run (or its strategy, or what ``cerebro.run()`` returned),
             the result of `llmguide.backtest.run_backtest`, a vectorbt Portfolio of one column, or the path of a
-            comparison's run folder. Returns are a Series of simple returns per bar as fractions, the idle bars
-            included, on an increasing DatetimeIndex. Time zones are dropped, the local dates kept.
+            comparison's run folder. Returns are a Series of simple returns per bar as fractions, idle bars included, on
+            an increasing DatetimeIndex. Time zones are dropped, the local dates kept.
         output: the file.
-        benchmark: returns or a source of them, with a return for each of those dates (others are left out). Where none
-            is given a run folder's hold arm, and a Cerebro's `TimeReturn` of a data, take its place.
-        title: plain text; what the source is called where it is empty.
+        benchmark: returns or a source of them, with a return for each of those dates (others are left out). By default
+            it is a run folder's hold arm, or a Cerebro's `TimeReturn` of a data.
+        title: plain text; by default what the source is called.
         parameters: shown below the title, after those of the strategy or the run.
-        arm, seed: which account of a run folder; its first seed by default.
-        periods: bars per year; None reads it from the dates (see `llmguide.periods`). The page says it.
+        arm: which arm of a run folder; needed where it has several.
+        seed: which seed of that arm; its first one by default.
+        periods: bars per year; None reads it from the dates (see `llmguide.periods`). The page states it.
 
     The Sharpe ratio (no risk-free rate) and the maximum drawdown on the page are those of `llmguide.metrics`, bar by
     bar. Everything else is drawn by quantstats; bars within a day are compounded to days for it.
 
     Fewer than 30 bars, returns that never vary, an account that lost everything on one bar, and returns that quantstats
     would take for prices get a plain page with the reason and those two measures. So does an account on which
-    quantstats itself fails; a DataWarning then says so.
+    quantstats itself fails; a DataWarning then reports it.
 
     Raises DataError for anything but finite returns: prices, missing values, a benchmark by name or without some of the
-    dates, dates that are not increasing; and for a source of several accounts of which none was
-    chosen. The folder is made, and the file appears complete or not at all.
+    dates, dates that are not increasing; and for a source of several accounts of which none was chosen. The folder is
+    created, and the file is written atomically.
     """
     account = account_of(source, arm=arm, seed=seed)
     mine = _checked(account.returns, "returns")

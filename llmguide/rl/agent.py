@@ -81,7 +81,9 @@ class Agent:
         config: the settings it was trained with.
         guided: whether tau is part of its observation.
         seed: the seed it was trained with.
-        notes: what else its checkpoint says (arm, bars it was trained on, versions).
+        notes: what else its checkpoint holds (arm, bars it was trained on, versions).
+
+    Raises ModelError for weights that do not fit the settings.
     """
 
     weights: Weights
@@ -109,7 +111,12 @@ class Agent:
         object.__setattr__(self, "network", QFunction.fold(self.weights))
 
     def features(self, market: MarketArrays, *, first: int = 0) -> NDArray[np.float32]:
-        """Return the market part of the observations (see `llmguide.trading.observation.market_features`)."""
+        """Return the market part of the observations, shape ``(rows, 116)``.
+
+        Args:
+            market: prices and volumes; see `llmguide.trading.observation.market_features`.
+            first: position of the first of these bars in the whole history.
+        """
         return market_features(
             market, self.scaler, lookback=self.config.lookback, smoothing=self.config.smoothing, first=first
         )
@@ -124,6 +131,8 @@ class Agent:
 
         Returns:
             Shape ``(rows, 3, actions)``: side -1, 0, +1 by action short, long, and flat where there are three.
+
+        Raises ModelError where a guided agent gets no tau, or the other way round.
         """
         if self.guided != (tau is not None):
             raise ModelError(
@@ -153,14 +162,25 @@ class Agent:
     def decide(self, bars: pd.DataFrame, tau: ArrayLike | None = None) -> NDArray[np.int8]:
         """Return the greedy decision for every bar from `lookback` on: 1 long, 0 short, and -1 flat of three actions.
 
-        Shape ``(bars - lookback,)``.
+        Args:
+            bars: raw bars; the decision at bar t uses those up to t-1.
+            tau: guidance in force at every bar, shape ``(bars,)``.
+
+        Returns:
+            Shape ``(bars - lookback,)``, int8.
         """
         return greedy_decisions(self.q_table(bars, tau))
 
     def decide_all(self, bars: pd.DataFrame, tau: ArrayLike) -> NDArray[np.int8]:
-        """Return what `decide` does by each of many taus, shape ``(tables, bars)`` -> ``(tables, bars - lookback)``.
+        """Return what `decide` returns with each of many series of guidance.
 
-        The network sees each bar once with each value that tau has anywhere, not once with each table.
+        Args:
+            bars: raw bars; the decision at bar t uses those up to t-1.
+            tau: guidance in force at every bar, shape ``(tables, bars)``.
+
+        Returns:
+            Shape ``(tables, bars - lookback)``, int8. The network sees each bar once with each value that tau takes
+            anywhere, not once with each table.
         """
         rows = self.features(MarketArrays.of(bars))[:-1]
         levels, level = np.unique(np.asarray(tau, dtype=np.float64)[:, self.config.lookback :], return_inverse=True)

@@ -23,7 +23,12 @@ KIND = Kind("llmguide.double_dqn", FORMAT_VERSION, "checkpoint", "train one with
 
 
 def save_agent(agent: Agent, path: Path | str) -> Path:
-    """Write an agent to a ``.safetensors`` file, whole or not at all."""
+    """Write an agent to a ``.safetensors`` file, atomically, and return its path.
+
+    Args:
+        agent: the agent.
+        path: the file.
+    """
     description = {
         "guided": agent.guided,
         "seed": agent.seed,
@@ -35,15 +40,15 @@ def save_agent(agent: Agent, path: Path | str) -> Path:
 
 
 def load_agent(path: Path | str, *, guided: bool | None = None) -> Agent:
-    """Read an agent.
+    """Read an agent from a checkpoint, and return it.
 
     Args:
         path: a file written by `save_agent`.
-        guided: refuse the file unless the agent was trained with (True) or without (False) guidance.
+        guided: refuse the file unless the agent was trained with (True) or without (False) guidance; None takes either.
 
     Raises:
-        ModelError: no such file, not a checkpoint of llmguide, written by a version that this one does not know, arrays
-            missing or of the wrong shape, or not of the wanted kind.
+        ModelError: the file does not exist, is not a checkpoint of llmguide or of an unknown version, lacks arrays or
+            has them in the wrong shape, or holds an agent of the other kind.
     """
     source = Path(path)
     description = _describe(source)

@@ -47,17 +47,21 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Agents(Sequence[Agent]):
-    """Trained agents, one per seed, in the order of the seeds."""
+    """Trained agents, one per seed, in the order of the seeds: a sequence.
+
+    Attributes:
+        agents: the agents.
+    """
 
     agents: tuple[Agent, ...]
 
     @property
     def curves(self) -> pd.DataFrame:
-        """One row per seed and episode, where curves were asked for; else an empty frame.
+        """One row per seed and episode, where curves were asked for; otherwise an empty frame.
 
         Columns ``seed``, ``episode``, ``updates``, ``train_sr`` and, where test bars were given, ``test_sr``: annual
         Sharpe ratios of the greedy agent after the episode (on the training bars it trades at smoothed closes, as in
-        training). For plots: nothing is selected by them. They travel in each agent's ``notes["curve"]``.
+        training). They are for plots, and select nothing. Each agent carries its own in ``notes["curve"]``.
         """
         return pd.DataFrame([{"seed": agent.seed} | point for agent in self for point in agent.notes.get("curve", [])])
 
@@ -72,7 +76,7 @@ class Agents(Sequence[Agent]):
         return len(self.agents)
 
     def save(self, folder: Path | str, name: str) -> list[Path]:
-        """Write each agent to ``folder/name-SEED.safetensors`` and return the paths."""
+        """Write each agent to ``FOLDER/NAME-SEED.safetensors``, of `folder` and `name`, and return the paths."""
         return [save_agent(agent, Path(folder) / f"{name}-{agent.seed}.safetensors") for agent in self.agents]
 
 
@@ -171,30 +175,34 @@ def train_dqn(
     progress: TrainingBar | bool = True,
     title: str = "training",
 ) -> Agents:
-    """Train one agent per seed.
+    """Train one double-DQN agent per seed.
 
     Args:
         bars: raw training bars (see `llmguide.read_bars`); the agent observes and trades them smoothed.
         guidance: a table whose tau joins the observation (see `llmguide.Guidance`), or None.
-        seeds: how many (0, 1, ...), or which. The same seed gives the same agent on the same machine.
-        episodes: walks through the bars, each from a random bar to the last; about half the bars long on average.
+        seeds: number of runs (with seeds 0, 1, ...), or which seeds. The same seed gives the same agent on the same
+            machine.
+        episodes: passes through the bars, each from a random bar to the last; about half the bars long on average.
         device: "cpu", "cuda" or "auto" (CUDA where there is one).
-        config: settings; the published ones where None.
+        config: settings; None is the published ones.
         curves: record the Sharpe ratio after every episode, for plots.
-        test: test bars for the curves; they are never learned from and select nothing.
-        holdout: so many of the last bars are kept from training, 252 daily ones being a year. The agents are those of
-            ``bars[:-holdout]``, and their checkpoints say so: what they do on the bars held out is out of sample, and a
-            mixture's record of them begins there (see `llmguide.mixture`).
+        test: test bars for the curves; nothing is learned from them or selected by them.
+        holdout: number of bars at the end that are kept from training; 252 daily ones are a year. The agents are those
+            of ``bars[:-holdout]``, and their checkpoints record it: what they do on the bars held out is out of sample,
+            and a mixture's record of them begins there (see `llmguide.mixture`).
         states: a folder in which unfinished training is kept, every few episodes and when it is interrupted; the same
             call resumes from there and gives the same agents, bit by bit. None keeps nothing.
         finished: called with each agent as soon as its seed has finished.
-        progress: show a bar on a terminal; or an existing one to continue.
-        title: what stands in front of the bar.
+        progress: show a progress bar on a terminal; or an existing bar to continue.
+        title: label of the bar.
+
+    Returns:
+        The `Agents`, one per seed.
 
     Raises:
-        ModelError: impossible seeds, episodes or device; guidance without a row for the training bars; settings that do
-            something to guidance where there is none; or `states` holds a damaged file, or one of a training with other
-            bars, guidance or settings.
+        ModelError: impossible seeds, episodes or device; guidance without a row for the training bars; settings that
+            need guidance where there is none; or `states` holds a damaged file, or one of a training with other bars,
+            guidance or settings.
         DataError: too few bars, or a `holdout` that leaves none.
 
     Source: arXiv 2004.06627, algorithm 1; arXiv 2508.02366, section II (tau in the observation).

@@ -44,31 +44,37 @@ SHAPES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 
 def sample_bars(kind: Kind = "regimes", *, years: int = 8, seed: int = 0) -> pd.DataFrame:
-    """Return a made market.
+    """Return the bars of a synthetic market.
 
-    "regimes" is a hidden Markov chain of bull, sideways and bear regimes that last some months each. Log returns have
-    the drift and the volatility of the hidden regime; the volatility also varies around its regime's level as an AR(1)
-    process in the log of the variance, so that calm and wild days come in clusters. A quarter of a day's variance falls
-    overnight. The high and the low are drawn from the distribution of the extremes of a Brownian bridge between open
-    and close. Volume rises with the absolute return, in units of the day's volatility. The same seed gives the same
-    bits with the same version of numpy.
+    Args:
+        kind: "regimes" is a random market, described below; "linear_up", "linear_down", "sinusoidal" and "triangular"
+            are shapes for which the best policy is known.
+        years: length, 1 to 14, of 252 bars each on consecutive business days from 2012-01-02 (holidays are not left
+            out). Fewer years of the same market are the beginning of more years.
+        seed: an integer of at least 0; the same seed gives the same bits with the same version of numpy. Without effect
+            on the shapes.
 
-    The other kinds are shapes for which the best policy is known, after the fictive markets in the code of arXiv
-    2004.06627. Nothing in them is random: `seed` is not used. The close of bar t (0, 1, ...), with x = t / 252:
+    Returns:
+        Bars as `llmguide.read_bars` returns them, in which it finds nothing unusual.
+
+    Raises DataError for an unknown `kind`, and for `years` or a `seed` out of range.
+
+    **Regimes.** A hidden Markov chain of bull, sideways and bear regimes, each of which lasts some months. Log returns
+    have the drift and the volatility of the hidden regime; the volatility also varies around its regime's level as an
+    AR(1) process in the log of the variance, so that calm and turbulent days cluster. A quarter of a day's variance
+    falls overnight. High and low are drawn from the distribution of the extremes of a Brownian bridge between open and
+    close. Volume rises with the absolute return, in units of the day's volatility.
+
+    **Shapes**, after the fictive markets in the code of arXiv 2004.06627. Nothing in them is random. The close of bar t
+    (0, 1, ...), with x = t / 252::
 
         linear_up     100 + 12.5 x                  100 to 200 in eight years
         linear_down   200 - 12.5 x                  200 to 100 in eight years
         sinusoidal    150 + 50 sin(2 pi x)          100 to 200 and back every year
         triangular    100 + 100 |1 - 2 (x mod 1)|   200 to 100 and back every year
 
-    Each of these bars opens at the close before it (the first at its own) and trades nowhere outside the two; volume is
-    constant. (In the authors' code a bar is one price, and a line goes from 100 to 200 however many bars it has.)
-
-    A year is 252 bars on consecutive business days from 2012-01-02 (holidays are not left out, so eight years end in
-    September 2019). Fewer years of the same market are the beginning of more years.
-
-    Returns bars as `read_bars` does, without anything that it would report. Raises DataError for an unknown kind, and
-    unless 1 <= years <= 14 (later bars would lie in the future) and seed is an integer >= 0.
+    Each bar opens at the close before it (the first at its own) and trades nowhere outside the two; volume is constant.
+    (In the authors' code a bar is one price, and a line goes from 100 to 200 however many bars it has.)
     """
     if kind not in get_args(Kind):
         known = get_args(Kind)

@@ -53,9 +53,19 @@ _END_OF_DAY = pd.Timedelta(days=1) - pd.Timedelta(microseconds=1)
 
 @dataclass(frozen=True, eq=False)
 class Tables:
-    """What is known beside the bars of one instrument; None for what a user does not have.
+    """What is known about one instrument besides its bars; None for a table that is not there.
 
-    Frames are checked by `read_table` as they come in, and are sorted by published_at.
+    The columns of each table are described in `llmguide.sources.tables`. Frames are checked by `read_table` when given,
+    and sorted by ``published_at``, the naive exchange time from which a row is known.
+
+    Attributes:
+        market: closes of indices, one row a day.
+        macro: releases of economic figures.
+        fundamentals: filings of the company.
+        options: put-skews and implied volatility, one row a day.
+        news: headlines.
+
+    Raises DataError for a table that cannot be used.
     """
 
     market: pd.DataFrame | None = None
@@ -70,19 +80,20 @@ class Tables:
 
     @classmethod
     def read(cls, folder: Path | str, symbol: str) -> Tables:
-        """Read ``market`` and ``macro`` from the folder, the other three from its subfolder `symbol`.
+        """Return the tables in `folder`: ``market`` and ``macro``, and the other three from its subfolder `symbol`.
 
-        Each is a ``.csv`` or a ``.parquet`` file, and None where there is no such file. Raises DataError when there is
-        no such folder, not one table in it, no folder of this instrument though there are folders of others (an empty
-        one says that it has no tables), a file whose name is nearly that of a table, or a table cannot be used.
+        Each is a ``.csv`` or a ``.parquet`` file, and None where there is no such file. Raises DataError where the
+        folder does not exist or holds no table, there are folders of other instruments but none of this one (an empty
+        one says that it has no tables), a file's name is nearly that of a table, or a table cannot be used.
         """
         return cls.read_many(folder, [symbol])[symbol]
 
     @classmethod
     def read_many(cls, folder: Path | str, symbols: Sequence[str]) -> dict[str, Tables]:
-        """Read the tables of several instruments, each as `read` does.
+        """Return the tables of several `symbols` in `folder`, each read as `read` does.
 
-        Where only some of the instruments have no folder, those have the shared tables, and one DataWarning names them.
+        Where only some of the instruments have no folder, those get the shared tables alone, and one DataWarning names
+        them. Raises DataError as `read` does.
         """
         root = Path(folder).expanduser()
         if not symbols:
@@ -107,7 +118,7 @@ class Tables:
         }
 
     def items(self) -> Iterator[tuple[Kind, pd.DataFrame]]:
-        """The kinds that are there, and their tables."""
+        """Yield the kind and the table of each one that is there."""
         for field in fields(self):
             frame = getattr(self, field.name)
             if frame is not None:

@@ -5,8 +5,8 @@ bootstrap       one or two series of returns: intervals of Sharpe ratio and maxi
 sharpe          one series of returns: probabilistic and deflated Sharpe ratio, minimum track record
 shares          a share of hits: Wilson's interval, and one by a bootstrap over clusters
 skill           directions against what happened: accuracy, balanced accuracy, Matthews correlation coefficient
-agreement       several observers: Krippendorff's alpha, and intervals over what was observed and by whom
-calibration     said probabilities: Brier score, calibration error, reliability curve, and functions that set them right
+agreement       several observers: Krippendorff's alpha, and intervals over observations and observers
+calibration     stated probabilities: Brier score, calibration error, reliability curve, functions that calibrate
 overfitting     all series of a search: the probability that its best setting was fitted to chance
 
 They answer different questions. Tests over seeds say whether another training would come out the same way, intervals

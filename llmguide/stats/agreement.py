@@ -18,28 +18,41 @@ _RESAMPLES = 2000
 
 
 class Alpha(NamedTuple):
-    """Agreement of observers beyond chance: 1 is full, 0 is that of chance, less is systematic disagreement.
+    """Agreement of observers: 1 is perfect, 0 is that of chance, below 0 is systematic disagreement.
 
-    `low` and `high` bound the middle 95 % of draws of whole units with replacement; NaN where no draw has an alpha.
+    Attributes:
+        alpha: Krippendorff's alpha; NaN where no unit has two observers, or all values are the same.
+        low: lower bound of the 95 % interval, from drawing whole units with replacement; NaN where no draw has an
+            alpha.
+        high: its upper bound.
+        units: units that at least two observers rated.
+        values: ratings of these units.
     """
 
-    alpha: float  # NaN without two observers of one unit, or where all values are the same
+    alpha: float
     low: float
     high: float
-    units: int  # that at least two observers rated
-    values: int  # ratings of these units
+    units: int
+    values: int
 
 
 def krippendorff_alpha(
     ratings: ArrayLike, *, level: Level = "ordinal", seed: int = 0, resamples: int = _RESAMPLES
 ) -> Alpha:
-    """Return Krippendorff's alpha of ratings, shape (observers, units); NaN where an observer gave none.
+    """Return Krippendorff's alpha of ratings: 1 less the observed disagreement over that expected by chance.
 
-    alpha = 1 - D_o / D_e, the observed disagreement over that expected by chance. The distance of two values is 0 or 1
-    ("nominal"), the square of their difference ("interval"), or the square of how many ratings lie between them, half
-    of those at both ends included ("ordinal"). Units that fewer than two observers rated say nothing and are left out.
+    Args:
+        ratings: shape ``(observers, units)``; NaN where an observer gave none. Units that fewer than two observers
+            rated are left out.
+        level: how values differ: "nominal", 0 or 1; "interval", the square of their difference; "ordinal", the square
+            of how many ratings lie between them, half of those at both ends included.
+        seed: seed of the resampling.
+        resamples: number of draws of whole units, for the interval.
 
-    Raises DataError for ratings of another shape, infinite ones and an unknown level.
+    Returns:
+        An `Alpha` with its interval.
+
+    Raises DataError for ratings of another shape, infinite ones, and an unknown level.
 
     Source: Krippendorff (2011), Computing Krippendorff's alpha-reliability, University of Pennsylvania.
     """
@@ -66,18 +79,18 @@ def krippendorff_alpha(
 def crossed_interval(
     values: ArrayLike, rows: ArrayLike, columns: ArrayLike, *, seed: int = 0, resamples: int = _RESAMPLES
 ) -> tuple[float, float]:
-    """Return the 95 % percentile interval of the mean of `values` when rows and columns are both drawn anew.
+    """Return the 95 % percentile interval of the mean of `values` when rows and columns are both resampled.
 
     Args:
-        values: shape (n,), such as scores.
-        rows: shape (n,), labels of what was observed, such as months.
-        columns: shape (n,), labels of who observed it, such as reviewers.
-        seed: of the draws.
-        resamples: how many.
+        values: shape ``(n,)``, such as scores.
+        rows: shape ``(n,)``, labels of what was observed, such as months.
+        columns: shape ``(n,)``, labels of who observed it, such as reviewers.
+        seed: seed of the resampling.
+        resamples: number of draws.
 
     Each draw takes as many rows, and as many columns, with replacement, and every value as often as its row and its
-    column were drawn: an interval for other months by other reviewers. A single column stands for itself alone, and the
-    interval is then of rows; NaN where there are fewer than two rows. Raises DataError for shapes that differ.
+    column were drawn: an interval for other months and other reviewers. A single column is not resampled, so that the
+    interval is then over rows alone; NaN where there are fewer than two rows. Raises DataError for shapes that differ.
 
     Source: Owen (2007), The pigeonhole bootstrap, Annals of Applied Statistics 1, 386-411; it is conservative.
     """

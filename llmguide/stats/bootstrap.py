@@ -42,10 +42,14 @@ _FEWEST_BARS = 10  # of fewer, autocorrelations say nothing
 
 @dataclass(frozen=True)
 class Interval:
-    """A measure, and the bounds between which `level` of its resamples lie.
+    """A measure with the bounds between which a share `level` of its resamples lies.
 
-    `resamples` counts those in which the measure is defined, and from which the bounds are taken. The bounds are NaN
-    where there is none, or where the measure itself is undefined.
+    Attributes:
+        estimate: the measure on the data themselves.
+        low: lower bound; NaN where no resample, or not even the measure itself, is defined.
+        high: upper bound.
+        level: share of the resamples between the bounds.
+        resamples: number of resamples in which the measure is defined; the bounds are taken from these.
     """
 
     estimate: float
@@ -56,10 +60,16 @@ class Interval:
 
 
 class Intervals(NamedTuple):
-    """What came of a bootstrap: both measures (or their differences) and the mean length of its blocks, in bars."""
+    """The result of a bootstrap: intervals of both measures, or of their differences.
 
-    sharpe: Interval  # annual
-    drawdown: Interval  # positive fraction of the peak
+    Attributes:
+        sharpe: of the annual Sharpe ratio.
+        drawdown: of the maximum drawdown, a positive fraction of the peak.
+        block: mean length of the blocks, in bars.
+    """
+
+    sharpe: Interval
+    drawdown: Interval
     block: float
 
 
@@ -72,20 +82,22 @@ def bootstrap_intervals(
     block: float | None = None,
     seed: int = 0,
 ) -> Intervals:
-    """Intervals of the Sharpe ratio and the maximum drawdown of one account, or of their means over several runs.
+    """Return intervals of the Sharpe ratio and the maximum drawdown by the stationary bootstrap.
 
     Args:
-        returns: fractions per bar, shape (bars,) or (bars, runs), oldest first, idle bars included. Of several runs,
-            each resample draws the same bars for all and takes the mean of their measures, runs without a Sharpe ratio
-            left out: not the measure of the mean return, which is a different account.
+        returns: simple returns per bar as fractions, shape ``(bars,)`` or ``(bars, runs)``, oldest first, idle bars
+            included. With several runs, each resample draws the same bars for all and takes the mean of their measures,
+            runs without a Sharpe ratio left out; it is not the measure of the mean return, which is a different
+            account.
         periods: bars per year.
         level: share of the resamples between the bounds.
-        resamples: how many.
+        resamples: number of resamples.
         block: mean length of the blocks in bars, or None for `block_length`.
-        seed: of the draws; the same seed gives the same intervals.
+        seed: seed of the resampling; the same seed gives the same intervals.
 
     The measures are those of `llmguide.sharpe_ratio`, and of `llmguide.max_drawdown` on the values that grow from 1 by
-    these returns; a value that falls to zero or below stays there. Raises DataError for returns that are not finite.
+    these returns; a value that falls to zero or below stays there. Raises DataError for returns that are not finite,
+    and impossible settings.
     """
     matrix = _matrix(returns, "returns")
     options = _Options(periods, level, resamples, block, seed)
@@ -103,10 +115,20 @@ def bootstrap_difference(
     block: float | None = None,
     seed: int = 0,
 ) -> Intervals:
-    """Intervals of how much higher Sharpe ratio and maximum drawdown of `a` are than those of `b`, on the same bars.
+    """Return intervals of the differences in Sharpe ratio and maximum drawdown, `a` less `b`, on the same bars.
 
-    Both as in `bootstrap_intervals`, with as many bars, and as many runs as each has. An interval that leaves out 0
-    says that the difference is more than this stretch of bars. Raises DataError where the bars differ in number.
+    An interval that leaves out 0 says that the difference is more than chance over this stretch of bars.
+
+    Args:
+        a: simple returns per bar as fractions, shape ``(bars,)`` or ``(bars, runs)``.
+        b: the same of the other account; the numbers of runs may differ.
+        periods: bars per year.
+        level: share of the resamples between the bounds.
+        resamples: number of resamples.
+        block: mean length of the blocks in bars, or None for `block_length`.
+        seed: seed of the resampling.
+
+    Raises DataError where the numbers of bars differ, and as `bootstrap_intervals` does.
     """
     first, second = _matrix(a, "a"), _matrix(b, "b")
     if first.shape[0] != second.shape[0]:
@@ -119,22 +141,34 @@ def bootstrap_difference(
 
 
 def block_length(returns: ArrayLike) -> float:
-    """Mean length of blocks for returns of shape (bars,) or (bars, runs), in bars, at least 1.
+    """Return the mean length of blocks for a bootstrap of Sharpe ratios, in bars, at least 1.
 
-    The longest of `optimal_block` of every run's returns and of their squares: a Sharpe ratio is made of the means of
-    both, and it is in the squares that calm and stormy times show.
+    It is the longest of `optimal_block` over every run's returns and their squares: a Sharpe ratio is made of the means
+    of both, and volatility clusters show in the squares.
+
+    Args:
+        returns: simple returns per bar, shape ``(bars,)`` or ``(bars, runs)``.
+
+    Raises DataError for returns of another shape, or not finite.
     """
     matrix = _matrix(returns, "returns")
     return max(optimal_block(column**power) for column in matrix.T for power in (1, 2))
 
 
 def optimal_block(series: ArrayLike) -> float:
-    """Mean length of blocks that estimates the variance of a series' mean best; shape (bars,), in bars, at least 1.
+    """Return the mean block length that best estimates the variance of a series' mean, in bars, at least 1.
 
-    b = (2 G^2 / D)^(1/3) n^(1/3) with G = sum over lags k of w(k/M) |k| R(k) and D = 2 (sum of w(k/M) R(k))^2, where R
+    b = (2 G^2 / D)^(1/3) n^(1/3), with G = sum over lags k of w(k/M) abs(k) R(k) and D = 2 (sum of w(k/M) R(k))^2. R
     are autocovariances, w is 1 up to 1/2 and falls to 0 at 1, and M is twice the smallest lag from which on five
-    autocorrelations lie within 2 sqrt(log10(n) / n); at most min(3 sqrt(n), n / 3). Politis & White 2004, section 3.2,
-    with D as corrected by Patton, Politis & White 2009. 1 for fewer than ten bars, or without any spread.
+    autocorrelations lie within 2 sqrt(log10(n) / n). The result is at most min(3 sqrt(n), n / 3), and 1 for fewer than
+    ten bars or without any spread.
+
+    Args:
+        series: shape ``(bars,)``.
+
+    Raises DataError for a series of another shape, or not finite.
+
+    Source: Politis and White (2004), section 3.2, with D as corrected by Patton, Politis and White (2009).
     """
     x = _matrix(series, "series")[:, 0]
     n = x.size

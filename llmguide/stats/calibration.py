@@ -43,12 +43,12 @@ _LEAST = 1e-6
 
 @dataclass(frozen=True)
 class IsotonicCalibrator:
-    """A monotone function, straight between the said probabilities that it was fitted to and level outside.
+    """A monotone function of the stated probability: linear between the fitted points, constant outside them.
 
     Attributes:
-        said: distinct probabilities, ascending.
-        values: what became of each: the share of its block that happened.
-        n: outcomes that it was fitted to.
+        said: distinct stated probabilities, ascending.
+        values: for each, the share of its block in which the event happened.
+        n: number of outcomes it was fitted to.
     """
 
     said: tuple[float, ...]
@@ -62,11 +62,12 @@ class IsotonicCalibrator:
 
 @dataclass(frozen=True)
 class PlattCalibrator:
-    """The logistic function of intercept + slope * ln(p / (1 - p)); a negative slope turns probabilities round.
+    """The logistic function of intercept + slope * ln(p / (1 - p)); a negative slope reverses probabilities.
 
     Attributes:
-        slope, intercept: 1 and 0 leave probabilities as they are; slope 0 says the same whatever is said.
-        n: outcomes that it was fitted to.
+        slope: 1, with an intercept of 0, leaves probabilities as they are; 0 makes all of them the same.
+        intercept: added to the log-odds.
+        n: number of outcomes it was fitted to.
     """
 
     slope: float
@@ -79,33 +80,47 @@ class PlattCalibrator:
 
 
 Calibrator = IsotonicCalibrator | PlattCalibrator
+"""What `fit_calibrator` returns: called with stated probabilities, it returns calibrated ones of the same shape."""
 
 
 class ReliabilityBin(NamedTuple):
-    """Probabilities of about the same size, and how often what they were said of happened."""
+    """Stated probabilities of about the same size, and how often the event happened.
+
+    Attributes:
+        mean_p: mean stated probability.
+        share: fraction of the bin in which the event happened.
+        n: number of outcomes in the bin.
+        low: lower bound of the share's 95 % interval by Wilson, which takes outcomes as independent.
+        high: its upper bound.
+    """
 
     mean_p: float
-    share: float  # that happened
+    share: float
     n: int
-    low: float  # 95 % interval of the share by Wilson, which takes outcomes as independent
+    low: float
     high: float
 
 
 def fit_calibrator(p: ArrayLike, happened: ArrayLike, *, method: Method) -> Calibrator:
-    """Return the function that turns said probabilities into those with which things happened.
+    """Return the function that maps stated probabilities to observed frequencies.
 
     Args:
-        p: shape (n,), said probabilities, 0..1; n at least 1.
-        happened: shape (n,), 0 or 1 each.
+        p: shape ``(n,)``, stated probabilities in [0, 1]; n is at least 1.
+        happened: shape ``(n,)``, 0 or 1 each.
         method: "isotonic" is the monotone function of least squares (pool adjacent violators), rising or falling,
-            whichever fits better, rising where both fit equally. It can take any such shape, and so follows chance too
-            where outcomes are few. "platt" is a logistic function of the log-odds, fitted by maximum likelihood to
-            Platt's targets, (N+ + 1)/(N+ + 2) and 1/(N- + 2): two numbers are learned from all outcomes.
+            whichever fits better, rising where both fit equally. It can take any monotone shape, and so follows chance
+            too where outcomes are few. "platt" is a logistic function of the log-odds, fitted by maximum likelihood to
+            Platt's targets, (N+ + 1)/(N+ + 2) and 1/(N- + 2): two parameters are learned from all outcomes.
 
-    No result claims more than n outcomes of one kind would: all are within 1/(n + 2) and (n + 1)/(n + 2), Laplace's
-    rule of succession. Log-odds are taken of probabilities within 1e-6 and 1 - 1e-6. Where all outcomes are equal, or
-    all p, every probability becomes the same. Raises DataError for nothing to fit, shapes that differ, values out of
-    range and an unknown method.
+    Returns:
+        A `Calibrator`, called with probabilities of any shape. All its results lie within 1/(n + 2) and (n + 1)/(n +
+        2), Laplace's rule of succession: none claims more than n outcomes of one kind would. Where all outcomes are
+        equal, or all `p`, every probability becomes the same.
+
+    Log-odds are taken of probabilities clipped to 1e-6 and 1 - 1e-6. Raises DataError for no outcomes, shapes that
+    differ, values out of range, and an unknown method.
+
+    Source: Platt (1999); Zadrozny and Elkan (2002).
     """
     said, outcomes = _pairs(p, happened)
     if not len(said):
@@ -114,9 +129,15 @@ def fit_calibrator(p: ArrayLike, happened: ArrayLike, *, method: Method) -> Cali
 
 
 def brier_score(p: ArrayLike, happened: ArrayLike) -> float:
-    """Return the mean of (p - happened)^2: 0 is perfect, 0.25 what always saying 0.5 has; NaN for nothing said.
+    """Return the mean of (p - happened)^2: 0 is perfect, 0.25 is that of always saying 0.5.
 
-    Raises DataError as `fit_calibrator` does.
+    Args:
+        p: shape ``(n,)``, stated probabilities in [0, 1].
+        happened: shape ``(n,)``, 0 or 1 each.
+
+    NaN where n is 0. Raises DataError for shapes that differ and values out of range.
+
+    Source: Brier (1950), Monthly Weather Review 78, 1-3.
     """
     said, outcomes = _pairs(p, happened)
     return float(np.mean((said - outcomes) ** 2)) if len(said) else math.nan
@@ -125,16 +146,16 @@ def brier_score(p: ArrayLike, happened: ArrayLike) -> float:
 def reliability_curve(
     p: ArrayLike, happened: ArrayLike, *, bins: int = 10, equal: Literal["width", "count"] = "width"
 ) -> tuple[ReliabilityBin, ...]:
-    """Return mean probability, share that happened and count of each bin that is not empty, the lowest first.
+    """Return stated probability and observed share of each bin that is not empty, lowest first.
 
     Args:
-        p: shape (n,), said probabilities, 0..1.
-        happened: shape (n,), 0 or 1 each.
-        bins: how many; [0, 1/bins) and so on, the last one with 1.
-        equal: "width" cuts 0..1 in bins of equal width; "count" cuts the sorted probabilities in bins of nearly equal
-            counts, equal ones always in the same bin.
+        p: shape ``(n,)``, stated probabilities in [0, 1].
+        happened: shape ``(n,)``, 0 or 1 each.
+        bins: number of bins, [0, 1/bins) and so on; the last one includes 1.
+        equal: "width" cuts [0, 1] into bins of equal width; "count" cuts the sorted probabilities into bins of nearly
+            equal counts, equal probabilities always in the same bin.
 
-    Raises DataError as `fit_calibrator` does, and for fewer bins than one.
+    Raises DataError as `fit_calibrator` does, for fewer bins than one, and for another `equal`.
     """
     said, outcomes = _pairs(p, happened)
     if bins < 1:
@@ -157,10 +178,19 @@ def reliability_curve(
 def expected_calibration_error(
     p: ArrayLike, happened: ArrayLike, *, bins: int = 10, equal: Literal["width", "count"] = "width"
 ) -> float:
-    """Return the mean of |share - mean_p| over the bins of `reliability_curve`, weighted by their counts.
+    """Return the mean of abs(share - mean_p) over the bins of `reliability_curve`, weighted by their counts.
 
-    0 is calibrated. Chance alone makes it larger than 0, the more the fewer outcomes are in a bin. NaN for nothing
-    said. Raises DataError as `reliability_curve` does.
+    0 is calibrated. Chance alone makes it larger than 0, the more so the fewer outcomes a bin holds.
+
+    Args:
+        p: shape ``(n,)``, stated probabilities in [0, 1].
+        happened: shape ``(n,)``, 0 or 1 each.
+        bins: number of bins.
+        equal: "width" or "count", as for `reliability_curve`.
+
+    NaN where n is 0. Raises DataError as `reliability_curve` does.
+
+    Source: Naeini, Cooper and Hauskrecht (2015), AAAI.
     """
     curve = reliability_curve(p, happened, bins=bins, equal=equal)
     total = sum(one.n for one in curve)

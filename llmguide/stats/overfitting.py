@@ -27,15 +27,15 @@ _ROUNDING = 64 * float(np.finfo(np.float64).eps)
 
 @dataclass(frozen=True, eq=False)
 class Overfitting:
-    """What came of every way to halve the blocks; arrays have shape (ways,).
+    """The result over all ways to split the blocks in halves; arrays have shape ``(ways,)``.
 
     Attributes:
         probability: share of ways in which the setting chosen in sample is at or below the median out of sample.
-        logits: ln(w / (1 - w)) with w the rank out of sample of the chosen setting, over settings + 1; above 0 is above
+        logits: ln(w / (1 - w)), with w the out-of-sample rank of the chosen setting over settings + 1; above 0 is above
             the median.
-        in_sample, out_of_sample: annual Sharpe ratio of the chosen setting on the half that chose it and on the other,
-            NaN where it did nothing there.
-        settings: how many were compared; those without a Sharpe ratio on all bars are not.
+        in_sample: annual Sharpe ratio of the chosen setting on the half that chose it.
+        out_of_sample: the same on the other half; NaN where it did nothing there.
+        settings: number of settings compared; those without a Sharpe ratio on all bars are left out.
     """
 
     probability: float
@@ -46,10 +46,10 @@ class Overfitting:
 
     @property
     def degradation(self) -> float:
-        """Slope of the Sharpe ratio out of sample on the one in sample, by least squares over all ways.
+        """Slope of the out-of-sample Sharpe ratio on the in-sample one, by least squares over all ways.
 
-        1 if what was gained in sample were kept; below 0 if choosing better in sample makes it worse. All ways use the
-        same bars, and what half of them has the other lacks, so it lies below 0 for settings without skill.
+        1 if what was gained in sample were kept; below 0 if choosing better in sample makes it worse. The two halves
+        share the same bars between them, so that it lies below 0 for settings without skill.
         """
         x, y = (side[~np.isnan(self.out_of_sample)] for side in (self.in_sample, self.out_of_sample))
         if x.size < 2 or not np.ptp(x) > 0:
@@ -59,24 +59,28 @@ class Overfitting:
 
     @property
     def loss(self) -> float:
-        """Share of ways in which the chosen setting loses out of sample: its Sharpe ratio is below 0."""
+        """Share of ways in which the chosen setting's out-of-sample Sharpe ratio is below 0."""
         defined = self.out_of_sample[~np.isnan(self.out_of_sample)]
         return float((defined < 0).mean()) if defined.size else float("nan")
 
 
 def pbo(returns: ArrayLike, *, blocks: int = 16, periods: float = 252) -> Overfitting:
-    """Probability of backtest overfitting of a search.
+    """Return the probability of backtest overfitting of a search (combinatorially symmetric cross-validation).
 
     Args:
-        returns: fractions per bar of every setting, shape (bars, settings), oldest bar first.
-        blocks: an even number of blocks of bars, of which every half is compared with the other: 16 make 12,870 ways.
-            Where they do not divide the bars, the first blocks have one bar more.
+        returns: simple returns per bar of every setting as fractions, shape ``(bars, settings)``, oldest bar first.
+        blocks: an even number of blocks of bars; every half of them is compared with the other half: 16 make 12,870
+            ways. Where they do not divide the bars, the first blocks have one bar more.
         periods: bars per year.
 
+    Returns:
+        An `Overfitting`; its probability is NaN for fewer than two settings, and where all of them did the same.
+
     A setting that does nothing on a half is never chosen there, and ranks with a Sharpe ratio of 0 if it was chosen on
-    the other one. Equal Sharpe ratios share the mean of their ranks. The probability is NaN for fewer than two
-    settings, and where all of them did the same. Raises DataError for returns that are not finite, or too few bars:
-    every block needs two.
+    the other half. Equal Sharpe ratios share the mean of their ranks. Raises DataError for returns of another shape or
+    not finite, for another number of blocks, and for too few bars: every block needs two.
+
+    Source: Bailey, Borwein, Lopez de Prado and Zhu (2017), The probability of backtest overfitting, section 2.
     """
     r = np.asarray(returns, dtype=np.float64)
     if r.ndim != 2:
@@ -93,10 +97,15 @@ def pbo(returns: ArrayLike, *, blocks: int = 16, periods: float = 252) -> Overfi
 
 
 def pbo_of_sums(bars: ArrayLike, sums: ArrayLike, squares: ArrayLike, *, periods: float = 252) -> Overfitting:
-    """`pbo` from what it needs to know of each block: for searches too large to hold all returns.
+    """Return `pbo` from sums over blocks, for searches too large to hold all returns in memory.
 
-    `bars` is how many each block has, shape (blocks,); `sums` and `squares` are the sums of the returns and of their
-    squares, shape (blocks, settings).
+    Args:
+        bars: number of bars of each block, shape ``(blocks,)``.
+        sums: sum of the returns in each block, shape ``(blocks, settings)``.
+        squares: sum of the squared returns in each block, shape ``(blocks, settings)``.
+        periods: bars per year.
+
+    Raises DataError for other shapes, and for an odd number of blocks or too many of them.
     """
     n, total, square = (np.asarray(x, dtype=np.float64) for x in (bars, sums, squares))
     _check_blocks(n.size)

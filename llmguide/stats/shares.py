@@ -18,7 +18,11 @@ _RESAMPLES = 2000
 def wilson_interval(hits: int, n: int) -> tuple[float, float]:
     """Return the 95 % interval of the share hits / n by Wilson's score; NaN for n = 0.
 
-    It takes the n trials as independent. Raises DataError unless 0 <= hits <= n.
+    Args:
+        hits: number of successes.
+        n: number of trials, taken as independent.
+
+    Raises DataError unless 0 <= hits <= n.
 
     Source: Wilson (1927), Journal of the American Statistical Association 22, 209-212.
     """
@@ -35,13 +39,14 @@ def wilson_interval(hits: int, n: int) -> tuple[float, float]:
 def clustered_interval(
     values: ArrayLike, clusters: ArrayLike, *, seed: int = 0, resamples: int = _RESAMPLES
 ) -> tuple[float, float]:
-    """Return the 95 % percentile interval of the mean of `values` when whole clusters are drawn with replacement.
+    """Return the 95 % percentile interval of the mean of `values` when whole clusters are resampled.
 
     Args:
-        values: shape (n,), such as hits of 0 or 1.
-        clusters: shape (n,), labels; trials of one label are drawn together, such as instruments of one month.
-        seed: of the draws.
-        resamples: how many.
+        values: shape ``(n,)``, such as hits of 0 or 1.
+        clusters: shape ``(n,)``, labels; trials with one label are drawn together, such as the instruments of one
+            month.
+        seed: seed of the resampling.
+        resamples: number of draws.
 
     NaN where there are fewer than two clusters. Raises DataError for shapes that differ.
     """

@@ -34,13 +34,13 @@ _ROUNDING = 8 * float(np.finfo(np.float64).eps)
 
 @dataclass(frozen=True)
 class ReturnMoments:
-    """What these measures need to know of a series of returns.
+    """The moments of a series of returns that the Sharpe-ratio statistics need.
 
     Attributes:
-        sharpe: mean over standard deviation, per bar, not annual.
+        sharpe: mean over standard deviation (ddof 1), per bar, not annual.
         skewness: third standardised moment; 0 for a normal distribution.
         kurtosis: fourth standardised moment, not in excess: 3 for a normal distribution.
-        bars: how many.
+        bars: number of returns.
     """
 
     sharpe: float
@@ -50,23 +50,35 @@ class ReturnMoments:
 
     @property
     def variance(self) -> float:
-        """Variance of the Sharpe ratio times n - 1: 1 - g3 SR + (g4 - 1) / 4 SR^2 (2012, equation 8)."""
+        """Variance of the Sharpe ratio times n - 1 (Bailey and Lopez de Prado 2012, equation 8)."""
         return 1 - self.skewness * self.sharpe + (self.kurtosis - 1) / 4 * self.sharpe**2
 
 
 class DeflatedSharpe(NamedTuple):
-    """What came of `deflated_sharpe`."""
+    """The result of `deflated_sharpe`.
 
-    probability: float  # that the true Sharpe ratio is above the hurdle
-    hurdle: float  # annual Sharpe ratio expected of the best trial without skill
-    trials: float  # how many were counted
+    Attributes:
+        probability: probability that the true Sharpe ratio is above the hurdle.
+        hurdle: annual Sharpe ratio expected of the best trial without skill.
+        trials: number of trials that were counted.
+    """
+
+    probability: float
+    hurdle: float
+    trials: float
 
 
 def return_moments(returns: ArrayLike) -> ReturnMoments:
-    """Return the moments of returns per bar, shape (bars,).
+    """Return the moments of simple returns per bar.
 
-    The deviation in the Sharpe ratio has ddof 1 as in `llmguide.sharpe_ratio`; skewness and kurtosis are the
-    population's. NaN for fewer than two bars or returns without spread. Raises DataError for returns not finite.
+    Args:
+        returns: fractions, shape ``(bars,)``.
+
+    Returns:
+        The moments, with ddof 1 in the Sharpe ratio as in `llmguide.sharpe_ratio`, and the population's skewness and
+        kurtosis; NaN for fewer than two bars or returns without spread.
+
+    Raises DataError for returns of another shape, or not finite.
     """
     r = np.asarray(returns, dtype=np.float64)
     if r.ndim != 1 or not np.isfinite(r).all():
@@ -81,11 +93,18 @@ def return_moments(returns: ArrayLike) -> ReturnMoments:
 
 
 def probabilistic_sharpe(returns: ArrayLike | ReturnMoments, *, benchmark: float = 0.0, periods: float = 252) -> float:
-    """Probability that the true Sharpe ratio is above `benchmark`, an annual one.
+    """Return the probability that the true Sharpe ratio is above a benchmark.
 
-    PSR = Phi((SR - SR*) sqrt(n - 1) / sqrt(1 - g3 SR + (g4 - 1) / 4 SR^2)) with Sharpe ratios per bar (Bailey & Lopez
-    de Prado 2012, equation 11). `returns` are fractions per bar, shape (bars,), or their moments. NaN where the Sharpe
-    ratio is undefined.
+    Phi((SR - SR*) sqrt(n - 1) / sqrt(1 - g3 SR + (g4 - 1) / 4 SR^2)), with Sharpe ratios per bar.
+
+    Args:
+        returns: fractions per bar, shape ``(bars,)``, or their moments.
+        benchmark: the annual Sharpe ratio to beat.
+        periods: bars per year.
+
+    NaN where the Sharpe ratio is undefined. Raises DataError for returns or a benchmark that are not finite.
+
+    Source: Bailey and Lopez de Prado (2012), The Sharpe ratio efficient frontier, equation 11.
     """
     moments = _moments(returns)
     margin = moments.sharpe - _per_bar(benchmark, periods)
@@ -97,10 +116,21 @@ def probabilistic_sharpe(returns: ArrayLike | ReturnMoments, *, benchmark: float
 def min_track_record(
     returns: ArrayLike | ReturnMoments, *, benchmark: float = 0.0, level: float = 0.95, periods: float = 252
 ) -> float:
-    """Bars needed until the probabilistic Sharpe ratio reaches `level`, if the moments stay what they are.
+    """Return the number of bars until the probabilistic Sharpe ratio reaches `level`, if the moments stay what they
+    are.
 
-    1 + (1 - g3 SR + (g4 - 1) / 4 SR^2) (z / (SR - SR*))^2 with z the normal quantile of `level` (2012, equation 13).
-    NaN where the Sharpe ratio is undefined or not above the benchmark: no record is long enough.
+    1 + (1 - g3 SR + (g4 - 1) / 4 SR^2) (z / (SR - SR*))^2, with z the normal quantile of `level`.
+
+    Args:
+        returns: fractions per bar, shape ``(bars,)``, or their moments.
+        benchmark: the annual Sharpe ratio to beat.
+        level: probability to reach, above 0.5 and below 1.
+        periods: bars per year.
+
+    NaN where the Sharpe ratio is undefined or not above the benchmark: no record is long enough. Raises DataError for
+    returns, a benchmark or a level that cannot be used.
+
+    Source: Bailey and Lopez de Prado (2012), The Sharpe ratio efficient frontier, equation 13.
     """
     if not 0.5 < level < 1:
         raise DataError(f"expected a level between 0.5 and 1, such as 0.95, got {level}")
@@ -112,10 +142,18 @@ def min_track_record(
 
 
 def expected_best_sharpe(std: float, trials: float) -> float:
-    """Sharpe ratio expected of the best of `trials` independent settings without skill, in the unit of `std`.
+    """Return the Sharpe ratio expected of the best of `trials` independent settings without skill.
 
-    std ((1 - g) Z(1 - 1/N) + g Z(1 - 1/(N e))) with Z the normal quantile and g Euler's constant (Bailey & Lopez de
-    Prado 2014, equation 1); 0 for a single trial. `std` is that of the trials' Sharpe ratios.
+    std ((1 - g) Z(1 - 1/N) + g Z(1 - 1/(N e))), with Z the normal quantile and g Euler's constant; 0 for a single
+    trial.
+
+    Args:
+        std: standard deviation of the trials' Sharpe ratios; the result has its unit.
+        trials: number of independent settings, N.
+
+    Raises DataError for fewer than one trial.
+
+    Source: Bailey and Lopez de Prado (2014), The deflated Sharpe ratio, equation 1.
     """
     if not trials >= 1:
         raise DataError(f"expected at least one trial, got {trials}")
@@ -129,17 +167,24 @@ def expected_best_sharpe(std: float, trials: float) -> float:
 def deflated_sharpe(
     returns: ArrayLike | ReturnMoments, sharpes: ArrayLike, *, trials: float | None = None, periods: float = 252
 ) -> DeflatedSharpe:
-    """Probability that the best setting of a search has skill, given all that was tried.
+    """Return the probability that the best setting of a search has skill, given all that was tried.
+
+    It is `probabilistic_sharpe` against `expected_best_sharpe`.
 
     Args:
-        returns: those of the chosen setting per bar, shape (bars,), or their moments.
-        sharpes: annual Sharpe ratios of every setting tried, shape (settings,), the chosen one included; undefined ones
-            are left out. Their spread tells how far luck alone reaches.
-        trials: how many independent settings they amount to; None for as many as there are. Neighbouring settings earn
-            much the same, so counting all of them asks too much of the best one rather than too little.
+        returns: simple returns of the chosen setting per bar, shape ``(bars,)``, or their moments.
+        sharpes: annual Sharpe ratios of every setting tried, shape ``(settings,)``, the chosen one included; undefined
+            ones are left out. Their spread shows how far luck alone reaches.
+        trials: number of independent settings they amount to; None counts all of them. Neighbouring settings earn much
+            the same, so counting all asks too much of the best one rather than too little.
         periods: bars per year.
 
-    It is `probabilistic_sharpe` against `expected_best_sharpe` (2014, equation 2). NaN where either is undefined.
+    Returns:
+        A `DeflatedSharpe`; NaN where either part is undefined.
+
+    Raises DataError for infinite Sharpe ratios, and returns that are not finite.
+
+    Source: Bailey and Lopez de Prado (2014), The deflated Sharpe ratio, equation 2.
     """
     tried = np.asarray(sharpes, dtype=np.float64).ravel()
     tried = tried[~np.isnan(tried)]

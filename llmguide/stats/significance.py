@@ -29,10 +29,13 @@ _MOST_EXACT = 50  # ranks: 2^50 ways are counted without rounding
 
 @dataclass(frozen=True)
 class TestResult:
-    """Outcome of a two-sided test: the statistic, its p, the number of runs (or pairs) n and the mean difference.
+    """The outcome of a two-sided test.
 
-    The statistic is Student's t or Wilcoxon's W, the smaller of the two sums of ranks. A positive difference says that
-    the first sample is greater than the second one, or than the published figure.
+    Attributes:
+        statistic: Student's t, or Wilcoxon's W, the smaller of the two sums of ranks.
+        p: two-sided p value.
+        n: number of runs, or pairs of runs.
+        mean_difference: above 0 where the first sample is greater than the second one, or than the published figure.
     """
 
     __test__: ClassVar[bool] = False  # its name would make pytest collect it
@@ -44,38 +47,61 @@ class TestResult:
 
 
 class PairedTests(NamedTuple):
-    """Both tests of one pair of samples, as rows of tables have them."""
+    """Both tests of one pair of samples, as one row of a table.
 
-    mean_difference: float  # mean(a - b)
+    Attributes:
+        mean_difference: mean(a - b).
+        t: statistic of the t test.
+        p: its two-sided p value.
+        n: number of pairs.
+        p_wilcoxon: two-sided p value of Wilcoxon's signed-rank test.
+    """
+
+    mean_difference: float
     t: float
-    p: float  # of the t test
-    n: int  # pairs
+    p: float
+    n: int
     p_wilcoxon: float
 
 
 def paired_tests(a: ArrayLike, b: ArrayLike) -> PairedTests:
-    """Return `paired_t` and `wilcoxon` of the same samples."""
+    """Return `paired_t` and `wilcoxon` of the same samples.
+
+    Args:
+        a: one measure per run, shape ``(runs,)``.
+        b: the same measure of the other arm, the same seed at the same position.
+
+    Raises DataError as `paired_t` does.
+    """
     student = paired_t(a, b)
     return PairedTests(student.mean_difference, student.statistic, student.p, student.n, wilcoxon(a, b).p)
 
 
 def paired_t(a: ArrayLike, b: ArrayLike) -> TestResult:
-    """Two-sided paired t test of mean(a - b) = 0.
+    """Return the two-sided paired t test of mean(a - b) = 0.
 
-    `a` and `b` hold one measure per run, shape (runs,), the same seed at the same place. With d = a - b,
-    t = mean(d) / (std(d) / sqrt(n)), ddof 1 and n - 1 degrees of freedom. Raises DataError where the samples differ in
-    length.
+    With d = a - b, t = mean(d) / (std(d) / sqrt(n)), ddof 1 and n - 1 degrees of freedom.
+
+    Args:
+        a: one measure per run, shape ``(runs,)``; where one is NaN, so is the result.
+        b: the same measure of the other arm, the same seed at the same position.
+
+    Raises DataError where the samples differ in length, or a measure is infinite.
     """
     return _t_of_mean(_differences(a, b))
 
 
 def wilcoxon(a: ArrayLike, b: ArrayLike) -> TestResult:
-    """Two-sided signed-rank test that a - b is as often above zero as below, far or near (Wilcoxon 1945).
+    """Return the two-sided signed-rank test that a - b is symmetric around zero (Wilcoxon 1945).
 
-    `a` and `b` as for `paired_t`. Pairs without a difference are left out of the ranks, differences of equal size share
-    the mean of theirs, `n` counts all pairs. p is exact for up to 50 ranks, of all ways to sign them, ties or not;
-    beyond, by the normal approximation. It cannot be small where pairs are few: of five that all point the same way it
-    is 2 / 2^5.
+    Args:
+        a: one measure per run, shape ``(runs,)``.
+        b: the same measure of the other arm, the same seed at the same position.
+
+    Pairs without a difference are left out of the ranks, differences of equal size share the mean of theirs; `n` counts
+    all pairs. p is exact for up to 50 ranks, over all ways to sign them, ties or not; beyond, it is the normal
+    approximation. It cannot be small where pairs are few: of five that all point the same way it is 2 / 2^5. Raises
+    DataError as `paired_t` does.
     """
     d = _differences(a, b)
     n = int(d.size)
@@ -106,11 +132,16 @@ def _p_normal(n: int, ties: NDArray[np.int64], least: float) -> float:
 
 
 def holm(p: ArrayLike) -> NDArray[np.float64]:
-    """Return the p of a family of tests, shape (tests,), corrected so that a false alarm in any of them is rare.
+    """Return the p values of a family of tests, corrected for their number (Holm 1979).
 
-    Of m tests, the k-th smallest p is multiplied by m - k + 1, is at least as large as the one before and at most 1.
+    Of m tests, the k-th smallest p is multiplied by m - k + 1, made no smaller than the one before it, and at most 1.
     Where those below 0.05 are called significant, the chance that one or more is so by luck is at most 5 %, however the
-    tests depend on each other (Holm 1979). A NaN stays NaN and is not counted. Raises DataError for a p outside 0..1.
+    tests depend on each other.
+
+    Args:
+        p: shape ``(tests,)``; a NaN stays NaN and is not counted.
+
+    Raises DataError for another shape, and a p outside 0..1.
     """
     raw = np.asarray(p, dtype=np.float64)
     if raw.ndim != 1:
@@ -126,7 +157,14 @@ def holm(p: ArrayLike) -> NDArray[np.float64]:
 
 
 def one_sample_t(a: ArrayLike, popmean: float) -> TestResult:
-    """Two-sided one-sample t test of mean(a) = popmean, a published figure without a spread of its own."""
+    """Return the two-sided one-sample t test of mean(a) = popmean.
+
+    Args:
+        a: one measure per run, shape ``(runs,)``; where one is NaN, so is the result.
+        popmean: a published figure without a spread of its own.
+
+    Raises DataError for infinite measures, another shape, or a `popmean` that is not finite.
+    """
     if not np.isfinite(popmean):
         raise DataError(f"expected a finite figure to compare with, got {popmean}")
     return _t_of_mean(_sample(a, "a") - popmean)

@@ -25,7 +25,13 @@ __all__ = ["Measured", "Skill", "directional_skill"]
 
 
 class Measured(NamedTuple):
-    """A measure with its 95 % interval by a bootstrap over clusters; NaN where it is undefined."""
+    """A measure with its 95 % interval by a bootstrap over clusters.
+
+    Attributes:
+        value: the measure; NaN where it is undefined.
+        low: lower bound of the interval.
+        high: upper bound of the interval.
+    """
 
     value: float
     low: float
@@ -33,23 +39,32 @@ class Measured(NamedTuple):
 
 
 class Skill(NamedTuple):
-    """What directions are worth."""
+    """How good directions are, each measure with its interval.
+
+    Attributes:
+        accuracy: share of directions that were right.
+        balanced_accuracy: mean of the accuracies on rises and on falls; NaN unless there are both.
+        mcc: Matthews correlation coefficient; 0 where a row or a column of the table is empty, as for a constant
+            direction.
+    """
 
     accuracy: Measured
-    balanced_accuracy: Measured  # NaN unless there are trials of both outcomes
-    mcc: Measured  # 0 where a row or a column of the table is empty, as it is for always the same direction
+    balanced_accuracy: Measured
+    mcc: Measured
 
 
 def directional_skill(said: ArrayLike, rose: ArrayLike, clusters: ArrayLike, *, seed: int = 0) -> Skill:
-    """Return the skill of directions `said` against what happened.
+    """Return the skill of predicted directions against what happened.
 
     Args:
-        said, rose: shape (n,), 1 or 0 each.
-        clusters: shape (n,), labels; trials of one label are drawn together, such as instruments of one month.
-        seed: of the draws.
+        said: predicted direction, 1 (up) or 0 (down), shape ``(n,)``.
+        rose: what happened, 1 or 0, shape ``(n,)``.
+        clusters: labels, shape ``(n,)``; trials with one label are drawn together, such as the instruments of one
+            month.
+        seed: seed of the resampling.
 
     Draws in which a measure is undefined are left out of its interval, which is NaN where there are fewer than two
-    clusters. Raises DataError for shapes that differ, and for other values.
+    clusters. Raises DataError for shapes that differ, and for values other than 0 and 1.
     """
     first, second = np.asarray(said, dtype=np.float64), np.asarray(rose, dtype=np.float64)
     if first.shape != second.shape or not np.isin([first, second], (0.0, 1.0)).all():

@@ -8,7 +8,7 @@ mixture      experts weighed by their records, one of these rules
 grid         the combinations of its parameters
 following    how an account follows a rule: all in, or any fraction of it
 engines      two ways to measure them; kernels and sized_kernels are what runs per bar
-result       what came of it: frame, best, figures, any setting in full
+result       the result: frame, best, figures, any setting in full
 validation   whether to believe the best one
 overfitting  what the best of all combinations on some bars is on the others
 cerebro      one setting rerun in Backtrader

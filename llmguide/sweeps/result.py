@@ -52,22 +52,27 @@ class Plan:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class SweepResult:
-    """Measures of every combination.
+    """The measures of every combination.
 
-    Wherever one setting is asked for (`which`), it is a row of `frame`: its label, the row itself as `best` returns it,
-    or a mapping of parameters, in which those with one value may be left out. None is the best by Sharpe ratio.
+    Wherever one setting is asked for (`which`, or `at`), it is a row of `frame`: its label, the row itself as `best`
+    returns it, or a mapping of parameters, in which those with a single value may be left out. None is the best by
+    Sharpe ratio. A measure (`by`) is a column of `frame`; only combinations with at least `min_trades` trades are
+    ranked. Axes of figures (`x`, `y`, `z`) are names of parameters; pages are written to the file `output` under a
+    `title`.
 
     Attributes:
-        frame: a row for each combination, its parameters as levels of the index; symbol and guidance before them, where
+        frame: a row for each combination, its parameters as levels of the index, preceded by symbol and guidance where
             they have names. Columns, all fractions, NaN where undefined and never infinite:
 
-            - sharpe, sortino, max_drawdown, annual_return: as in `llmguide.metrics`, a year being the market's
-              `periods` bars; the idle bars included.
-            - total_return: of the whole time.
+            - sharpe, sortino, max_drawdown, annual_return: as in `llmguide.metrics`, annual by the market's `periods`;
+              idle bars included.
+            - total_return: over all bars.
             - trades: number of positions opened.
             - exposure: share of the bars after which shares were held.
             - turnover: traded value per year over the mean value of the account.
         plan: what was swept.
+
+    Raises LlmguideError for an unknown measure, parameter or setting, and where no combination qualifies as the best.
     """
 
     frame: pd.DataFrame
@@ -83,14 +88,15 @@ class SweepResult:
     def best(self, by: str = "sharpe", *, min_trades: int | None = None) -> pd.Series[Any]:
         """Return the row of the best combination, its parameters as its name; of equal ones the first.
 
-        The best is the highest, of max_drawdown and turnover the lowest. Only combinations with `min_trades` trades or
-        more can be; None is 1 where less is better, since no trade is always least, and 0 elsewhere. Undefined ones
-        never win. Raises LlmguideError where none is left, and where a user's rule looks ahead with these parameters.
+        The best has the highest value, or the lowest of max_drawdown and turnover. Only combinations with at least
+        `min_trades` trades qualify; None is 1 where less is better, since no trade is always least, and 0 elsewhere.
+        Undefined values never win. Raises LlmguideError where none qualifies, and where a user's rule looks ahead with
+        these parameters.
         """
         return self.ranked(by, min_trades=min_trades, top=1)[0]
 
     def ranked(self, by: str = "sharpe", *, min_trades: int | None = None, top: int = 10) -> list[pd.Series[Any]]:
-        """Return the rows of the best combinations, the best first; see `best`."""
+        """Return the rows of the `top` combinations, the best first; see `best`."""
         least = int(by in LESS_IS_BETTER) if min_trades is None else min_trades
         column = self._measure(by).reset_index(drop=True)
         trades = self.frame["trades"].to_numpy()
@@ -113,22 +119,22 @@ class SweepResult:
     def decisions(self, which: Which = None) -> pd.Series[Any]:
         """Return what a setting carries out at each bar from `start` on: 1 long, 0 short, -1 flat, or a weight.
 
-        Delay and stop-loss have had their say. Without a -1, `llmguide.simulate` carries them out alike, and the
-        weights of a mixture as ``simulate(bars, weights=, band=)``.
+        Delay and stop-loss are applied. `llmguide.simulate` carries them out alike (with ``flat=True`` where there is a
+        -1), and the weights of a mixture as ``simulate(bars, weights=, band=)``.
         """
         market, _, done = self._one(which)
         return pd.Series(done, index=market.bars.index[market.start :], name=self.plan.rule.follow.called)
 
     def account(self, which: Which = None) -> pd.DataFrame:
-        """Return a setting's account at every bar, the columns as `llmguide.simulate` has them, without reward."""
+        """Return a setting's account at every bar, with the columns of `llmguide.simulate` except reward."""
         followed = self._one(which)
         return account_of(followed[0], self._path(followed))
 
     def portfolio(self, which: Which = None) -> Any:
-        """Return a vectorbt Portfolio that carries the setting out.
+        """Return a vectorbt Portfolio of a setting.
 
         Its own ratios need the bars of a year: ``portfolio.sharpe_ratio(year_freq="252 days")`` for daily ones. Where
-        the account's cash falls below zero, which vectorbt does not know, it begins with that much more.
+        the account's cash falls below zero, which vectorbt does not support, it begins with that much more.
         """
         followed = self._one(which)
         market, setting, _ = followed
@@ -157,7 +163,7 @@ class SweepResult:
         """Return a Cerebro that is ready to run and follows the setting's decisions, filled at the close.
 
         Its value is the account's at every bar, until the account has lost more than everything: a strategy then takes
-        no other side, while the account's rules go on as formulas.
+        no other side, while the account's formulas go on.
         """
         from llmguide.sweeps.cerebro import cerebro_of
 
@@ -183,7 +189,9 @@ class SweepResult:
         return series.vbt.volume(x_level=x, y_level=y, z_level=z, fillna=fill, trace_kwargs={"colorbar": {"title": by}})
 
     def returns(self, rows: NDArray[np.intp]) -> pd.DataFrame:
-        """Return the returns per bar of some rows of one instrument, by their position in `frame`, one column each."""
+        """Return the returns per bar of some `rows` of one instrument, given by position in `frame`: one column
+        each.
+        """
         return pd.DataFrame(
             {
                 row: account_of(followed[0], self._path(followed))["returns"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from math import inf
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from llmguide.sweeps.rules import REQUIRED, Rule, check_overlays, find_rule
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import ArrayLike
 
     from llmguide.rl.agent import Agent
     from llmguide.sweeps.validation import Validation
@@ -24,12 +25,23 @@ __all__ = ["Sweep", "sweep"]
 
 
 class Sweep(SweepResult):
-    """What `llmguide.sweep` returns: a `SweepResult`, which has all measures and settings, that can be validated."""
+    """The result of `llmguide.sweep`: the measures of every combination, and `validate` for later bars."""
 
     def validate(
         self, bars: Any, *, guidance: Any = None, rule: Any = None, by: str = "sharpe", **options: Any
     ) -> Validation:
-        """Measure the same combinations on later bars; see `llmguide.sweeps.validation.validate`."""
+        """Measure the same combinations on later bars, and return how much of the best one's result was luck.
+
+        Args:
+            bars: later bars of the same instruments.
+            guidance: as in `llmguide.sweep`; None takes the tables of the sweep, which may extend into the later bars.
+            rule: decisions for the later bars, where the sweep was one of given decisions; None otherwise.
+            by: the measure that chooses the best combination.
+            options: further arguments of `llmguide.sweeps.validation.validate`: `min_trades`, `blocks`, `settings`,
+                `seed`.
+
+        Raises LlmguideError as `llmguide.sweeps.validation.validate` does.
+        """
         from llmguide.sweeps.validation import validate
 
         return validate(self, bars, guidance=guidance, rule=rule, by=by, **options)
@@ -37,16 +49,16 @@ class Sweep(SweepResult):
 
 def sweep(
     bars: pd.DataFrame | Mapping[str, pd.DataFrame],
-    rule: Any = "trend",
+    rule: str | Callable[..., Any] | Rule | ArrayLike | pd.DataFrame = "trend",
     *,
     experts: Mapping[str, Any] | None = None,
     history: pd.DataFrame | Mapping[str, pd.DataFrame] | None = None,
     guidance: Guidance | Mapping[str, Any] | None = None,
     agent: Agent | Mapping[str, Agent] | None = None,
     cash: float = 100_000.0,
-    cost: Any = 0.001,
-    delay: Any = 0,
-    stop_loss: Any = inf,
+    cost: float | Iterable[float] = 0.001,
+    delay: int | Iterable[int] = 0,
+    stop_loss: float | Iterable[float] = inf,
     start: int = 30,
     where: Where | None = None,
     engine: Engine = "stream",
@@ -60,38 +72,42 @@ def sweep(
     ``sweep(bars, "trend", short=range(1, 20), long=range(10, 60, 5), start=60, cost=[0.0, 0.001])``
 
     Args:
-        bars: as `llmguide.read_bars` returns them; several instruments by their symbol.
+        bars: as `llmguide.read_bars` returns them; several instruments as a mapping by symbol.
         rule: "trend", "reversion", "guidance", "blend" or "mixture" (see `llmguide.sweeps.rules`), a numba function
             ``(close, parameters ..., out)``, or decisions as an array or frame, one column for each combination: 1
-            long, 0 short, -1 flat. Signals of another coding (1 long, -1 short, 0 flat) have to be changed first. A
+            long, 0 short, -1 flat. Signals of another coding (1 long, -1 short, 0 flat) must be converted first. A
             frame with dates must have those of the bars, or of the bars from `start` on.
-        experts: of the rule "mixture", by name, as `llmguide.mix` takes them; with several instruments such a mapping
-            for each symbol.
-        history: of the rule "mixture", bars before these, on which its records begin; with several instruments for each
-            symbol.
-        guidance: a table; several by name. With several instruments: for each symbol a table, or tables by name.
+        experts: for the rule "mixture": experts by name, as `llmguide.mix` takes them; with several instruments such a
+            mapping for each symbol.
+        history: for the rule "mixture": bars before these, on which its records begin; with several instruments for
+            each symbol.
+        guidance: a table, or several by name. With several instruments: for each symbol a table, or tables by name.
         agent: for the rule "blend"; with several instruments one for all, or one for each symbol.
-        cash: capital at the beginning, as in `llmguide.simulate`.
-        cost: fraction of each traded value.
-        delay: bars by which every decision is carried out later than it could be. The account idles that much longer.
-        stop_loss: fraction by which the close may move against a position since its entry. At the first close at which
-            it has moved as far, the position is known to be lost, and it is left, whole, at the next bar's close; the
-            account stays flat until the rule decides something else. A delay does not hold it up.
+        cash: initial capital, as in `llmguide.simulate`.
+        cost: fraction of each traded value; one value, or a sequence to sweep.
+        delay: bars by which every decision is carried out later than it could be; one value, or a sequence to sweep.
+            The account idles that much longer.
+        stop_loss: fraction by which the close may move against a position since its entry; one value, or a sequence to
+            sweep. At the first close at which it has moved as far, the position is known to be lost, and it is closed
+            at the next bar's close; the account stays flat until the rule decides something else. A delay does not hold
+            it up.
         start: idle bars at the beginning, the same for every combination.
         where: gets a frame of all combinations, one column for each parameter, and returns which of them to keep.
-        engine: "stream", our kernel, or "vbt", vectorbt's accounts: the same numbers to 1e-9, tens of times slower.
-        threads: of the kernel; None for as many as numba uses.
-        progress: show a bar on standard error, where that is a terminal.
+        engine: "stream", llmguide's own kernel, or "vbt", vectorbt's accounts: the same numbers to 1e-9, tens of times
+            slower.
+        threads: threads of the kernel; None for as many as numba uses.
+        progress: show a progress bar on standard error, where that is a terminal.
         periods: bars per year; None reads it from the dates of each instrument (see `llmguide.periods`).
-        parameters: those of the rule, and `cost`, `delay` and `stop_loss`: each a scalar or a sequence of values.
+        parameters: those of the rule, each a scalar or a sequence of values.
 
     Returns:
         A `Sweep`; its `frame` has a row for each combination. The same call gives the same bits, whatever `threads`.
 
     Raises:
-        LlmguideError: an unknown rule, parameter or engine, values that mean nothing, a rule that looks ahead.
+        LlmguideError: an unknown rule, parameter or engine, impossible values, a rule that looks ahead.
         DataError: bars, cash, cost or start that cannot be used.
-        GuidanceError: guidance of another time than the bars. Where it only ends long before them, a DataWarning.
+        GuidanceError: guidance that does not overlap the bars in time. Where it only ends long before them, a
+            DataWarning.
     """
     mixes = isinstance(rule, str) and rule == "mixture"
     chosen = _mixture(bars, experts, guidance, agent) if mixes else find_rule(rule)

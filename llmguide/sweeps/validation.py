@@ -24,23 +24,24 @@ __all__ = ["Validation", "validate"]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Validation:
-    """What became of the best combination out of sample, one row per instrument (or the rule's name for one alone).
+    """What became of the best combination out of sample; one row per instrument (or the rule's name for one alone).
 
     Attributes:
         table: columns
 
             - train, test: the measure that chose, on the bars that chose and on the later ones.
-            - beaten: share of the other combinations that are worse on the test bars; 0.5 is no better than chance.
+            - beaten: share of the other combinations that do worse on the test bars; 0.5 is no better than chance.
             - rank_correlation: Spearman's, of the Sharpe ratios of all combinations on train and test bars.
             - pbo: probability of backtest overfitting on the train bars (see `llmguide.stats.pbo`), over `settings`.
             - settings: combinations that the probability was computed from, those with a Sharpe ratio.
-            - deflated_sharpe: probability that the Sharpe ratio in sample is more than the luck of so many trials (see
+            - deflated_sharpe: probability that the in-sample Sharpe ratio exceeds the hurdle (see
               `llmguide.stats.deflated_sharpe`).
-            - hurdle: Sharpe ratio that the best of so many trials reaches without skill.
+            - hurdle: Sharpe ratio that the best of as many trials reaches without skill.
             - trials: combinations with a Sharpe ratio on the train bars.
         chosen: the parameters of the best combination, same rows.
-        pbo_notes: of what `pbo` is, all combinations or a random sample of them, or why it is NaN; by the same rows.
-        train, test: the two sweeps, over the same combinations.
+        pbo_notes: for each row, whether `pbo` is over all combinations or a random sample of them, or why it is NaN.
+        train: the sweep that chose.
+        test: the sweep of the same combinations on the later bars.
         by: the measure that chose.
     """
 

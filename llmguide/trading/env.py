@@ -29,32 +29,34 @@ __all__ = ["TradingEnv"]
 
 
 class TradingEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
-    """Trade one instrument by deciding long or short, or with three actions flat, at every bar.
+    """A Gymnasium environment: decide long or short, or with three actions flat, at every bar of one instrument.
 
-    The observation has 117 values, 118 with guidance (see `llmguide.trading.observation`). Before the decision at bar
-    t it uses bars up to and including t-1, and guidance in force on bar t; the decision is carried out at the close of
-    t.
+    The observation has 117 values, 118 with guidance (see `llmguide.trading.observation`). Before the decision at bar t
+    it uses bars up to and including t-1, and the guidance in force on bar t; the decision is carried out at the close
+    of bar t.
 
-    Actions: 0 short, 1 long, and with ``actions=3`` 2 flat, which holds nothing. Reward: the account's relative change
-    over the bar, clipped to [-1, 1] (see `llmguide.trading.account`). An episode ends after the last bar. ``info``
-    holds ``date``, ``value``, ``side``, ``shares`` and ``cash`` after the bar, and ``untaken_reward``, the clipped
-    reward that the other action would have had; with three actions ``untaken_rewards`` instead, those of both others by
-    action.
+    Actions: 0 short, 1 long, and with ``actions=3`` also 2 flat, which holds nothing. Reward: the account's relative
+    change over the bar, clipped to [-1, 1] (see `llmguide.trading.account`). An episode ends after the last bar.
+    ``info`` has ``date``, ``value``, ``side``, ``shares`` and ``cash`` after the bar, and ``untaken_reward``, the
+    clipped reward of the action not taken; with three actions ``untaken_rewards`` instead, those of both other actions,
+    by action.
 
     Args:
         bars: raw bars (see `llmguide.read_bars`).
-        guidance: a table whose tau joins the observation (see `llmguide.Guidance`).
-        cash: capital at the beginning.
+        guidance: a table whose tau joins the observation (see `llmguide.Guidance`), or None.
+        cash: initial capital.
         cost: fraction of each traded value.
         lookback: bars in an observation.
-        smoothing: length of the trailing mean over what is observed, 0 for none.
-        training: trade at smoothed closes and start each episode at a random bar, as the published agent trains.
-        scaler: coefficients from other bars; a test environment takes its training environment's ``env.scaler``.
-        Fitted on
-            `bars` where None, which is right for training only.
+        smoothing: length in bars of the trailing mean over what is observed, 0 for none.
+        training: trade at smoothed closes and start each episode at a random bar, as the published agent is trained.
+        scaler: coefficients of the observation; a test environment takes its training environment's ``env.scaler``.
+            None fits them on `bars`, which is right for training only.
         actions: 2, or 3.
 
     ``reset(options={"start": t})`` begins with the decision at bar t.
+
+    Raises DataError for unusable bars, an impossible cash, cost, lookback, action or start, and a step after the end of
+    an episode.
 
     Source: arXiv 2004.06627, sections 3 and 4.
     """
@@ -97,7 +99,7 @@ class TradingEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        """Begin an episode; see the class for `options`."""
+        """Begin an episode and return ``(observation, info)``; see the class for `options`."""
         super().reset(seed=seed)
         last = len(self._prices) - 1
         if options and "start" in options:
@@ -113,7 +115,9 @@ class TradingEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         return self._observe(), self._info(start - 1)
 
     def step(self, action: np.int64 | int) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
-        """Carry out one decision at the close of the next bar."""
+        """Carry out one decision at the close of the next bar; return ``(observation, reward, terminated, truncated,
+        info)``.
+        """
         if self._bar >= len(self._prices):
             raise DataError("the episode is over; call reset() before the next step")
         if not self.action_space.contains(np.int64(action)):

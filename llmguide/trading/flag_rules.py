@@ -38,15 +38,21 @@ Rulebook = Literal["house", "paper"]
 
 @dataclass(frozen=True)
 class FlagRules:
-    """What the account and its reward follow; ``FlagRules()`` is "house", the benchmark's capital and cost."""
+    """Rules of FLAG-Trader's account and its reward; the defaults are the benchmark's capital and cost.
+
+    Raises DataError for values out of range.
+
+    Source: arXiv 2502.11433v3, sections 3.1 and 4; docs/flag_trader.md lists what the paper leaves open.
+    """
 
     cash: float = 100_000.0
+    """Initial capital, in money."""
     cost: float = 0.001
     """Fraction of each traded value."""
     episode: int = 65
-    """Steps, as published; an episode ends before where the bars do."""
+    """Steps of an episode, as published; it ends earlier where the bars do."""
     risk_free: float = 0.0
-    """Per bar, as a fraction of the capital at the beginning."""
+    """Risk-free gain per bar, as a fraction of the initial capital."""
     sharpe_limit: float = 10.0
     """Bound of the running Sharpe ratio per bar, either sign."""
 
@@ -68,7 +74,7 @@ class FlagRules:
 
     @classmethod
     def from_dict(cls, stored: dict[str, Any]) -> FlagRules:
-        """Make rules from `to_dict`'s result; a name that is not known is refused."""
+        """Return the rules of `stored`, the result of `to_dict`; DataError for an unknown name."""
         known = {field.name for field in fields(cls)}
         for name in stored:
             if name not in known:

@@ -30,28 +30,28 @@ def simulate(
 ) -> pd.DataFrame:
     """Carry out scripted decisions, or target weights, on the benchmark's account.
 
-    Give one of the two. ``decisions[i]`` or ``weights[i]`` is executed at the close of bar ``start + i``; whoever made
-    it should have looked at bars up to ``start + i - 1`` only.
+    Give one of the two. ``decisions[i]`` or ``weights[i]`` is executed at the close of bar ``start + i``, and should
+    have been made from bars up to ``start + i - 1`` only.
 
     Args:
         bars: a frame with a column ``close`` (see `llmguide.read_bars`).
         decisions: 1 long or 0 short, all in, shape ``(len(bars) - start,)``.
-        flat: decisions may be -1 too, which holds nothing, as agents with three actions decide.
-        weights: wanted positions as fractions of the account, from -1 (all of it short) over 0 (nothing) to 1 (all of
-            it long), of the same shape.
+        weights: target positions as fractions of the account, from -1 (fully short) through 0 (flat) to 1 (fully long),
+            of the same shape.
+        flat: decisions may also be -1, which holds nothing, as agents with three actions decide.
         long_only: short decisions and negative weights become flat.
         max_leverage: largest position as a fraction of the account, in (0, 1]. Below 1 decisions are carried out as
             weights of that size.
         band: a position no further than this fraction of the account from its weight is left alone (see
-            `llmguide.trading.sizing`); all-in decisions have none.
-        cash: capital at the beginning, in the bars' currency.
-        cost: fraction of each traded value, 0.001 is 0.1 %.
+            `llmguide.trading.sizing`); without effect on all-in decisions.
+        cash: initial capital, in the bars' currency.
+        cost: fraction of each traded value; 0.001 is 0.1 %.
         start: number of idle bars at the beginning.
 
     Returns:
         A frame indexed like `bars`, each row after the bar's close: ``side`` (+1, -1, 0), ``shares`` (whole number),
         ``cash``, ``holdings`` (negative when short), ``value``, ``returns`` (fraction, 0 on the first bar) and
-        ``reward`` (the agent's reward before clipping, of weights the return; NaN on idle bars).
+        ``reward`` (the agent's reward before clipping, or the return for weights; NaN on idle bars).
 
     Raises:
         DataError: neither or both of decisions and weights, a wrong number of them, decisions other than 0 and 1 (with

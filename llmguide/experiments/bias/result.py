@@ -19,13 +19,13 @@ __all__ = ["BiasResult"]
 
 @dataclass(frozen=True, eq=False)
 class BiasResult:
-    """What came of an audit. The skill is measured with realised returns: it is knowledge of the future.
+    """The result of an audit of biases. The skill is measured with realised returns: it is knowledge of the future.
 
     Attributes:
         months: one row per instrument and issue: ``symbol``, ``issued_at``, ``realised`` (fraction, NaN where the bars
             end before), and for each way to ask a direction (1 long, 0 short) and ``p_`` with its name (probability of
             LONG): ``plain``, ``long_x``, ``long_y``, ``long_x_reversed``, ``long_y_reversed``, ``debiased`` (of these
-            four, as `llmguide.guidance.doubt.debias` has it), ``paraphrase``, ``bare``, ``mirrored``.
+            four, see `llmguide.guidance.doubt.debias`), ``paraphrase``, ``bare``, ``mirrored``.
         nulls: the month in which nothing moved, by way to ask: ``form``, ``direction``, ``p_long``, ``log_odds``.
         measures: one row per bias, what was measured of it, and instrument ("all" for all of them): ``measure``,
             ``what``, ``symbol``, ``n``, ``hits`` (of shares), ``value``, ``unbiased`` (what it would be), ``low`` and
@@ -33,7 +33,7 @@ class BiasResult:
             months), ``left_out``.
         skill: one row per answer (plain, debiased, constant LONG, base rate), measure and instrument: ``answer``,
             ``measure``, ``symbol``, ``n``, ``value`` and the same intervals.
-        settings: what it was made with.
+        settings: the settings of the study.
     """
 
     months: pd.DataFrame
@@ -44,7 +44,7 @@ class BiasResult:
 
     @property
     def summary(self) -> str:
-        """The result in a few sentences, as the page begins."""
+        """The result in a few sentences, as at the top of the page."""
         from llmguide.report.bias_page import summary  # here: it loads the plotting library
 
         return summary(self._data)
@@ -56,7 +56,9 @@ class BiasResult:
         return BiasData(self.months, self.nulls, self.measures, self.skill, self.settings)
 
     def measure(self, name: str, what: str = "turned", symbol: str = "all") -> pd.Series[Any]:
-        """Return one row of `measures`. Raises KeyError where there is none."""
+        """Return the row of `measures` of a `name`, of `what` was measured, and of a `symbol`; KeyError where there is
+        none.
+        """
         frame = self.measures
         rows = frame[(frame["measure"] == name) & (frame["what"] == what) & (frame["symbol"] == symbol)]
         if rows.empty:
@@ -64,7 +66,7 @@ class BiasResult:
         return rows.iloc[0]
 
     def worth(self, answer: str, measure: str, symbol: str = "all") -> pd.Series[Any]:
-        """Return one row of `skill`. Raises KeyError where there is none."""
+        """Return the row of `skill` of an `answer`, a `measure` and a `symbol`; KeyError where there is none."""
         frame = self.skill
         rows = frame[(frame["answer"] == answer) & (frame["measure"] == measure) & (frame["symbol"] == symbol)]
         if rows.empty:
@@ -72,14 +74,16 @@ class BiasResult:
         return rows.iloc[0]
 
     def write(self, folder: Path | str) -> Path:
-        """Write everything into a folder and return the path of the page; files of an earlier audit are replaced.
+        """Write everything into `folder` and return the path of the page; files of an earlier audit are replaced.
 
-        bias.html     the page to read
-        measures.csv  every bias by instrument, with intervals
-        skill.csv     what the directions are worth, beside constant LONG and the base rate
-        months.csv    every month: its outcome and what the model said, however it was asked
-        nulls.csv     what it said of a month in which nothing moved
-        bias.json     settings, the result in a few sentences, measures, skill and nulls
+        The files are::
+
+            bias.html     the page to read
+            measures.csv  every bias by instrument, with intervals
+            skill.csv     how good the directions are, beside constant LONG and the base rate
+            months.csv    every month: its outcome and the model's answers, however it was asked
+            nulls.csv     the answers for a month in which nothing moved
+            bias.json     settings, the result in a few sentences, measures, skill and nulls
         """
         from llmguide.report.bias_page import write_bias_page  # here: it loads the plotting library
 

@@ -70,9 +70,13 @@ _INTERVALS = ("low", "high", "cluster_low", "cluster_high")
 
 
 def judge_bias(study: BiasStudy, answers: Sequence[BiasAnswer]) -> BiasResult:
-    """Compare the answers with each other, and the directions with what happened.
+    """Return how the model's answers differ from each other, and how good its directions are.
 
-    The bootstrap's draws follow from `study.seed`. Raises DataError where a question has no answer, or two.
+    Args:
+        study: the study, whose seed is that of the bootstrap.
+        answers: one for each question of the study, in its order.
+
+    Raises DataError where a question has no answer, or two.
     """
     if [answer.question for answer in answers] != list(study.questions):
         raise DataError(

@@ -3,7 +3,7 @@
 run          the door
 result       what was found; comparison is the same with a way to write it down
 sensitivity  every arm again under other costs, slippages and fills
-script       the lines of Python that make it again
+script       the lines of Python that reproduce it
 write        the run folder, the report and the tearsheets
 """
 

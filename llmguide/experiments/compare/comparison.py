@@ -10,12 +10,14 @@ __all__ = ["Comparison"]
 
 
 class Comparison(ComparisonResult):
-    """A `ComparisonResult`, which has all tables and curves, that can be written into its run folder."""
+    """The result of `llmguide.compare`: tables, tests and curves, and `write` for the run folder with its report."""
 
     def write(self, folder: Path | str, *, command: str = "") -> Path:
         """Write the run folder and return the path of its ``report.html``.
 
-        The report shows `command` as the way to repeat the comparison.
+        Args:
+            folder: the run folder, created if missing.
+            command: shown in the report as the way to repeat the comparison.
         """
         from llmguide.experiments.compare.write import write_comparison  # here: it loads the plotting libraries
 

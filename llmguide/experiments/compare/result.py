@@ -30,18 +30,19 @@ MEASURES = ("sr", "mdd")
 
 @dataclass(frozen=True)
 class ComparisonResult:
-    """What came of every arm and seed.
+    """The result of every arm and seed of a comparison.
 
     Attributes:
-        runs: one row per arm and seed (seed -1 where there is nothing random): ``sr`` and ``mdd`` on the test bars
-        (annual
+        runs: one row per arm and seed (seed -1 where nothing is random): ``sr`` and ``mdd`` on the test bars (annual
             Sharpe ratio, positive fraction), ``final_value``, ``trades`` (positions opened), ``exposure`` (share of
             bars with shares held) and how the guidance was used (see `llmguide.experiments.usage`).
         results: the backtests by arm and seed.
         agents: what was trained, by arm: double-DQN agents, and the policies of the arm flag.
-        train, test, guidance: what it was made from.
-        settings: everything that shaped it, with versions and hashes of the data.
-        mixed: what the experts of the arm mixture came to, on training and test bars, by seed.
+        train: the training bars.
+        test: the test bars.
+        guidance: the table of guidance, or None.
+        settings: everything that shaped the comparison, with versions and hashes of the data.
+        mixed: the mixture's `llmguide.mixture.Mix` on training and test bars, by seed.
         measured_controls: the arms with other guidance, and whether the guidance is worth more than its shuffled self;
             None where controls were not asked for. `controls` and `placebo` are its tables.
     """
@@ -63,7 +64,7 @@ class ComparisonResult:
 
     @property
     def table(self) -> pd.DataFrame:
-        """One row per arm: mean and standard deviation (ddof 1) over seeds of SR and MDD, mean trades and exposure."""
+        """One row per arm, with mean and deviation (ddof 1) over seeds of SR and MDD, and mean trades and exposure."""
         groups = self.runs.groupby("arm", sort=False)
         columns = {
             "sr_mean": groups["sr"].mean(),
@@ -88,7 +89,7 @@ class ComparisonResult:
 
     @cached_property
     def intervals(self) -> pd.DataFrame:
-        """95 % intervals over the test bars: of every arm, and of the first trained arm minus every other one.
+        """95 % intervals over the test bars, of every arm and of the first trained arm minus every other one.
 
         Columns arm, minus (None in an arm's own row), sr, sr_low, sr_high, mdd, mdd_low, mdd_high and block, the mean
         length of the bootstrap's blocks in bars. ``sr`` and ``mdd`` are the means over seeds of `table`, or their
@@ -104,7 +105,7 @@ class ComparisonResult:
 
     @property
     def usage(self) -> pd.DataFrame:
-        """How each arm uses the guidance, means over seeds; empty without guidance."""
+        """How much each arm uses the guidance, as means over seeds; empty without guidance."""
         if self.guidance is None:
             return pd.DataFrame(columns=list(Usage._fields))
         return self.runs.groupby("arm", sort=False)[list(Usage._fields)].mean().dropna(how="all")
@@ -142,7 +143,7 @@ class ComparisonResult:
 
     @property
     def rollouts(self) -> pd.DataFrame:
-        """What the policies of the arm flag were after every rollout, a row per seed and rollout; empty without.
+        """Progress of the policies of the arm flag, one row per seed and rollout; empty without that arm.
 
         Columns arm, and those of `llmguide.rl.flag.training.TrainedPolicies.curves`.
         """
@@ -150,24 +151,27 @@ class ComparisonResult:
 
     @property
     def weights(self) -> dict[str, pd.DataFrame]:
-        """The weight of each expert of the mixture on every test bar, one column per seed; by expert, empty without."""
+        """The weight of each expert of the mixture on every test bar, by expert, one column per seed; empty without a
+        mixture.
+        """
         on_test = {seed: mixed.weights.loc[self.test.index] for seed, mixed in self.mixed.items()}
         experts = dict.fromkeys(str(expert) for weights in on_test.values() for expert in weights)
         return {name: pd.DataFrame({seed: weights[name] for seed, weights in on_test.items()}) for name in experts}
 
     def values(self, arm: str) -> pd.DataFrame:
-        """Return the value after each test bar, one column per seed."""
+        """Return the account's value after each test bar of `arm`, one column per seed."""
         return pd.DataFrame({seed: r.values for (name, seed), r in self.results.items() if name == arm})
 
     def sides(self, arm: str) -> pd.DataFrame:
-        """Return the side held after each test bar (+1, 0, -1), one column per seed."""
+        """Return the side held after each test bar of `arm` (+1, 0, -1), one column per seed."""
         return pd.DataFrame({seed: r.sides for (name, seed), r in self.results.items() if name == arm})
 
     def q_values(self, arm: str, seed: int | None = None) -> pd.DataFrame:
-        """Return the Q-values of one seed (None: the first) on each test bar for the side held before it.
+        """Return the Q-values of one `seed` of `arm` on each test bar, for the side held before it; None is the first
+        seed.
 
-        Columns q_short, q_long, and q_flat of agents with three actions. Raises LlmguideError for a mixture, which does
-        not trade by its agent's Q-values alone, and for the arm flag, whose policy has none.
+        Columns q_short, q_long, and q_flat for agents with three actions. Raises LlmguideError for a mixture, which
+        does not trade by its agent's Q-values alone, and for the arm flag, whose policy has none.
         """
         if ARMS[arm].mixed:
             raise LlmguideError(

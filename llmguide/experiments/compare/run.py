@@ -50,41 +50,45 @@ def compare(
     progress: bool = True,
     announce: Callable[[str], None] | None = None,
 ) -> Comparison:
-    """Train and evaluate the arms.
+    """Train every arm over many seeds, backtest all of them on the test bars, and compare them.
 
     Args:
         train: raw training bars.
         test: raw test bars, all after the last training bar.
         guidance: a table that covers both; it may be None when no arm needs it.
-        seeds: how many runs of each trained arm (0, 1, ...), or which seeds; the same for each arm.
+        seeds: number of runs of each trained arm (with seeds 0, 1, ...), or which seeds; the same for each arm.
         episodes: episodes of training per run.
         arms: names from `llmguide.experiments.arms.ARMS`.
-        config: the agent's settings; the published ones where None. Capital, cost and idle bars are those of every arm.
-        flag: what the arm ``flag``, a language model, is trained by (see `llmguide.rl.flag.plan.FlagPlan`). Its
-            policies have the same seeds, and read of the guidance what their template tells.
+        config: the agent's settings; None is the published ones. Their capital, cost and idle bars hold for every arm.
+        flag: how the language model of the arm ``flag`` is trained (see `llmguide.rl.flag.plan.FlagPlan`). Its policies
+            have the same seeds, and see as much of the guidance as their template shows.
         device: "cpu", "cuda" or "auto".
-        curves: record SR after every episode, for plots; nothing is selected by it.
+        curves: record the Sharpe ratio after every episode, for plots; nothing is selected by it.
         periods: bars per year, by which Sharpe ratios are annual; None reads it from the dates of the test bars.
-        holdout: training bars at the end from which the agents of the arm ``mixture`` do not learn, and on which their
-            record begins; None is a year of bars. The agents of other arms learn from all training bars.
+        holdout: number of training bars at the end from which the agents of the arm ``mixture`` do not learn, and on
+            which their record begins; None is a year of bars. The agents of other arms learn from all training bars.
         controls: also trade the test bars by the guidance shuffled, inverted, constant, by rules and by an oracle, and
             test whether the guidance is worth more than its shuffled self (see `llmguide.experiments.placebo`); nothing
-            is trained again. True is the usual `ControlPlan`.
+            is trained again. True is the default `ControlPlan`.
         out: run folder. Every agent is stored there as soon as it is trained, and a second call with the same settings
-            goes on from what is there, unfinished training included. `Comparison.write` writes the rest.
-        resume: False begins anew: agents and states that `out` holds are removed.
-        ray: train on this Ray cluster, HOST:PORT or "auto" (see `llmguide.rl.cluster`; needs llmguide[cluster]);
-            the results are the same.
-        progress: show bars on a terminal.
+            resumes from what is there, unfinished training included. `Comparison.write` writes the rest.
+        resume: False starts over: agents and states that `out` holds are removed.
+        ray: train on this Ray cluster, HOST:PORT or "auto" (see `llmguide.rl.cluster`; needs llmguide[cluster]); the
+            results are the same.
+        progress: show progress bars on a terminal.
         announce: called with one line on each thing that is being done.
+
+    Returns:
+        A `Comparison` with all tables, tests and curves.
 
     Raises:
         DataError: test bars that do not follow the training bars; a `holdout` that leaves no bars to train on;
-            `controls` of bars longer than days, of which no rules are made.
-        GuidanceError: an arm needs guidance, or `controls` do, and there is none.
+            `controls` with bars longer than days, for which there are no rules.
+        GuidanceError: an arm or `controls` need guidance, and there is none.
         LlmguideError: unknown arms; `controls` without an arm that takes guidance; a `holdout` without the arm mixture;
             `flag` without the arm flag, or the arm without it; or `out` holds a run with other settings.
-        ModelError: a language model that cannot be used. MissingExtra: llmguide[flag] is not installed.
+        ModelError: a language model that cannot be used.
+        MissingExtra: llmguide[flag] or llmguide[cluster] is needed and not installed.
     """
     chosen = choose_arms(list(arms), holdout=holdout)
     _check(train, test, guidance, chosen)

@@ -1,4 +1,4 @@
-"""Who is trained for an arm, by kind.
+"""What is trained for an arm, by kind.
 
 learner   what the studies need of one
 dqn       the double-DQN: all agents of all instruments as one pool of jobs

@@ -14,11 +14,11 @@ __all__ = ["LEVERS", "PUBLISHED", "Lever", "find_levers"]
 
 @dataclass(frozen=True)
 class Lever:
-    """A change of some settings.
+    """A change of some of an agent's settings (docs/levers.md).
 
     Attributes:
-        name: as it is asked for.
-        changes: the settings it changes.
+        name: its name, as asked for.
+        changes: the settings that it changes, with their new values.
         words: what it does.
     """
 
@@ -27,7 +27,7 @@ class Lever:
     words: str
 
     def apply(self, config: DQNConfig) -> DQNConfig:
-        """Return the settings with the changes."""
+        """Return the settings `config` with the lever's changes."""
         return replace(config, **self.changes)
 
 
@@ -45,14 +45,17 @@ LEVERS = {
         Lever("flat", {"actions": 3}, "the agent can hold nothing"),
     )
 }
-"""Every lever by name. A number can be given, as in ``discount=0.7``, where it changes one."""
+"""Every lever by name; one that changes a number takes another one after ``=``, as in ``discount=0.7``."""
 
 
 def find_levers(names: Sequence[str]) -> tuple[Lever, ...]:
-    """Return the levers of these names: a lever, one with a number, or several of them joined by ``+``.
+    """Return the levers of given names.
 
-    Raises LlmguideError for unknown or repeated ones, for a number that makes no sense, and for two that are joined and
-    change the same setting.
+    Args:
+        names: each is a lever's name, perhaps with a number (``discount=0.7``), or several of them joined by ``+``.
+
+    Raises LlmguideError for unknown or repeated names, for an impossible number, and for two that are joined and change
+    the same setting.
     """
     found = tuple(_joined([_find(part.strip()) for part in name.split("+")]) for name in names)
     if not found or len({lever.name for lever in found}) < len(found):

@@ -24,11 +24,11 @@ FEWEST = 10
 
 @dataclass(frozen=True)
 class LeverStudy:
-    """What came of every instrument, lever and seed.
+    """The result of every instrument, lever and seed.
 
     Attributes:
-        runs: one row for each (see `llmguide.experiments.levers.measure`), the references among them.
-        settings: everything that shaped it, with versions and hashes of the data.
+        runs: one row for each (see `llmguide.experiments.levers.measure`), references included.
+        settings: everything that shaped the study, with versions and hashes of the data.
     """
 
     runs: pd.DataFrame
@@ -41,12 +41,12 @@ class LeverStudy:
 
     @property
     def uses_future(self) -> bool:
-        """Whether the guidance was made with knowledge of later bars: a control, never a result."""
+        """Whether the guidance was made with knowledge of later bars, as a control and never a result."""
         return bool(self.settings["uses_future"])
 
     @property
     def instruments(self) -> pd.DataFrame:
-        """Means over seeds of `MEASURES`: a row for each symbol and lever, references included.
+        """Means over seeds of `MEASURES`, a row for each symbol and lever, references included.
 
         Runs in which a measure is undefined are left out of its mean.
         """
@@ -54,20 +54,20 @@ class LeverStudy:
 
     @property
     def table(self) -> pd.DataFrame:
-        """Means over instruments of `instruments`: a row for each lever, which is the index."""
+        """Means over instruments of `instruments`, a row for each lever, which is the index."""
         order = [*self.levers, *(name for name in REFERENCES if name in set(self.runs["lever"]))]
         return self.instruments.groupby("lever", sort=False)[list(MEASURES)].mean().loc[order]
 
     @property
     def differences(self) -> pd.DataFrame:
-        """What each lever changes: its runs less those of the published settings, of the same instrument and seed.
+        """What each lever changes, its runs less those of the published settings on the same instrument and seed.
 
         Columns lever, measure, difference, low, high, low_all, high_all, instruments and verdict. The difference is the
         mean over seeds, then over instruments; ``low`` to ``high`` is its 95 % interval over instruments (see
-        `llmguide.experiments.over_instruments`). ``low_all`` to ``high_all`` is the wider one of which all levers' hold
-        together with 95 % (Bonferroni's correction for their number). The verdict is "higher" or "lower" where that one
-        leaves out 0 and there are `FEWEST` instruments, else "open". Instruments in which a measure is undefined for
-        either are left out.
+        `llmguide.experiments.over_instruments`). ``low_all`` to ``high_all`` is a wider interval: those of all levers
+        hold together with 95 % (Bonferroni's correction for their number). The verdict is "higher" or "lower" where the
+        wider interval excludes 0 and there are at least `FEWEST` instruments, else "open". Instruments in which a
+        measure is undefined for either are left out.
 
         Levers are compared on test bars: to choose one by this table is to tune on the test.
         """
@@ -89,7 +89,7 @@ class LeverStudy:
         return pd.DataFrame(rows, columns=columns)
 
     def write(self, folder: Path | str) -> Path:
-        """Write settings (``config.json``), runs, all tables (CSV) and the page; return the path of ``levers.html``."""
+        """Write settings, runs, all tables (CSV) and the page into `folder`, and return the path of ``levers.html``."""
         target = Path(folder)
         write_json(target / "config.json", dict(self.settings))
         write_csv(self.runs, target / "runs.csv")

@@ -58,21 +58,29 @@ def study_levers(
 
     Args:
         data: folder of bars (see `llmguide.experiments.markets`).
-        symbols: which instruments; all that the folder has where None.
+        symbols: which instruments; None is all that the folder has.
         levers: names from `LEVERS`, with numbers (``discount=0.7``) or joined by ``+``.
-        accuracy: chance in [0, 1] that a month's direction is right: guidance by `llmguide.guidance.controls.oracle` of
-            varying strength, which **uses the future**. None is guidance by rules, which does not.
-        seeds: how many agents for each instrument and lever (0, 1, ...), or which seeds.
+        accuracy: probability in [0, 1] that a month's direction is right: guidance by
+            `llmguide.guidance.controls.oracle` of varying strength, which **uses the future**. None is guidance by
+            rules, which does not.
+        seeds: number of agents for each instrument and lever (with seeds 0, 1, ...), or which seeds.
         episodes: episodes of training per agent.
-        config: settings that all agents share; the published ones where None.
-        device, ray, progress: of the training, as in `llmguide.replicate`.
+        config: settings that all agents share; None is the published ones.
+        device: "cpu", "cuda" or "auto".
         split: first test day of instruments that have a single file.
-        tz, adjust, strict: how every file is read (see `llmguide.read_bars`).
+        tz: the exchange's time zone, for every file (see `llmguide.read_bars`).
+        adjust: put all prices on one scale, in every file (see `llmguide.read_bars`).
+        strict: refuse bars that look wrong, in every file (see `llmguide.read_bars`).
         periods: bars per year; None reads it from the dates of each instrument's bars.
         out: folder. Every instrument and lever has a run folder in it, ``SYMBOL/LEVER``, with its agents; a second call
-            with the same settings goes on from there, and trains only what other levers and seeds need.
-        resume: False begins anew: agents that `out` holds for these instruments and levers are removed.
+            with the same settings resumes from there, and trains only what other levers and seeds need.
+        resume: False starts over: agents that `out` holds for these instruments and levers are removed.
+        ray: train on this Ray cluster, HOST:PORT or "auto"; the results are the same.
+        progress: show a progress bar on a terminal.
         announce: called with one line on each thing that is being done.
+
+    Returns:
+        A `LeverStudy`.
 
     Raises:
         DataError: instruments that cannot be used.

@@ -17,20 +17,20 @@ __all__ = ["MemoryResult"]
 
 @dataclass(frozen=True, eq=False)
 class MemoryResult:
-    """What came of a study of memory. All of it is measured with realised returns: it is knowledge of the future.
+    """The result of a study of memory. All of it is measured with realised returns: it is knowledge of the future.
 
     Attributes:
         months: one row per instrument and issue: ``symbol``, ``issued_at``, ``period``, ``realised`` (fraction, NaN
             where the bars end before), ``named`` and ``p_named`` (direction without data; its probability of LONG),
-            ``recall`` (0..1, the probability that it gave to the realised direction), ``options``, ``said_instrument``,
-            ``instrument_right``, ``said_month`` (YYYY-MM), ``months_off``, ``base``, ``mirrored``, ``swapped``
-            (directions), ``swapped_with`` (whose bars were shown), ``base_there`` (the direction given to them under
-            their own date).
+            ``recall`` (the probability that it gave to the realised direction, in [0, 1]), ``options``,
+            ``said_instrument``, ``instrument_right``, ``said_month`` (YYYY-MM), ``months_off``, ``base``, ``mirrored``,
+            ``swapped`` (directions), ``swapped_with`` (whose bars were shown), ``base_there`` (the direction given to
+            them under their own date).
         nulls: the anonymous question in each order of the directions: ``order``, ``direction``, ``p_long``.
         measures: one row per measure, period and instrument ("all" for all of them): ``n``, ``hits``, ``share``,
             ``chance`` (and ``base_rate`` for recall), ``low`` and ``high`` (95 %, Wilson), ``cluster_low`` and
             ``cluster_high`` (95 %, bootstrap over calendar months), ``left_out``.
-        settings: what it was made with.
+        settings: the settings of the study.
     """
 
     months: pd.DataFrame
@@ -39,7 +39,10 @@ class MemoryResult:
     settings: Mapping[str, Any]
 
     def measure(self, name: str, symbol: str = "all", period: str | None = None) -> pd.Series[Any]:
-        """Return one row of `measures`; of the first period where None. Raises KeyError where there is none."""
+        """Return the row of `measures` of a `name`, `symbol` and `period`; None is the first period.
+
+        Raises KeyError where there is none.
+        """
         rows = self.measures[(self.measures["measure"] == name) & (self.measures["symbol"] == symbol)]
         if period is not None:
             rows = rows[rows["period"] == period]
@@ -48,7 +51,7 @@ class MemoryResult:
         return rows.iloc[0]
 
     def scores(self, symbol: str) -> dict[datetime, float | None]:
-        """Return the recall score of each month of an instrument, by the time of its issue."""
+        """Return the recall score of each month of the instrument `symbol`, by time of issue."""
         rows = self.months[self.months["symbol"] == symbol]
         return {
             stamp.to_pydatetime(): None if pd.isna(score) else float(score)
@@ -56,13 +59,15 @@ class MemoryResult:
         }
 
     def write(self, folder: Path | str) -> Path:
-        """Write everything into a folder and return the path of the page; files of an earlier study are replaced.
+        """Write everything into `folder` and return the path of the page; files of an earlier study are replaced.
 
-        memory.html   the page to read
-        measures.csv  every measure by period and instrument, with chance and intervals
-        months.csv    every month: its outcome and what the model said
-        nulls.csv     the anonymous question in both orders
-        memory.json   settings and measures
+        The files are::
+
+            memory.html   the page to read
+            measures.csv  every measure by period and instrument, with chance and intervals
+            months.csv    every month: its outcome and the model's answers
+            nulls.csv     the anonymous question in both orders
+            memory.json   settings and measures
         """
         from llmguide.report.memory_page import write_memory_page  # here: it loads the plotting library
 

@@ -27,9 +27,13 @@ _DIRECTIONS = ("named", "base", "mirrored", "swapped", "base_there")
 
 
 def judge_memory(study: MemoryStudy, answers: Sequence[MemoryAnswer]) -> MemoryResult:
-    """Compare the answers with what happened, and with chance.
+    """Return how the model's answers compare with what happened, and with chance.
 
-    The bootstrap's draws follow from `study.seed`. Raises DataError where a question has no answer, or two.
+    Args:
+        study: the study, whose seed is that of the bootstrap.
+        answers: one for each question of the study, in its order.
+
+    Raises DataError where a question has no answer, or two.
     """
     if [answer.question for answer in answers] != list(study.questions):
         raise DataError(

@@ -20,11 +20,11 @@ __all__ = ["MixtureStudy"]
 
 @dataclass(frozen=True)
 class MixtureStudy:
-    """What came of every instrument, agent, guidance and draw. **Uses the future**: most guidance is made from it.
+    """The result of every instrument, agent, guidance and draw. **Uses the future**: most guidance is made from it.
 
     Attributes:
         runs: one row for each (see `llmguide.experiments.mixture.measure.measure_market`).
-        settings: everything that shaped it, with versions and hashes of the data.
+        settings: everything that shaped the study, with versions and hashes of the data.
     """
 
     runs: pd.DataFrame
@@ -32,13 +32,13 @@ class MixtureStudy:
 
     @property
     def arms(self) -> tuple[str, ...]:
-        """The arms there are; "agent" is missing where none was given."""
+        """The arms of the study; "agent" is missing where none was given."""
         there = set(self.runs["arm"])
         return tuple(arm for arm in ARMS if arm in there)
 
     @property
     def missing(self) -> dict[str, list[int]]:
-        """Seeds of agents that were asked for and not there, by symbol (see `only_trained` of `study_mixture`)."""
+        """Seeds of agents that were asked for and are missing, by symbol (see `only_trained` of `study_mixture`)."""
         return dict(self.settings.get("missing", {}))
 
     @cached_property
@@ -53,31 +53,35 @@ class MixtureStudy:
 
     @cached_property
     def differences(self) -> pd.DataFrame:
-        """What the mixtures gain on their parents, and by their guidance, with intervals (see `tables.differences`)."""
+        """What the mixtures gain over their parents, and by their guidance, with intervals; see
+        `tables.differences`.
+        """
         return differences(self.instruments)
 
     @cached_property
     def aims(self) -> pd.DataFrame:
-        """What the mixtures should be able to do, and whether they are: one row each (see `aims`)."""
+        """What the mixtures should achieve, and whether they do, one row for each aim."""
         return judge(self.table, self.differences)
 
     @property
     def summary(self) -> str:
-        """Which aims the sized mixture reaches, on all instruments and on those that fell; in a few sentences."""
+        """Which aims the sized mixture reaches, on all instruments and on those that fell, in a few sentences."""
         from llmguide.report.mixture_page import summary
 
         return " ".join(summary(self.aims, group) for group in ("all", "fell") if group in set(self.aims["group"]))
 
     def write(self, folder: Path | str) -> Path:
-        """Write everything into a folder, and return the path of the page.
+        """Write everything into `folder`, and return the path of the page.
 
-        report.html      the page to read
-        aims.csv         every aim: value, interval, reached or not
-        table.csv        means over instruments, by group, guidance and arm
-        differences.csv  of the mixtures to their parents, with intervals
-        instruments.csv  means of every instrument
-        runs.csv         every run
-        config.json      settings, versions, hashes of the data
+        The files are::
+
+            report.html      the page to read
+            aims.csv         every aim: value, interval, reached or not
+            table.csv        means over instruments, by group, guidance and arm
+            differences.csv  of the mixtures to their parents, with intervals
+            instruments.csv  means of every instrument
+            runs.csv         every run
+            config.json      settings, versions, hashes of the data
         """
         from llmguide.report.mixture_page import MixtureData, write_mixture_page  # here: it loads the plotting library
 

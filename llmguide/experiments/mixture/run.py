@@ -66,35 +66,46 @@ def study_mixture(
 ) -> MixtureStudy:
     """Mix an agent, guidance and holding, on every instrument. **Uses the future** where it makes the guidance.
 
-    The guidance is that of `llmguide.experiments.mixture.sources`: of every accuracy, by rules, and tables that are
-    given, each as it is and shuffled; and none.
+    The guidance is that of `llmguide.experiments.mixture.sources`: of every accuracy, by rules, and given tables, each
+    as it is and shuffled; and none.
 
     Args:
         data: folder of bars (see `llmguide.experiments.markets`).
-        symbols: which instruments; all that the folder has where None.
-        accuracies: chances in [0, 1] that a month's direction is right.
-        tables: guidance that you have, such as a language model's, by name and symbol; instruments may lack one.
-        draws: of the guidance, for each instrument and accuracy, and of every order in which it is shuffled. Draw k of
-            an instrument takes the same months for wrong at every accuracy, and more of them at a lower one.
-        seeds: how many agents for each instrument (0, 1, ...), or which seeds; 0 mixes guidance and holding alone.
+        symbols: which instruments; None is all that the folder has.
+        accuracies: probabilities in [0, 1] that a month's direction is right.
+        tables: guidance of your own, such as a language model's, by name and symbol (see `read_tables`); instruments
+            may lack one.
+        draws: number of draws of the guidance for each instrument and accuracy, and of every order in which it is
+            shuffled. Draw k of an instrument takes the same months for wrong at every accuracy, and more of them at a
+            lower one.
+        seeds: number of agents for each instrument (with seeds 0, 1, ...), or which seeds; 0 mixes guidance and holding
+            alone.
         episodes: episodes of training per agent.
-        holdout: training bars at the end from which the agents do not learn; None is a year of bars.
-        agent_prior: what is believed of an agent before its record.
-        config: the agent's settings, capital and cost included; the published ones where None.
-        device, ray, progress: of the training, as in `llmguide.replicate`.
+        holdout: number of training bars at the end from which the agents do not learn; None is a year of bars.
+        agent_prior: what is credited to an agent before its own record.
+        config: the agent's settings, capital and cost included; None is the published ones.
+        device: "cpu", "cuda" or "auto".
         split: first test day of instruments that have a single file.
-        tz, adjust, strict: how every file is read (see `llmguide.read_bars`).
+        tz: the exchange's time zone, for every file (see `llmguide.read_bars`).
+        adjust: put all prices on one scale, in every file (see `llmguide.read_bars`).
+        strict: refuse bars that look wrong, in every file (see `llmguide.read_bars`).
         periods: bars per year; None reads it from the dates of each instrument's test bars.
         out: folder. Every instrument has a run folder in it with its agents; a second call with the same settings
             trains none again, whatever the accuracies and draws.
-        resume: False begins anew: agents that `out` holds for these instruments are removed.
+        resume: False starts over: agents that `out` holds for these instruments are removed.
         only_trained: mix with the agents that `out` holds already, train none, and leave out instruments without one;
-            also while another process trains there. Which are missing stands in the settings and on the page.
+            also while another process trains there. The settings and the page name the missing ones.
+        ray: train on this Ray cluster, HOST:PORT or "auto"; the results are the same.
+        progress: show a progress bar on a terminal.
         announce: called with one line on each thing that is being done.
+
+    Returns:
+        A `MixtureStudy`.
 
     Raises:
         DataError: instruments that cannot be used, or a `holdout` that leaves no bars to train on.
-        GuidanceError: a table of other bars or of another time, or a name that the study has for its own guidance.
+        GuidanceError: a table made from other bars or of another time, or a name that the study reserves for its own
+            guidance.
         LlmguideError: impossible accuracies or draws; `out` holds a run with other settings, or no agent where only
             trained ones are to be mixed.
     """

@@ -76,10 +76,11 @@ def guidance_of(
 
 
 def read_tables(paths: Sequence[Path | str], *, any_bars: bool = False) -> Tables:
-    """Read tables of guidance that have the names of their instruments, such as ``answers/AAPL.parquet``.
+    """Read tables of guidance that are named after their instruments, such as ``answers/AAPL.parquet``, and return
+    them.
 
     Args:
-        paths: folders of such files (.parquet or .csv), or single ones. The folder's name is the guidance's.
+        paths: folders of such files (.parquet or .csv), or single ones. A folder's name is the name of its guidance.
         any_bars: take tables for whatever bars they were made from.
 
     Raises GuidanceError for a path without a table, and for two of one name and instrument.

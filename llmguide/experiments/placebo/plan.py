@@ -17,14 +17,14 @@ _FEWEST = 19  # of fewer shuffles no p is at most 0.05
 
 @dataclass(frozen=True)
 class ControlPlan:
-    """How many tables of each kind; draw k has seed k, so that the same plan gives the same tables.
+    """How many control tables of each kind are made; draw k has seed k, so that the same plan gives the same tables.
 
     Attributes:
-        shuffles: orders of the guidance's rows; the smallest p is 1 in one more than that.
+        shuffles: number of orders of the guidance's rows; the smallest p is 1 / (shuffles + 1).
         accuracies: shares of right directions that the oracle has.
         draws: tables of the oracle for each accuracy, wrong in different months; a perfect one is drawn once.
 
-    Raises LlmguideError for fewer than 19 shuffles, no draws, or accuracies outside 0..1.
+    Raises LlmguideError for fewer than 19 shuffles, no draws, or accuracies outside [0, 1].
     """
 
     shuffles: int = 199

@@ -30,23 +30,23 @@ _UNCERTAINTY = ("perplexity", *_ENTROPIES)
 
 @dataclass(frozen=True, eq=False)
 class PromptResult:
-    """What came of every instrument and prompt.
+    """The result of every instrument and prompt of a study.
 
-    Sharpe ratios are annual and of the test bars, drawdowns and returns fractions, entropies in 0..1. What is
+    Sharpe ratios are annual and of the test bars, drawdowns and returns fractions, entropies in [0, 1]. What is
     undefined, unknown or not published is NaN. Measures of guidance are of the months issued on test bars.
 
     Attributes:
-        runs: one row per instrument and prompt: ``symbol``, ``prompt``, ``sr``, ``mdd``, ``final_value``, ``trades`` of
-            following the guidance alone on the test bars.
-        months: one row per advice: ``symbol``, ``prompt``, ``issued_at``, what it said (``direction``, ``confidence``,
-            ``strength``, ``tau``, the uncertainties, ``failure`` where it abstained), ``p_long``, the probability that
-            the direction rests on (revised where it was), ``p_calibrated`` where that was asked for and enough months
-            were known before, what became of it (see `llmguide.experiments.outcomes`; ``right`` where direction and
-            return have the same sign), ``model`` and what it cost.
+        runs: one row per instrument and prompt, for following the guidance alone on the test bars: ``symbol``,
+            ``prompt``, ``sr``, ``mdd``, ``final_value``, ``trades``.
+        months: one row per advice: ``symbol``, ``prompt``, ``issued_at``, what was advised (``direction``,
+            ``confidence``, ``strength``, ``tau``, the uncertainties, ``failure`` where it abstained), ``p_long``, the
+            probability that the direction rests on (revised where it was), ``p_calibrated`` where that was asked for
+            and enough months were known before, what became of it (see `llmguide.experiments.outcomes`; ``right`` where
+            direction and return have the same sign), ``model`` and what it cost.
         guidance: the table of each (symbol, prompt), all months.
-        all_advice: what all of it was made from.
+        all_advice: the advice all of it was made from.
         settings: capital, cost and how probabilities were calibrated, if they were.
-        reviews: what experts said of these answers, where they were asked; of the study's prompts alone.
+        reviews: experts' reviews of these answers, where there are any; of the study's prompts alone.
     """
 
     runs: pd.DataFrame
@@ -73,12 +73,12 @@ class PromptResult:
 
     @property
     def table(self) -> pd.DataFrame:
-        """`runs` with the published Sharpe ratio, and each prompt's test months summed up.
+        """`runs` with the published Sharpe ratio, and a summary of each prompt's test months.
 
         ``sr_published``; ``months``, of which ``abstentions`` without an answer; ``hit_rate``, the share of answers
-        whose direction was right; ``up_rate``, the share of months in which the price rose, which always long would
-        have had; the means of ``perplexity`` and of the entropies over the months that have them, and
-        ``measured``, how many have an entropy.
+        whose direction was right; ``up_rate``, the share of months in which the price rose, which is the hit rate of
+        always long; the means of ``perplexity`` and of the entropies over the months that have them, and ``measured``,
+        how many have an entropy.
         """
         months = self.test_months
         up = (months["realised"] > 0).astype("float64").where(months["realised"].notna())
@@ -100,7 +100,7 @@ class PromptResult:
 
     @property
     def means(self) -> pd.DataFrame:
-        """Each prompt over all instruments: means of the columns of `table` (NaN left out), sums of its counts.
+        """Each prompt over all instruments, with means of the columns of `table` (NaN left out) and sums of its counts.
 
         ``instruments`` says how many have the prompt. ``sr_published`` is NaN unless every one of them was published.
         """
@@ -122,10 +122,10 @@ class PromptResult:
 
         Columns ``over``, ``measure``, ``prompt_a``, ``prompt_b``, ``mean_difference`` (a - b), ``t``, ``p`` and ``n``
         of the t test, ``p_wilcoxon`` of the signed-rank test, and ``p_holm``, the t test's p corrected for the number
-        of prompts compared by the same measure and over the same pairs.
-        Over "instruments", each instrument is a pair, for "sr", "perplexity" and "entropy"; over a symbol, each of its
-        test months, for the latter two. Pairs of which either is undefined are left out, and a test with fewer than two
-        pairs is not there; t and p are NaN where differences have no spread.
+        of prompts compared by the same measure and over the same pairs. Over "instruments", each instrument is a pair,
+        for "sr", "perplexity" and "entropy"; over a symbol, each of its test months, for the latter two. Pairs of which
+        either is undefined are left out, and so are tests with fewer than two pairs; t and p are NaN where differences
+        have no spread.
         """
         reference = REFERENCE if REFERENCE in self.prompts else self.prompts[0]
         others = sorted(set(self.prompts) - {reference}, key=lambda prompt: (prompt != FINAL, prompt))
@@ -146,11 +146,11 @@ class PromptResult:
 
     @property
     def costs(self) -> pd.DataFrame:
-        """What each prompt has cost when it was first asked, and all of them: prompt "all".
+        """What each prompt cost when it was first asked, and what all of them cost together (prompt "all").
 
         ``months``, ``calls`` (answered), ``prompt_tokens``, ``completion_tokens``, ``tokens_per_advice``, ``seconds``
         (the answers' times added up, however many were under way at once) and ``dollars``. A sum of which a part is
-        unknown is NA or NaN, never 0. All months count, those before the test too. An answer that several prompts
+        unknown is NA or NaN, never 0. All months count, those before the test included. An answer that several prompts
         share, such as the Analyst's of a month, counts in each of them, as if it had been asked alone, and once in
         "all". Calls that were not answered belong to no advice: the ledger has them.
         """
@@ -177,12 +177,12 @@ class PromptResult:
 
     @property
     def answers(self) -> int:
-        """How many of the test months have an answer, over all prompts and instruments; the others abstain."""
+        """Number of test months with an answer, over all prompts and instruments; the others are abstentions."""
         return int((self.means["months"] - self.means["abstentions"]).sum())
 
     @property
     def without_entropy(self) -> int:
-        """How many of the answers came without log-probabilities; the certainty is 1 there."""
+        """Number of answers that came without log-probabilities; their certainty is 1."""
         return self.answers - int(self.means["measured"].sum())
 
     @property
@@ -204,7 +204,7 @@ class PromptResult:
 
         Columns ``prompt``, ``months``, ``usable`` and ``usable_share``; ``known``, the answers whose outcome is known,
         ``right``, how many of them had the sign of the price, ``hit_rate``, its 95 % interval by Wilson, ``low`` to
-        ``high``, and ``up_rate``, what always long would have had in the same months.
+        ``high``, and ``up_rate``, the hit rate of always long in the same months.
         """
         rows = []
         for prompt, months in self.test_months.groupby("prompt"):
@@ -229,8 +229,8 @@ class PromptResult:
         """How often two prompts gave the same direction, over the test months in which both gave one.
 
         Columns ``prompt_a``, ``prompt_b``, ``months``, ``same``, ``share``, its 95 % interval by Wilson, ``low`` to
-        ``high``, and ``kappa``, Cohen's: agreement beyond that of two prompts that say LONG as often as these but know
-        nothing of each other; NaN where both always say the same. Without rows where there is one prompt.
+        ``high``, and Cohen's ``kappa``: agreement beyond that of two independent prompts which say LONG as often as
+        these; NaN where both always say the same. Empty where there is one prompt.
         """
         wide = self.test_months.pivot(index=["symbol", "issued_at"], columns="prompt", values="direction")
         rows = []
@@ -247,7 +247,7 @@ class PromptResult:
 
     @property
     def reliability(self) -> pd.DataFrame:
-        """How often the months rose of which a prompt said so with about the same probability (see `probabilities`)."""
+        """How often the price rose in months with about the same stated probability of a rise (see `probabilities`)."""
         return reliability(self.test_months)
 
     @property

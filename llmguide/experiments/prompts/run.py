@@ -38,22 +38,27 @@ def judge_prompts(
     every: int = EVERY,
     reviews: ReviewResult | None = None,
 ) -> PromptStudy:
-    """Follow every prompt's guidance on the test bars, and see what became of each month.
+    """Follow every prompt's guidance on the test bars, and return how each prompt did and what became of each month.
 
     Args:
-        all_advice: of any number of instruments, prompts and months, in any order; one for each of them.
+        all_advice: advice for any number of instruments, prompts and months, in any order; one for each of them.
         markets: the instruments' bars; those without advice are left out.
-        cash: capital at the beginning.
-        cost: fraction of each traded value, 0.001 is 0.1 %.
-        calibrate: "platt" or "isotonic" to set each prompt's probabilities right, walking forward through the months of
-            all instruments, and to show them beside what was said. The guidance that is followed stays as it is.
+        cash: initial capital.
+        cost: fraction of each traded value; 0.001 is 0.1 %.
+        calibrate: "platt" or "isotonic" to calibrate each prompt's probabilities, walking forward through the months of
+            all instruments, and to show them beside the stated ones. The guidance that is followed stays as it is.
         every: trading days from a month to its outcome, from which calibration learns.
-        reviews: what experts said of these answers (`llmguide.experiments.review`); other prompts' are left out.
+        reviews: experts' reviews of these answers (`llmguide.experiments.review`); those of other prompts are left out.
+
+    Returns:
+        A `PromptStudy`.
 
     Raises:
         DataError: no advice, or advice for an instrument without bars.
         GuidanceError: advice given twice for one month, or none on an instrument's test bars.
         ModelError: an impossible cash or cost.
+
+    Source: arXiv 2508.02366, experiment 1.
     """
     known = {market.symbol: market for market in markets}
     _check(all_advice, known)

@@ -10,10 +10,10 @@ __all__ = ["PromptStudy"]
 
 
 class PromptStudy(PromptResult):
-    """A `PromptResult`, which has all months, tables and costs, that can be written into a folder."""
+    """The result of `judge_prompts`: all months, tables and costs, and `write` for its folder."""
 
     def write(self, folder: Path | str) -> Path:
-        """Write tables, figures, guidance and the page to read into a folder (see `write_prompts`); return the page."""
+        """Write tables, figures, guidance and the page into `folder`, and return the path of the page."""
         from llmguide.experiments.prompts.write import write_prompts  # here: it loads the plotting library
 
         return write_prompts(self, Path(folder))

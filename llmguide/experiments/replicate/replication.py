@@ -10,10 +10,10 @@ __all__ = ["Replication"]
 
 
 class Replication(ReplicationResult):
-    """A `ReplicationResult`, which has all runs and tables, that can be written into a folder."""
+    """The result of `llmguide.replicate`: all runs and tables, and `write` for its folder."""
 
     def write(self, folder: Path | str) -> Path:
-        """Write runs, settings, all tables (CSV, Markdown, LaTeX) and the figure into a folder, and return its path."""
+        """Write runs, settings, all tables (CSV, Markdown, LaTeX) and the figure into `folder`, and return its path."""
         from llmguide.experiments.replicate.write import write_replication  # here: it loads the plotting library
 
         return write_replication(self, Path(folder))

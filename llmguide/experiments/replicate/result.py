@@ -23,7 +23,7 @@ MEASURES = ("sr", "mdd")
 
 @dataclass(frozen=True)
 class ReplicationResult:
-    """What came of every instrument, arm and seed.
+    """The result of every instrument, arm and seed of a replication.
 
     Sharpe ratios are annual and of the test bars, drawdowns positive fractions. What is undefined, or was not
     published, is NaN. Means leave out runs without a Sharpe ratio, and the tests that they belong to are NaN.
@@ -32,7 +32,7 @@ class ReplicationResult:
         runs: one row per instrument, arm and seed (-1 where nothing is random): ``symbol``, ``arm``, ``seed``, ``sr``,
             ``mdd``, ``final_value``, ``trades``, ``exposure``, how the guidance was used (see
             `llmguide.experiments.usage`) and ``mdd_tdqn``, the drawdown as the benchmark's authors compute it.
-        settings: everything that shaped it, with versions and hashes of the data.
+        settings: everything that shaped the replication, with versions and hashes of the data.
     """
 
     runs: pd.DataFrame
@@ -50,33 +50,34 @@ class ReplicationResult:
 
     @property
     def uses_future(self) -> bool:
-        """Whether any guidance was made with knowledge of later bars: a control, not a result."""
+        """Whether any guidance was made with knowledge of later bars, as a control and not a result."""
         guidance: Mapping[str, Any] = self.settings["guidance"]
         return any(table is not None and table["uses_future"] for table in guidance.values())
 
     @property
     def appendix_e(self) -> pd.DataFrame:
-        """The arm rl against the publications of the unguided agent, one row per instrument.
+        """The arm rl against the published results of the unguided agent, one row per instrument.
 
         ``sr_published`` is the benchmark's Sharpe ratio; ``sr_paper``, ``sr_paper_std`` and ``mdd_paper`` come from its
         replication in arXiv 2508.02366, appendix E. ``sr_mean`` and ``sr_std`` (ddof 1) are over the ``n`` runs here,
         ``low`` and ``high`` bound the 95 % interval of the mean. ``t`` and ``p`` are of the two-sided one-sample t test
         against ``sr_published``, which has no spread and counts as exact; ``p_holm`` is p corrected for the number of
-        instruments (Holm). ``lies`` says in a word where the published
-        Sharpe ratio lies: "inside" the interval (p >= 0.05), "below" or "above" it; None where that is undefined.
-        ``mdd_mean`` and ``mdd_tdqn_mean`` are the mean drawdowns by both conventions.
+        instruments (Holm). ``lies`` says where the published Sharpe ratio lies: "inside" the interval (p >= 0.05),
+        "below" or "above" it; None where that is undefined. ``mdd_mean`` and ``mdd_tdqn_mean`` are the mean drawdowns
+        by both conventions.
         """
         table = fit_table(self.runs[self.runs["arm"] == "rl"])
         return table.assign(p_holm=holm(table["p"]))
 
     @property
     def summary(self) -> pd.DataFrame:
-        """How well published Sharpe ratios were met over the instruments that have one, here and in arXiv 2508.02366.
+        """How well published Sharpe ratios were reproduced, here and in arXiv 2508.02366, over the instruments that
+        have one.
 
         Columns ``source``, ``instruments``, ``mean_absolute_difference``, ``correlation`` of mean and published Sharpe
-        ratio (NaN for fewer than three instruments), ``tested`` (instruments with a p), ``differ`` (those with
-        p < 0.05) and ``by_chance``, how many of the tested ones would differ by chance alone if all agreed. The paper's
-        row is the yardstick: its p follow from its rounded means and standard deviations over 25 runs. Empty where no
+        ratio (NaN for fewer than three instruments), ``tested`` (instruments with a p), ``differ`` (those with p <
+        0.05) and ``by_chance``, how many of the tested ones would differ by chance alone if all agreed. The paper's row
+        is the yardstick: its p follow from its rounded means and standard deviations over 25 runs. Empty where no
         instrument has a published Sharpe ratio.
         """
         return fit_summary(self.appendix_e)
@@ -111,7 +112,7 @@ class ReplicationResult:
 
     @property
     def tests(self) -> pd.DataFrame:
-        """Two-sided paired tests over seeds, on each instrument, of any two arms of which one is trained.
+        """Two-sided paired tests over seeds, on each instrument, between any two arms of which one is trained.
 
         An arm without seeds has the same value in every pair. Columns symbol, measure ("sr" or "mdd"), arm_a, arm_b,
         mean_difference (a - b), t, p and n of the t test, p_wilcoxon of the signed-rank test, and p_holm, the t test's

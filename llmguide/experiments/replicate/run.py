@@ -55,43 +55,52 @@ def replicate(
     progress: bool = True,
     announce: Callable[[str], None] | None = None,
 ) -> Replication:
-    """Train and evaluate every arm on every instrument, and compare with the published numbers.
+    """Train and evaluate every arm on every instrument, and compare the results with the published ones.
 
     Args:
         data: folder of bars (see `llmguide.experiments.markets`).
-        symbols: which instruments; all that the folder has where None.
-        arms: names from `llmguide.experiments.arms.ARMS`; where None, rl, and with guidance hybrid, rl and llm.
-        seeds: how many runs of each trained arm (0, 1, ...), or which seeds; the same for each arm and instrument.
+        symbols: which instruments; None is all that the folder has.
+        arms: names from `llmguide.experiments.arms.ARMS`; None is rl, and with guidance hybrid, rl and llm.
+        seeds: number of runs of each trained arm (with seeds 0, 1, ...), or which seeds; the same for each arm and
+            instrument.
         episodes: episodes of training per run.
         guidance: tables by symbol; or a folder with SYMBOL.parquet or SYMBOL.csv; or a function of an instrument's
             bars, training and test together.
-        any_bars: use tables on other bars or instruments than those that they were made from, instead of refusing.
-        config: the agent's settings; the published ones where None. Capital, cost and idle bars are those of every arm.
-        flag: what the arm ``flag``, a language model, is trained by (see `llmguide.compare`); it is read once for all
+        any_bars: use tables on bars or instruments other than those that they were made from, instead of refusing.
+        config: the agent's settings; None is the published ones. Their capital, cost and idle bars hold for every arm.
+        flag: how the language model of the arm ``flag`` is trained (see `llmguide.compare`); it is loaded once for all
             instruments.
         device: "cpu", "cuda" or "auto".
         split: first test day of instruments that have a single file.
-        tz, adjust, strict: how every file is read (see `llmguide.read_bars`).
-        curves: record SR after every episode, for plots; nothing is selected by it.
+        tz: the exchange's time zone, for every file (see `llmguide.read_bars`).
+        adjust: put all prices on one scale, in every file (see `llmguide.read_bars`).
+        strict: refuse bars that look wrong, in every file (see `llmguide.read_bars`).
+        curves: record the Sharpe ratio after every episode, for plots; nothing is selected by it.
         periods: bars per year, by which Sharpe ratios are annual; None reads it from the dates of each instrument's
             test bars. The published ratios have 252.
-        holdout: training bars at the end from which the agents of the arm ``mixture`` do not learn, and on which their
-            record begins; None is a year of bars.
+        holdout: number of training bars at the end from which the agents of the arm ``mixture`` do not learn, and on
+            which their record begins; None is a year of bars.
         out: folder. Every instrument has a run folder in it, in which every agent is stored as soon as it is trained
             and every row as soon as it is measured; a second call with the same settings resumes from it.
             `Replication.write` writes the tables.
-        resume: False begins anew: agents and states that `out` holds for these instruments are removed.
-        ray: train on this Ray cluster, HOST:PORT or "auto" (see `llmguide.rl.cluster`; needs llmguide[cluster]);
-            the results are the same.
-        progress: show a bar on a terminal.
+        resume: False starts over: agents and states that `out` holds for these instruments are removed.
+        ray: train on this Ray cluster, HOST:PORT or "auto" (see `llmguide.rl.cluster`; needs llmguide[cluster]); the
+            results are the same.
+        progress: show a progress bar on a terminal.
         announce: called with one line on each thing that is being done.
+
+    Returns:
+        A `Replication` with all runs, tables and tests.
 
     Raises:
         DataError: instruments that cannot be used (see `llmguide.experiments.markets.find_markets`).
         GuidanceError: an arm needs guidance and an instrument has none.
         LlmguideError: unknown arms; a `holdout` without the arm mixture; `flag` without the arm flag, or the arm
             without it; or `out` holds a run with other settings.
-        ModelError: a language model that cannot be used. MissingExtra: llmguide[flag] is not installed.
+        ModelError: a language model that cannot be used.
+        MissingExtra: llmguide[flag] or llmguide[cluster] is needed and not installed.
+
+    Source: arXiv 2004.06627; arXiv 2508.02366, experiment 2 and appendix E.
     """
     usual = ("rl",) if guidance is None else ("hybrid", "rl", "llm")
     chosen = choose_arms(list(usual if arms is None else arms), holdout=holdout)

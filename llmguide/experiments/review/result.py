@@ -32,16 +32,16 @@ _WITH = ("model", "hindsight", "realised")
 
 @dataclass(frozen=True, eq=False)
 class ReviewResult:
-    """What came of a review. It is measured with realised returns: knowledge of the future.
+    """The result of a review. It is measured with realised returns: knowledge of the future.
 
     Attributes:
         answers: one row for each reviewer and month with an answer: ``reviewer``, ``kind`` (person or model), ``id``,
             ``symbol``, ``prompt``, ``issued_at``; directions as 1 long and 0 short: ``own`` (the reviewer's, before the
             model's was seen), ``model``, ``hindsight`` (Algorithm 1), ``realised`` (sign of the return over the
-            horizon); scores 1..3 ``rationale``, ``fidelity``, ``safety`` and their ``mean``; ``reason``, ``comment``.
-            What is not there is NA, "" for texts.
-        settings: the packet and who answered it.
-        seed: of the bootstrap.
+            horizon); scores from 1 to 3: ``rationale``, ``fidelity``, ``safety`` and their ``mean``; ``reason``,
+            ``comment``. What is missing is NA, "" for texts.
+        settings: the packet and its reviewers.
+        seed: seed of the bootstrap.
     """
 
     answers: pd.DataFrame
@@ -50,18 +50,18 @@ class ReviewResult:
 
     @property
     def people(self) -> tuple[str, ...]:
-        """The reviewers that are people."""
+        """The reviewers that are people, and not models."""
         rows = self.answers[self.answers["kind"] == "person"]
         return tuple(dict.fromkeys(rows["reviewer"]))
 
     @property
     def scores(self) -> pd.DataFrame:
-        """Mean scores by who scored, prompt and criterion: Table VI.
+        """Mean scores by reviewer group, prompt and criterion, as in Table VI of the paper.
 
         Columns ``by`` ("people", or the name of a model that scored), ``prompt`` ("all" for all), ``criterion`` (the
-        three, and "mean"), ``score``, its 95 % interval ``low`` to ``high``, ``months``, ``reviewers`` and ``scores``,
-        how many. The interval draws months and reviewers anew (`llmguide.stats.crossed_interval`); of one reviewer it
-        is of months alone. NaN for fewer than two months.
+        three, and "mean"), ``score``, its 95 % interval ``low`` to ``high``, and the numbers of ``months``,
+        ``reviewers`` and ``scores``. The interval resamples months and reviewers (`llmguide.stats.crossed_interval`);
+        for one reviewer it is over months alone. NaN for fewer than two months.
         """
         rows = []
         for by, of_by in self._scored():
@@ -77,11 +77,10 @@ class ReviewResult:
 
     @property
     def alpha(self) -> pd.DataFrame:
-        """Krippendorff's alpha between people: ordinal for scores, nominal for their own directions.
+        """Krippendorff's alpha between people, ordinal for scores and nominal for their own directions.
 
         Columns ``measure`` (the criteria and "direction"), ``level``, ``alpha``, its 95 % interval over months ``low``
-        to ``high``, ``months`` with at least two answers, and ``answers`` to them. Without rows for fewer than two
-        people.
+        to ``high``, ``months`` with at least two answers, and ``answers`` to them. Empty for fewer than two people.
         """
         people = self.answers[self.answers["kind"] == "person"]
         rows = []
@@ -95,12 +94,12 @@ class ReviewResult:
 
     @property
     def agreement(self) -> pd.DataFrame:
-        """How often the directions of people, and the model's on the same months, were those of what it is held to.
+        """How often the directions of people, and the model's on the same months, agree with a reference.
 
-        Columns ``who`` (each reviewer, "people" for all of them, "model"), ``held_to`` ("model", "hindsight": the label
-        of Algorithm 1, "realised": the sign of the return over the horizon), ``same``, ``n``, ``share``, and its 95 %
-        interval ``low`` to ``high``: by Wilson for one reviewer and the model, which takes months as independent; by
-        drawing months and reviewers anew for people. Months without an outcome are left out.
+        Columns ``who`` (each reviewer, "people" for all of them, "model"), ``held_to``, the reference ("model",
+        "hindsight": the label of Algorithm 1, "realised": the sign of the return over the horizon), ``same``, ``n``,
+        ``share``, and its 95 % interval ``low`` to ``high``: by Wilson for one reviewer and the model, which takes
+        months as independent; by resampling months and reviewers for people. Months without an outcome are left out.
         """
         people = self.answers[self.answers["kind"] == "person"]
         rows = []
@@ -119,7 +118,7 @@ class ReviewResult:
 
     @property
     def judges(self) -> pd.DataFrame:
-        """How much higher than people each model scored the months that both did.
+        """How much higher each model scored than people did, over the months that both scored.
 
         Columns ``by``, ``criterion``, ``difference`` (the model's score less people's mean, averaged over months), its
         95 % interval over months ``low`` to ``high``, and ``months``.
@@ -139,10 +138,10 @@ class ReviewResult:
 
     @property
     def exemplars(self) -> list[dict[str, Any]]:
-        """What people would have decided, and why: rows for `llmguide tune --exemplars`.
+        """What people would have decided, and why, as rows for ``llmguide tune --exemplars``.
 
         Of people's months with a reason or a comment: ``id`` (which names neither instrument nor date), ``instrument``,
-        ``date``, ``direction`` (the reviewer's own), ``rationale`` (his reason for it), ``comment`` (what the model's
+        ``date``, ``direction`` (the reviewer's own), ``rationale`` (the reason for it), ``comment`` (what the model's
         answer should have said), ``reviewer``, ``prompt`` and ``scores``.
         """
         people = self.answers[self.answers["kind"] == "person"]
@@ -174,7 +173,7 @@ class ReviewResult:
             )
 
     def of_prompts(self, prompts: Sequence[str]) -> ReviewResult:
-        """Return the same of these prompts alone."""
+        """Return the review of these `prompts` alone."""
         return ReviewResult(self.answers[self.answers["prompt"].isin(prompts)], self.settings, self.seed)
 
     def _scored(self) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -188,7 +187,17 @@ class ReviewResult:
 
 
 def judge_review(packet: Packet, sheets: Sequence[Sheet], *, seed: int = 0) -> ReviewResult:
-    """Put the sheets of a packet together. Raises DataError where nothing is answered."""
+    """Return the result of a review from its reviewers' sheets.
+
+    Args:
+        packet: the months that were reviewed.
+        sheets: one for each reviewer.
+        seed: seed of the bootstrap.
+
+    Raises DataError where nothing is answered.
+
+    Source: arXiv 2508.02366, section II-B3 and experiment 1.
+    """
     rows = [
         {
             "reviewer": sheet.reviewer,

@@ -25,7 +25,12 @@ __all__ = ["review_data", "write_results"]
 
 
 def write_results(result: ReviewResult, folder: Path) -> Path:
-    """Write everything (see the module) and return the folder; files of earlier results are replaced."""
+    """Write all tables of a review into a folder and return it; files of earlier results are replaced.
+
+    Args:
+        result: the review's result.
+        folder: the folder, created if missing.
+    """
     texts = {
         "scores": (result.scores, scores_table(result.scores)),
         "alpha": (result.alpha, alpha_table(result.alpha)),
@@ -46,5 +51,9 @@ def write_results(result: ReviewResult, folder: Path) -> Path:
 
 
 def review_data(result: ReviewResult) -> ReviewData:
-    """Return what pages and tables show of a review."""
+    """Return what pages and tables show of a review.
+
+    Args:
+        result: the review's result.
+    """
     return ReviewData(result.scores, result.alpha, result.agreement, result.judges)

@@ -1,6 +1,6 @@
 """A prompt tuned on training bars, and what that was worth on later ones: section II-B3 of arXiv 2508.02366v3.
 
-account  what following guidance earns: the one thing that the walk is told about money
+account  what following guidance earns: all that the study learns about money
 door     bars in, a tuned prompt out
 run      a study: tune, then prove once on the test bars; and what it would cost
 proof    the test: the tuned prompt against the untuned one

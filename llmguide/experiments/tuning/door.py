@@ -41,24 +41,40 @@ def tune(
     cash: float = 100_000.0,
     cost: float = 0.001,
 ) -> Tuned:
-    """Let a model write its own prompt on training bars, and try it once on the bars after them.
+    """Let a language model write its own prompt on training bars, and test it once on the bars after them.
 
-    ``tune(train, Access(model="gpt-4o-mini"), test=test).write("runs/tune")``; as `llmguide tune` (docs/tuning.md).
+    ``tune(train, Access(model="gpt-4o-mini"), test=test).write("runs/tune")``; the same as ``llmguide tune``
+    (docs/tuning.md).
 
     Args:
-        train: training bars of one instrument, as `read_bars` returns them.
-        access: which model, where, and for how much. Every answer is kept: the same call goes on where it was stopped.
-        test: the bars after them; None leaves the test out.
-        symbol: of the instrument; hidden from the model.
+        train: training bars of one instrument, as `llmguide.read_bars` returns them.
+        access: which model, where, and for how much (see `llmguide.llm.access.Access`). Every answer is kept, so that
+            the same call resumes where it was stopped.
+        test: the bars after them; None skips the test.
+        symbol: the instrument's symbol, which is hidden from the model.
         prompt: P0 to P4, or the path of a template that extends one of them.
-        tables, names: external tables, and what the model must not see.
+        tables: external tables; None for bars alone.
+        names: what to hide from the model; None hides the symbol alone.
         brief: schedule, objective and risk profile.
-        exemplars: a file of decisions that people hold to be right (`llmguide.guidance.tuning.exemplars`).
-        repeats, rounds, window, target, seed: years drawn, prompts tried in each, bars of a year, V*, of the draws.
-        cash, cost: of the account that follows the guidance.
+        exemplars: a file of decisions that experts hold to be right (`llmguide.guidance.tuning.exemplars`).
+        repeats: number of training windows drawn.
+        rounds: most prompts tried in each window.
+        window: length of a window, in bars.
+        target: Sharpe ratio that a prompt has to reach in its window, or the baseline's where that is higher (V*).
+        seed: seed of the draw of windows.
+        cash: initial capital of the account that follows the guidance.
+        cost: fraction of each traded value.
 
-    Raises DataError for a test that does not begin after the training, GuidanceError for what cannot be tuned, and what
-    `run_study` raises.
+    Returns:
+        A `llmguide.experiments.tuning.Tuned`: every round, the template and its test.
+
+    Raises:
+        DataError: a test that does not begin after the training, or unusable bars.
+        GuidanceError: a prompt or bars that cannot be tuned on.
+        LanguageModelError: an endpoint that cannot be reached or used.
+        BudgetError: a budget that would be exceeded.
+
+    Source: arXiv 2508.02366v3, section II-B3.
     """
     if test is not None and not train.index[-1] < test.index[0]:
         raise DataError(

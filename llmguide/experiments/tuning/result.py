@@ -21,14 +21,14 @@ __all__ = ["TuningResult", "written_for"]
 
 @dataclass(frozen=True, eq=False)
 class TuningResult:
-    """What came of tuning.
+    """The result of tuning a prompt.
 
     Attributes:
-        run: the walk on training bars: repeats, rounds, finals.
+        run: the study on training bars: repeats, rounds, finals.
         account: how guidance was followed.
-        model: as the endpoint names it.
-        template: the tuned prompt; None where the writer gave nothing usable in any round.
-        pedigree: what it was made from; None without one.
+        model: its name at the endpoint.
+        template: the tuned prompt; None where the writer returned nothing usable in any round.
+        pedigree: what the prompt was made from; None without one.
         proof: the test; None where there were no test bars, or no template.
     """
 
@@ -46,10 +46,11 @@ class TuningResult:
 
     @property
     def rounds(self) -> pd.DataFrame:
-        """One row per round: ``repeat``, ``round``, ``sharpe`` (V_t), ``baseline``, ``target`` (V*), ``regret``.
+        """One row per round, with ``repeat``, ``round``, ``sharpe`` (V_t), ``baseline``, ``target`` (V*) and
+        ``regret``.
 
-        And ``draft`` (hash), ``instructions`` (lines), ``features``, ``why``, ``failure`` where the proposal could not
-        be used, ``criticism``.
+        Further columns are ``draft`` (hash), ``instructions`` (lines), ``features``, ``why``, ``failure`` where the
+        proposal could not be used, and ``criticism``.
         """
         rows = [
             {
@@ -73,7 +74,9 @@ class TuningResult:
 
     @property
     def finals(self) -> pd.DataFrame:
-        """One row per prompt and year: ``prompt``, ``written_for`` (repeat, 0 the untuned), ``repeat``, ``sharpe``."""
+        """One row per prompt and window, with ``prompt``, ``written_for`` (repeat, 0 for the untuned one), ``repeat``
+        and ``sharpe``.
+        """
         rows = [
             {"prompt": self.name(final), "written_for": written_for(final), "repeat": number, "sharpe": sharpe}
             for final in self.run.finals
@@ -83,12 +86,12 @@ class TuningResult:
 
     @property
     def tried(self) -> int:
-        """How many tuned prompts were tried on training bars."""
+        """Number of tuned prompts that were tried on training bars."""
         return sum(trial.draft is not None for trial in self.run.trials)
 
     @property
     def unusable(self) -> int:
-        """How many proposals of the writer could not be used."""
+        """Number of the writer's proposals that could not be used."""
         return len(self.run.trials) - self.tried
 
     @property
@@ -139,7 +142,7 @@ class TuningResult:
         }
 
     def name(self, final: Final) -> str:
-        """Return what a prompt of the finals is called: the untuned one by its name, others by repeat and round."""
+        """Return the name of the prompt in `final`: the untuned one by its own name, others by repeat and round."""
         trial = final.trial
         if trial is None:
             return prompt_version(self.run.study.template)

@@ -41,18 +41,23 @@ def tune_study(
     on_stopping: Callable[[], None] = lambda: None,
     certain: Callable[[], bool] = lambda: True,
 ) -> Tuned:
-    """Walk through a study, choose a template, and try it on the test bars where there are some.
+    """Carry out a tuning study, choose a template, and test it on the test bars where there are some.
 
     Args:
         study: what is tuned, on training bars only.
-        asker: whom to ask; every answer is kept, so that the same call goes on where it was stopped.
+        asker: asks the model; every answer is kept, so that the same call resumes where it was stopped.
         tests: the bars after the training of every instrument, or of none. Nothing is chosen by them.
-        account: how guidance is followed.
-        on_ready, on_answer, on_stopping: as in `run_study`; `on_answer` gets every answer, whatever was asked.
-        certain: see `run_tuning`.
+        account: how guidance is followed; None is the default account.
+        on_ready: called with what the endpoint can do, as in `llmguide.guidance.study.run_study`.
+        on_answer: called with every answer, whatever was asked.
+        on_stopping: called when the study is interrupted, before it waits for open questions.
+        certain: see `llmguide.guidance.tuning.training.run_tuning`.
 
-    Raises DataError for test bars that do not fit the training, GuidanceError for a base that is called tuned.md, and
-    what `run_study` raises.
+    Returns:
+        The `Tuned` prompt with every round.
+
+    Raises DataError for test bars that do not fit the training, GuidanceError for a base template named tuned.md, and
+    LanguageModelError or BudgetError where the model cannot be asked.
     """
     account = account or Account()
     check_tests(study, tests)
@@ -82,8 +87,14 @@ def plan_tuning(
 ) -> Plan:
     """Return the calls, tokens and dollars that tuning still needs at most, without sending anything.
 
-    The study is walked through as it will be, with what the cache knows; behind the first answer that it does not know,
-    no repeat ends before its last round.
+    The study is carried out with the answers in the cache; after the first answer that is missing, every repeat is
+    counted with all its rounds.
+
+    Args:
+        study: what is tuned, on training bars only.
+        access: which model, where, and for how much.
+        tests: the bars after the training of every instrument, or none.
+        account: how guidance is followed; None is the default account.
     """
     return walked(
         access, lambda asker: tune_study(study, asker, tests=tests, account=account, certain=lambda: not asker.needed)

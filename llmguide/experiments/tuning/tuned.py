@@ -10,18 +10,18 @@ __all__ = ["Tuned"]
 
 
 class Tuned(TuningResult):
-    """A `TuningResult`, which has every round, the template and its test, that can be written into a folder."""
+    """The result of `llmguide.tune`: every round, the template and its test, and `write` for its folder."""
 
     @property
     def summary(self) -> str:
-        """The result in a few sentences, as the page begins."""
+        """The result in a few sentences, as at the top of the page."""
         from llmguide.experiments.tuning.write import page_data  # here: it loads the plotting library
         from llmguide.report.tuning_page import summary
 
         return summary(page_data(self))
 
     def write(self, folder: Path | str) -> Path:
-        """Write the template, its pedigree, tables and the page into a folder (see `write_tuned`); return the page."""
+        """Write the template, its pedigree, tables and the page into `folder`, and return the path of the page."""
         from llmguide.experiments.tuning.write import write_tuned  # here: it loads the plotting library
 
         return write_tuned(self, Path(folder))

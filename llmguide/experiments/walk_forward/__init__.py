@@ -1,4 +1,4 @@
-"""Arms that are trained anew as time goes on, each tested on the window after its training bars.
+"""Walk-forward tests: arms that are trained anew for each window, and tested on the window after their training bars.
 
 windows  which bars each window trains on and trades
 plan     what is trained for each instrument and window

@@ -37,12 +37,12 @@ class Laid(NamedTuple):
 
 @dataclass(frozen=True)
 class WalkResult:
-    """What came of every instrument, arm and seed (-1 where there is nothing random).
+    """The result of every instrument, arm and seed of a walk-forward test (seed -1 where nothing is random).
 
     Attributes:
         laid: bars and windows by symbol.
         runs: the whole account by symbol, arm and seed (see `llmguide.experiments.walk_forward.relay.Relayed`).
-        settings: everything that shaped it, with versions and hashes of the data.
+        settings: everything that shaped the walk, with versions and hashes of the data.
         uses_future: whether its guidance was made with knowledge of later bars: a control, not a result.
     """
 
@@ -98,7 +98,7 @@ class WalkResult:
 
     @cached_property
     def stitched(self) -> pd.DataFrame:
-        """One row per instrument, arm and seed: the same measures of the whole account, and its ``final_value``."""
+        """One row per instrument, arm and seed, with the same measures of the whole account and its ``final_value``."""
         return pd.DataFrame(
             [
                 {"symbol": symbol, "arm": arm, "seed": seed}
@@ -111,7 +111,7 @@ class WalkResult:
 
     @property
     def spread(self) -> pd.DataFrame:
-        """One row per instrument and arm: how its windows differ, each window's measure being the mean over seeds.
+        """How the windows differ, one row per instrument and arm; each window's measure is the mean over seeds.
 
         Columns windows; sr_mean, sr_std (ddof 1), sr_low, sr_high, the same of mdd and of total_return; and
         ``positive``, the share of windows with a Sharpe ratio above 0. Windows without one are left out of it.
@@ -143,7 +143,7 @@ class WalkResult:
 
     @cached_property
     def luck(self) -> pd.DataFrame:
-        """One row per instrument: is the best of all arms and seeds good, or the luckiest of many?
+        """Whether the best of all arms and seeds is good, or only the luckiest of many; one row per instrument.
 
         Columns ``arm`` and ``seed`` of the highest Sharpe ratio ``sr`` of the whole account; ``trials``, the arms and
         seeds that it is the best of; ``hurdle``, the Sharpe ratio that the best of as many without skill would reach,
@@ -169,7 +169,7 @@ class WalkResult:
         return _led(pd.concat(frames, ignore_index=True), "symbol", "over")
 
     def values(self, symbol: str, arm: str) -> pd.DataFrame:
-        """Return the account's value after each traded bar, one column per seed."""
+        """Return the account's value after each traded bar of a `symbol` and an `arm`, one column per seed."""
         return pd.DataFrame({seed: run.account["value"] for seed, run in self._of(symbol, arm).items()})
 
     def _luck_of(self, symbol: str, periods: float) -> dict[str, Any]:

@@ -56,45 +56,49 @@ def walk_forward(
     progress: bool = True,
     announce: Callable[[str], None] | None = None,
 ) -> Walk:
-    """Train every arm anew for every window, and let it trade the window with the account that the last one left.
+    """Train every arm anew for every window, and let it trade the window with the account that the last window left.
 
-    For each window whoever is trained is trained from the beginning, and windows of moving averages are chosen anew, on
-    bars before the window alone. Then one run of Cerebro per arm and seed goes through all windows
-    (`llmguide.experiments.walk_forward.relay`): on the first bar of a window the newly trained takes over position and
-    cash as they are, and there are no idle bars, since the bars before are known.
+    For each window every trained arm is trained from scratch, and windows of moving averages are chosen anew, on bars
+    before the window alone. Then one run of Cerebro per arm and seed goes through all windows
+    (`llmguide.experiments.walk_forward.relay`): on the first bar of a window the newly trained arm takes over position
+    and cash as they are, and there are no idle bars, since the bars before are known.
 
     Args:
         bars: raw bars by symbol, those to train on and those to trade as one history.
         guidance: tables by symbol; a folder with SYMBOL.parquet or SYMBOL.csv; or a function of an instrument's bars,
-            which is asked anew for every window with the bars up to its end.
+            which is called anew for every window with the bars up to its end.
         start: first day that is traded.
         until: last day that is traded; None is that of the last bar.
         window: length of a window: ``1y``, ``6m``, ``2w``, ``90d``, or ``250b`` for bars. The last one may be shorter.
-        train: "anchored", all bars before the window; or the length of the rolling training, such as ``3y``.
-        arms: names from `llmguide.experiments.arms.ARMS`; where None, rl and hold, and with guidance hybrid and llm.
-        seeds: how many runs of each trained arm (0, 1, ...), or which seeds; the same in every window.
+        train: "anchored", all bars before the window; or the length of a rolling training window, such as ``3y``.
+        arms: names from `llmguide.experiments.arms.ARMS`; None is rl and hold, and with guidance also hybrid and llm.
+        seeds: number of runs of each trained arm (with seeds 0, 1, ...), or which seeds; the same in every window.
         episodes: episodes of training per run.
-        any_bars: use tables on other bars or instruments than those that they were made from, instead of refusing.
-        config: the agent's settings; the published ones where None. Capital and cost are those of every arm.
-        flag: what the arm ``flag``, a language model, is trained by (see `llmguide.compare`).
+        any_bars: use tables on bars or instruments other than those that they were made from, instead of refusing.
+        config: the agent's settings; None is the published ones. Their capital and cost hold for every arm.
+        flag: how the language model of the arm ``flag`` is trained (see `llmguide.compare`).
         device: "cpu", "cuda" or "auto".
         periods: bars per year, by which Sharpe ratios are annual; None reads it from the dates of the bars.
-        holdout: training bars at the end from which the agents of the arm ``mixture`` do not learn, and on which their
-            record begins; None is a year of bars.
+        holdout: number of training bars at the end from which the agents of the arm ``mixture`` do not learn, and on
+            which their record begins; None is a year of bars.
         out: folder. OUT/SYMBOL/WINDOW is the run folder of a window, in which each agent is stored as soon as it is
             trained; a second call with the same settings resumes from it. `Walk.write` writes the rest.
-        resume: False begins anew: agents and states that `out` holds for these windows are removed.
-        ray: train on this Ray cluster, HOST:PORT or "auto" (see `llmguide.rl.cluster`; needs llmguide[cluster]);
-            the results are the same.
-        progress: show a bar on a terminal.
+        resume: False starts over: agents and states that `out` holds for these windows are removed.
+        ray: train on this Ray cluster, HOST:PORT or "auto" (see `llmguide.rl.cluster`; needs llmguide[cluster]); the
+            results are the same.
+        progress: show a progress bar on a terminal.
         announce: called with one line on each thing that is being done.
+
+    Returns:
+        A `Walk` with all accounts, tables and tests.
 
     Raises:
         DataError: bars that do not hold the windows or the training before the first one.
         GuidanceError: an arm needs guidance and an instrument has none.
-        LlmguideError: unknown arms; what is no length of time; a `holdout` without the arm mixture; `flag` without the
-            arm flag, or the arm without it; or `out` holds a walk with other settings.
-        ModelError: a language model that cannot be used. MissingExtra: llmguide[flag] is not installed.
+        LlmguideError: unknown arms; a length of time that cannot be read; a `holdout` without the arm mixture; `flag`
+            without the arm flag, or the arm without it; or `out` holds a walk with other settings.
+        ModelError: a language model that cannot be used.
+        MissingExtra: llmguide[flag] or llmguide[cluster] is needed and not installed.
     """
     usual = ("rl", "hold") if guidance is None else ("hybrid", "rl", "llm", "hold")
     chosen = choose_arms(list(usual if arms is None else arms), holdout=holdout)

@@ -10,12 +10,14 @@ __all__ = ["Walk"]
 
 
 class Walk(WalkResult):
-    """A `WalkResult`, which has all tables and accounts, that can be written into its folder."""
+    """The result of `llmguide.walk_forward`: all tables and accounts, and `write` for its folder."""
 
     def write(self, folder: Path | str, *, command: str = "") -> Path:
         """Write settings, tables, accounts and the page into a folder, and return the path of the page.
 
-        `command` is shown on the page as the way to make it again.
+        Args:
+            folder: the folder, created if missing.
+            command: shown on the page as the way to repeat the walk.
         """
         from llmguide.experiments.walk_forward.write import write_walk  # here: it loads the plotting library
 

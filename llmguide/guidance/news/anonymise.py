@@ -55,15 +55,18 @@ class Anonymised(NamedTuple):
 
 @dataclass(frozen=True)
 class Names:
-    """The names of one instrument and of whatever else gives it away.
+    """The names that give an instrument away, and their replacements.
 
-    A name counts wherever it is a word of its own, in any case, with or without an accent, a legal form ("Inc.") or an
-    article before it; of several the longest. A name of up to four letters, all capitals, counts only as it is written.
-    A ticker counts in capitals when it has three letters or more; one of two letters only before "shares" or "stock";
-    any ticker when it is marked: $T, #T, (T), NYSE: T.
+    A name is found wherever it is a word of its own, in any case, with or without an accent, a legal form ("Inc.") or
+    an article before it; of several the longest counts. A name of up to four letters, all capitals, is found only as it
+    is written. A ticker is found in capitals where it has three letters or more; one of two letters only before
+    "shares" or "stock"; any ticker where it is marked: $T, #T, (T), NYSE: T.
 
-    Raises GuidanceError for a kind that is not known, a name that is empty or there twice, and a replacement that would
-    itself be replaced.
+    Attributes:
+        entries: names with their kinds and, where wanted, replacements of their own.
+
+    Raises GuidanceError for an unknown kind, a name that is empty or duplicated, and a replacement that would itself be
+    replaced.
     """
 
     entries: tuple[Name, ...] = ()
@@ -91,14 +94,15 @@ class Names:
 
     @classmethod
     def of(cls, symbol: str) -> Names:
-        """Return a table of just a ticker. It does not hide the name of the company behind it."""
+        """Return a table of the ticker `symbol` alone, which does not hide the company's name."""
         return cls((Name(symbol, "ticker"),))
 
     @classmethod
     def read(cls, path: str | Path) -> Names:
-        """Read a CSV file with the columns name, kind and perhaps replacement, or a TOML file of [[names]] with them.
+        """Return the names in the file at `path`: CSV with the columns name, kind and optionally replacement, or TOML
+        with [[names]].
 
-        Raises GuidanceError, naming file and line, for what cannot be read and as the class says.
+        Raises GuidanceError, naming file and line, for what cannot be read, and as the class does.
         """
         path = Path(path)
         readers = {".csv": _read_csv, ".toml": _read_toml}

@@ -1,4 +1,4 @@
-"""A language model as the policy (FLAG-Trader, arXiv 2502.11433): trained by PPO on states told as text.
+"""A language model as the policy (FLAG-Trader, arXiv 2502.11433): trained by PPO on states rendered as text.
 
 The doors       training (`train_flag`), trained (a trained policy, also on disk), evaluation (how it does on bars),
                 config (every constant), policy (the network), base, tiny (the language model it is built on: read, or

@@ -30,10 +30,10 @@ _GROWING = ("dynamic", "longrope")
 
 @dataclass(frozen=True)
 class FlagBase:
-    """A causal language model of Hugging Face's, its weights frozen, with its tokenizer.
+    """A causal language model from Hugging Face, its weights frozen, with its tokenizer.
 
     Attributes:
-        name: what it is called; no path.
+        name: its name, not a path.
         model: the causal model, in evaluation mode, float32.
         tokenizer: its tokenizer.
     """
@@ -44,9 +44,9 @@ class FlagBase:
 
     @classmethod
     def of(cls, name: str, model: Any, tokenizer: Any, *, device: torch.device | str = "cpu") -> FlagBase:
-        """Take a model that is in memory. It is frozen and, where it has to be, moved.
+        """Return a base from a `model` and `tokenizer` in memory; it is frozen and, where needed, moved to `device`.
 
-        Raises ModelError where its layers are not of a kind that is known.
+        `name` is its name. Raises ModelError where its layers are of an unknown kind.
         """
         model.eval().requires_grad_(False).to(device)
         base = cls(name, model, tokenizer)
@@ -55,26 +55,26 @@ class FlagBase:
 
     @property
     def decoder(self) -> Any:
-        """The model without its last projection to the vocabulary."""
+        """The model without its final projection to the vocabulary."""
         return self.model.model
 
     @property
     def layers(self) -> int:
-        """How many layers it has."""
+        """Number of layers."""
         return len(self.decoder.layers)
 
     @property
     def width(self) -> int:
-        """Values of a hidden state."""
+        """Size of a hidden state."""
         return int(self.decoder.config.hidden_size)
 
     @property
     def device(self) -> torch.device:
-        """Where it computes."""
+        """The device on which it computes."""
         return torch.device(self.model.device)
 
     def tokens(self, texts: Sequence[str]) -> list[list[int]]:
-        """Return the numbers of each text's tokens, with those that the tokenizer puts before every text."""
+        """Return the token ids of each of `texts`, with those that the tokenizer puts before every text."""
         return [list(one) for one in self.tokenizer(list(texts))["input_ids"]]
 
     @cached_property
@@ -112,16 +112,16 @@ class FlagBase:
 
 
 def load_base(source: Path | str, *, device: torch.device | str = "cpu") -> FlagBase:
-    """Read a language model, in float32.
+    """Read a language model, in float32, and return it.
 
     Args:
         source: a GGUF file, whose weights are dequantized; a folder with a Hugging Face model (safetensors); or a
             model's name on the Hugging Face hub, such as ``HuggingFaceTB/SmolLM2-135M-Instruct``, which transformers
             downloads where it is not in its cache.
-        device: where it computes.
+        device: where it computes, "cpu" or "cuda".
 
     Raises:
-        ModelError: no such model, weights that are not safetensors or GGUF, or layers of an unknown kind.
+        ModelError: no such model, weights that are neither safetensors nor GGUF, or layers of an unknown kind.
         MissingExtra: transformers is not installed.
     """
     transformers = library("transformers")

@@ -17,17 +17,22 @@ from llmguide.rl.training import find_device
 __all__ = ["TINY", "Base", "find_base", "open_trained", "policy_factory"]
 
 TINY = "tiny"
-"""Stands for a language model with random weights that has learned nothing; a folder of that name is ``./tiny``."""
+"""The name of the tiny model with random weights (see `llmguide.rl.flag.tiny.tiny_base`)."""
 
 Base = FlagBase | Path | str
-"""A language model, or what it is found by: a GGUF file, a folder, a name on the Hugging Face hub, or "tiny"."""
+"""A language model to build a policy on: in memory, the path of a file or folder, a name on the Hugging Face hub, or
+"tiny".
+"""
 
 
 def find_base(source: Base, *, device: str = "cpu") -> FlagBase:
-    """Return the language model that is meant; one that is in memory stays where it is.
+    """Return the language model that `source` names; one in memory stays where it is.
 
-    `device` is "cpu", "cuda" or "auto", which is a GPU where there is one. Raises ModelError for
-    others, and as `llmguide.rl.flag.base.load_base` does.
+    Args:
+        source: a `FlagBase`, a GGUF file, a folder, a name on the Hugging Face hub, or "tiny".
+        device: "cpu", "cuda" or "auto", which is a GPU where there is one.
+
+    Raises ModelError for another device, and ModelError or MissingExtra as `llmguide.rl.flag.base.load_base` does.
     """
     if isinstance(source, FlagBase):
         return source
@@ -39,9 +44,11 @@ def find_base(source: Base, *, device: str = "cpu") -> FlagBase:
 
 
 def policy_factory(base: FlagBase, config: PolicyConfig | None = None) -> Callable[[int], FlagPolicy]:
-    """Return what makes a new policy for a seed, as `llmguide.rl.flag.training.train_flag` wants it.
+    """Return a function that makes a new policy for a seed, for `llmguide.rl.flag.training.train_flag`.
 
-    All of them share the frozen layers of the base. The config's own seed is not used.
+    Args:
+        base: the language model, whose frozen layers all policies share.
+        config: what is trained; None is ``PolicyConfig()``. Its own seed is not used.
     """
     settings = config or PolicyConfig()
 
@@ -52,17 +59,17 @@ def policy_factory(base: FlagBase, config: PolicyConfig | None = None) -> Callab
 
 
 def open_trained(path: Path | str, base: Base | None = None, *, device: str = "cpu") -> TrainedPolicy:
-    """Read a checkpoint, and build its policy on the language model that it was trained on.
+    """Read a checkpoint, build its policy on the language model that it was trained on, and return it.
 
     Args:
-        path: of the checkpoint.
+        path: the checkpoint.
         base: that language model; None finds it by the name in the checkpoint, where that is "tiny" or a name on the
-            hub. It may be called otherwise than in the training: its weights count.
+            hub. Its name may differ from the one in training; its weights are compared.
         device: where it computes, unless the base is in memory already.
 
     Raises:
         ModelError: no such checkpoint or language model; another one than it was trained on; or none is given, and the
-            checkpoint does not tell where it is.
+            checkpoint does not say where to find it.
         MissingExtra: transformers is not installed.
     """
     identity = read_trained(path).identity

@@ -13,50 +13,61 @@ from llmguide.trading.flag_rules import FlagRules
 __all__ = ["Algorithm", "FlagConfig"]
 
 Algorithm = Literal["ppo", "reinforce"]
+"""How the policy is updated: see ``algorithm`` of `FlagConfig`."""
 
 
 @dataclass(frozen=True)
 class FlagConfig:
-    """Settings of training; the defaults are the published ones.
+    """Settings of FLAG-Trader's training; the defaults are the published ones.
 
-    Source: arXiv 2502.11433v3, section 3 and its table of hyper-parameters. docs/flag_trader.md says what it leaves
-    open: optimiser, how minibatch and accumulation fit a rollout, and others.
+    docs/flag_trader.md lists what the paper leaves open: the optimiser, how minibatch and accumulation fit a rollout,
+    and others.
+
+    Raises ModelError for a setting out of range.
+
+    Source: arXiv 2502.11433v3, section 3 and its table of hyper-parameters.
     """
 
     steps: int = 13_860
-    """Transitions, of all environments together."""
+    """Transitions in total, over all environments."""
     environments: int = 1
-    """Accounts side by side, each in an episode of its own."""
+    """Accounts trained side by side, each in an episode of its own."""
     rollout: int = 40
     """Steps of each environment between two updates."""
     learning_rate: float = 5e-4
+    """Step size of Adam at the first step."""
     anneal: bool = True
-    """The learning rate falls in a line to 0 at the last step."""
+    """Whether the learning rate falls linearly to 0 at the last step."""
     discount: float = 0.95
+    """Discount factor of the next step's value, in [0, 1]."""
     trace: float = 0.98
     """Lambda of generalised advantage estimation; REINFORCE takes 1."""
     epochs: int = 1
     """Passes over a rollout; REINFORCE takes one."""
     minibatch: int = 32
-    """Transitions at most of one optimiser step: a rollout is cut into equal parts no larger than that."""
+    """Largest number of transitions in one optimiser step; a rollout is cut into equal parts no larger than that."""
     accumulation: int = 8
-    """Backward passes in which a minibatch is taken, one part after the other; the gradient is that of one pass."""
+    """Backward passes into which a minibatch is split, one part after the other; the gradient is that of one pass."""
     clip: float = 0.2
-    """Of the probabilities' ratio and of the value's change."""
+    """Clip range of the probability ratio and of the change in value."""
     entropy: float = 0.05
+    """Weight of the entropy bonus."""
     value: float = 0.5
+    """Weight of the value loss."""
     kl: float = 0.05
-    """Weight of the distance to the policy as it was before training."""
+    """Weight of the KL divergence from the policy as it was before training."""
     gradient_clip: float = 0.5
     """Largest norm of the gradient."""
     normalise: bool = True
-    """Advantages of a minibatch have mean 0 and standard deviation 1."""
+    """Whether the advantages of a minibatch are scaled to mean 0 and standard deviation 1."""
     adam_epsilon: float = 1e-5
+    """Epsilon of Adam."""
     algorithm: Algorithm = "ppo"
-    """"ppo", or "reinforce": returns less the value as the baseline, one update of each rollout, nothing clipped."""
+    """"ppo", or "reinforce" (returns less the value as a baseline, one update of each rollout, nothing clipped)."""
     shown: int = SHOWN
-    """Bars that a state tells."""
+    """Number of bars that a state shows."""
     rules: FlagRules = field(default_factory=FlagRules)
+    """Rules of the account and its reward."""
 
     def __post_init__(self) -> None:
         for name in ("steps", "environments", "rollout", "epochs", "minibatch", "accumulation", "shown"):
@@ -76,7 +87,7 @@ class FlagConfig:
             raise ModelError(f"algorithm is 'ppo' or 'reinforce', got {self.algorithm!r}")
 
     def learning_rate_at(self, step: int) -> float:
-        """Return the learning rate of the update of a rollout that began at a step, from 0."""
+        """Return the learning rate for the update of a rollout that began at `step`, counted from 0."""
         return self.learning_rate * (1.0 - step / self.steps) if self.anneal else self.learning_rate
 
     def to_dict(self) -> dict[str, Any]:
@@ -85,7 +96,7 @@ class FlagConfig:
 
     @classmethod
     def from_dict(cls, stored: dict[str, Any]) -> FlagConfig:
-        """Make a config from `to_dict`'s result; a name that is not known is refused."""
+        """Return the config of `stored`, the result of `to_dict`; ModelError for an unknown name."""
         known = {field.name for field in fields(cls)}
         for name in stored:
             if name not in known:

@@ -121,11 +121,14 @@ def first_tokens(base: FlagBase) -> list[list[int]]:
 def controls_of(trained: Sequence[TrainedPolicy]) -> dict[str, list[TrainedPolicy]]:
     """Return the controls of policies that were trained on one language model with the same settings.
 
+    Args:
+        trained: the policies.
+
     Returns:
         By name: ``untrained``, one for each of them as it was before its first step; ``zero-shot``, the language model
         asked for a word; ``hold``.
 
-    Raises ModelError for none, or a policy that is not over a language model.
+    Raises ModelError for no policy, or one that is not over a language model.
     """
     policies = [one.policy for one in trained if isinstance(one.policy, FlagPolicy)]
     if not policies or len(policies) < len(trained):

@@ -32,24 +32,26 @@ def walk_flag(
     factors: FactorsSource | None = None,
     tables: Tables | None = None,
 ) -> pd.DataFrame:
-    """Let a policy trade bars from `start` to the last one.
+    """Let a trained policy trade bars, from `start` to the last one, and return what it did.
 
-    The action for bar t is decided from bars up to t-1 and filled at the close of t, as in training; of equally likely
+    The action for bar t is chosen from bars up to t-1 and filled at the close of t, as in training; of equally likely
     actions the first of sell, hold, buy is taken.
 
     Args:
-        trained: see there.
+        trained: the policy.
         bars: raw bars.
-        start: the bar of the first decision; the first with a whole state before it where None.
-        template: another one than it was trained with.
-        guidance, factors, tables: what the states tell of, as in training.
+        start: the bar of the first decision; None is the first with enough bars before it for a whole state.
+        template: a template other than that of the training.
+        guidance: guidance, where the states mention it, as in training.
+        factors: news factors, where the states mention them.
+        tables: external tables, where the states mention facts.
 
     Returns:
-        A frame with one row per decision, indexed like the bars: ``action`` (-1 sell, 0 hold, 1 buy), its
-        probabilities ``p_sell``, ``p_hold`` and ``p_buy`` (0 where not possible), ``expected`` (the policy's value
-        before the bar), and after the bar ``shares``, ``cash``, ``value`` and ``reward``.
+        A frame with one row per decision, indexed like the bars: ``action`` (-1 sell, 0 hold, 1 buy), its probabilities
+        ``p_sell``, ``p_hold`` and ``p_buy`` (0 where not possible), ``expected`` (the policy's value before the bar),
+        and after the bar ``shares``, ``cash``, ``value`` and ``reward``.
 
-    Raises DataError for too few bars, ModelError where the states would tell of something else than in training.
+    Raises DataError for too few bars, ModelError where the states would show other data than in training.
     """
     (walk,) = walk_flags(
         [trained], bars, start=start, template=template, guidance=guidance, factors=factors, tables=tables
@@ -68,21 +70,26 @@ def walk_flags(
     tables: Tables | None = None,
     progress: Callable[[int, int], None] = lambda done, decisions: None,
 ) -> list[pd.DataFrame]:
-    """Let policies trade the same bars side by side, each with an account of its own, as `walk_flag` lets one.
+    """Let several policies trade the same bars side by side, each with an account of its own, as `walk_flag` does with
+    one.
 
-    Policies over one language model share much of the work (see `llmguide.rl.flag.together`). Probabilities differ
-    from those of single walks by rounding, and so do actions where two are equally likely but for rounding.
+    Policies over one language model share much of the work (see `llmguide.rl.flag.together`). Probabilities differ from
+    those of single walks by rounding, and so do actions where two are equally likely but for rounding.
 
     Args:
         trained: the policies; the same one several times, to begin at several bars.
-        bars, template, guidance, factors, tables: as of `walk_flag`.
-        start: the bar of the first decision, or one for each.
-        progress: called after each bar with how many decisions of how many are made.
+        bars: as for `walk_flag`.
+        start: the bar of the first decision, or one for each policy.
+        template: as for `walk_flag`.
+        guidance: as for `walk_flag`.
+        factors: as for `walk_flag`.
+        tables: as for `walk_flag`.
+        progress: called after each bar with the number of decisions made, and of all decisions.
 
     Returns:
-        A frame for each, in their order, as `walk_flag` returns it.
+        A frame for each policy, in their order, as `walk_flag` returns it.
 
-    Raises what `walk_flag` does.
+    Raises ModelError and DataError as `walk_flag` does.
     """
     starts = [start] * len(trained) if start is None or isinstance(start, int) else list(start)
     if len(starts) != len(trained):

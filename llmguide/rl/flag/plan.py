@@ -18,13 +18,14 @@ __all__ = ["FlagPlan"]
 
 @dataclass(frozen=True)
 class FlagPlan:
-    """The policies of the arm ``flag`` (see `llmguide.compare`); `llmguide.rl.flag.trainer.FlagTrainer` trains them.
+    """How the policies of the arm ``flag`` are trained (see `llmguide.compare`).
 
     Attributes:
         base: the language model: a GGUF file, a folder, a name on the Hugging Face hub, "tiny", or one in memory.
-        policy: what is trained of it, and how it begins; None is ``PolicyConfig()``. Its seed is not used.
-        config: how it is trained; the published settings where nothing is said.
-        template: tells the states: a name, or the path of a file (see `llmguide.states.text`).
+        policy: which parts of it are trained, and how they are initialised; None is ``PolicyConfig()``. Its seed is not
+            used.
+        config: how it is trained; by default with the published settings.
+        template: renders the states as text: a name, or the path of a file (see `llmguide.states.text`).
     """
 
     base: Base

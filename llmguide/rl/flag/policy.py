@@ -47,15 +47,18 @@ _LOOKED_AT = 64
 
 @dataclass(frozen=True, kw_only=True)
 class PolicyConfig:
-    """What is trained of a language model, and how it begins.
+    """Which parts of a language model are trained, and how they are initialised.
 
     Attributes:
-        frozen: layers, from the first on, that stay as they are; at least one is left to train; None for two thirds.
+        frozen: number of layers, from the first on, that stay as they are; at least one is left to train; None is two
+            thirds.
         lora_rank: rank of the adapter (LoRA) on the trainable layers; 0 trains their weights themselves.
-        lora_alpha: scale of the adapter times its rank; None for twice the rank.
-        half: the frozen layers compute in bfloat16: another policy, whose logits differ in the third digit. Meant for
-            GPUs; a processor may be slower by it (docs/flag_trader.md).
-        seed: of the heads and the adapter.
+        lora_alpha: scale of the adapter times its rank; None is twice the rank.
+        half: compute the frozen layers in bfloat16: another policy, whose logits differ in the third digit. Meant for
+            GPUs; a CPU may become slower (docs/flag_trader.md).
+        seed: seed of the heads and the adapter.
+
+    Raises ModelError for values out of range.
     """
 
     frozen: int | None = None
@@ -71,7 +74,9 @@ class PolicyConfig:
             raise ModelError(f"lora_alpha is above 0 and goes with lora_rank, got {self.lora_alpha}")
 
     def of(self, base: FlagBase) -> PolicyConfig:
-        """Return this with every number filled in. Raises ModelError where no layer is left to train."""
+        """Return this config with every number filled in for `base`. Raises ModelError where no layer is left to
+        train.
+        """
         frozen = 2 * base.layers // 3 if self.frozen is None else self.frozen
         if not 0 <= frozen < base.layers:
             raise ModelError(
@@ -92,14 +97,16 @@ class Trained(nn.Module):
 
 
 class FlagPolicy:
-    """A `TradingPolicy` over a language model.
+    """A `llmguide.rl.flag.protocol.TradingPolicy` over a language model.
 
-    The base is not changed: the trainable layers are copies. The tensors of `trainable` may be stepped by any optimiser
-    or changed in place at any time.
+    The base is not changed: the trainable layers are copies. The tensors of `trainable` may be updated by any
+    optimiser, or changed in place at any time.
 
     Args:
-        base: the language model; the policy computes where it does.
-        config: what is trained.
+        base: the language model; the policy computes on its device.
+        config: what is trained; None is ``PolicyConfig()``.
+
+    Methods take `states`, texts, and `encoded`, what `encode` returned.
 
     Raises:
         ModelError: no layer is left to train.
@@ -154,7 +161,8 @@ class FlagPolicy:
 
     @contextmanager
     def accumulating(self) -> Iterator[None]:
-        """Compute the shared beginning once for all evaluations with gradient within, none of which sees a step.
+        """Return a context in which the shared beginning is computed once for all evaluations with gradient, none of
+        which sees a step.
 
         For a gradient that is the sum of several backward passes: the part of it that goes through the beginning is
         added when the context ends, in one further pass, and not at all after an error.
@@ -172,7 +180,7 @@ class FlagPolicy:
         return self._last(encoded, reference=False)
 
     def judge(self, last: Tensor) -> tuple[Tensor, Tensor]:
-        """Return logits ``(batch, 3)`` and values ``(batch,)`` for what `last` returned: the second half of it."""
+        """Return logits ``(batch, 3)`` and values ``(batch,)`` from `last`, what the method of that name returned."""
         heads: tuple[Tensor, Tensor] = self.trained.heads(last)
         return heads
 
@@ -184,7 +192,7 @@ class FlagPolicy:
 
     @property
     def reading(self) -> tuple[Any, ...]:
-        """What `encode` depends on: policies of which this is equal encode alike, and one can do it for all of them."""
+        """What `encode` depends on; policies of which this is equal encode alike, and one can do it for all of them."""
         return id(self.base.model), self.config.frozen, self.config.half
 
     def trainable(self) -> dict[str, Tensor]:

@@ -21,8 +21,9 @@ class Encoded(Protocol):
 class TradingPolicy(Protocol):
     """A policy over states as text: logits of three actions (sell, hold, buy) and a value.
 
-    It may have a method ``accumulating()`` as well, a context manager within which the gradients of several backward
-    passes add up to one and no weight changes: what they share need be computed only once there.
+    Methods take `states`, texts, and `encoded`, what `encode` returned. A policy may also have a method
+    ``accumulating()``, a context manager within which the gradients of several backward passes add up to one and no
+    weight changes, so that what they share need be computed only once.
     """
 
     def encode(self, states: Sequence[str]) -> Sequence[Encoded]:

@@ -13,15 +13,15 @@ __all__ = ["tiny_base"]
 
 
 def tiny_base(seed: int, *, kind: Literal["llama", "gemma3"] = "llama", layers: int = 3, width: int = 32) -> FlagBase:
-    """Return a model with random weights whose tokens are bytes; it has learned nothing.
+    """Return a tiny model with random weights whose tokens are bytes; it has learned nothing.
 
     Args:
-        seed: of the weights.
-        kind: layers as of Llama and SmolLM, or as of Gemma 3, every second of which sees 24 tokens only.
-        layers: how many.
-        width: values of a hidden state, a multiple of 8; four heads share two of keys.
+        seed: seed of the weights.
+        kind: layers as in Llama and SmolLM, or as in Gemma 3, every second of which sees 24 tokens only.
+        layers: number of layers.
+        width: size of a hidden state, a multiple of 8; four query heads share two key heads.
 
-    Raises MissingExtra without transformers.
+    Raises ModelError for an impossible width, MissingExtra without transformers.
     """
     transformers = library("transformers")
     tokenizer = _bytes_tokenizer(transformers)

@@ -28,14 +28,14 @@ __all__ = ["TrainedPolicy", "load_trained", "save_trained"]
 
 @dataclass(frozen=True, eq=False)
 class TrainedPolicy:
-    """A policy that was trained, and what it needs to read.
+    """A trained policy, with what it needs to read its states.
 
     Attributes:
-        policy: decides.
-        config: the settings it was trained with; their rules and bars shown hold for its states.
-        template: tells its states, as it was when it was trained.
-        seed: of its training.
-        notes: what else its checkpoint says: ``trained_on``, ``curve``, ``versions``.
+        policy: the policy itself.
+        config: the settings it was trained with, among them the rules and the number of bars shown in its states.
+        template: renders its states, as it was in training.
+        seed: seed of its training.
+        notes: what else its checkpoint holds: ``trained_on``, ``curve``, ``versions``.
     """
 
     policy: TradingPolicy
@@ -45,16 +45,21 @@ class TrainedPolicy:
     notes: dict[str, Any]
 
     def begin(self) -> None:
-        """Read what all its states begin with, as at the beginning of a training."""
+        """Read the text that all its states begin with, as at the start of a training."""
         self.policy.encode([prefix(self.template, shown=self.config.shown)])
 
     def choose(self, state: str, legal: Sequence[bool]) -> Chosen:
-        """Return the likeliest possible action in a state (see `llmguide.rl.flag.choosing`)."""
+        """Return the most likely action in `state` among those that are `legal` (sell, hold, buy)."""
         return choose(self.policy, state, legal)
 
 
 def save_trained(trained: TrainedPolicy, path: Path | str) -> Path:
-    """Write a trained policy to a ``.safetensors`` file, whole or not at all."""
+    """Write a trained policy to a ``.safetensors`` file, atomically, and return its path.
+
+    Args:
+        trained: the policy.
+        path: the file.
+    """
     description = {
         "identity": trained.policy.identity(),
         "notes": {
@@ -69,10 +74,14 @@ def save_trained(trained: TrainedPolicy, path: Path | str) -> Path:
 
 
 def load_trained(path: Path | str, policy: TradingPolicy) -> TrainedPolicy:
-    """Read a checkpoint into a policy on the same base; its trainable tensors are overwritten.
+    """Read a checkpoint into a policy on the same base and return the trained policy.
 
-    Raises ModelError for what `read_trained` refuses, a policy of another identity, and tensors that are missing, of
-    the wrong shape or not finite; the policy is then left as it was.
+    Args:
+        path: the checkpoint.
+        policy: a policy on the same base, whose trainable tensors are overwritten.
+
+    Raises ModelError for a file that is not a checkpoint, a policy of another identity, and tensors that are missing,
+    of the wrong shape or not finite; the policy is then left as it was.
     """
     source = Path(path)
     checkpoint = read_trained(source)

@@ -29,13 +29,13 @@ __all__ = ["FlagTrainer"]
 
 @dataclass(frozen=True, eq=False)
 class FlagTrainer:
-    """A `FlagPlan` of which everything was read and checked that needs no bars.
+    """A `FlagPlan` with everything loaded and checked that needs no bars.
 
     Attributes:
         base: the language model, in memory.
-        policy: what is trained of it, every number filled in.
+        policy: which parts of it are trained, every number filled in.
         config: how it is trained.
-        template: tells the states.
+        template: renders the states as text.
     """
 
     base: FlagBase
@@ -45,7 +45,11 @@ class FlagTrainer:
 
     @classmethod
     def of(cls, plan: FlagPlan, *, device: str = "auto") -> FlagTrainer:
-        """Read what a plan names; `device` is "cpu", "cuda" or "auto".
+        """Return the trainer of a plan, with everything that it names loaded.
+
+        Args:
+            plan: the plan.
+            device: "cpu", "cuda" or "auto".
 
         Raises:
             ModelError: no such language model, template or device, or no layer that is left to train.
@@ -60,7 +64,7 @@ class FlagTrainer:
         return cls(base, wanted.of(base), plan.config, template)
 
     def describe(self) -> dict[str, Any]:
-        """Return what shapes its policies, beside bars, guidance and seeds, ready for JSON."""
+        """Return everything that shapes its policies apart from bars, guidance and seeds, ready for JSON."""
         policy = {name: value for name, value in asdict(self.policy).items() if name != "seed"}
         return {
             "base": self.base.name,
@@ -75,7 +79,7 @@ class FlagTrainer:
         }
 
     def check(self, bars: pd.DataFrame) -> None:
-        """Refuse bars to train on that are too few for an episode (DataError)."""
+        """Refuse training `bars` that are too few for an episode (DataError)."""
         check_start(len(bars), self.config.rules, shown=self.config.shown, whole=False)
 
     def train(
@@ -91,7 +95,11 @@ class FlagTrainer:
         progress: TrainingBar | bool = True,
         title: str = "training flag",
     ) -> TrainedPolicies:
-        """Train one policy per seed, or go on with what the folder holds; see `train_flag` for arguments and errors."""
+        """Train one policy per seed, or resume from what the folder holds, and return the policies.
+
+        The arguments `bars`, `seeds`, `guidance`, `factors`, `tables`, `out`, `finished`, `progress` and `title` are
+        those of `llmguide.rl.flag.training.train_flag`, and so are the errors.
+        """
         return train_flag(
             bars,
             policy_factory(self.base, self.policy),

@@ -39,15 +39,19 @@ _NAME = "flag"
 
 @dataclass(frozen=True, eq=False)
 class TrainedPolicies(Sequence[TrainedPolicy]):
-    """Trained policies, one per seed, in the order of the seeds."""
+    """Trained policies, one per seed, in the order of the seeds: a sequence.
+
+    Attributes:
+        policies: the policies.
+    """
 
     policies: tuple[TrainedPolicy, ...]
 
     @property
     def curves(self) -> pd.DataFrame:
-        """One row per seed and rollout; `llmguide.rl.flag.run.FlagRun` says what the columns are.
+        """One row per seed and rollout; `llmguide.rl.flag.run.FlagRun` describes the columns.
 
-        For plots: nothing is selected by them. They travel in each policy's ``notes["curve"]``.
+        They are for plots, and select nothing. Each policy carries its own in ``notes["curve"]``.
         """
         points = pd.DataFrame([{"seed": one.seed} | point for one in self for point in one.notes["curve"]])
         first = ["seed", "steps", "episodes"]
@@ -82,28 +86,34 @@ def train_flag(
     progress: TrainingBar | bool = True,
     title: str = "training",
 ) -> TrainedPolicies:
-    """Train one policy per seed, one after the other: a language model takes the machine for itself.
+    """Train one language-model policy per seed, one after the other: a language model needs the whole machine.
 
     Args:
         bars: raw training bars (see `llmguide.read_bars`).
-        policy_factory: returns a new policy for a seed, which draws its first weights; frozen parts may be shared.
-        config: settings; the published ones where None.
-        seeds: how many (0, 1, ...), or which. The same seed gives the same policy on the same machine.
-        steps: transitions, instead of the config's.
-        template: tells the states, by name or path (see `llmguide.states.text`).
-        guidance, factors, tables: what else the states tell of, where the template asks for it (see
-            `llmguide.states.moment.market_moment`).
+        policy_factory: returns a new policy for a seed, which draws its initial weights; frozen parts may be shared
+            (see `llmguide.rl.flag.bases.policy_factory`).
+        config: settings; None is the published ones.
+        seeds: number of runs (with seeds 0, 1, ...), or which seeds. The same seed gives the same policy on the same
+            machine.
+        steps: number of transitions, instead of the config's.
+        template: renders the states as text, by name or path (see `llmguide.states.text`).
+        guidance: guidance, where the template mentions it (see `llmguide.states.moment.market_moment`).
+        factors: news factors, where the template mentions them.
+        tables: external tables, where the template mentions facts.
         out: a folder for ``flag-SEED.safetensors``, and for ``flag-SEED.training`` until it is there. The same call
-            goes on from them: what is finished is read, what is not goes on and gives the same bits. None keeps
+            resumes from them: what is finished is loaded, what is not is continued and gives the same bits. None keeps
             nothing.
-        save_every: rollouts between two saves; it is also saved when interrupted.
+        save_every: rollouts between two saves; training is also saved when interrupted.
         finished: called with each policy as soon as its seed has finished.
-        progress: show a bar on a terminal; or an existing one to continue.
-        title: what stands in front of the bar.
+        progress: show a progress bar on a terminal; or an existing bar to continue.
+        title: label of the bar.
+
+    Returns:
+        The `TrainedPolicies`, one per seed.
 
     Raises:
-        ModelError: impossible seeds or settings, a template with a fault, a training that broke; or `out` holds a
-            damaged file, or one of another training.
+        ModelError: impossible seeds or settings, a faulty template, a training that diverged; or `out` holds a damaged
+            file, or one of another training.
         DataError: too few bars.
 
     Source: arXiv 2502.11433v3, section 3.
