@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo flag-demo test test-slow check bench record clean
+.PHONY: help setup demo flag-demo test test-slow test-pythons check dist bench record clean
 
 help:
 	@echo "make demo       set up, then run the main job on a synthetic market"
@@ -12,6 +12,7 @@ help:
 	@echo "make test       set up, then run the tests"
 	@echo "make test-slow  the ones marked slow: kills, clusters, browsers, benchmarks; CI runs these too"
 	@echo "make check      what CI checks beside the tests: ruff, mypy, import-linter"
+	@echo "make dist       build sdist and wheel in dist/, check them, try the wheel in a fresh environment"
 	@echo "make bench      measure the claims about speed"
 	@echo "make record     ask the tests' small language model anew for the recorded study"
 	@echo "make clean      remove the virtual environment and all caches"
@@ -42,6 +43,13 @@ check: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# The wheel is built from the sdist, as an index builds it.
+dist: $(READY)
+	rm -rf dist build
+	PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/python .ci/try_dist.py dist
+
 bench: $(READY)
 	$(BIN)/python benchmarks/all.py
 
@@ -49,5 +57,5 @@ record: $(READY)
 	$(BIN)/python tests/recorded/record.py
 
 clean:
-	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(VENV)-* build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

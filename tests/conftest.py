@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from contextlib import contextmanager
-from itertools import pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
 
 import pytest
@@ -18,12 +18,38 @@ for variable in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):
 # No deadline: the first example may compile a kernel. In CI the same examples every time; at home new ones, so that
 # many runs see many.
 settings.register_profile("house", deadline=None, max_examples=40, derandomize=bool(os.environ.get("CI")))
+settings.register_profile("few", settings.get_profile("house"), max_examples=5)
 settings.load_profile("house")
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("LLMGUIDE_DATA", ROOT.parent / "shared" / "data" / "tdqn"))
 GOLDEN = Path(os.environ.get("LLMGUIDE_GOLDEN", DATA.parents[1] / "golden"))
 TRAIN, TEST = "2012-1-1_2018-1-1", "2018-1-1_2020-1-1"
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--few-cases",
+        action="store_true",
+        help="of a test with parameters only the first and the last case, and few examples by Hypothesis: whether "
+        "everything runs on another interpreter, not whether it holds everywhere",
+    )
+
+
+def pytest_configure(config):
+    if config.getoption("few_cases"):
+        settings.load_profile("few")
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("few_cases"):
+        kept, left_out = [], []
+        for _, cases in groupby(items, key=lambda item: item.nodeid.partition("[")[0]):
+            first, *others = cases
+            kept += [first, *others[-1:]]
+            left_out += others[:-1]
+        items[:] = kept
+        config.hook.pytest_deselected(items=left_out)
 
 
 @pytest.fixture(scope="session")
