@@ -4,13 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo flag-demo test test-slow test-pythons check dist bench record clean
+.PHONY: help setup demo flag-demo test test-slow test-pythons test-few check dist bench record clean
 
 help:
 	@echo "make demo       set up, then run the main job on a synthetic market"
 	@echo "make flag-demo  set up, then train a tiny language model to trade a sinusoidal market"
 	@echo "make test       set up, then run the tests"
 	@echo "make test-slow  the ones marked slow: kills, clusters, browsers, benchmarks; CI runs these too"
+	@echo "make test-pythons  the fast tests, few cases of each, on every further Python (3.11 to 3.13) of this machine"
 	@echo "make check      what CI checks beside the tests: ruff, mypy, import-linter"
 	@echo "make dist       build sdist and wheel in dist/, check them, try the wheel in a fresh environment"
 	@echo "make bench      measure the claims about speed"
@@ -36,6 +37,13 @@ test: $(READY)
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist worksteal --durations 10 -m slow
+
+# Whether everything runs on another interpreter, not whether it holds everywhere: see CONTRIBUTING.md.
+test-pythons: $(READY)
+	.ci/test-pythons $$($(BIN)/python -c 'import sys; print(*sys.version_info[:2], sep=".")')
+
+test-few: $(READY)
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow" --few-cases
 
 check: $(READY)
 	$(BIN)/ruff check .

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import shutil
 import warnings
 from contextlib import contextmanager
 from itertools import groupby, pairwise
@@ -14,6 +16,11 @@ from hypothesis import settings
 # Before the first library is loaded: tests are many small pieces of arithmetic, which threads only slow down.
 for variable in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
+
+# Caches and journals wait for the disk at each commit; tests need files, and files in memory do not wait.
+MEMORY = Path("/dev/shm")
+if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > 4 << 30:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 # No deadline: the first example may compile a kernel. In CI the same examples every time; at home new ones, so that
 # many runs see many.
@@ -50,6 +57,12 @@ def pytest_collection_modifyitems(config, items):
             left_out += others[:-1]
         items[:] = kept
         config.hook.pytest_deselected(items=left_out)
+
+
+def pytest_collection_finish():
+    """Let the collector of garbage pass over all that the imports made, a million objects that stay to the end."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
