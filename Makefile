@@ -1,5 +1,5 @@
 # Every target sets up its own virtual environment in .venv when there is none.
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+PYTHON ?= $(shell .ci/find-python 3.11 || .ci/find-python 3.12 || .ci/find-python 3.13 || echo python3)
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -11,7 +11,8 @@ help:
 	@echo "make flag-demo  set up, then train a tiny language model to trade a sinusoidal market"
 	@echo "make test       set up, then run the tests"
 	@echo "make test-slow  the ones marked slow: kills, clusters, browsers, benchmarks; CI runs these too"
-	@echo "make test-pythons  the fast tests, few cases of each, on every further Python (3.11 to 3.13) of this machine"
+	@echo "make test-pythons   the fast tests, one case of each, shared out among the other Pythons of this machine"
+	@echo "                    (3.11 to 3.13); with SHARE=1/1 all of them on each"
 	@echo "make check      what CI checks beside the tests: ruff, mypy, import-linter"
 	@echo "make dist       build sdist and wheel in dist/, check them, try the wheel in a fresh environment"
 	@echo "make bench      measure the claims about speed"
@@ -20,10 +21,10 @@ help:
 
 setup: $(READY)
 
-# The pinned versions hold for the build's own environment too.
+# The pinned versions hold for the build's own environment too. What is imported is compiled then; the rest of 3 GB is not.
 $(READY): setup.cfg pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev,data,cluster,flag]"
+	PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -e ".[dev,data,cluster,flag]"
 	touch $(READY)
 
 demo: $(READY)
@@ -38,12 +39,12 @@ test: $(READY)
 test-slow: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist worksteal --durations 10 -m slow
 
-# Whether everything runs on another interpreter, not whether it holds everywhere: see CONTRIBUTING.md.
+# Whether everything runs on another interpreter, not whether it holds everywhere: CONTRIBUTING.md says what is left out.
 test-pythons: $(READY)
 	.ci/test-pythons $$($(BIN)/python -c 'import sys; print(*sys.version_info[:2], sep=".")')
 
 test-few: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow" --few-cases
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow" --few-cases --share $(or $(SHARE),1/1)
 
 check: $(READY)
 	$(BIN)/ruff check .

@@ -7,8 +7,9 @@ import os
 import shutil
 import warnings
 from contextlib import contextmanager
-from itertools import groupby, pairwise
+from itertools import pairwise
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 from hypothesis import settings
@@ -36,10 +37,10 @@ TRAIN, TEST = "2012-1-1_2018-1-1", "2018-1-1_2020-1-1"
 
 def pytest_addoption(parser):
     parser.addoption(
-        "--few-cases",
-        action="store_true",
-        help="of a test with parameters only the first and the last case, and few examples by Hypothesis: whether "
-        "everything runs on another interpreter, not whether it holds everywhere",
+        "--few-cases", action="store_true", help="of a test with parameters, run the first case only; few examples"
+    )
+    parser.addoption(
+        "--share", metavar="K/N", default="1/1", help="run the K-th of N parts of the test files, such as 2/3"
     )
 
 
@@ -49,14 +50,13 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(config, items):
+    part, parts = map(int, config.getoption("share").split("/"))
+    kept = [item for item in items if crc32(item.nodeid.partition("::")[0].encode()) % parts == part - 1]
     if config.getoption("few_cases"):
-        kept, left_out = [], []
-        for _, cases in groupby(items, key=lambda item: item.nodeid.partition("[")[0]):
-            first, *others = cases
-            kept += [first, *others[-1:]]
-            left_out += others[:-1]
-        items[:] = kept
-        config.hook.pytest_deselected(items=left_out)
+        kept = list({item.nodeid.partition("[")[0]: item for item in reversed(kept)}.values())[::-1]
+    ours = set(kept)
+    config.hook.pytest_deselected(items=[item for item in items if item not in ours])
+    items[:] = kept
 
 
 def pytest_collection_finish():
