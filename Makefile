@@ -4,15 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo flag-demo test test-slow test-pythons test-few check dist bench record clean
+.PHONY: help setup demo flag-demo test test-slow test-pythons check dist bench record clean
 
 help:
 	@echo "make demo       set up, then run the main job on a synthetic market"
 	@echo "make flag-demo  set up, then train a tiny language model to trade a sinusoidal market"
 	@echo "make test       set up, then run the tests"
 	@echo "make test-slow  the ones marked slow: kills, clusters, browsers, benchmarks; CI runs these too"
-	@echo "make test-pythons   the fast tests, one case of each, shared out among the other Pythons of this machine"
-	@echo "                    (3.11 to 3.13); with SHARE=1/1 all of them on each"
+	@echo "make test-pythons  a part of the fast tests on the other Pythons (3.11 to 3.13) of this machine; ALL=1 for all"
 	@echo "make check      what CI checks beside the tests: ruff, mypy, import-linter"
 	@echo "make dist       build sdist and wheel in dist/, check them, try the wheel in a fresh environment"
 	@echo "make bench      measure the claims about speed"
@@ -34,17 +33,14 @@ flag-demo: $(READY)
 	$(BIN)/llmguide flag demo
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist worksteal --durations 10 -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist worksteal --durations 10 -m "not slow" $(FEW)
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist worksteal --durations 10 -m slow
 
-# Whether everything runs on another interpreter, not whether it holds everywhere: CONTRIBUTING.md says what is left out.
+# Whether it runs on another interpreter, not whether it holds everywhere: CONTRIBUTING.md says what is left out.
 test-pythons: $(READY)
-	.ci/test-pythons $$($(BIN)/python -c 'import sys; print(*sys.version_info[:2], sep=".")')
-
-test-few: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow" --few-cases --share $(or $(SHARE),1/1)
+	ALL=$(ALL) .ci/test-pythons $$($(BIN)/python -c 'import sys; print(*sys.version_info[:2], sep=".")')
 
 check: $(READY)
 	$(BIN)/ruff check .

@@ -36,27 +36,30 @@ TRAIN, TEST = "2012-1-1_2018-1-1", "2018-1-1_2020-1-1"
 
 
 def pytest_addoption(parser):
-    parser.addoption(
-        "--few-cases", action="store_true", help="of a test with parameters, run the first case only; few examples"
-    )
-    parser.addoption(
-        "--share", metavar="K/N", default="1/1", help="run the K-th of N parts of the test files, such as 2/3"
-    )
+    few = "run every second test of a file, of one with parameters the first case, with few examples by Hypothesis"
+    parser.addoption("--few", action="store_true", help=few)
+    share = "run the K-th of N parts of the test files, such as 2/3"
+    parser.addoption("--share", metavar="K/N", default="1/1", help=share)
 
 
 def pytest_configure(config):
-    if config.getoption("few_cases"):
+    if config.getoption("few"):
         settings.load_profile("few")
 
 
 def pytest_collection_modifyitems(config, items):
     part, parts = map(int, config.getoption("share").split("/"))
-    kept = [item for item in items if crc32(item.nodeid.partition("::")[0].encode()) % parts == part - 1]
-    if config.getoption("few_cases"):
-        kept = list({item.nodeid.partition("[")[0]: item for item in reversed(kept)}.values())[::-1]
-    ours = set(kept)
+    files = {}
+    for item in items:
+        file, _, test = item.nodeid.partition("::")
+        if crc32(file.encode()) % parts == part - 1:  # where a file belongs does not depend on which others there are
+            files.setdefault(file, {}).setdefault(test.partition("[")[0], []).append(item)
+    tests = [cases for file in files.values() for cases in file.values()]
+    if config.getoption("few"):
+        tests = [cases[:1] for file in files.values() for cases in list(file.values())[::2]]
+    ours = {item for cases in tests for item in cases}
     config.hook.pytest_deselected(items=[item for item in items if item not in ours])
-    items[:] = kept
+    items[:] = [item for item in items if item in ours]
 
 
 def pytest_collection_finish():
