@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import shutil
 import warnings
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 from hypothesis import settings
@@ -15,15 +18,54 @@ from hypothesis import settings
 for variable in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
+# Caches and journals wait for the disk at each commit; tests need files, and files in memory do not wait.
+MEMORY = Path("/dev/shm")
+if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > 4 << 30:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+
 # No deadline: the first example may compile a kernel. In CI the same examples every time; at home new ones, so that
 # many runs see many.
 settings.register_profile("house", deadline=None, max_examples=40, derandomize=bool(os.environ.get("CI")))
+settings.register_profile("few", settings.get_profile("house"), max_examples=5)
 settings.load_profile("house")
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("LLMGUIDE_DATA", ROOT.parent / "shared" / "data" / "tdqn"))
 GOLDEN = Path(os.environ.get("LLMGUIDE_GOLDEN", DATA.parents[1] / "golden"))
 TRAIN, TEST = "2012-1-1_2018-1-1", "2018-1-1_2020-1-1"
+
+
+def pytest_addoption(parser):
+    few = "run every second test of a file, of one with parameters the first case, with few examples by Hypothesis"
+    parser.addoption("--few", action="store_true", help=few)
+    share = "run the K-th of N parts of the test files, such as 2/3"
+    parser.addoption("--share", metavar="K/N", default="1/1", help=share)
+
+
+def pytest_configure(config):
+    if config.getoption("few"):
+        settings.load_profile("few")
+
+
+def pytest_collection_modifyitems(config, items):
+    part, parts = map(int, config.getoption("share").split("/"))
+    files = {}
+    for item in items:
+        file, _, test = item.nodeid.partition("::")
+        if crc32(file.encode()) % parts == part - 1:  # where a file belongs does not depend on which others there are
+            files.setdefault(file, {}).setdefault(test.partition("[")[0], []).append(item)
+    tests = [cases for file in files.values() for cases in file.values()]
+    if config.getoption("few"):
+        tests = [cases[:1] for file in files.values() for cases in list(file.values())[::2]]
+    ours = {item for cases in tests for item in cases}
+    config.hook.pytest_deselected(items=[item for item in items if item not in ours])
+    items[:] = [item for item in items if item in ours]
+
+
+def pytest_collection_finish():
+    """Let the collector of garbage pass over all that the imports made, a million objects that stay to the end."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

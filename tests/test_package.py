@@ -81,6 +81,25 @@ def test_setup_cfg_lists_every_package_on_disk():
     assert listed == inside | linked
 
 
+def test_every_dependency_is_pinned():
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    wanted = "\n".join([config["options"]["install_requires"], *config["options.extras_require"].values()])
+    pins = (ROOT / "constraints.txt").read_text(encoding="utf-8")
+    asked, pinned = (set(map(_normal, re.findall(r"^[\w.-]+", text, re.MULTILINE))) for text in (wanted, pins))
+    assert "torch" in asked
+    assert asked <= pinned
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def test_the_changelog_begins_with_this_version():
+    newest = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert newest[1] == llmguide.__version__
+
+
 @pytest.mark.parametrize("name", ["strategies", "indicators"])
 def test_the_top_level_folders_are_linked_relatively(name):
     link = ROOT / "llmguide" / name

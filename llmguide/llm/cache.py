@@ -120,6 +120,12 @@ class Cache:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def __del__(self) -> None:
+        """Close the file of a cache that was used again after it was closed, as Python 3.13 wants it said."""
+        connection = getattr(self, "_connection", None)  # none where the file was refused
+        if connection is not None and self._process == os.getpid():
+            connection.close()
+
     def close(self) -> None:
         """Close the file; it is opened again when it is used again."""
         with self._held() as connection:

@@ -150,6 +150,16 @@ def test_a_forked_process_opens_its_own_connection(cache: Cache):
     cache.put(question(1), reply(), HERE)
 
 
+def test_a_cache_that_is_used_after_it_was_closed_and_then_forgotten_closes_its_file(tmp_path):
+    cache = Cache(tmp_path / "cache.sqlite")
+    cache.close()
+    cache.put(question(), reply(), HERE)
+    connection = cache._connection
+    del cache
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        connection.execute("SELECT 1")
+
+
 WRITER = """
     import sys
     from llmguide.llm.cache import Cache

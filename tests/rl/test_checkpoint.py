@@ -45,6 +45,12 @@ def test_the_same_agent_gives_the_same_bytes(agent, tmp_path):
     assert a == b
 
 
+def test_an_agent_of_an_earlier_llmguide_is_read(agent, tmp_path):
+    path = save_agent(agent, tmp_path / "rl-0.safetensors")
+    rewrite(path, {"llmguide": "0.1.0"})
+    np.testing.assert_array_equal(load_agent(path).q_table(BARS), agent.q_table(BARS))
+
+
 def test_an_unguided_checkpoint_is_refused_where_guidance_is_needed(agent, tmp_path):
     path = save_agent(agent, tmp_path / "rl-0.safetensors")
     with pytest.raises(ModelError, match=r"117 values.*trained with is needed here; use DQN"):
