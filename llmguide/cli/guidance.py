@@ -532,17 +532,8 @@ def _show_table(table: Guidance, provider: str, path: Path, as_json: bool, more:
         summary = {"path": str(path), "rows": len(table), "uses_future": table.uses_future}
         print_json(summary | {"guidance": records(table.frame)} | more)
         return
-    rows = [
-        [
-            f"{row.issued_at:%Y-%m-%d}",
-            "abstains" if row.direction is None else "LONG" if row.direction else "SHORT",
-            str(row.confidence or "-"),
-            f"{row.tau:+.2f}",
-            row.explanation,
-        ]
-        for row in table.rows[-6:]
-    ]
-    print_table(f"Guidance by {provider}, the last rows", ["issued", "direction", "confidence", "tau", "why"], rows)
+    columns = ["issued", "direction", "confidence", "tau", "why"]
+    print_table(f"Guidance by {provider}, the last rows", columns, table.last_rows())
     screen.print(f"{len(table)} rows in {path}", soft_wrap=True)
     abstained = sum(row.direction is None for row in table.rows)
     if abstained:

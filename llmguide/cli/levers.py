@@ -117,20 +117,11 @@ def levers(
 
 def _print(study: LeverStudy) -> None:
     from llmguide.console import number, out, percent, print_table
+    from llmguide.experiments.rows import levers_table
     from llmguide.report.levers_page import summary
 
     means = [(str(lever), row) for lever, row in study.table.iterrows()]
-    rows = [
-        [
-            lever,
-            number(row.sr),
-            number(row.mdd),
-            *(percent(share) for share in (row.agreement_test, row.changed_inverted, row.flat)),
-        ]
-        for lever, row in means
-    ]
-    columns = ["lever", "Sharpe", "max drawdown", "agrees", "if inverted", "flat"]
-    print_table("Test bars, means over instruments", columns, rows)
+    print_table(*levers_table(study.table))
     trained = [[lever, number(row.train_sr), percent(row.agreement_train)] for lever, row in means]
     print_table("Training bars", ["lever", "Sharpe", "agrees"], trained[: len(study.levers)])
     found = study.differences
