@@ -99,17 +99,21 @@ def _text(name: str, shown: Shown, files: Path | None) -> Iterable[str]:
 
 
 def _aligned(table: Table) -> Iterable[str]:
-    lines = [[_short(cell) for cell in line] for line in (table.columns, *table.rows)]
+    texts = [name == "why" for name in table.columns]
+    lines = [
+        [_line(cell, text=text) for cell, text in zip(line, texts, strict=True)]
+        for line in (table.columns, *table.rows)
+    ]
     widths = [max(len(line[place]) for line in lines) for place in range(len(table.columns))]
-    left = [place == 0 or name == "why" for place, name in enumerate(table.columns)]
     for line in lines:
-        cells = zip(line, widths, left, strict=True)
+        cells = zip(line, widths, [True, *texts[1:]], strict=True)
         yield "  ".join(cell.ljust(width) if to_left else cell.rjust(width) for cell, width, to_left in cells).rstrip()
 
 
-def _short(cell: str, most: int = 60) -> str:
-    text = " ".join(cell.split())
-    return text if len(text) <= most else f"{text[: most - 3]}..."
+def _line(cell: str, *, text: bool, most: int = 60) -> str:
+    """Return a cell on one line; of a text, its beginning."""
+    joined = " ".join(cell.split())
+    return f"{joined[: most - 3]}..." if text and len(joined) > most else joined
 
 
 def _html(shown: Shown, files: Path | None) -> Iterable[str]:
