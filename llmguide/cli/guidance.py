@@ -32,6 +32,7 @@ from llmguide.cli.options import (
 from llmguide.cli.outputs import writable
 from llmguide.cli.reading import Reading, split_names
 from llmguide.errors import GuidanceError
+from llmguide.inline import FUTURE
 
 if TYPE_CHECKING:
     from llmguide.guidance import Guidance
@@ -541,4 +542,4 @@ def _show_table(table: Guidance, provider: str, path: Path, as_json: bool, more:
     if provider in MODELS:  # the others give none, and are as certain as they say
         _print_without_entropy([table])
     if table.uses_future:
-        screen.print("This guidance was made with knowledge of later bars: a control, not a result.", style="bold red")
+        screen.print(FUTURE, style="bold red")

@@ -26,6 +26,7 @@ from llmguide.cli.options import (
 from llmguide.cli.outputs import writable
 from llmguide.cli.reading import AS_IT_IS, Reading, parse_seeds, reads_bars, split_names
 from llmguide.errors import LlmguideError
+from llmguide.inline import FUTURE
 
 if TYPE_CHECKING:
     from llmguide.experiments.levers import LeverStudy
@@ -140,4 +141,4 @@ def _print(study: LeverStudy) -> None:
     print_table(f"Test Sharpe ratio less the published one, intervals over {count} instruments", columns, shown)
     out.print(summary(found), highlight=False)
     if study.uses_future:
-        out.print("This guidance was made with knowledge of later bars: a control, not a result.", style="bold red")
+        out.print(FUTURE, style="bold red")

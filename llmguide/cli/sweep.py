@@ -12,6 +12,7 @@ from llmguide.cli.options import PROVIDERS, AnyBars, Cash, ExpertWords, History,
 from llmguide.cli.outputs import writable
 from llmguide.cli.reading import AS_IT_IS, NOTHING, Beside, Reading, day, find_guidance, reads_bars
 from llmguide.errors import GuidanceError, LlmguideError, ModelError, did_you_mean
+from llmguide.inline import FUTURE
 from llmguide.numbers import CALLED as SHOWN
 
 if TYPE_CHECKING:
@@ -157,7 +158,7 @@ def sweep(
         note = next(iter(judged.pbo_notes.values()))
         print_table(*validation_table(judged.table.iloc[0], by, validate.stem, note))
     if uses_future:
-        screen.print("This guidance was made with knowledge of later bars: a control, not a result.", style="bold red")
+        screen.print(FUTURE, style="bold red")
     for name, path in written.items():
         typer.echo(f"{name}: {path}")
 

@@ -33,6 +33,7 @@ from llmguide.cli.options import (
 from llmguide.cli.outputs import writable
 from llmguide.cli.reading import Reading, parse_seeds, reads_bars, refuse_models, split_names
 from llmguide.errors import DataError, GuidanceError
+from llmguide.inline import FUTURE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -190,7 +191,7 @@ def _show(walk: Walk, page: Path, *, as_json: bool) -> None:
         "The best run, and whether it is luck", ["instrument", "run", "SR", "hurdle", "deflated SR", "PBO"], rows
     )
     if walk.uses_future:
-        screen.print("This guidance was made with knowledge of later bars: a control, not a result.", style="bold red")
+        screen.print(FUTURE, style="bold red")
     typer.echo(f"page: {page}")
 
 
