@@ -25,10 +25,10 @@ _STYLE = (
     ".llmguide caption{caption-side:top;text-align:left;opacity:.75;padding:0 0 .3em;white-space:nowrap}"
     ".llmguide th,.llmguide td{padding:.2em .7em;text-align:right;white-space:nowrap;"
     "border-bottom:1px solid rgba(128,128,128,.35)}"
-    ".llmguide th:first-child,.llmguide .text{text-align:left}"
+    ".llmguide th:first-child,.llmguide .scroll table .text{text-align:left}"
     ".llmguide td.text{white-space:normal;min-width:16em}"
     ".llmguide svg{display:block;margin:.6em 0;max-width:100%;height:auto}"
-    ".llmguide .soft{opacity:.75}"
+    ".llmguide .soft{opacity:.75;font-size:.9em}"
 )
 
 

@@ -65,6 +65,7 @@ def _svg(width: float, height: float, label: str, body: str, shown: tuple[int, i
     wide, high = shown or (width, height)
     stretch = ' preserveAspectRatio="none"' if shown else ""
     return (
-        f'<svg role="img" aria-label="{escape(label)}" viewBox="0 0 {width} {height}" width="{wide}" height="{high}"'
+        f'<svg role="img" aria-label="{escape(label)}" shape-rendering="crispEdges" viewBox="0 0 {width} {height}" '
+        f'width="{wide}" height="{high}"'
         f"{stretch}>{body}</svg>"
     )

@@ -65,10 +65,10 @@ class Validation(Inline):
             )
         (found,), (chosen,) = self.table.to_dict("records"), self.chosen.to_dict("records")
         names = [name for name in varied(self.train) if name in chosen] or list(chosen)[:1]
+        setting = setting_text({name: chosen[name] for name in names})
         text = (
-            f"{setting_text({name: chosen[name] for name in names})}: chosen for {_measure(self.by)} of "
-            f"{number(found['train'])}, it came to {number(found['test'])} on the later bars, where "
-            f"{percent(found['beaten'])} of the other combinations did worse (chance: 50%)."
+            f"Chosen for {_measure(self.by)} of {number(found['train'])}, {setting} came to {number(found['test'])} on "
+            f"the later bars, where {percent(found['beaten'])} of the other combinations did worse (chance: 50%)."
         )
         pbo, luck = found["pbo"], found["deflated_sharpe"]
         if pbo == pbo:
