@@ -238,3 +238,17 @@ def test_a_sweep_over_two_numbers_is_drawn_and_one_over_instruments_is_not(marke
     assert "<svg" not in several._repr_html_()
     judged = several.validate({"A": market.test, "B": market.test})
     assert [row[0] for row in judged._shown().tables[0].rows] == ["A", "B"]
+
+
+def test_an_audit_shows_what_looks_ahead_and_how_far():
+    from llmguide.audit.result import AuditResult, Finding
+
+    day = pd.Timestamp("2020-01-02")
+    finding = Finding("looks ahead", "Cheat.signal", 7, day, 1.0, 2.0, "later closes differ", 1)
+    audited = {"bars": 90, "first": day, "last": day, "runs": 4, "seconds": 0.1, "lines": 3, "events": 2}
+    found = AuditResult("Cheat <b>", **audited, findings=(finding,))
+    page = Page(found._repr_html_())
+    assert page.text.startswith("Cheat <b> looks ahead")
+    assert "Cheat.signal1 bar" in page.text
+    assert repr(found).startswith("AuditResult: Cheat <b> looks ahead\n")
+    assert repr(AuditResult("Calm", **audited)).startswith("AuditResult: Calm: no look-ahead found\n")
