@@ -30,6 +30,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from IPython.display import display
 
 import llmguide
 from llmguide.rl.config import DQNConfig
@@ -37,6 +38,7 @@ from llmguide.rl.config import DQNConfig
 OUT = Path("runs/story")
 COLOURS = {"hybrid": "tab:blue", "rl": "tab:orange", "llm": "tab:green", "hold": "0.4", "sell": "0.75"}
 plt.rcParams.update({"figure.figsize": (9, 3.6), "figure.constrained_layout.use": True, "axes.grid": True})
+pd.set_option("display.width", 160, "display.max_columns", None)
 
 # %% [markdown]
 # ## A market, and guidance for it
@@ -48,8 +50,7 @@ plt.rcParams.update({"figure.figsize": (9, 3.6), "figure.constrained_layout.use"
 market = llmguide.sample_bars(years=6, seed=4)
 train, test = market.iloc[:1008], market.iloc[1008:]
 guidance = llmguide.guide(market, "rules")
-print(guidance)
-print(guidance.frame[["issued_at", "direction", "confidence", "tau", "explanation"]].tail(3).to_string(index=False))
+display(guidance)  # in a notebook as a table, in a script as text; a cell that ends in `guidance` does the same
 
 # %%
 figure, (price, line) = plt.subplots(2, 1, sharex=True, height_ratios=[3, 1], figsize=(9, 4.6))
@@ -89,7 +90,7 @@ print(question.requests[0]["messages"][-1]["content"][:900], "...")
 # %%
 small = DQNConfig(hidden=64, learning_rate=1e-3)  # published: 512 and 1e-4, for 50 episodes
 result = llmguide.compare(train, test, guidance, seeds=4, episodes=5, config=small)
-print(result.table.round(3).to_string())
+display(result)
 
 # %%
 figure, (left, right) = plt.subplots(1, 2, width_ratios=[2, 1])
@@ -119,14 +120,18 @@ axes.xaxis.get_major_locator().set_params(integer=True)
 # %% [markdown]
 # ## How sure is that?
 #
-# Two different doubts. Would other seeds have said the same? That is what the paired tests are about. Would another
-# stretch of this market? That is what the intervals are about: they resample the test bars in blocks.
+# Two different doubts. Would other seeds have said the same? That is what the paired tests are about: the hybrid minus
+# each other arm, over seeds.
 
 # %%
-print("the hybrid minus the other arm, over seeds")
-print(result.tests.round(3).to_string(index=False))
-print("\n95 % intervals over the test bars; the lower rows are differences")
-print(result.intervals.round(2).to_string(index=False))
+display(result.tests.round(3))
+
+# %% [markdown]
+# Would another stretch of this market? That is what the 95 % intervals are about: they resample the test bars in
+# blocks. The lower rows are differences.
+
+# %%
+display(result.intervals.round(2))
 
 # %% [markdown]
 # ## Does the agent use its guidance?
@@ -140,20 +145,23 @@ oracle = llmguide.guide(market, "oracle")
 control = llmguide.compare(train, test, oracle, arms=("hybrid",), seeds=4, episodes=5, config=small)
 usage = pd.concat({"rules": result.usage.loc["hybrid"], "oracle": control.usage.loc["hybrid"]}, axis=1).T
 usage["test Sharpe"] = [result.table.loc["hybrid", "sr_mean"], control.table.loc["hybrid", "sr_mean"]]
-print(usage.round(2).to_string())
+display(usage.round(2))
 
 # %% [markdown]
 # ## Many settings at once, and the luck in the best of them
 #
 # Moving averages are the classical rule to beat. All pairs of windows are measured on the training bars; the best one
-# is then tried on the test bars. The best of many always looks good: `pbo` is the probability that choosing it was
-# overfitting, `deflated_sharpe` the probability that its Sharpe ratio is more than the luck of so many trials.
+# is then tried on the test bars. The best of many always looks good: the probability of backtest overfitting says how
+# likely the choice is to do worse than half of the others on later bars, and the deflated Sharpe ratio how likely the
+# best one is to be more than the luck of so many trials.
 
 # %%
 found = llmguide.sweep(train, "trend", short=range(1, 60), long=range(2, 61), start=60)
+display(found)
+
+# %%
 judged = found.validate(test)
-print(found, "\n")
-print(judged.chosen.join(judged.table).T.round(3).to_string(header=False))
+display(judged)
 
 # %%
 figure, (left, right) = plt.subplots(1, 2, width_ratios=[1.3, 1])

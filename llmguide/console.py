@@ -6,7 +6,7 @@ import json
 import math
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,8 @@ from rich.console import Console
 from rich.table import Table
 
 from llmguide.errors import DataWarning
+from llmguide.inline import CONTROLS, FUTURE
+from llmguide.numbers import number, percent, share_interval, spread
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,7 +27,9 @@ if TYPE_CHECKING:
 __all__ = [
     "err",
     "notes",
+    "number",
     "out",
+    "percent",
     "print_comparison",
     "print_json",
     "print_prompts",
@@ -34,36 +38,15 @@ __all__ = [
     "print_tokens_misfit",
     "print_without_entropy",
     "share_interval",
+    "spread",
 ]
 
 # What is printed is data: names of files and instruments, and what a language model wrote. None of it is markup.
 out = Console(markup=False, emoji=False, highlight=False)
 err = Console(stderr=True, markup=False, emoji=False, highlight=False)
 
-_CONTROLS = dict.fromkeys([*range(9), *range(11, 32), *range(127, 160)], "\ufffd")  # a terminal would obey them
 
-
-def number(value: Any, digits: int = 2) -> str:
-    """Return a number as text, "n/a" where it is undefined; nothing reads -0.00."""
-    return "n/a" if value is None or not math.isfinite(value) else f"{round(value, digits) + 0.0:.{digits}f}"
-
-
-def spread(mean: Any, std: Any) -> str:
-    """Return mean (std), without the brackets where there is no spread."""
-    return number(mean) if std is None or not math.isfinite(std) else f"{number(mean)} ({number(std)})"
-
-
-def percent(value: Any) -> str:
-    """Return a fraction as percent."""
-    return "n/a" if value is None or not math.isfinite(value) else f"{value:.0%}"
-
-
-def share_interval(low: float, high: float) -> str:
-    """Return an interval of a share as percent."""
-    return "n/a" if math.isnan(low) else f"{100 * low:.0f}-{100 * high:.0f} %"
-
-
-def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table: a first column of text, then numbers; a last column named "why" is text that may wrap."""
     out.print(f"\n{title}", style="bold")
     table = Table()
@@ -71,7 +54,7 @@ def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
         text = position == 0 or name == "why"
         table.add_column(name, justify="left" if text else "right", no_wrap=name != "why")
     for row in rows:
-        table.add_row(*(cell.translate(_CONTROLS) for cell in row))
+        table.add_row(*(cell.translate(CONTROLS) for cell in row))
     out.print(table)
 
 
@@ -118,23 +101,11 @@ def notes() -> Iterator[None]:
 
 def print_comparison(comparison: Comparison) -> None:
     """Print the outcome of every arm, the tests, and how the guidance was used."""
+    from llmguide.experiments.rows import arms_table
     from llmguide.report.placebo import placebo_sentence
     from llmguide.report.verdict import idle_runs
 
-    rows = [
-        [
-            str(arm),
-            spread(row.sr_mean, row.sr_std),
-            spread(row.mdd_mean, row.mdd_std),
-            number(row.trades_mean, 1),
-            percent(row.exposure_mean),
-            str(int(row.seeds)) if row.seeds else "-",
-        ]
-        for arm, row in comparison.table.iterrows()
-    ]
-    year = f"{comparison.settings['periods']:g} bars a year"
-    columns = ["arm", "Sharpe", "max drawdown", "trades", "exposure", "seeds"]
-    print_table(f"Test bars, {year}: mean (std) over seeds", columns, rows)
+    print_table(*arms_table(comparison.table, comparison.settings["periods"]))
     for line in idle_runs(comparison.runs):
         out.print(line, highlight=False)
     tests = comparison.tests
@@ -152,41 +123,19 @@ def print_comparison(comparison: Comparison) -> None:
     if len(comparison.placebo):
         out.print(placebo_sentence(comparison.placebo), highlight=False)
     if comparison.guidance is not None and comparison.guidance.uses_future:
-        out.print("This guidance was made with knowledge of later bars: a control, not a result.", style="bold red")
+        out.print(FUTURE, style="bold red")
 
 
 def print_replication(replication: Replication) -> None:
     """Print what came out beside what was published, the tests, and how well the two agree."""
+    from llmguide.experiments.rows import arms_beside_published, instruments_beside_published
+
     table = replication.appendix_e
     if len(table):
-        rows = [
-            [
-                row.symbol,
-                number(row.sr_published, 3),
-                row.lies or "n/a",
-                number(row.p, 3),
-                spread(row.sr_mean, row.sr_std),
-                spread(row.sr_paper, row.sr_paper_std),
-                number(row.mdd_mean),
-            ]
-            for row in _rows(table)
-        ]
-        columns = ["symbol", "published", "lies", "p", "here", "paper's own", "MDD"]
-        print_table("rl: published Sharpe ratio, and where it lies to the 95 % interval of the mean", columns, rows)
+        print_table(*instruments_beside_published(table))
     table = replication.experiment_2
     if len(table):
-        rows = [
-            [
-                f"{row.symbol} {row.arm}",
-                spread(row.sr_published, row.sr_published_std),
-                spread(row.sr_mean, row.sr_std),
-                number(row.mdd_published),
-                spread(row.mdd_mean, row.mdd_std),
-            ]
-            for row in _rows(table)
-        ]
-        columns = ["arm", "Sharpe publ.", "Sharpe here", "MDD publ.", "MDD here"]
-        print_table("Test bars by arm, mean (std) over seeds", columns, rows)
+        print_table(*arms_beside_published(table))
     tests = replication.tests
     if len(tests):
         names = {"sr": "Sharpe", "mdd": "MDD"}
@@ -194,26 +143,14 @@ def print_replication(replication: Replication) -> None:
     if replication.fit:
         out.print(f"\n{replication.fit}")
     if replication.uses_future:
-        out.print("This guidance was made with knowledge of later bars: a control, not a result.", style="bold red")
+        out.print(FUTURE, style="bold red")
 
 
 def print_prompts(study: PromptStudy) -> None:
     """Print the measures of every prompt, its Sharpe ratio on each instrument, and the tests over instruments."""
-    rows = [
-        [
-            row.prompt,
-            number(row.sr),
-            number(row.sr_published),
-            percent(row.mdd),
-            percent(row.hit_rate),
-            number(row.perplexity, 3),
-            number(row.entropy, 3),
-            f"{row.abstentions} of {row.months}",
-        ]
-        for row in _rows(study.means)
-    ]
-    columns = ["prompt", "Sharpe", "publ.", "MDD", "hits", "perplexity", "entropy", "abstained"]
-    print_table("Test bars by prompt, means over instruments", columns, rows)
+    from llmguide.experiments.rows import prompts_table
+
+    print_table(*prompts_table(study.means))
     print_without_entropy(study.without_entropy, study.answers, "answers")
     if len(study.symbols) > 1:
         wide = study.table.pivot(index="symbol", columns="prompt", values="sr").reindex(study.symbols)

@@ -47,7 +47,7 @@ def test_the_notebook_runs_offline_and_draws_every_figure(tmp_path):
         assert re.search(rf"^{arm} +-?\d\.\d", done.stdout, re.MULTILINE)
     for told in ("rules", "oracle"):
         assert re.search(rf"^{told} +0\.\d", done.stdout, re.MULTILINE)
-    assert re.search(r"^pbo +0\.\d", done.stdout, re.MULTILINE)
+    assert re.search(r"^probability of backtest overfitting.* \d+%$", done.stdout, re.MULTILINE)
     (fast, cerebro) = re.search(r"by the sweep ([\d,.]+), in Cerebro ([\d,.]+)$", done.stdout.strip()).groups()
     assert fast == cerebro
     figures = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}

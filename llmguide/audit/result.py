@@ -9,11 +9,14 @@ import pandas as pd
 
 from llmguide.audit.futures import stamp_text
 from llmguide.audit.trace import Failure, Value
+from llmguide.inline import Inline, Shown, Table
 
 __all__ = ["CLEAN", "FOUND", "UNAUDITED", "AuditResult", "Drift", "FailedRun", "Fills", "Finding", "Kind"]
 
 CLEAN, FOUND, UNAUDITED = 0, 1, 2
 """Exit codes: nothing found, look-ahead found, could not be audited."""
+_MOST = 10
+"""Findings that a notebook shows."""
 Kind = Literal["looks ahead", "knows where the data end"]
 
 
@@ -117,8 +120,8 @@ class FailedRun(NamedTuple):
         return f"with {self.bars} bars, where {self.future}, it raised {self.failure}"
 
 
-@dataclass(frozen=True)
-class AuditResult:
+@dataclass(frozen=True, repr=False)
+class AuditResult(Inline):
     """What an audit found.
 
     Attributes:
@@ -175,6 +178,16 @@ class AuditResult:
 
     def __str__(self) -> str:
         return "\n  ".join([self.verdict, *map(str, self.findings), *self.notes()])
+
+    def _shown(self) -> Shown:
+        rows = [[finding.line, finding.ahead, stamp_text(finding.date), str(finding)] for finding in self.findings]
+        table = Table("", ["line", "looks ahead", "first seen", "why"], rows[:_MOST])
+        more = [f"and {len(rows) - _MOST} more in .findings"] if len(rows) > _MOST else []
+        compared = (
+            f"{self.runs} runs on {self.bars} bars, {stamp_text(self.first)} to {stamp_text(self.last)}: {self.lines} "
+            f"lines and {self.events} orders or other events compared"
+        )
+        return Shown(self.verdict, [table], notes=[*more, *self.notes(), compared])
 
     def notes(self) -> list[str]:
         """Return what is not look-ahead but worth knowing, one sentence each."""

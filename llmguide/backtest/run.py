@@ -12,7 +12,10 @@ import pandas as pd
 from llmguide.backtest.analyzers import OrderLog, SharpeDrawdown, TradeLog
 from llmguide.backtest.broker import CloseFillBroker
 from llmguide.backtest.feeds import BarsData
+from llmguide.counting import counted
 from llmguide.errors import LlmguideError, did_you_mean
+from llmguide.inline import Inline, Shown, Table
+from llmguide.numbers import number, percent
 from llmguide.periods import periods_of
 from llmguide.trading.simulate import check_account
 
@@ -21,8 +24,8 @@ __all__ = ["BacktestResult", "make_cerebro", "run_backtest"]
 Fill = Literal["close", "next_open"]
 
 
-@dataclass(frozen=True)
-class BacktestResult:
+@dataclass(frozen=True, repr=False)
+class BacktestResult(Inline):
     """What a strategy did and what it earned.
 
     Attributes:
@@ -71,6 +74,27 @@ class BacktestResult:
     def exposure(self) -> float:
         """Share of the bars after which any shares were held."""
         return float((self.account["shares"] != 0).mean())
+
+    @property
+    def rows(self) -> list[list[str]]:
+        """Its measures as text: name and value."""
+        return [
+            ["Sharpe ratio", number(self.sharpe)],
+            ["annualised by", f"{self.periods:g} bars a year"],
+            ["max drawdown", number(self.max_drawdown)],
+            ["final value", f"{self.values.iloc[-1]:,.2f}"],
+            ["trades", str(self.trade_count)],
+            ["exposure", percent(self.exposure)],
+        ]
+
+    def _shown(self) -> Shown:
+        first, last = (f"{self.account.index[place]:%Y-%m-%d}" for place in (0, -1))
+        earned = f"a Sharpe ratio of {number(self.sharpe)} and a maximum drawdown of {number(self.max_drawdown)}"
+        verdict = f"{counted(self.trade_count, 'trade')} from {first} to {last}, with {earned}."
+        return Shown(
+            verdict if self.trade_count else f"No trade from {first} to {last}.",
+            [Table("", ["measure", ""], self.rows)],
+        )
 
 
 def make_cerebro(

@@ -185,8 +185,8 @@ class Asking(NamedTuple):
     def walked(self, run: Callable[..., T], asker: Asker, total: int, *, quiet: bool, unit: str = "months") -> T:
         """Return what `run` does, with a bar of `total` steps, and with words for what the user should know."""
         from llmguide.cli.stopping import Interrupted, exit_code
-        from llmguide.cli.study_bar import StudyBar
         from llmguide.console import err
+        from llmguide.guidance.study_bar import StudyBar
 
         with StudyBar(total, lambda: asker.spending, shown=not quiet, unit=unit) as bar:
             try:

@@ -303,12 +303,7 @@ def _print(result: BacktestResult, summary: dict[str, Any], windows: dict[str, i
         *([["decisions to go short", "hold nothing"]] if limits["long_only"] else []),
         *([["largest position", percent(limits["max_leverage"])]] if limits["max_leverage"] < 1.0 else []),
         *([["band", number(limits["band"], 3)]] if "band" in limits else []),
-        ["Sharpe ratio", number(result.sharpe)],
-        ["annualised by", f"{result.periods:g} bars a year"],
-        ["max drawdown", number(result.max_drawdown)],
-        ["final value", f"{summary['final_value']:,.2f}"],
-        ["trades", str(result.trade_count)],
-        ["exposure", percent(result.exposure)],
+        *result.rows,
     ]
     print_table(f"{summary['strategy']}, {summary['first']} to {summary['last']}", ["measure", ""], rows)
 

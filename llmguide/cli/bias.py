@@ -77,17 +77,11 @@ def bias(
     typer.echo(f"page: {page}")
 
 
-_CHANGES = {
-    "labels": "LONG/SHORT, not X/Y",
-    "codes": "LONG is X, not Y",
-    "order": "groups reversed",
-    "paraphrase": "in other words",
-}
-
-
 def _show(result: BiasResult) -> None:
     from llmguide.console import number, percent, print_table, share_interval
     from llmguide.console import out as screen
+    from llmguide.experiments.bias.result import CHANGES
+    from llmguide.experiments.rows import turned_table
 
     def shares(row: Any) -> list[str]:
         around = [share_interval(row.low, row.high), share_interval(row.cluster_low, row.cluster_high)]
@@ -99,12 +93,10 @@ def _show(result: BiasResult) -> None:
         return [number(row.value, digits), around]
 
     screen.print(result.summary, soft_wrap=True)
-    rows = [[text, *shares(result.measure(name))] for name, text in _CHANGES.items()]
-    columns = ["the same month", "turned", "share", "Wilson", "by month"]
-    print_table("Months whose direction a change of the question turns; 95 % intervals", columns, rows)
+    print_table(*turned_table(result.turned))
     rows = [
         [text, *mean(result.measure(name, "log-odds")), *mean(result.measure(name, "p(LONG)"))]
-        for name, text in _CHANGES.items()
+        for name, text in CHANGES.items()
     ]
     columns = ["the same month", "log-odds", "by month", "p(LONG)", "by month"]
     print_table("How far it moves the direction towards LONG", columns, rows)

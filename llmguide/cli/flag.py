@@ -231,7 +231,8 @@ def _tell(
     more: dict[str, Any] | None = None,
 ) -> None:
     """Write curves, and a study's page and tables; print what came of the training."""
-    from llmguide.console import number, percent, print_json, print_table, records
+    from llmguide.console import number, print_json, print_table, records
+    from llmguide.experiments.rows import flag_table
     from llmguide.files import write_csv
 
     write_csv(trained.curves, out / "curves.csv")
@@ -261,19 +262,7 @@ def _tell(
     typer.echo(f"written to {out}")
     if study is None:
         return
-    rows = [
-        [
-            str(arm),
-            _range(row, "sharpe", number),
-            _range(row, "max_drawdown", percent),
-            _range(row, "total_return", percent),
-        ]
-        for arm, row in study.table.iterrows()
-    ]
-    columns = ["arm", "Sharpe", "max drawdown", "return"]
-    print_table(
-        f"Test bars, {study.periods:g} bars a year: mean (lowest..highest) over {len(trained)} seeds", columns, rows
-    )
+    print_table(*flag_table(study.table, study.periods))
     idle = [f"{count} of {arm}" for arm, count in study.table["never_traded"].items() if count]
     if idle:
         typer.echo(f"never traded, and counted with a Sharpe ratio of 0: {', '.join(idle)}")
@@ -284,8 +273,3 @@ def _last(curve: list[dict[str, Any]], name: str) -> float | None:
     """Return the mean of what was measured in the last rollouts; None where nothing was."""
     measured = [point[name] for point in curve[-_LAST:] if point[name] is not None]
     return sum(measured) / len(measured) if measured else None
-
-
-def _range(row: Any, name: str, text: Any) -> str:
-    mean, low, high = (text(row[f"{name}_{kind}"]) for kind in ("mean", "low", "high"))
-    return str(mean if low == high else f"{mean} ({low}..{high})")

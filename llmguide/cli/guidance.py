@@ -32,6 +32,7 @@ from llmguide.cli.options import (
 from llmguide.cli.outputs import writable
 from llmguide.cli.reading import Reading, split_names
 from llmguide.errors import GuidanceError
+from llmguide.inline import FUTURE
 
 if TYPE_CHECKING:
     from llmguide.guidance import Guidance
@@ -532,17 +533,8 @@ def _show_table(table: Guidance, provider: str, path: Path, as_json: bool, more:
         summary = {"path": str(path), "rows": len(table), "uses_future": table.uses_future}
         print_json(summary | {"guidance": records(table.frame)} | more)
         return
-    rows = [
-        [
-            f"{row.issued_at:%Y-%m-%d}",
-            "abstains" if row.direction is None else "LONG" if row.direction else "SHORT",
-            str(row.confidence or "-"),
-            f"{row.tau:+.2f}",
-            row.explanation,
-        ]
-        for row in table.rows[-6:]
-    ]
-    print_table(f"Guidance by {provider}, the last rows", ["issued", "direction", "confidence", "tau", "why"], rows)
+    columns = ["issued", "direction", "confidence", "tau", "why"]
+    print_table(f"Guidance by {provider}, the last rows", columns, table.last_rows())
     screen.print(f"{len(table)} rows in {path}", soft_wrap=True)
     abstained = sum(row.direction is None for row in table.rows)
     if abstained:
@@ -550,4 +542,4 @@ def _show_table(table: Guidance, provider: str, path: Path, as_json: bool, more:
     if provider in MODELS:  # the others give none, and are as certain as they say
         _print_without_entropy([table])
     if table.uses_future:
-        screen.print("This guidance was made with knowledge of later bars: a control, not a result.", style="bold red")
+        screen.print(FUTURE, style="bold red")

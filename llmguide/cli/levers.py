@@ -26,6 +26,7 @@ from llmguide.cli.options import (
 from llmguide.cli.outputs import writable
 from llmguide.cli.reading import AS_IT_IS, Reading, parse_seeds, reads_bars, split_names
 from llmguide.errors import LlmguideError
+from llmguide.inline import FUTURE
 
 if TYPE_CHECKING:
     from llmguide.experiments.levers import LeverStudy
@@ -117,20 +118,11 @@ def levers(
 
 def _print(study: LeverStudy) -> None:
     from llmguide.console import number, out, percent, print_table
+    from llmguide.experiments.rows import levers_table
     from llmguide.report.levers_page import summary
 
     means = [(str(lever), row) for lever, row in study.table.iterrows()]
-    rows = [
-        [
-            lever,
-            number(row.sr),
-            number(row.mdd),
-            *(percent(share) for share in (row.agreement_test, row.changed_inverted, row.flat)),
-        ]
-        for lever, row in means
-    ]
-    columns = ["lever", "Sharpe", "max drawdown", "agrees", "if inverted", "flat"]
-    print_table("Test bars, means over instruments", columns, rows)
+    print_table(*levers_table(study.table))
     trained = [[lever, number(row.train_sr), percent(row.agreement_train)] for lever, row in means]
     print_table("Training bars", ["lever", "Sharpe", "agrees"], trained[: len(study.levers)])
     found = study.differences
@@ -149,4 +141,4 @@ def _print(study: LeverStudy) -> None:
     print_table(f"Test Sharpe ratio less the published one, intervals over {count} instruments", columns, shown)
     out.print(summary(found), highlight=False)
     if study.uses_future:
-        out.print("This guidance was made with knowledge of later bars: a control, not a result.", style="bold red")
+        out.print(FUTURE, style="bold red")

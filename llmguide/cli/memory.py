@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -105,23 +105,11 @@ def memory(
 
 def _show(result: MemoryResult) -> None:
     from llmguide.console import out as screen
-    from llmguide.console import percent, print_table, share_interval
+    from llmguide.console import print_table
+    from llmguide.experiments.rows import memory_tables
 
-    pooled = result.measures[result.measures["symbol"] == "all"]
-    for period, of_period in pooled.groupby("period", sort=False):
-        lines: Any = of_period.itertuples(index=False)
-        rows = [
-            [
-                row.measure,
-                f"{row.hits}/{row.n}",
-                *(percent(value) for value in (row.share, row.chance, row.base_rate)),
-                share_interval(row.low, row.high),
-                share_interval(row.cluster_low, row.cluster_high),
-            ]
-            for row in lines
-        ]
-        columns = ["measure", "hits", "share", "chance", "base", "Wilson", "by month"]
-        print_table(f"What the model remembers, cut-off: {period}; 95 % intervals", columns, rows)
+    for table in memory_tables(result.measures):
+        print_table(*table)
     if result.settings["failures"]:
         failed = f"{result.settings['failures']} of {result.settings['questions']} questions have no usable answer"
         screen.print(failed, style="yellow")

@@ -161,6 +161,7 @@ def _prior(text: str) -> Prior:
 
 def _print(study: MixtureStudy) -> None:
     from llmguide.console import number, out, print_table
+    from llmguide.experiments.rows import aims_table
 
     whole = study.table[study.table["group"] == "all"]
     cells = whole.set_index(["guidance", "arm"])
@@ -171,11 +172,7 @@ def _print(study: MixtureStudy) -> None:
             [name, *(number(found.get((name, arm))) for arm in study.arms)] for name in dict.fromkeys(whole["guidance"])
         ]
         print_table(f"{title}, by the guidance", ["guidance", *arms], rows)
-    counts = study.aims[study.aims["arm"] == "mixture"].groupby(["aim", "group"], sort=False)["reached"]
-    reached = {key: f"{int(found.sum())} of {len(found)}" for key, found in counts}
-    groups = list(dict.fromkeys(study.aims["group"]))
-    aims = [[str(aim), *(reached[aim, group] for group in groups)] for aim in dict.fromkeys(study.aims["aim"])]
-    print_table("Aims that the sized mixture reaches, by the instruments", ["aim", *groups], aims)
+    print_table(*aims_table(study.aims))
     out.print(f"\n{study.summary}")
     if study.missing:
         lacking = sum(len(seeds) for seeds in study.missing.values())

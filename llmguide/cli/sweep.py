@@ -13,27 +13,16 @@ from llmguide.cli.outputs import writable
 from llmguide.cli.reading import AS_IT_IS, NOTHING, Beside, Reading, day, find_guidance, one_history, reads_bars
 from llmguide.cli.spans import parts_of
 from llmguide.errors import GuidanceError, LlmguideError, ModelError, did_you_mean
+from llmguide.inline import FUTURE
+from llmguide.numbers import CALLED as SHOWN
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from llmguide.guidance import Guidance
     from llmguide.mixture import Expert
-    from llmguide.sweeps import Sweep, Validation
+    from llmguide.sweeps import Sweep
     from llmguide.sweeps.measure import Engine
-
-SHOWN = {
-    "sharpe": "Sharpe",
-    "sortino": "Sortino",
-    "max_drawdown": "MDD",
-    "total_return": "return",
-    "annual_return": "return a year",
-    "trades": "trades",
-    "exposure": "exposure",
-    "turnover": "turnover",
-}
-"""Measures by what the table calls them."""
-ALWAYS = ("sharpe", "max_drawdown", "total_return", "trades")
 
 
 @app.command()
@@ -106,8 +95,9 @@ def sweep(
     """
     from llmguide.cli.parameters import parse_condition, parse_parameters
     from llmguide.console import out as screen
-    from llmguide.console import print_json
+    from llmguide.console import print_json, print_table
     from llmguide.sweeps import sweep as run
+    from llmguide.sweeps.rows import best_table, validation_table
 
     parameters = parse_parameters(param or [])
     _check_options(rule, by, guidance, provider, model, out, parameters)
@@ -166,11 +156,16 @@ def sweep(
             }
         )
         return
-    _print_best(found, rows, by, f"{rule} on {file.stem}, {day(bars, 0)} to {day(bars, -1)}")
+    best_ones = best_table(found, rows, by)
+    title = f"{rule} on {file.stem}, {day(bars, 0)} to {day(bars, -1)}: {best_ones.title}"
+    print_table(*best_ones._replace(title=title))
     if judged is not None and later is not None:
-        _print_validation(judged, by, validate.stem if validate else f"{file.stem} from {day(later, 0)}")
+        screen.print(f"\n{judged.verdict}", soft_wrap=True)
+        name = validate.stem if validate else f"{file.stem} from {day(later, 0)}"
+        note = next(iter(judged.pbo_notes.values()))
+        print_table(*validation_table(judged.table.iloc[0], by, name, note))
     if uses_future:
-        screen.print("This guidance was made with knowledge of later bars: a control, not a result.", style="bold red")
+        screen.print(FUTURE, style="bold red")
     for name, path in written.items():
         typer.echo(f"{name}: {path}")
 
@@ -317,48 +312,3 @@ def _draw(
     if tearsheet is not None:
         written["tearsheet"] = found.tearsheet(best, tearsheet, title=title)
     return written
-
-
-def _print_best(found: Sweep, rows: list[pd.Series[Any]], by: str, title: str) -> None:
-    """Print the best combinations: the parameters that differ between combinations, and their measures."""
-    from llmguide.console import number, percent, print_table
-
-    index = found.frame.index
-    varied = [str(name) for name in index.names if index.unique(name).size > 1] or [str(index.names[0])]
-    measures = [name for name in SHOWN if name in ALWAYS or name == by]
-    fractions = ("annual_return", "total_return", "exposure")
-    lines = []
-    for row in rows:
-        setting = found.parameters(row)
-        shown = [
-            str(int(row[name])) if name == "trades" else (percent if name in fractions else number)(row[name])
-            for name in measures
-        ]
-        lines.append([*(_value(setting[name]) for name in varied), *shown])
-    year = f"{found.plan.markets[0].periods:g} bars a year"
-    print_table(
-        f"{title}: best of {len(found):,} by {SHOWN[by]}, {year}",
-        [*varied, *(SHOWN[name] for name in measures)],
-        lines,
-    )
-
-
-def _print_validation(judged: Validation, by: str, name: str) -> None:
-    """Print what became of the best combination on later bars."""
-    from llmguide.console import number, percent, print_table
-
-    found = judged.table.iloc[0]
-    rows = [
-        [f"{SHOWN[by]} where it was chosen", number(found["train"])],
-        [f"{SHOWN[by]} on {name}", number(found["test"])],
-        ["other combinations that are worse there (chance: 50%)", percent(found["beaten"])],
-        ["rank correlation of all Sharpe ratios, before and after", number(found["rank_correlation"])],
-        [f"probability of backtest overfitting\n({next(iter(judged.pbo_notes.values()))})", percent(found["pbo"])],
-        [f"Sharpe ratio that the luckiest of {int(found['trials']):,} reaches without skill", number(found["hurdle"])],
-        ["probability that it is more than such luck (deflated Sharpe)", percent(found["deflated_sharpe"])],
-    ]
-    print_table("The best one on later bars", ["measure", ""], rows)
-
-
-def _value(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -33,6 +33,7 @@ from llmguide.cli.options import (
 from llmguide.cli.outputs import writable
 from llmguide.cli.reading import Reading, parse_seeds, reads_bars, refuse_models, split_names
 from llmguide.errors import DataError, GuidanceError
+from llmguide.inline import FUTURE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -171,30 +172,16 @@ def _guidance(table: Path | None, provider: str | None, symbols: list[str], *, f
 
 
 def _show(walk: Walk, page: Path, *, as_json: bool) -> None:
-    from llmguide.console import number, percent, print_json, print_table, records, spread
+    from llmguide.console import number, print_json, print_table, records
     from llmguide.console import out as screen
+    from llmguide.experiments.rows import walk_table
 
     names = ("stitched", "windows", "spread", "intervals", "luck", "tests")
     if as_json:
         tables = {name: records(getattr(walk, name)) for name in names}
         print_json({"page": str(page), "uses_future": walk.uses_future} | tables)
         return
-    means = walk.stitched.groupby(["symbol", "arm"], sort=False)
-    rows = []
-    for row in records(walk.spread):
-        own = means.get_group((row["symbol"], row["arm"]))
-        rows.append(
-            [
-                f"{row['symbol']} {row['arm']}",
-                number(own["sr"].mean()),
-                percent(own["mdd"].mean()),
-                percent(own["total_return"].mean()),
-                spread(row["sr_mean"], row["sr_std"]),
-                f"{number(row['sr_low'])} to {number(row['sr_high'])}",
-            ]
-        )
-    columns = ["arm", "SR", "MDD", "return", "SR of windows", "lowest to highest"]
-    print_table("The whole account, mean over seeds; windows: mean (std)", columns, rows)
+    print_table(*walk_table(walk.stitched, walk.spread))
     rows = [
         [row["symbol"], _named(row), number(row["sr"]), number(row["hurdle"]), number(row["deflated"]),
          number(row["pbo"])]
@@ -204,7 +191,7 @@ def _show(walk: Walk, page: Path, *, as_json: bool) -> None:
         "The best run, and whether it is luck", ["instrument", "run", "SR", "hurdle", "deflated SR", "PBO"], rows
     )
     if walk.uses_future:
-        screen.print("This guidance was made with knowledge of later bars: a control, not a result.", style="bold red")
+        screen.print(FUTURE, style="bold red")
     typer.echo(f"page: {page}")
 
 

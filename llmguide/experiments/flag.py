@@ -11,10 +11,12 @@ import numpy as np
 import pandas as pd
 
 from llmguide.errors import DataError
+from llmguide.experiments.rows import flag_table
 from llmguide.files import write_csv, write_parquet
+from llmguide.inline import Inline, Shown, note_files
 from llmguide.metrics import max_drawdown, sharpe_ratio
 from llmguide.periods import periods_of
-from llmguide.report.flag_page import FlagPage, write_flag_page
+from llmguide.report.flag_page import FlagPage, summary, write_flag_page
 from llmguide.rl.flag.controls import controls_of
 from llmguide.rl.flag.evaluation import walk_flags
 from llmguide.rl.flag.trained import TrainedPolicy
@@ -32,8 +34,8 @@ IDLE = 30
 MEASURES = ("sharpe", "max_drawdown", "total_return", "reward", "trades")
 
 
-@dataclass(frozen=True)
-class FlagStudy:
+@dataclass(frozen=True, repr=False)
+class FlagStudy(Inline):
     """What trained policies and their controls made of test bars.
 
     Attributes:
@@ -82,8 +84,13 @@ class FlagStudy:
             for seed in frame
         ]
         write_parquet(pd.concat(long, ignore_index=True), folder / "values.parquet")
-        page = FlagPage(self.table, self.values, self.curves, self.settings, TRAINED, remarks)
-        return write_flag_page(page, folder / "report.html")
+        return note_files(self, write_flag_page(self._page(remarks), folder / "report.html"))
+
+    def _page(self, remarks: Sequence[str] = ()) -> FlagPage:
+        return FlagPage(self.table, self.values, self.curves, self.settings, TRAINED, remarks)
+
+    def _shown(self) -> Shown:
+        return Shown(summary(self._page()), [flag_table(self.table, self.periods)])
 
 
 def study_flag(

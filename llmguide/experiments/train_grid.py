@@ -62,7 +62,7 @@ def train_grid(
         folders: where what is trained for each symbol is stored as soon as it has finished, and looked for first.
         finished: called with symbol, arm and what was trained for one seed as soon as it is there, in the thread of the
             caller; first with those that were there already.
-        progress: show a bar over everything on a terminal.
+        progress: show a bar over everything on a terminal or in a notebook.
         announce: called with one line on what is being done.
         ray: address of a Ray cluster to train on, or "auto" (see `llmguide.rl.cluster`); None trains here.
 

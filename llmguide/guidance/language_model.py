@@ -17,6 +17,7 @@ from llmguide.guidance.news.anonymise import Names
 from llmguide.guidance.row import GuidanceRow
 from llmguide.guidance.strategist import Brief, Subject, advise, condense_news, prepare, uses_news
 from llmguide.guidance.study import Study, guidance_of, run_study
+from llmguide.guidance.study_bar import StudyBar
 from llmguide.guidance.table import Guidance
 from llmguide.llm.access import Access
 from llmguide.llm.protocol import Client
@@ -45,6 +46,7 @@ class LanguageModel(Access):
         brief: schedule, memory, objective and risk profile.
         calibrate: "platt" or "isotonic" to calibrate each direction's probability on the months known before it (see
             `llmguide.guidance.doubt.calibrate`); None to leave it as it is. The model does not see it.
+        progress: show a progress bar on a terminal or in a notebook while months are asked for.
 
     All other attributes, which say how the model is reached, are those of `llmguide.llm.access.Access`. Calling it
     raises LanguageModelError where the model cannot be asked, BudgetError where the budget would be exceeded,
@@ -57,6 +59,7 @@ class LanguageModel(Access):
     names: Names | Path | str | None = None
     brief: Brief = field(default_factory=Brief)
     calibrate: Method | None = None
+    progress: bool = True
 
     def __post_init__(self) -> None:
         """Refuse an unknown method before anything is asked."""
@@ -70,7 +73,9 @@ class LanguageModel(Access):
         Raises as `run_study` does.
         """
         study = Study((self.subject(bars),), (self.prompt,), self.brief)
-        advice = run_study(study, self.asker(study=self._name(study.prompts)))
+        asker = self.asker(study=self._name(study.prompts))
+        with StudyBar(study.advice_count, lambda: asker.spending, shown=self.progress) as bar:
+            advice = run_study(study, asker, on_advice=lambda one: bar.advance(), on_stopping=bar.stopping)
         table = guidance_of(advice, symbol=self.symbol, prompt=prompt_version(self.prompt)).made_from(
             bars, symbol=self.known_symbol
         )

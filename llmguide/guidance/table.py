@@ -6,6 +6,7 @@ import hashlib
 import json
 import warnings
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -17,10 +18,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from llmguide.counting import counted
 from llmguide.errors import DataWarning, GuidanceError
 from llmguide.files import read_rows, write_rows
 from llmguide.guidance.origin import daily_closes, judge, seen_by
 from llmguide.guidance.row import GuidanceRow, check_columns, parse_row, parse_stamp
+from llmguide.inline import FUTURE, Inline, Shown, Table, note_files
+from llmguide.sketches import strip
 
 __all__ = ["Guidance", "GuidanceRow"]
 
@@ -56,7 +60,7 @@ _ALIGNED = ("direction", "confidence", "entropy", "strength", "tau")
 
 
 @dataclass(frozen=True, repr=False)
-class Guidance:
+class Guidance(Inline):
     """An immutable, validated table of guidance for one instrument, oldest row first.
 
     **What a bar may see.** A row issued at D was made only from bars strictly before D. The bar of calendar date d sees
@@ -119,7 +123,7 @@ class Guidance:
         """Write the table to `path`, a ``.parquet`` or ``.csv`` file, atomically, and return it; `read` gives an equal
         table back.
         """
-        return write_rows(self.frame, Path(path), GuidanceError)
+        return note_files(self, write_rows(self.frame, Path(path), GuidanceError))
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -252,6 +256,48 @@ class Guidance:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    @property
+    def verdict(self) -> str:
+        """How much was said, when, by whom, and which way."""
+        if not self.rows:
+            return "No guidance."
+        said = Counter(row.direction for row in self.rows)
+        parts = [f"{said[1]} LONG", f"{said[0]} SHORT", *([f"{said[None]} without an answer"] if said[None] else [])]
+        providers = ", ".join(sorted({row.provider or "unnamed" for row in self.rows}))
+        span = f"{self.rows[0].issued_at:%Y-%m-%d} to {self.rows[-1].issued_at:%Y-%m-%d}"
+        return f"{counted(len(self), 'row')} of guidance by {providers}, {span}: {', '.join(parts)}."
+
+    def last_rows(self, count: int = 6) -> list[list[str]]:
+        """The last rows as text: issued, direction, confidence, tau, why."""
+        return [
+            [
+                f"{row.issued_at:%Y-%m-%d}",
+                "abstains" if row.direction is None else "LONG" if row.direction else "SHORT",
+                str(row.confidence or "-"),
+                f"{row.tau:+.2f}",
+                row.explanation,
+            ]
+            for row in self.rows[-count:]
+        ]
+
+    def _shown(self) -> Shown:
+        columns = ["issued", "direction", "confidence", "tau", "why"]
+        table = Table("the last rows", columns, self.last_rows())
+        return Shown(self.verdict, [table], warning=FUTURE if self.uses_future else "", picture=self._strip())
+
+    def _strip(self) -> str:
+        """Draw tau over time; the last row lasts as long as the one before."""
+        if len(self) < 2:
+            return ""
+        days = [(issued - self._issued[0]).total_seconds() for issued in self._issued]
+        ends = [*days[1:], 2 * days[-1] - days[-2]]
+        spans = zip(days, ends, self.rows, strict=True)
+        bars = [(begin / ends[-1], end / ends[-1], row.tau) for begin, end, row in spans]
+        return strip(bars, f"{self._issued[0]:%Y-%m-%d}", f"{self._issued[-1]:%Y-%m-%d}")
+
+    def __str__(self) -> str:
+        return Inline.__repr__(self)
 
     def __repr__(self) -> str:
         if not self.rows:

@@ -10,9 +10,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from llmguide.inline import FUTURE, Inline, Shown, Table
 from llmguide.mixture.kernels import deviations, follow
 from llmguide.mixture.live import WINDOW
 from llmguide.mixture.prior import Prior, means_and_counts
+from llmguide.numbers import number, percent
 from llmguide.trading.simulate import returns_of
 
 __all__ = ["Mix", "changes_of", "mixed_of"]
@@ -21,7 +23,7 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Mix:
+class Mix(Inline):
     """A mixture of experts on one instrument's bars; every frame has the bars' index and a column for each expert.
 
     Row t of `sides`, `records`, `weights` and `positions` is known at the close of bar t-1, and the position is taken
@@ -75,10 +77,32 @@ class Mix:
         coded = np.where(signs > 0, 1, np.where(signs < 0, 0, -1)).astype(np.int8)
         return pd.Series(coded, index=self.positions.index[self.start :], name="decision")
 
-    def __repr__(self) -> str:
+    @property
+    def verdict(self) -> str:
+        """What to hold now, and whom that trusts."""
         shares = ", ".join(f"{name} {weight:.0%}" for name, weight in self.weights.iloc[-1].items())
-        now = f"last weights {shares}; position {self.positions.iloc[-1]:+.2f}"
-        return f"Mix({len(self.positions):,} bars; {now}{'; USES THE FUTURE' if self.uses_future else ''})"
+        return f"last weights {shares}; position {self.positions.iloc[-1]:+.2f}"
+
+    def __repr__(self) -> str:
+        return f"Mix({len(self.positions):,} bars; {self.verdict}{'; USES THE FUTURE' if self.uses_future else ''})"
+
+    def __str__(self) -> str:
+        return Inline.__repr__(self)
+
+    def _shown(self) -> Shown:
+        mean, last = self.weights.iloc[self.start :].mean(), self.weights.iloc[-1]
+        rows = [
+            [name, number(self.sides[name].iloc[-1]), percent(last[name]), percent(mean[name]),
+             number(self.records[name].iloc[-1], 3), str(int(self.counts[name].iloc[-1]))]
+            for name in self.names
+        ]  # fmt: skip
+        columns = ["expert", "side", "weight", "mean weight", "record", "bars of it"]
+        title = f"at the last of {len(self.positions):,} bars; records in standard deviations a bar"
+        return Shown(
+            f"{self.verdict[0].upper()}{self.verdict[1:]}.",
+            [Table(title, columns, rows)],
+            warning=FUTURE if self.uses_future else "",
+        )
 
 
 def mixed_of(

@@ -16,9 +16,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from llmguide.errors import DataError, LlmguideError
+from llmguide.inline import Inline, Shown, Table
 from llmguide.metrics import max_drawdown, sharpe_ratio
 from llmguide.mixture.experts import as_stamp
 from llmguide.mixture.result import Mix
+from llmguide.numbers import number, percent
 from llmguide.periods import periods_of
 from llmguide.trading.simulate import returns_of, simulate
 from llmguide.trading.sizing import BAND
@@ -34,7 +36,7 @@ SIZING = "sizing"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Review:
+class Review(Inline):
     """A review of a mixture over its test bars; the traded ones among them begin `start` bars later.
 
     A result is a fraction, NaN where it is undefined. A side taken at the close of one bar earns the next one's return.
@@ -95,6 +97,26 @@ class Review:
     def __repr__(self) -> str:
         shares = ", ".join(f"{name} {weight:.0%}" for name, weight in self.trust["weight"].items())
         return f"Review({len(self.traded):,} traded bars; mean weights {shares})"
+
+    def __str__(self) -> str:
+        return Inline.__repr__(self)
+
+    def _shown(self) -> Shown:
+        best = self.measures["sharpe"].dropna().sort_values(ascending=False, kind="stable")
+        verdict = f"Highest Sharpe ratio: {best.index[0]} with {number(best.iloc[0])}" if len(best) else "Nobody traded"
+        rows = [
+            [str(name), number(row["sharpe"]), number(row["max_drawdown"]), percent(row["total_return"]),
+             percent(row["exposure"])]
+            for name, row in self.measures.iterrows()
+        ]  # fmt: skip
+        trust = [[str(name), percent(row["weight"]), number(row["record"], 3)] for name, row in self.trust.iterrows()]
+        return Shown(
+            f"{verdict}, over {len(self.traded):,} traded bars.",
+            [
+                Table("every account", ["account", "Sharpe", "MDD", "return", "exposure"], rows),
+                Table("trust, mean", ["expert", "weight", "record"], trust),
+            ],
+        )
 
 
 def review(

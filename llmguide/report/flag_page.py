@@ -13,7 +13,7 @@ from llmguide.files import write_text
 from llmguide.report import figures
 from llmguide.report.html import document, figure, number, paragraph, percent, section, table
 
-__all__ = ["FlagPage", "render_flag_page", "write_flag_page"]
+__all__ = ["FlagPage", "render_flag_page", "summary", "write_flag_page"]
 
 _MEASURES: Mapping[str, tuple[str, Callable[[Any], str]]] = {
     "sharpe": ("Sharpe ratio", number),
@@ -57,7 +57,7 @@ def render_flag_page(page: FlagPage) -> str:
     ]
     body = [
         *(paragraph(remark, "warning") for remark in page.remarks),
-        paragraph(_verdict(page), "lead"),
+        paragraph(summary(page), "lead"),
         section("Test bars"),
         table(["Arm", *(title for title, _ in _MEASURES.values()), "Never traded"], rows),
         paragraph(
@@ -86,7 +86,7 @@ def _spread(row: pd.Series[Any], name: str) -> str:
     return mean if low == high else f"{mean}\n{low.removesuffix(' %')} to {high}"
 
 
-def _verdict(page: FlagPage) -> str:
+def summary(page: FlagPage) -> str:
     """Return in one sentence where the trained policies stand."""
     sharpe = page.table["sharpe_mean"]
     own, others = sharpe[page.trained], sharpe.drop(page.trained)

@@ -13,12 +13,13 @@ import pandas as pd
 from llmguide._version import __version__
 from llmguide.counting import counted
 from llmguide.files import write_text
+from llmguide.inline import FUTURE
 from llmguide.report import figures
 from llmguide.report.html import document, figure, fold, number, paragraph, percent, section, table
 from llmguide.report.intervals import between_numbers
 from llmguide.report.walk_figures import window_sharpes
 
-__all__ = ["WalkData", "Walked", "render_walk_page", "write_walk_page"]
+__all__ = ["WalkData", "Walked", "render_walk_page", "summary", "write_walk_page"]
 
 _TITLE = "Walked forward"
 _STYLE = """
@@ -68,8 +69,8 @@ def render_walk_page(data: WalkData) -> str:
 
 def _parts(data: WalkData) -> Iterator[str]:
     if data.uses_future:
-        yield paragraph("This guidance was made with knowledge of later bars: a control, not a result.", "warning")
-    for line in _lead(data):
+        yield paragraph(FUTURE, "warning")
+    for line in summary(data):
         yield paragraph(line, "lead")
     yield paragraph(
         "For every window all arms were trained and chosen anew on bars before it. One account goes through all "
@@ -88,7 +89,7 @@ def _parts(data: WalkData) -> Iterator[str]:
     yield f"<footer>llmguide {__version__}</footer>"
 
 
-def _lead(data: WalkData) -> Iterator[str]:
+def summary(data: WalkData) -> Iterator[str]:
     """One sentence per instrument: the best run, and whether it is more than luck."""
     for symbol, walked in data.instruments.items():
         (row,) = _rows(walked.luck)

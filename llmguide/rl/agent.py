@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from llmguide.counting import counted
 from llmguide.errors import ModelError
 from llmguide.rl.config import DQNConfig
 from llmguide.trading.account import ACTIONS, FLAT, LONG, SHORT, side_of
@@ -71,7 +72,7 @@ class QFunction:
         return x @ w + b
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Agent:
     """A trained double-DQN.
 
@@ -109,6 +110,21 @@ class Agent:
                 f"{actions}; train it again with the same settings"
             )
         object.__setattr__(self, "network", QFunction.fold(self.weights))
+
+    @property
+    def training(self) -> str:
+        """How it was trained, in words, as far as its notes say."""
+        learned: dict[str, Any] = self.notes.get("trained_on", {})
+        parts = ["with guidance" if self.guided else "without guidance"]
+        if "episodes" in self.notes:
+            parts.append(f"trained for {counted(self.notes['episodes'], 'episode')}")
+        if learned:
+            first, last = (str(learned[end]).removesuffix(" 00:00:00") for end in ("first", "last"))
+            parts.append(f"on bars from {first} to {last}")
+        return ", ".join([parts[0], *([" ".join(parts[1:])] if parts[1:] else [])])
+
+    def __repr__(self) -> str:
+        return f"Agent(seed {self.seed}, {self.training})"
 
     def features(self, market: MarketArrays, *, first: int = 0) -> NDArray[np.float32]:
         """Return the market part of the observations, shape ``(rows, 116)``.

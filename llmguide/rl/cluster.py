@@ -55,7 +55,7 @@ def train_on_cluster(
         address: HOST:PORT of a cluster that this machine belongs to; or "auto": the one that RAY_ADDRESS or an earlier
             `ray start` names, else a local Ray on the cores of this machine, which is shut down at the end.
         device: "cpu"; "cuda" for all seeds of a lesson as one batch on one GPU; or "auto": GPUs where there are any.
-        progress: show a bar on a terminal; or an existing one to continue.
+        progress: show a bar on a terminal or in a notebook; or an existing one to continue.
         title: what stands in front of the bar.
         announce: called with one line on which cluster it is, and on every worker that was lost.
 

@@ -7,23 +7,23 @@ from datetime import timedelta
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
+from llmguide.progress import make_progress
 from llmguide.rl.runs import EpisodeEnd, Event, Resumed, Tick
 
 __all__ = ["TrainingBar"]
 
 
 class TrainingBar:
-    """Shows a training's events on standard error; silent where that is no terminal.
+    """Shows a training's events on a terminal or in a notebook, and nothing elsewhere (see `llmguide.progress`).
 
     One bar can show several trainings one after the other: `begin` each of them. `part` is what a training is told in,
     `unit` what its speed is told in.
     """
 
     def __init__(self, console: Console | None = None, *, part: str = "episode", unit: str = "updates") -> None:
-        self._console = console or Console(stderr=True)
-        self._progress = Progress(
+        self._progress = make_progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             TaskProgressColumn(),
@@ -31,8 +31,7 @@ class TrainingBar:
             TextColumn("{task.fields[rate]:.0f} " + unit + "/s"),
             TimeElapsedColumn(),
             TextColumn("left {task.fields[left]}"),
-            console=self._console,
-            disable=not self._console.is_terminal,
+            console=console,
         )
 
     def __enter__(self) -> TrainingBar:

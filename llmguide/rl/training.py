@@ -16,8 +16,11 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
+from llmguide.counting import counted
 from llmguide.errors import DataError, ModelError
 from llmguide.hashing import hash_bars
+from llmguide.inline import Inline, Shown, Table, note_files
+from llmguide.numbers import number
 from llmguide.rl.agent import Agent, Weights
 from llmguide.rl.checkpoint import save_agent
 from llmguide.rl.config import DQNConfig
@@ -45,8 +48,8 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
-class Agents(Sequence[Agent]):
+@dataclass(frozen=True, repr=False)
+class Agents(Inline, Sequence[Agent]):
     """Trained agents, one per seed, in the order of the seeds: a sequence.
 
     Attributes:
@@ -77,7 +80,22 @@ class Agents(Sequence[Agent]):
 
     def save(self, folder: Path | str, name: str) -> list[Path]:
         """Write each agent to ``FOLDER/NAME-SEED.safetensors``, of `folder` and `name`, and return the paths."""
+        note_files(self, Path(folder))
         return [save_agent(agent, Path(folder) / f"{name}-{agent.seed}.safetensors") for agent in self.agents]
+
+    def _shown(self) -> Shown:
+        if not self.agents:
+            return Shown("No agents.")
+        first, curves = self.agents[0], self.curves
+        columns = [name for name in ("train_sr", "test_sr") if name in curves]
+        last = curves.groupby("seed", sort=False).last() if columns else curves
+        rows = [[f"seed {seed}", *(number(row[name]) for name in columns)] for seed, row in last.iterrows()]
+        title, head = "Sharpe ratio after the last episode", [name.removesuffix("_sr") for name in columns]
+        return Shown(
+            f"{counted(len(self), 'double-DQN agent')} {first.training}.",
+            [Table(title, ["agent", *head], rows)],
+            notes=[] if columns else ["What they earn is not known yet: backtest them, or train with curves=True."],
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,7 +211,7 @@ def train_dqn(
         states: a folder in which unfinished training is kept, every few episodes and when it is interrupted; the same
             call resumes from there and gives the same agents, bit by bit. None keeps nothing.
         finished: called with each agent as soon as its seed has finished.
-        progress: show a progress bar on a terminal; or an existing bar to continue.
+        progress: show a progress bar on a terminal or in a notebook; or an existing bar to continue.
         title: label of the bar.
 
     Returns:

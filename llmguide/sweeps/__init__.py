@@ -10,6 +10,7 @@ following    how an account follows a rule: all in, or any fraction of it
 engines      two ways to measure them; kernels and sized_kernels are what runs per bar
 result       the result: frame, best, figures, any setting in full
 validation   whether to believe the best one
+rows         tables of both as text
 overfitting  what the best of all combinations on some bars is on the others
 cerebro      one setting rerun in Backtrader
 indicators   guidance and agents for users of vectorbt; not imported here, because it imports vectorbt

@@ -109,7 +109,7 @@ def _tables(given: Any, several: bool) -> dict[str | None, Guidance | None]:
 
 
 class _Bar:
-    """Combinations done, on standard error; silent where that is no terminal, or where it is not wanted."""
+    """Combinations done, on a terminal or in a notebook; nothing elsewhere, or where it is not wanted."""
 
     def __init__(self, total: int, *, shown: bool) -> None:
         self._progress: Any = None
@@ -117,18 +117,16 @@ class _Bar:
 
     def __enter__(self) -> _Bar:
         if self._shown:
-            from rich.console import Console
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+            from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
-            console = Console(stderr=True)
-            self._progress = Progress(
+            from llmguide.progress import make_progress
+
+            self._progress = make_progress(
                 TextColumn("combinations"),
                 BarColumn(bar_width=24),
                 MofNCompleteColumn(),
                 TextColumn("left"),
                 TimeRemainingColumn(),
-                console=console,
-                disable=not console.is_terminal,
             )
             self._task = self._progress.add_task("", total=self._total)
             self._progress.start()

@@ -6,12 +6,16 @@ from collections.abc import Callable, Iterable, Mapping
 from math import inf
 from typing import TYPE_CHECKING, Any
 
+from llmguide.counting import counted
 from llmguide.errors import LlmguideError, did_you_mean
 from llmguide.guidance.table import Guidance
+from llmguide.inline import FUTURE, Inline, Shown
+from llmguide.numbers import number
 from llmguide.sweeps.engines import ENGINES
 from llmguide.sweeps.grid import Grid, Where, make_grid, restrict
 from llmguide.sweeps.measure import Engine, make_markets, measure_plan
 from llmguide.sweeps.result import Plan, SweepResult
+from llmguide.sweeps.rows import best_table, heat_map, setting_text, varied
 from llmguide.sweeps.rules import REQUIRED, Rule, check_overlays, find_rule
 
 if TYPE_CHECKING:
@@ -24,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Sweep", "sweep"]
 
 
-class Sweep(SweepResult):
+class Sweep(Inline, SweepResult):
     """The result of `llmguide.sweep`: the measures of every combination, and `validate` for later bars."""
 
     def validate(
@@ -45,6 +49,30 @@ class Sweep(SweepResult):
         from llmguide.sweeps.validation import validate
 
         return validate(self, bars, guidance=guidance, rule=rule, by=by, **options)
+
+    @property
+    def verdict(self) -> str:
+        """Which setting has the highest Sharpe ratio, and that it is not yet known what that is worth."""
+        what = f"{counted(len(self), 'combination')} of the rule {self.plan.rule.name}"
+        try:
+            best = self.best()
+        except LlmguideError as error:
+            return f"{what}: {error}."
+        setting = self.parameters(best)
+        chosen = setting_text({name: setting[name] for name in varied(self)})
+        return (
+            f"Best of {what} by Sharpe ratio: {chosen}, with {number(best['sharpe'])} on the bars that chose it. "
+            "How much of that is luck is not known yet: .validate(later_bars) says."
+        )
+
+    def _shown(self) -> Shown:
+        try:
+            tables = [best_table(self, self.ranked(top=5), "sharpe")]
+        except LlmguideError:
+            tables = []
+        tables_of = [market.guidance for market in self.plan.markets]
+        future = self.plan.rule.uses_future or any(table is not None and table.uses_future for table in tables_of)
+        return Shown(self.verdict, tables, warning=FUTURE if future else "", picture=heat_map(self) if tables else "")
 
 
 def sweep(
@@ -96,7 +124,7 @@ def sweep(
         engine: "stream", llmguide's own kernel, or "vbt", vectorbt's accounts: the same numbers to 1e-9, tens of times
             slower.
         threads: threads of the kernel; None for as many as numba uses.
-        progress: show a progress bar on standard error, where that is a terminal.
+        progress: show a progress bar on a terminal or in a notebook.
         periods: bars per year; None reads it from the dates of each instrument (see `llmguide.periods`).
         parameters: those of the rule, each a scalar or a sequence of values.
 

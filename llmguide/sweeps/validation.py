@@ -11,11 +11,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from llmguide.errors import LlmguideError
+from llmguide.inline import Inline, Shown, Table
+from llmguide.numbers import CALLED, number, percent
 from llmguide.stats import deflated_sharpe
 from llmguide.sweeps.market import Market, kind_of
 from llmguide.sweeps.measure import make_markets, measure_plan
 from llmguide.sweeps.overfitting import MOST_BLOCKS, block_sums, probability
 from llmguide.sweeps.result import LESS_IS_BETTER, Plan, SweepResult
+from llmguide.sweeps.rows import setting_text, validation_table, varied
 from llmguide.sweeps.rules import Given, find_rule
 from llmguide.trading.simulate import closes
 
@@ -23,7 +26,7 @@ __all__ = ["Validation", "validate"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Validation:
+class Validation(Inline):
     """What became of the best combination out of sample; one row per instrument (or the rule's name for one alone).
 
     Attributes:
@@ -52,9 +55,44 @@ class Validation:
     test: SweepResult
     by: str
 
-    def __repr__(self) -> str:
-        notes = "\n".join(f"{name}: pbo {note}" for name, note in self.pbo_notes.items())
-        return f"Validation(by {self.by})\n{self.chosen.join(self.table).T.to_string()}\n{notes}"
+    @property
+    def verdict(self) -> str:
+        """What the chosen setting came to on the later bars, beside the others, and whether choosing it overfitted."""
+        if len(self.table) > 1:
+            better = int((self.table["beaten"] > 0.5).sum())
+            return (
+                f"On {better} of {len(self.table)} instruments the chosen setting did better on the later bars than "
+                "half of the others, as by chance on half of them."
+            )
+        (found,), (chosen,) = self.table.to_dict("records"), self.chosen.to_dict("records")
+        names = [name for name in varied(self.train) if name in chosen] or list(chosen)[:1]
+        setting = setting_text({name: chosen[name] for name in names})
+        text = (
+            f"Chosen for {_measure(self.by)} of {number(found['train'])}, {setting} came to {number(found['test'])} on "
+            f"the later bars, where {percent(found['beaten'])} of the other combinations did worse (chance: 50%)."
+        )
+        pbo, luck = found["pbo"], found["deflated_sharpe"]
+        if pbo == pbo:
+            text += f" The probability that choosing it was overfitting is {percent(pbo)}."
+        if luck == luck:
+            text += (
+                f" The probability that its Sharpe ratio is more than the luck of so many trials is {percent(luck)}."
+            )
+        return text
+
+    def _shown(self) -> Shown:
+        notes = list(self.pbo_notes.items())
+        if len(self.table) == 1:
+            (_, note), (_, found) = notes[0], next(self.table.iterrows())
+            return Shown(self.verdict, [validation_table(found, self.by, "the later bars", note)])
+        rows = [
+            [str(name), number(row["train"]), number(row["test"]), percent(row["beaten"]), percent(row["pbo"]),
+             percent(row["deflated_sharpe"])]
+            for name, row in self.table.iterrows()
+        ]  # fmt: skip
+        columns = ["instrument", "chosen with", "later", "others worse", "pbo", "deflated Sharpe"]
+        table = Table(f"{CALLED[self.by]} of the best one on later bars", columns, rows)
+        return Shown(self.verdict, [table], notes=[f"{name}: pbo {note}" for name, note in notes])
 
 
 def validate(
@@ -241,3 +279,9 @@ def _spearman(a: NDArray[Any], b: NDArray[Any]) -> float:
     if both.sum() < 2 or np.ptp(one) == 0 or np.ptp(other) == 0:
         return float("nan")
     return float(np.corrcoef(one, other)[0, 1])
+
+
+def _measure(by: str) -> str:
+    """Return a measure with its article."""
+    name = {"sharpe": "Sharpe ratio", "sortino": "Sortino ratio"}.get(by, by.replace("_", " "))
+    return f"an {name}" if name[0] in "aeiou" else f"a {name}"

@@ -58,7 +58,7 @@ def test_a_sample_bounds_the_combinations_and_is_the_same_for_the_same_seed(halv
     pd.testing.assert_series_equal(few[0], few[1])
     assert few[0]["pbo"] != few[2]["pbo"]
     assert sampled[0].pbo_notes == {"trend": "of 6 of 16 combinations, drawn at random"}
-    assert "pbo of 6 of 16 combinations, drawn at random" in repr(sampled[0])
+    assert "overfitting (of 6 of 16 combinations, drawn at random)" in repr(sampled[0])
     assert swept.validate(test).pbo_notes == {"trend": "of all 16 combinations"}
 
 

@@ -9,16 +9,26 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from llmguide.experiments.rows import turned_table
 from llmguide.files import write_csv, write_json
+from llmguide.inline import Inline, Shown, note_files
 
 if TYPE_CHECKING:
     from llmguide.report.bias_page import BiasData
 
-__all__ = ["BiasResult"]
+__all__ = ["CHANGES", "BiasResult"]
+
+CHANGES = {
+    "labels": "LONG/SHORT, not X/Y",
+    "codes": "LONG is X, not Y",
+    "order": "groups reversed",
+    "paraphrase": "in other words",
+}
+"""Changes of the question after which a direction should be the same, in words."""
 
 
-@dataclass(frozen=True, eq=False)
-class BiasResult:
+@dataclass(frozen=True, eq=False, repr=False)
+class BiasResult(Inline):
     """The result of an audit of biases. The skill is measured with realised returns: it is knowledge of the future.
 
     Attributes:
@@ -48,6 +58,14 @@ class BiasResult:
         from llmguide.report.bias_page import summary  # here: it loads the plotting library
 
         return summary(self._data)
+
+    @property
+    def turned(self) -> dict[str, pd.Series[Any]]:
+        """How often each of `CHANGES` turned the direction: its row of `measures`, by the change in words."""
+        return {words: self.measure(name) for name, words in CHANGES.items()}
+
+    def _shown(self) -> Shown:
+        return Shown(self.summary, [turned_table(self.turned)])
 
     @property
     def _data(self) -> BiasData:
@@ -93,7 +111,7 @@ class BiasResult:
             write_csv(frame, folder / f"{name}.csv")
         kept = {name: _records(frames[name]) for name in ("measures", "skill", "nulls")}
         write_json(folder / "bias.json", {**self.settings, "summary": self.summary, **kept})
-        return write_bias_page(self._data, folder / "bias.html")
+        return note_files(self, write_bias_page(self._data, folder / "bias.html"))
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:

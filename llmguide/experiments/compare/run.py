@@ -22,6 +22,7 @@ from llmguide.experiments.plan import Plan
 from llmguide.experiments.run_folder import RunFolder
 from llmguide.experiments.train_grid import train_arms
 from llmguide.guidance import Guidance
+from llmguide.inline import note_files
 from llmguide.rl.config import DQNConfig
 from llmguide.rl.flag.plan import FlagPlan
 from llmguide.rl.training import as_seeds
@@ -75,7 +76,7 @@ def compare(
         resume: False starts over: agents and states that `out` holds are removed.
         ray: train on this Ray cluster, HOST:PORT or "auto" (see `llmguide.rl.cluster`; needs llmguide[cluster]); the
             results are the same.
-        progress: show progress bars on a terminal.
+        progress: show a progress bar on a terminal or in a notebook.
         announce: called with one line on each thing that is being done.
 
     Returns:
@@ -121,7 +122,10 @@ def compare(
         placebo = measure_controls(
             tables, chosen, agents, train=train, test=test, config=plan.config, periods=plan.year, announce=say
         )
-    return Comparison(pd.DataFrame(rows), results, agents, train, test, guidance, described, mixed, placebo)
+    compared = Comparison(pd.DataFrame(rows), results, agents, train, test, guidance, described, mixed, placebo)
+    if out is not None:
+        note_files(compared, Path(out))
+    return compared
 
 
 def _check(train: pd.DataFrame, test: pd.DataFrame, guidance: Guidance | None, arms: tuple[Arm, ...]) -> None:

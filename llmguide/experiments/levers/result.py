@@ -13,8 +13,10 @@ import pandas as pd
 from llmguide.experiments.levers.lever import PUBLISHED, find_levers
 from llmguide.experiments.levers.measure import MEASURES, REFERENCES
 from llmguide.experiments.over_instruments import interval
+from llmguide.experiments.rows import levers_table
 from llmguide.files import write_csv, write_json
-from llmguide.report.levers_page import LeversData, write_levers_page
+from llmguide.inline import FUTURE, Inline, Shown, note_files
+from llmguide.report.levers_page import LeversData, summary, write_levers_page
 
 __all__ = ["FEWEST", "LeverStudy"]
 
@@ -22,8 +24,8 @@ FEWEST = 10
 """Instruments below which nothing is told apart: of fewer, all differences are on one side too often by chance."""
 
 
-@dataclass(frozen=True)
-class LeverStudy:
+@dataclass(frozen=True, repr=False)
+class LeverStudy(Inline):
     """The result of every instrument, lever and seed.
 
     Attributes:
@@ -98,4 +100,7 @@ class LeverStudy:
         write_csv(self.differences, target / "differences.csv")
         words = {lever.name: lever.words for lever in find_levers(self.levers[1:])}
         data = LeversData(self.table, self.differences, self.instruments, words, self.settings)
-        return write_levers_page(data, target / "levers.html")
+        return note_files(self, write_levers_page(data, target / "levers.html"))
+
+    def _shown(self) -> Shown:
+        return Shown(summary(self.differences), [levers_table(self.table)], warning=FUTURE if self.uses_future else "")

@@ -10,13 +10,15 @@ from typing import Any
 
 import pandas as pd
 
+from llmguide.experiments.rows import memory_tables
 from llmguide.files import write_csv, write_json
+from llmguide.inline import Inline, Shown, note_files
 
 __all__ = ["MemoryResult"]
 
 
-@dataclass(frozen=True, eq=False)
-class MemoryResult:
+@dataclass(frozen=True, eq=False, repr=False)
+class MemoryResult(Inline):
     """The result of a study of memory. All of it is measured with realised returns: it is knowledge of the future.
 
     Attributes:
@@ -77,4 +79,10 @@ class MemoryResult:
         write_csv(self.nulls, folder / "nulls.csv")
         measures = self.measures.astype(object).where(self.measures.notna(), None).to_dict("records")
         write_json(folder / "memory.json", {**self.settings, "measures": measures})
-        return write_memory_page(self.months, self.nulls, self.measures, self.settings, folder / "memory.html")
+        page = write_memory_page(self.months, self.nulls, self.measures, self.settings, folder / "memory.html")
+        return note_files(self, page)
+
+    def _shown(self) -> Shown:
+        from llmguide.report.memory_page import summary  # here: it loads the plotting library
+
+        return Shown(summary(self.measures), list(memory_tables(self.measures)))

@@ -13,13 +13,15 @@ import pandas as pd
 from llmguide.experiments.mixture.aims import judge
 from llmguide.experiments.mixture.measure import ARMS
 from llmguide.experiments.mixture.tables import by_instrument, differences, means
+from llmguide.experiments.rows import aims_table
 from llmguide.files import write_csv, write_json
+from llmguide.inline import Inline, Shown, note_files
 
 __all__ = ["MixtureStudy"]
 
 
-@dataclass(frozen=True)
-class MixtureStudy:
+@dataclass(frozen=True, repr=False)
+class MixtureStudy(Inline):
     """The result of every instrument, agent, guidance and draw. **Uses the future**: most guidance is made from it.
 
     Attributes:
@@ -91,4 +93,7 @@ class MixtureStudy:
             write_csv(getattr(self, name), target / f"{name}.csv")
         flat = int(self.runs["sr"].isna().sum())
         data = MixtureData(self.instruments, self.table, self.differences, self.aims, self.settings, flat)
-        return write_mixture_page(data, target / "report.html")
+        return note_files(self, write_mixture_page(data, target / "report.html"))
+
+    def _shown(self) -> Shown:
+        return Shown(self.summary, [aims_table(self.aims)])

@@ -8,10 +8,11 @@ import pandas as pd
 
 from llmguide.errors import DataError
 from llmguide.experiments.tuning.account import Account
-from llmguide.experiments.tuning.run import tune_study, tuning_asker
+from llmguide.experiments.tuning.run import questions, tune_study, tuning_asker
 from llmguide.experiments.tuning.tuned import Tuned
 from llmguide.guidance.news.anonymise import Names
 from llmguide.guidance.strategist import Brief, Subject
+from llmguide.guidance.study_bar import StudyBar
 from llmguide.guidance.tuning.exemplars import read_exemplars
 from llmguide.guidance.tuning.study import TARGET, TuningStudy
 from llmguide.guidance.tuning.training import TrainingBars, split_subject
@@ -40,6 +41,7 @@ def tune(
     seed: int = 0,
     cash: float = 100_000.0,
     cost: float = 0.001,
+    progress: bool = True,
 ) -> Tuned:
     """Let a language model write its own prompt on training bars, and test it once on the bars after them.
 
@@ -64,6 +66,7 @@ def tune(
         seed: seed of the draw of windows.
         cash: initial capital of the account that follows the guidance.
         cost: fraction of each traded value.
+        progress: show a progress bar on a terminal or in a notebook.
 
     Returns:
         A `llmguide.experiments.tuning.Tuned`: every round, the template and its test.
@@ -99,4 +102,13 @@ def tune(
         experts=() if exemplars is None else read_exemplars(exemplars),
         seed=seed,
     )
-    return tune_study(study, tuning_asker(study, access), tests=tests, account=Account(cash, cost))
+    asker, total = tuning_asker(study, access), questions(study, tests)
+    with StudyBar(total, lambda: asker.spending, shown=progress, unit="questions") as bar:
+        return tune_study(
+            study,
+            asker,
+            tests=tests,
+            account=Account(cash, cost),
+            on_answer=lambda one: bar.advance(),
+            on_stopping=bar.stopping,
+        )

@@ -86,7 +86,7 @@ def walk_forward(
         resume: False starts over: agents and states that `out` holds for these windows are removed.
         ray: train on this Ray cluster, HOST:PORT or "auto" (see `llmguide.rl.cluster`; needs llmguide[cluster]); the
             results are the same.
-        progress: show a progress bar on a terminal.
+        progress: show a progress bar on a terminal or in a notebook.
         announce: called with one line on each thing that is being done.
 
     Returns:

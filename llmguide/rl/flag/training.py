@@ -14,7 +14,9 @@ import numpy as np
 import pandas as pd
 import torch
 
+from llmguide.counting import counted
 from llmguide.errors import ModelError
+from llmguide.inline import Inline, Shown
 from llmguide.rl.flag.checkpoint import TOLD, read_trained
 from llmguide.rl.flag.config import FlagConfig
 from llmguide.rl.flag.lesson import FlagLesson
@@ -37,8 +39,8 @@ SAVE_EVERY = 10
 _NAME = "flag"
 
 
-@dataclass(frozen=True, eq=False)
-class TrainedPolicies(Sequence[TrainedPolicy]):
+@dataclass(frozen=True, eq=False, repr=False)
+class TrainedPolicies(Inline, Sequence[TrainedPolicy]):
     """Trained policies, one per seed, in the order of the seeds: a sequence.
 
     Attributes:
@@ -67,6 +69,10 @@ class TrainedPolicies(Sequence[TrainedPolicy]):
 
     def __len__(self) -> int:
         return len(self.policies)
+
+    def _shown(self) -> Shown:
+        seeds = ", ".join(str(one.seed) for one in self)
+        return Shown(f"{counted(len(self), 'language model')} trained to trade, by seed: {seeds or 'none'}.")
 
 
 def train_flag(
@@ -105,7 +111,7 @@ def train_flag(
             nothing.
         save_every: rollouts between two saves; training is also saved when interrupted.
         finished: called with each policy as soon as its seed has finished.
-        progress: show a progress bar on a terminal; or an existing bar to continue.
+        progress: show a progress bar on a terminal or in a notebook; or an existing bar to continue.
         title: label of the bar.
 
     Returns:

@@ -13,6 +13,7 @@ import pytest
 from leaning import STRENGTH, Leaning, labels_in
 from page_text import text_of_page
 from remembering import asker_of, reply
+from showing import shows_what_its_page_says
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, brier_score_loss, matthews_corrcoef
 
 from llmguide import sample_bars
@@ -365,3 +366,8 @@ def test_answers_that_are_not_those_of_the_study_are_refused(audits):
         audits("nothing").measure("labels", "x")
     with pytest.raises(KeyError, match="no 'x' of 'plain' for 'all'"):
         audits("nothing").worth("plain", "x")
+
+
+def test_an_audit_shows_itself_as_its_page_begins(audits, tmp_path):
+    found = audits(next(iter(MODELS)))
+    shows_what_its_page_says(found, found.write(tmp_path / "shown"))

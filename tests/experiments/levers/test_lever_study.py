@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from showing import shows_what_its_page_says
 
 from llmguide import load_agent, max_drawdown, sample_bars, sharpe_ratio, simulate, train_dqn
 from llmguide.backtest import run_backtest
@@ -209,3 +210,7 @@ def test_what_cannot_be_studied_is_refused(data):
         study_levers(data, levers=["flat"], accuracy=1.2, **SETTINGS)
     with pytest.raises(LlmguideError, match="discount must lie in"):
         study_levers(data, levers=["discount=7"], **SETTINGS)
+
+
+def test_a_study_shows_itself_as_its_page_begins(study, tmp_path):
+    shows_what_its_page_says(study, study.write(tmp_path / "shown"))

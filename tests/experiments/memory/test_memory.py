@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from page_text import text_of_page
 from remembering import Remembering, asker_of
+from showing import shows_what_its_page_says
 
 from llmguide import sample_bars
 from llmguide.errors import DataError, GuidanceError, MissingAnswers
@@ -209,3 +210,7 @@ def test_what_cannot_be_asked_or_judged_is_refused():
         judge_memory(STUDY, [])
     assert math.isnan(MemoryStudy(SUBJECTS).outcomes["ACME", BARS["ACME"].index[490]])
     assert MemoryStudy(SUBJECTS, brief=Brief(), cutoff=date(2012, 1, 1)).version == "P1"
+
+
+def test_a_study_shows_itself_as_its_page_begins(remembers, tmp_path):
+    shows_what_its_page_says(remembers, remembers.write(tmp_path / "shown"))

@@ -8,6 +8,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from showing import shows_what_its_page_says
 
 import llmguide
 from llmguide import Guidance, max_drawdown, sample_bars, sharpe_ratio, simulate
@@ -204,6 +205,7 @@ def test_agents_are_trained_once_and_meet_other_draws_without_being_trained_agai
     assert len(shared) == 2 * (2 + 2 + 3 + (3 * 2) * 3)  # alone and without guidance, by rules, of three kinds of draws
     pd.testing.assert_series_equal(shared["sr"], shared["sr_more"], check_names=False)
     page = more.write(tmp_path / "run")
+    shows_what_its_page_says(more, page)
     assert page == tmp_path / "run" / "report.html"
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "run" / "runs.csv"), more.runs)
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "run" / "aims.csv"), more.aims)

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from made_advice import market, study
 from made_review import answered
+from showing import shows_what_its_page_says
 
 from llmguide import Guidance
 from llmguide.console import print_prompts
@@ -169,3 +170,7 @@ def test_the_terminal_shows_every_prompt_with_its_numbers(judged, capsys):
     assert "MSFT" in out
     answers, measured = (judged.means["months"] - judged.means["abstentions"]).sum(), judged.means["measured"].sum()
     assert f"{answers - measured} of {answers} answers have no entropy: certainty 1 there" in out
+
+
+def test_a_study_shows_itself_as_its_page_begins(judged, tmp_path):
+    shows_what_its_page_says(judged, judged.write(tmp_path / "shown"))

@@ -206,6 +206,9 @@ def test_an_interrupted_replication_keeps_its_rows_and_ends_the_same(data, whole
 
 def test_the_folder_describes_itself_and_writing_twice_changes_nothing(whole, data, tmp_path):
     out = whole.write(tmp_path / "run")
+    assert whole.fit in str(whole).partition("\n")[0]
+    assert str(whole).endswith(f"files: {out}")
+    assert whole._repr_html_().count("<table") == 2
     config = json.loads((out / "config.json").read_text())
     assert (config["symbols"], config["arms"], config["seeds"]) == (list(SYMBOLS), list(ARMS), [0, 1])
     assert config["agent"]["cost"] == 0.002

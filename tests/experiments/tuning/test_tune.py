@@ -10,6 +10,7 @@ import pytest
 from page_text import text_of_page
 from remembering import asker_of
 from scripted_client import ScriptedClient
+from showing import shows_what_its_page_says
 from tunable import KEY, Tunable, waves
 
 import llmguide
@@ -232,3 +233,7 @@ def test_the_door_takes_bars_and_hides_the_symbol(tmp_path, monkeypatch):
     assert again.proof is None
     with pytest.raises(DataError, match="begins after the training has ended"):
         llmguide.tune(BARS.iloc[:300], access, test=BARS.iloc[200:340])
+
+
+def test_a_tuned_prompt_shows_itself_as_its_page_begins(tuned, tmp_path):
+    shows_what_its_page_says(tuned, tuned.write(tmp_path / "shown"))

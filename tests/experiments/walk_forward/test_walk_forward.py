@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 import pytest
+from showing import shows_what_its_page_says
 
 from llmguide import (
     Guidance,
@@ -332,3 +333,7 @@ def test_a_table_that_ends_before_the_walk_is_warned_of_once():
     with pytest.warns(DataWarning, match="all bars saw the same guidance") as warned:
         walk_forward({"KO": KO}, {"KO": old}, arms=["llm"], **SETTINGS)
     assert len(warned) == 1
+
+
+def test_a_walk_shows_itself_as_its_page_begins(walk, tmp_path):
+    shows_what_its_page_says(walk, walk.write(tmp_path / "shown"))

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from showing import shows_what_its_page_says
 from text_policy import TextPolicy
 
 from llmguide import sample_bars
@@ -133,7 +134,9 @@ def test_a_study_has_every_arm_over_its_seeds_and_writes_a_page(trained, tmp_pat
     idle = pd.DataFrame({"arm": "flag", "seed": [0, 1], "sharpe": [0.6, np.nan], "trades": [2, 0]})
     half = replace(study, runs=idle.assign(max_drawdown=0.0, total_return=0.0, reward=0.0)).table.loc["flag"]
     assert half[["sharpe_mean", "sharpe_low", "never_traded"]].tolist() == [0.3, 0.0, 1]
-    page = study.write(tmp_path).read_text(encoding="utf-8")
+    path = study.write(tmp_path)
+    shows_what_its_page_says(study, path)
+    page = path.read_text(encoding="utf-8")
     for text in ("zero-shot", "untrained", "Sharpe ratio", "tiny-llama-2x32-1", "reward a step", "Account value"):
         assert text in page
     stored = pd.read_parquet(tmp_path / "values.parquet")

@@ -5,24 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from types import TracebackType
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from llmguide.llm.ledger import Spending
+from llmguide.progress import make_progress
 
 __all__ = ["StudyBar"]
 
 
 class StudyBar:
-    """Shows a study on standard error; silent where that is no terminal, or where it is not wanted.
+    """Shows a study on a terminal or in a notebook, and nothing elsewhere, or where it is not wanted.
 
     `unit` is what is counted.
     """
 
     def __init__(self, total: int, spending: Callable[[], Spending], *, shown: bool, unit: str = "months") -> None:
-        console = Console(stderr=True)
         self._spending = spending
-        self._progress = Progress(
+        self._progress = make_progress(
             TextColumn(unit),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
@@ -30,8 +29,7 @@ class StudyBar:
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
-            console=console,
-            disable=not (shown and console.is_terminal),
+            shown=shown,
         )
         self._task = self._progress.add_task("", total=total, spent="")
 
@@ -59,3 +57,9 @@ class StudyBar:
         else:
             money = f"{spent.dollars:.4f} $ of about {spent.dollars / done * (task.total or done):.4f}"
         self._progress.update(self._task, advance=1, spent=f"{money}, {pace:.0f} tokens/s")
+
+    def stopping(self) -> None:
+        """Say that an interruption takes effect once the answers under way are stored."""
+        self._progress.update(
+            self._task, refresh=True, spent="stopping: waiting for the answers under way; interrupt again to drop them"
+        )
