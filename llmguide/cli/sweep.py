@@ -81,7 +81,10 @@ def sweep(
     engine: Annotated[str, typer.Option(help="stream, or vbt: the same numbers from vectorbt, slowly.")] = "stream",
     heatmap: Annotated[
         tuple[str, Path] | None,
-        typer.Option(metavar="X,Y FILE.html", help="Draw the measure over two parameters, or three (X,Y,Z)."),
+        typer.Option(
+            metavar="X,Y FILE.html",
+            help="Draw the measure over two parameters; of a third (X,Y,Z) each value in a map of its own.",
+        ),
     ] = None,
     tearsheet: Annotated[
         Path | None, typer.Option(metavar="FILE.html", help="Write the best combination's tearsheet.")
@@ -100,7 +103,10 @@ def sweep(
     from llmguide.cli.parameters import parse_condition, parse_parameters
     from llmguide.console import out as screen
     from llmguide.console import print_json
+    from llmguide.counting import counted
     from llmguide.sweeps import sweep as run
+    from llmguide.sweeps.heatmap import verdict_for
+    from llmguide.sweeps.wording import setting, summary
 
     parameters = parse_parameters(param or [])
     _check_options(rule, by, guidance, provider, model, out, parameters)
@@ -141,17 +147,20 @@ def sweep(
         raise LlmguideError(f"{error}" + ("" if out is None else f"; all combinations are in {out}")) from None
     best = rows[0]
     judged = None if later is None else found.validate(later, by=by, min_trades=min_trades)
-    written = _draw(found, best, by, heatmap, tearsheet, title=f"{rule} on {file.stem}") | written
+    verdict = verdict_for(found, best, judged)
+    drawing = {"by": by, "min_trades": min_trades, "validation": judged}
+    written = _draw(found, best, heatmap, tearsheet, drawing, name=file.stem) | written
     known = [tables] if tables is None or not isinstance(tables, dict) else list(tables.values())
     uses_future = found.plan.rule.uses_future or any(table is not None and table.uses_future for table in known)
     if as_json:
         print_json(
             {
+                "parameters": found.parameters(best),
+                "best": best.to_dict(),
+                "verdict": verdict._asdict(),
                 "combinations": len(found),
                 "periods": found.plan.markets[0].periods,
                 "uses_future": uses_future,
-                "parameters": found.parameters(best),
-                "best": best.to_dict(),
                 "top": [found.parameters(row) | row.to_dict() for row in rows],
                 "validation": None
                 if judged is None
@@ -160,6 +169,9 @@ def sweep(
             }
         )
         return
+    screen.print(f"Best of {counted(len(found), 'combination')}: {setting(found.parameters(best), _varied(found))}.")
+    screen.print(f"{summary(best, by)[:1].upper()}{summary(best, by)[1:]}.")
+    screen.print(str(verdict), style="" if verdict.holds else "yellow")
     _print_best(found, rows, by, f"{rule} on {file.stem}, {day(bars, 0)} to {day(bars, -1)}")
     if judged is not None and validate is not None:
         _print_validation(judged, by, validate.stem)
@@ -287,38 +299,35 @@ def _write_all(found: Sweep, out: Path) -> Path:
 def _draw(
     found: Sweep,
     best: pd.Series[Any],
-    by: str,
     heatmap: tuple[str, Path] | None,
     tearsheet: Path | None,
+    drawing: dict[str, Any],
     *,
-    title: str,
+    name: str,
 ) -> dict[str, Path]:
     """Write the pages that were asked for, and return them by what they are."""
-    from llmguide.files import atomic_path
-
     written = {}
     if heatmap is not None:
-        axes, path = _axes(heatmap[0]), heatmap[1]
-        figure = (
-            found.heatmap(axes[0], axes[1], by, at=best)
-            if len(axes) == 2
-            else found.volume(axes[0], axes[1], axes[2], by, at=best)
-        )
-        figure.update_layout(title=f"{title}: {SHOWN[by]}", width=None, height=None, autosize=True)
-        with atomic_path(path) as temporary:
-            figure.write_html(temporary, include_plotlyjs=True)
-        written["heatmap"] = path
+        (x, y, *third), path = _axes(heatmap[0]), heatmap[1]
+        shown = found.heatmap(x, y, at=best, slices="".join(third), name=name, **drawing)
+        written["heatmap"] = shown.write_html(path)
     if tearsheet is not None:
-        written["tearsheet"] = found.tearsheet(best, tearsheet, title=title)
+        found.tearsheet(best, tearsheet, title=name)
+        written["tearsheet"] = tearsheet
     return written
+
+
+def _varied(found: Sweep) -> list[str]:
+    """Return the parameters that differ between combinations, or the first."""
+    index = found.frame.index
+    return [str(name) for name in index.names if index.unique(name).size > 1] or [str(index.names[0])]
 
 
 def _print_best(found: Sweep, rows: list[pd.Series[Any]], by: str, title: str) -> None:
     """Print the best combinations: the parameters that differ between combinations, and their measures."""
     from llmguide.console import number, percent, print_table
 
-    index = found.frame.index
-    varied = [str(name) for name in index.names if index.unique(name).size > 1] or [str(index.names[0])]
+    varied = _varied(found)
     measures = [name for name in SHOWN if name in ALWAYS or name == by]
     fractions = ("annual_return", "total_return", "exposure")
     lines = []
