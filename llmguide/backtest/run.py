@@ -37,6 +37,7 @@ class BacktestResult:
         sharpe: annual, of all bars; NaN where the value never changed.
         periods: bars per year by which it is annual.
         max_drawdown: positive fraction of the peak.
+        strategy: the name of its class.
     """
 
     account: pd.DataFrame
@@ -46,6 +47,7 @@ class BacktestResult:
     sharpe: float
     max_drawdown: float
     periods: float
+    strategy: str = ""
 
     @property
     def values(self) -> pd.Series:
@@ -152,4 +154,5 @@ def run_backtest(
         sharpe=analysis["sharpe"],
         max_drawdown=analysis["max_drawdown"],
         periods=year,
+        strategy=strategy.__name__,
     )

@@ -312,7 +312,7 @@ def _draw(
         shown = found.heatmap(x, y, at=best, slices="".join(third), name=name, **drawing)
         written["heatmap"] = shown.write_html(path)
     if tearsheet is not None:
-        found.tearsheet(best, tearsheet, title=name)
+        found.tearsheet(best, tearsheet, name=name)
         written["tearsheet"] = tearsheet
     return written
 

@@ -1,10 +1,8 @@
 // Says what a pointer, or the arrow keys, ask for: the value of one cell of a heatmap. Without it the page is whole.
 "use strict";
 (() => {
-  const decode = ({ bits, data }) => {
-    const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
-    return bits === 16 ? new Int16Array(bytes.buffer) : new Int32Array(bytes.buffer);
-  };
+  const undefinedCell = -32001, notTried = -32002;
+  const decode = ({ data }) => new Int16Array(Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0)).buffer);
   for (const figure of document.querySelectorAll("figure.heat")) {
     const told = JSON.parse(figure.querySelector("script").textContent);
     const card = figure.querySelector("div"), svg = card.querySelector("svg"), say = figure.querySelector(".cell");
@@ -13,10 +11,10 @@
     const ring = document.createElementNS("http://www.w3.org/2000/svg", "rect");
     ring.setAttribute("style", "fill:none;stroke:#1c2128;stroke-width:1.5;pointer-events:none");
     const words = (panel, row, column) => {
-      const number = panel.cells[row * columns + column], lowest = panel.bits === 16 ? -32768 : -2147483648;
+      const number = panel.cells[row * columns + column], { digits } = panel;
       const where = [panel.title, `${told.x.name} ${told.x.labels[column]}`, `${told.y.name} ${told.y.labels[row]}`];
-      const value = (number / 10 ** told.digits).toFixed(told.digits).replace("-", "\u2212") + told.unit;
-      const said = number === lowest ? "undefined" : number === lowest + 1 ? "not tried" : value;
+      const value = (number / 10 ** digits).toFixed(Math.max(0, digits)).replace("-", "\u2212") + told.unit;
+      const said = number === undefinedCell ? "undefined" : number === notTried ? "not tried" : value;
       return `${where.filter(Boolean).join(", ")}: ${told.label} ${said}`;
     };
     let at = null;

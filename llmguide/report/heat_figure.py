@@ -34,6 +34,7 @@ _WIDTH = 6.4  # inches
 _MOST_NUMBERS = 12  # columns in which a number still fits into a cell
 _MOST_LABELS = 14
 _MOST_EDGES = 60  # rows or columns; cells of more are a few points wide
+_MOST = 32_000  # of a packed cell
 _FAR = 2.5  # times the 98th percentile, from where on an extreme value would leave the others without colour
 
 STYLE = """
@@ -104,7 +105,7 @@ def coarser(panel: Panel, most: int) -> tuple[Panel, tuple[int, int]]:
     sums = np.where(known, values, 0.0).sum(axis=2)
     means = np.where(known.any(axis=2), sums / np.maximum(known.sum(axis=2), 1), np.nan)
     best = None if panel.best is None else (panel.best[0] // rows, panel.best[1] // columns)
-    return Panel(means, blocks(panel.tried, False).any(axis=2), best, panel.title), (rows, columns)
+    return Panel(means, np.asarray(blocks(panel.tried, False).any(axis=2)), best, panel.title), (rows, columns)
 
 
 def heat_figure(panels: Sequence[Panel], x: Axis, y: Axis, measure: Measure, *, label: str, caption: str) -> str:
@@ -118,7 +119,6 @@ def heat_figure(panels: Sequence[Panel], x: Axis, y: Axis, measure: Measure, *, 
         "x": x._asdict(),
         "y": y._asdict(),
         "label": measure.label,
-        "digits": measure.digits,
         "unit": measure.unit,
         "start": start,
         "panels": [
@@ -136,14 +136,18 @@ def heat_figure(panels: Sequence[Panel], x: Axis, y: Axis, measure: Measure, *, 
 
 
 def _packed(panel: Panel, measure: Measure) -> dict[str, object]:
-    """The cells to the digits that are written, as little-endian integers; the two lowest stand for what has none."""
-    numbers = np.rint(panel.values * measure.scale * 10**measure.digits)
-    largest = float(np.nanmax(np.abs(numbers), initial=0.0)) if np.isfinite(numbers).any() else 0.0
-    kind = np.dtype("<i2" if largest < 32_000 else "<i4")
-    lowest = np.iinfo(kind).min
-    cells = np.where(np.isfinite(numbers), np.clip(numbers, lowest + 2, np.iinfo(kind).max), lowest)
-    cells = np.where(panel.tried, cells, lowest + 1).astype(kind)
-    return {"bits": 8 * kind.itemsize, "data": base64.b64encode(cells.tobytes()).decode("ascii")}
+    """The cells to the digits that are written, as little-endian integers; the two lowest stand for what has none.
+
+    Two bytes each: where the largest has too many digits for them, all have fewer after the point, or zeros before it.
+    """
+    known = np.isfinite(panel.values)
+    largest = measure.scale * float(np.abs(panel.values[known]).max()) if known.any() else 0.0
+    digits = measure.digits
+    while largest * 10.0**digits > _MOST:
+        digits -= 1
+    cells = np.where(known, np.rint(np.where(known, panel.values, 0.0) * measure.scale * 10.0**digits), -_MOST - 1)
+    cells = np.where(panel.tried, cells, -_MOST - 2).astype("<i2")
+    return {"digits": digits, "data": base64.b64encode(cells.tobytes()).decode("ascii")}
 
 
 def _draw(panels: Sequence[Panel], x: Axis, y: Axis, measure: Measure) -> tuple[str, list[list[float]]]:
@@ -154,7 +158,7 @@ def _draw(panels: Sequence[Panel], x: Axis, y: Axis, measure: Measure) -> tuple[
         colours, limit, extend = _scale([panel.values for panel in panels], measure)
         drawing = new_figure(_WIDTH, lines * _height(len(y.labels), len(x.labels), columns) + 1.5)
         grid = drawing.subplots(lines, columns, squeeze=False, sharex=True, sharey=True)
-        shown = None
+        shown: Any = None
         for axes, panel in zip(grid.flat, panels, strict=False):
             shown = _map(axes, panel, measure, colours, limit)
             if len(panels) == 1 and len(x.labels) <= _MOST_NUMBERS and len(y.labels) <= 2 * _MOST_NUMBERS:

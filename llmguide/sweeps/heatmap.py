@@ -147,9 +147,12 @@ class Heatmap:
             cells, tried = np.full(shape, np.nan), np.zeros(shape, dtype=bool)
             at = tuple(place[inside] for place in places)
             cells[at], tried[at] = values[inside], True
-            ring = None
+            ring: tuple[int, int] | None = None
             if best is not None and (third is None or best[self.slices] == value):
-                ring = tuple(int(self._values(name).get_loc(best[name])) for name in (self.y, self.x))
+                row, column = (
+                    int(self._values(name).get_indexer(pd.Index([best[name]]))[0]) for name in (self.y, self.x)
+                )
+                ring = (row, column)
             title = "" if third is None else f"{self.slices} {cell(value)}"
             made.append((value, Panel(cells, tried, ring, title)))
         return made
@@ -284,10 +287,12 @@ def verdict_for(found: SweepResult, best: pd.Series[Any] | None, validation: Val
     if validation.train is not found:
         raise LlmguideError("this validation is of another sweep; pass the one that this sweep's .validate returned")
     parameters = {} if best is None else found.parameters(best)
-    for name, chosen in validation.chosen.iterrows():
+    for place, (name, chosen) in enumerate(validation.chosen.iterrows()):
         mine = {key: value for key, value in parameters.items() if key in validation.chosen.columns}
         if dict(chosen) == mine and parameters.get("symbol", name) == name:
-            return verdict_of(validation.table.loc[name].to_dict(), validation.by)
+            return verdict_of(
+                dict(zip(map(str, validation.table), validation.table.iloc[place], strict=True)), validation.by
+            )
     raise LlmguideError(
         f"this validation chose {setting(dict(validation.chosen.iloc[0]))} by {validation.by}, which is not the best "
         "combination here; pass the same by= and min_trades= to both"

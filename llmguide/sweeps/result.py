@@ -20,6 +20,7 @@ from llmguide.sweeps.market import Market
 from llmguide.sweeps.rules import Rule
 
 if TYPE_CHECKING:
+    from llmguide.report.tearsheet import Tearsheet
     from llmguide.sweeps.heatmap import Heatmap
     from llmguide.sweeps.validation import Validation
 
@@ -136,19 +137,32 @@ class SweepResult:
         portfolio, _ = portfolio_of(market, [self._path(followed)], self.plan.cash, costs, pd.Index([name]))
         return portfolio[name]
 
-    def tearsheet(self, which: Which = None, output: Path | str = "tearsheet.html", *, title: str = "") -> Path:
-        """Write a setting's tearsheet, with buy and hold as its benchmark, and return its path."""
+    def tearsheet(
+        self, which: Which = None, output: Path | str | None = None, *, title: str = "", name: str = ""
+    ) -> Tearsheet:
+        """Return a setting's tearsheet, with buy and hold at the same cost as its benchmark.
+
+        It shows itself in a notebook, and is written to `output`, where that is given. `name` is what the bars are of,
+        such as "AAPL"; an instrument given by symbol is known.
+        """
+        from llmguide.report.accounts import HOLD
         from llmguide.report.tearsheet import tearsheet
+        from llmguide.sweeps.wording import setting as in_words
 
         followed = self._one(which)
         market, setting, _ = followed
+        parameters = self.parameters(which)
+        varied = [key for key in setting if self.frame.index.unique(key).size > 1]
         held = np.ones(market.tradable, dtype=np.int8)
         return tearsheet(
             account_of(market, self._path(followed))["returns"],
             output,
             benchmark=account_of(market, ALL_IN.path(market, held, setting, self.plan.cash))["returns"],
-            title=title or " ".join([*market.labels.values(), self.plan.rule.name]),
-            parameters=self.parameters(which),
+            title=title,
+            strategy=", ".join([self.plan.rule.name, *([in_words(parameters, varied)] if varied else [])]),
+            benchmark_name=HOLD,
+            instrument=name or market.labels.get("symbol", ""),
+            parameters=parameters,
             periods=market.periods,
         )
 
@@ -211,7 +225,7 @@ class SweepResult:
         import vectorbt  # type: ignore[import-untyped]  # noqa: F401  # has no types; gives series their .vbt
 
         inside, held = self._slice((x, y, z), by, at)
-        series = self._measure(by)[inside].droplevel(list(held)).reorder_levels([x, y, z])
+        series = self._measure(by)[inside].droplevel(list(held)).reorder_levels(list[Any]([x, y, z]))
         worst = series.max() if by in LESS_IS_BETTER else series.min()
         fill = float(worst) if series.notna().any() else 0.0
         return series.vbt.volume(x_level=x, y_level=y, z_level=z, fillna=fill, trace_kwargs={"colorbar": {"title": by}})
