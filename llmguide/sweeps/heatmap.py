@@ -22,10 +22,10 @@ from llmguide.sweeps.verdict import Verdict, unchecked, verdict_of
 from llmguide.sweeps.wording import MEASURED, cell, many, measured, setting, summary
 
 if TYPE_CHECKING:
-    from llmguide.sweeps.result import SweepResult
+    from llmguide.sweeps.result import SweepResult, Which
     from llmguide.sweeps.validation import Validation
 
-__all__ = ["Heatmap", "verdict_for"]
+__all__ = ["Heatmap", "heatmap_of", "verdict_for"]
 
 MOST_CELLS = 40_000
 """In all maps of a page, which is to stay below 300 kB: of more, a drawn cell is the mean of several."""
@@ -42,6 +42,7 @@ class Heatmap:
         rows: the combinations shown, as positions in the sweep's frame.
         held: the other parameters, each with the value at which it is held.
         best: the best combination shown, as a row of the sweep's frame; None where none can be.
+        leads: whether that is the best of all.
         slices: a third parameter, of which every value has a map of its own; "" for one map.
         verdict: whether the best was checked for overfitting, and what came of it.
         name: what the bars are of, for the title.
@@ -278,6 +279,29 @@ def _joined(axis: Axis, step: int) -> Axis:
         return axis
     blocks = [axis.labels[start : start + step] for start in range(0, len(axis.labels), step)]
     return Axis(axis.name, tuple(part[0] if len(part) == 1 else f"{part[0]} to {part[-1]}" for part in blocks))
+
+
+def heatmap_of(
+    found: SweepResult,
+    x: str,
+    y: str,
+    by: str,
+    *,
+    at: Which,
+    slices: str,
+    min_trades: int | None,
+    validation: Validation | None,
+    name: str,
+) -> Heatmap:
+    """Return the heatmap of a sweep; see `llmguide.sweeps.Sweep.heatmap`."""
+    inside, held = found.slice_at((x, y, slices) if slices else (x, y), by, at, min_trades)
+    places = found.best_first(by, min_trades)
+    shown = places[inside[places]]
+    first = found.chosen(int(places[0])) if len(places) else None
+    leads = len(shown) > 0 and shown[0] == places[0]
+    best = first if leads else found.chosen(int(shown[0])) if len(shown) else None
+    verdict = verdict_for(found, first, validation)
+    return Heatmap(found, x, y, by, np.flatnonzero(inside), held, best, leads, slices, verdict, name)
 
 
 def verdict_for(found: SweepResult, best: pd.Series[Any] | None, validation: Validation | None) -> Verdict:

@@ -21,8 +21,6 @@ from llmguide.sweeps.rules import Rule
 
 if TYPE_CHECKING:
     from llmguide.report.tearsheet import Tearsheet
-    from llmguide.sweeps.heatmap import Heatmap
-    from llmguide.sweeps.validation import Validation
 
 __all__ = ["LESS_IS_BETTER", "Plan", "SweepResult"]
 
@@ -96,11 +94,11 @@ class SweepResult:
 
     def ranked(self, by: str = "sharpe", *, min_trades: int | None = None, top: int = 10) -> list[pd.Series[Any]]:
         """Return the rows of the best combinations, the best first; see `best`."""
-        places = self._best_first(by, min_trades)
+        places = self.best_first(by, min_trades)
         if not len(places):
             least = _least(by, min_trades)
             raise LlmguideError(self._why_none(by, least, int(self.frame["trades"].max())))
-        return [self._chosen(int(place)) for place in places[:top]]
+        return [self.chosen(int(place)) for place in places[:top]]
 
     def parameters(self, which: Which = None) -> dict[str, Any]:
         """Return one setting by name: symbol and guidance, where they have names, and every parameter."""
@@ -177,54 +175,14 @@ class SweepResult:
         market, setting, done = self._one(which)
         return cerebro_of(market, self.plan.rule.follow, done, setting, cash=self.plan.cash)
 
-    def heatmap(
-        self,
-        x: str,
-        y: str,
-        by: str = "sharpe",
-        *,
-        at: Which = None,
-        slices: str = "",
-        min_trades: int | None = None,
-        validation: Validation | None = None,
-        name: str = "",
-    ) -> Heatmap:
-        """Return a measure over two parameters: a figure for notebooks and, by ``write_html(path)``, a page.
-
-        Args:
-            x, y: the parameters, to the right and upwards.
-            by: the measure.
-            at: the others are as this setting has them; those that it leaves out, as the best one has them, unless they
-                have one value.
-            slices: a third parameter, of which each value has a map of its own.
-            min_trades: which combinations can be the best, see `best`.
-            validation: what `validate` returned for this sweep; without it the page says that the best combination
-                was not checked for overfitting.
-            name: what the bars are of, such as "AAPL", for the title; instruments given by symbol are known.
-
-        Raises LlmguideError for what this sweep does not have, and for a validation of another choice.
-        """
-        from llmguide.sweeps.heatmap import Heatmap, verdict_for
-
-        inside, held = self._slice((x, y, slices) if slices else (x, y), by, at, min_trades)
-        places = self._best_first(by, min_trades)
-        shown = places[inside[places]]
-        best = self._chosen(int(shown[0])) if len(shown) else None
-        first = (
-            None if not len(places) else best if len(shown) and shown[0] == places[0] else self._chosen(int(places[0]))
-        )
-        verdict = verdict_for(self, first, validation)
-        leads = best is not None and best is first
-        return Heatmap(self, x, y, by, np.flatnonzero(inside), held, best, leads, slices, verdict, name)
-
     def volume(self, x: str, y: str, z: str, by: str = "sharpe", *, at: Which = None) -> Any:
-        """Return a measure over three parameters as a plotly figure, the others as `heatmap` has them.
+        """Return a measure over three parameters as a plotly figure, the others as `Sweep.heatmap` has them.
 
         What was not measured, or is undefined, is shown as the worst that was: a volume has no gaps.
         """
         import vectorbt  # type: ignore[import-untyped]  # noqa: F401  # has no types; gives series their .vbt
 
-        inside, held = self._slice((x, y, z), by, at)
+        inside, held = self.slice_at((x, y, z), by, at)
         series = self._measure(by)[inside].droplevel(list(held)).reorder_levels(list[Any]([x, y, z]))
         worst = series.max() if by in LESS_IS_BETTER else series.min()
         fill = float(worst) if series.notna().any() else 0.0
@@ -260,14 +218,14 @@ class SweepResult:
             return f"no combination has {least} trades or more, the most are {most}; lower min_trades"
         return f"no combination with {least} trades or more has a {by}"
 
-    def _best_first(self, by: str, min_trades: int | None) -> NDArray[np.intp]:
+    def best_first(self, by: str, min_trades: int | None) -> NDArray[np.intp]:
         """Return the positions of the combinations that can be the best, the best first, of equal ones the first."""
         column = self._measure(by).to_numpy(dtype=np.float64)
         places = np.flatnonzero(~np.isnan(column) & (self.frame["trades"].to_numpy() >= _least(by, min_trades)))
         sign = 1.0 if by in LESS_IS_BETTER else -1.0
         return places[np.argsort(sign * column[places], kind="stable")]
 
-    def _chosen(self, row: int) -> pd.Series[Any]:
+    def chosen(self, row: int) -> pd.Series[Any]:
         """Return a row by its position, unless a user's rule looks ahead there."""
         self._try_out(row)
         return self.frame.iloc[row]
@@ -347,7 +305,7 @@ class SweepResult:
         market, setting, done = followed
         return self.plan.rule.follow.path(market, done, setting, self.plan.cash)
 
-    def _slice(
+    def slice_at(
         self, axes: tuple[str, ...], by: str, at: Which, min_trades: int | None = None
     ) -> tuple[NDArray[np.bool_], dict[str, Any]]:
         """Return which combinations show a measure over some parameters, and the values of the others there."""

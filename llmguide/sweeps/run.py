@@ -11,13 +11,14 @@ from llmguide.guidance.table import Guidance
 from llmguide.sweeps.engines import ENGINES
 from llmguide.sweeps.grid import Grid, Where, make_grid, restrict
 from llmguide.sweeps.measure import Engine, make_markets, measure_plan
-from llmguide.sweeps.result import Plan, SweepResult
+from llmguide.sweeps.result import Plan, SweepResult, Which
 from llmguide.sweeps.rules import REQUIRED, Rule, check_overlays, find_rule
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from llmguide.rl.agent import Agent
+    from llmguide.sweeps.heatmap import Heatmap
     from llmguide.sweeps.validation import Validation
 
 __all__ = ["Sweep", "sweep"]
@@ -33,6 +34,37 @@ class Sweep(SweepResult):
         from llmguide.sweeps.validation import validate
 
         return validate(self, bars, guidance=guidance, rule=rule, by=by, **options)
+
+    def heatmap(
+        self,
+        x: str,
+        y: str,
+        by: str = "sharpe",
+        *,
+        at: Which = None,
+        slices: str = "",
+        min_trades: int | None = None,
+        validation: Validation | None = None,
+        name: str = "",
+    ) -> Heatmap:
+        """Return a measure over two parameters, the best ringed; shown by notebooks, written by its `write_html`.
+
+        Args:
+            x, y: the parameters, to the right and upwards.
+            by: the measure.
+            at: the others are as this setting has them; those that it leaves out, as the best one has them, unless they
+                have one value.
+            slices: a third parameter, of which each value has a map of its own.
+            min_trades: which combinations can be the best, see `best`.
+            validation: what `validate` returned for this sweep; without it the page says that the best combination
+                was not checked for overfitting.
+            name: what the bars are of, such as "AAPL", for the title; instruments given by symbol are known.
+
+        Raises LlmguideError for what this sweep does not have, and for a validation of another choice.
+        """
+        from llmguide.sweeps.heatmap import heatmap_of
+
+        return heatmap_of(self, x, y, by, at=at, slices=slices, min_trades=min_trades, validation=validation, name=name)
 
 
 def sweep(
