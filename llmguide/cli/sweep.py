@@ -171,7 +171,9 @@ def sweep(
         return
     screen.print(f"Best of {counted(len(found), 'combination')}: {setting(found.parameters(best), _varied(found))}.")
     screen.print(f"{summary(best, by)[:1].upper()}{summary(best, by)[1:]}.")
-    screen.print(str(verdict), style="" if verdict.holds else "yellow")
+    # What was measured on later bars is in a table below; why nothing was, is said here alone.
+    reasons = verdict.reasons if judged is None else verdict.reasons[:1]
+    screen.print(" ".join([f"{verdict.headline}.", *reasons]), style="" if verdict.holds else "yellow")
     _print_best(found, rows, by, f"{rule} on {file.stem}, {day(bars, 0)} to {day(bars, -1)}")
     if judged is not None and validate is not None:
         _print_validation(judged, by, validate.stem)

@@ -12,14 +12,12 @@ import math
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from html import escape
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from llmguide.counting import counted
 from llmguide.errors import DataError, DataWarning
 from llmguide.files import write_text
 from llmguide.metrics import annual_volatility, max_drawdown, sharpe_ratio
@@ -29,13 +27,12 @@ from llmguide.report.html import document, number, paragraph, percent, table
 from llmguide.report.inline import inline_page
 from llmguide.report.quantstats_page import quantstats_page
 from llmguide.report.returns import value_of
+from llmguide.report.tearsheet_header import header_of, heading_of
 
 __all__ = ["Tearsheet", "tearsheet"]
 
 _FEWEST_BARS = 30
 _LARGEST_MOVE = 0.25  # of a usual day, as a fraction: beyond it the returns are percent
-_SHARPE = "Sharpe ratio: mean over standard deviation of the returns per bar, annualised, without a risk-free rate"
-_FALL = "Maximum drawdown: deepest fall of the value below its highest so far, the start included, bar by bar"
 _UNNAMED = ("", "close", "price", "return", "returns", "value")  # names of columns, which name nobody
 
 
@@ -155,23 +152,23 @@ def tearsheet(
     peer, peer_name = account.benchmark, account.benchmark_name
     if benchmark is not None:
         given = Account(benchmark) if isinstance(benchmark, str) else account_of(benchmark)  # text is refused below
-        peer, peer_name = given.returns, given.title or _named(given.returns)
+        peer, peer_name = given.returns, given.title or _named(benchmark)
     if peer is not None:
         peer = _aligned(_checked(peer, "benchmark"), mine.index)
     year = periods_of(mine, periods)
     rhythm = str(calendar_of(mine.index)) if periods is None else f"{year:g} bars a year, as given"
-    who = strategy or account.title or _named(account.returns)
+    who = strategy or account.title or _named(source)
     against = (benchmark_name or peer_name) if peer is not None else ""
     what = instrument or account.instrument
     shown = {str(key): str(value) for key, value in {**account.parameters, **(parameters or {})}.items()}
-    heading = title or _heading(who, what, against)
+    heading = title or heading_of(who, what, against)
     short, against = against, f"{HOLD} of {what}" if against == HOLD and what else against
 
     reason, fit = _why_not(mine), peer
     if peer is not None and reason is None and (unfit := _why_not(peer)):
         shown["Benchmark left out"] = unfit
         fit = None
-    header = _header(heading, who, what, against, mine, peer, year, rhythm)
+    header = header_of(heading, who, what, against, mine, peer, year, rhythm)
     page = None
     if reason is None:
         try:
@@ -189,51 +186,9 @@ def tearsheet(
 
 
 def _named(returns: object) -> str:
-    """What a Series is called, where that is the name of somebody, and not of a column."""
-    name = getattr(returns, "name", None)
+    """What a Series is called, where that is the name of somebody, and not of a column; of other sources nothing."""
+    name = returns.name if isinstance(returns, pd.Series) else None
     return name if isinstance(name, str) and name.lower() not in _UNNAMED else ""
-
-
-def _heading(strategy: str, instrument: str, benchmark: str) -> str:
-    """A title of what is known."""
-    named = " on ".join(part for part in (strategy, instrument) if part) if strategy else instrument
-    return f"{named} against {benchmark}" if named and benchmark else named or "Tearsheet"
-
-
-def _header(
-    title: str,
-    strategy: str,
-    instrument: str,
-    benchmark: str,
-    mine: pd.Series[Any],
-    peer: pd.Series[Any] | None,
-    periods: float,
-    rhythm: str,
-) -> str:
-    """Whose account it is, beside whom, when, what it made of it, and how that is measured."""
-    other = "none" if peer is None else benchmark or "returns given without a name"
-    names = [("Strategy", strategy or "returns given without a name"), ("Benchmark", other)]
-    if instrument:
-        names.insert(1, ("Instrument", instrument))
-    who = " &#183; ".join(f"<b>{label}:</b> {escape(name)}" for label, name in names)
-    lines = []
-    for label, percents, measure in (
-        ("Sharpe ratio", False, lambda returns: sharpe_ratio(returns, periods=periods)),
-        ("maximum drawdown", True, lambda returns: max_drawdown(value_of(returns))),
-        ("total return", True, lambda returns: value_of(returns)[-1] - 1),
-    ):
-        cells = [
-            percent(measure(part)) if percents else number(measure(part)) for part in (mine, peer) if part is not None
-        ]
-        lines.append(f"{label} {cells[0]}" + (f" (benchmark {cells[1]})" if len(cells) > 1 else ""))
-    measured = "; ".join(lines)
-    span = (
-        f"{mine.index[0]:%Y-%m-%d} to {mine.index[-1]:%Y-%m-%d}, {counted(len(mine), 'bar')}. Annualised by: {rhythm}."
-    )
-    return (
-        f"<h1>{escape(title)}</h1>\n<p class='who'>{who}</p>\n<p class='who'>{measured[0].upper()}{measured[1:]}.</p>\n"
-        f"<p class='how'>{escape(span)} {_SHARPE}. {_FALL}.</p>"
-    )
 
 
 def _checked(returns: object, name: str) -> pd.Series[Any]:
