@@ -105,7 +105,7 @@ def sweep(
     from llmguide.console import print_json
     from llmguide.counting import counted
     from llmguide.sweeps import sweep as run
-    from llmguide.sweeps.heatmap import verdict_for
+    from llmguide.sweeps.verdict import verdict_for
     from llmguide.sweeps.wording import setting, summary
 
     parameters = parse_parameters(param or [])

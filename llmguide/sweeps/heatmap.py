@@ -13,19 +13,18 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from llmguide.counting import counted
-from llmguide.errors import LlmguideError
 from llmguide.files import write_text
 from llmguide.report.heat_figure import STYLE, Axis, Panel, coarser, heat_figure, script
 from llmguide.report.html import document, paragraph, section, table
 from llmguide.report.inline import inline_page
-from llmguide.sweeps.verdict import Verdict, unchecked, verdict_of
+from llmguide.sweeps.verdict import Verdict, verdict_for
 from llmguide.sweeps.wording import MEASURED, cell, many, measured, setting, summary
 
 if TYPE_CHECKING:
     from llmguide.sweeps.result import SweepResult, Which
     from llmguide.sweeps.validation import Validation
 
-__all__ = ["Heatmap", "heatmap_of", "verdict_for"]
+__all__ = ["Heatmap", "heatmap_of"]
 
 MOST_CELLS = 40_000
 """In all maps of a page, which is to stay below 300 kB: of more, a drawn cell is the mean of several."""
@@ -302,22 +301,3 @@ def heatmap_of(
     best = first if leads else found.chosen(int(shown[0])) if len(shown) else None
     verdict = verdict_for(found, first, validation)
     return Heatmap(found, x, y, by, np.flatnonzero(inside), held, best, leads, slices, verdict, name)
-
-
-def verdict_for(found: SweepResult, best: pd.Series[Any] | None, validation: Validation | None) -> Verdict:
-    """Return what a validation says of the combination `best` of this sweep; LlmguideError where it is of another."""
-    if validation is None:
-        return unchecked(len(found))
-    if validation.train is not found:
-        raise LlmguideError("this validation is of another sweep; pass the one that this sweep's .validate returned")
-    parameters = {} if best is None else found.parameters(best)
-    for place, (name, chosen) in enumerate(validation.chosen.iterrows()):
-        mine = {key: value for key, value in parameters.items() if key in validation.chosen.columns}
-        if dict(chosen) == mine and parameters.get("symbol", name) == name:
-            return verdict_of(
-                dict(zip(map(str, validation.table), validation.table.iloc[place], strict=True)), validation.by
-            )
-    raise LlmguideError(
-        f"this validation chose {setting(dict(validation.chosen.iloc[0]))} by {validation.by}, which is not the best "
-        "combination here; pass the same by= and min_trades= to both"
-    )
