@@ -79,6 +79,7 @@ def _write_seeds(
 ) -> None:
     """Write the page of all seeds, and say what is on it."""
     from llmguide.console import number, print_json, records
+    from llmguide.counting import counted
     from llmguide.report.seeds_page import write_seeds
 
     if seed is not None:
@@ -88,4 +89,6 @@ def _write_seeds(
         print_json({"path": str(out), "arm": arm, "seeds": records(found.reset_index())})
         return
     means = [number(found[name].mean()) for name in ("sharpe", "max_drawdown")]
-    typer.echo(f"{out}: {arm}, {len(found)} seeds: mean Sharpe ratio {means[0]}, mean max drawdown {means[1]}")
+    typer.echo(
+        f"{out}: {arm}, {counted(len(found), 'seed')}: mean Sharpe ratio {means[0]}, mean max drawdown {means[1]}"
+    )

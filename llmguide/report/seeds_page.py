@@ -52,10 +52,12 @@ def write_seeds(folder: Path, arm: str, output: Path, *, title: str = "", period
     rows = [[str(seed) if int(str(seed)) >= 0 else "none", *_cells(row)] for seed, row in found.iterrows()]
     if len(found) > 1:
         rows += [["mean", *_cells(found.mean())], ["standard deviation", *_cells(found.std(ddof=1))]]
+    if held:
+        rows.append([HOLD, *_cells(measure_seeds(folder, "hold", periods=periods).iloc[0])])
     instrument, dates = run_instrument(folder), shown[arm].index
     on, of = (f" on {instrument}", f" of {instrument}") if instrument else ("", "")
-    many = f"all {len(found)} seeds" if len(found) > 1 else "its one run"
-    heading = title or f"{arm}{on}, {many}{f' against {HOLD}' if held else ''}"
+    many = f"all {len(found)} seeds" if len(found) > 1 else "one run"
+    heading = title or f"{arm}{on}, {many}{f', against {HOLD}' if held else ''}"
     benchmark = f"Benchmark: {HOLD}{of} (the arm hold)." if held else "Benchmark: none."
     body = [
         paragraph(f"Strategy: every run of the arm {arm}{on} on the test bars. {benchmark}"),

@@ -184,8 +184,11 @@ def test_a_setting_of_a_sweep_names_rule_parameters_and_instrument():
 def test_the_page_of_all_seeds_names_arm_instrument_benchmark_and_dates(folder, tmp_path):
     write_seeds(folder, "hybrid", tmp_path / "seeds.html")
     page = (tmp_path / "seeds.html").read_text(encoding="utf-8")
-    assert "<title>hybrid on ACME, all 2 seeds against buy and hold</title>" in page
+    assert "<title>hybrid on ACME, all 2 seeds, against buy and hold</title>" in page
     assert "Benchmark: buy and hold of ACME" in page
+    held = BARS["close"].iloc[-1] / BARS["close"].iloc[0] - 1
+    row = re.search(r'<th scope="row">buy and hold</th>(.*?)</tr>', page).group(1)
+    assert f"<td>{100 * held:.1f} %</td>".replace("-", "−") in row
     assert f"{BARS.index[0]:%Y-%m-%d} to {BARS.index[-1]:%Y-%m-%d}" in page
 
 
