@@ -88,5 +88,5 @@ if __name__ == "__main__":
     found = review(strategy.mixed, feed.index[0], start=len(feed) - len(strategy.weight_log))
     page = write_trust_page(found, given.out / "mixture.html")
     measures = strategy.analyzers.sharpedrawdown.get_analysis()
-    print(f"\n{sheet}: Sharpe ratio {measures['sharpe']:.2f}, max drawdown {measures['max_drawdown']:.2f}")
+    print(f"\n{sheet.path}: Sharpe ratio {measures['sharpe']:.2f}, max drawdown {measures['max_drawdown']:.2f}")
     print(f"{page}: {summary(found)}")

@@ -54,8 +54,6 @@ if __name__ == "__main__":
     print("\nOn later bars")
     print(judged.table.T.round(3).to_string(header=False))
 
-    given.out.mkdir(parents=True, exist_ok=True)
-    figure = found.heatmap("threshold", "hold", at=best)
-    figure.write_html(given.out / "heatmap.html", include_plotlyjs=True)
-    print(f"\nheatmap: {given.out / 'heatmap.html'}")
-    print(f"tearsheet: {found.tearsheet(best, given.out / 'best.html')}")
+    figure = found.heatmap("threshold", "hold", at=best, min_trades=5, validation=judged)
+    print(f"\nheatmap: {figure.write_html(given.out / 'heatmap.html')}")
+    print(f"tearsheet: {found.tearsheet(best, given.out / 'best.html').path}")

@@ -48,7 +48,7 @@ if __name__ == "__main__":
     cerebro.addanalyzer(bt.analyzers.TimeReturn, data=data, firstopen=False, _name="instrument")
     (strategy,) = cerebro.run()
 
-    path = llmguide.tearsheet(cerebro, given.out, title="Crossing means")
+    sheet = llmguide.tearsheet(cerebro, given.out, strategy="Crossing means")
     returns = pd.Series(strategy.analyzers.account.get_analysis())
     sharpe, drawdown = llmguide.sharpe_ratio(returns), llmguide.max_drawdown((1.0 + returns).cumprod())
-    print(f"{path}: Sharpe ratio {sharpe:.2f}, max drawdown {drawdown:.2f}")
+    print(f"{sheet.path}: Sharpe ratio {sharpe:.2f}, max drawdown {drawdown:.2f}")

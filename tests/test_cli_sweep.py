@@ -53,7 +53,7 @@ def test_the_best_has_the_measures_of_its_account(llmguide):
 def test_the_table_shows_what_differs_between_combinations_the_best_first(llmguide):
     _, out, _ = llmguide(*SMALL, "--by", "max_drawdown", "--top", "3")
     assert "best of 8 by MDD" in out
-    head = next(line for line in out.splitlines() if "Sharpe" in line)
+    head = next(line for line in out.splitlines() if "Sharpe" in line and line.startswith("┃"))
     assert "short" in head
     assert "stop_loss" not in head
     rows = [line.split("│") for line in out.splitlines() if line.startswith("│")]
@@ -151,10 +151,42 @@ def test_every_file_that_is_asked_for_is_written(llmguide, tmp_path):
     assert len(table) == 8
     assert {"short", "long", "stop_loss", "sharpe", "turnover"} <= set(table)
     page = (tmp_path / "heat.html").read_text()
-    assert "trend on train: Sharpe" in page
-    assert "<script src=" not in page
+    assert "<title>Trend on train, " in page
+    assert ": Sharpe ratio by short and long</title>" in page
+    assert "Not checked for overfitting" in page
+    assert len(page) < 300_000
+    assert "<title>trend, short " in (tmp_path / "best.html").read_text()
     llmguide(*SMALL, "--out", "all.parquet")
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "all.parquet"), table, check_dtype=False)
+
+
+def test_the_best_and_whether_it_was_checked_come_first(llmguide):
+    _, out, _ = llmguide(*SMALL)
+    best = json.loads(llmguide(*SMALL, "--json")[1])["parameters"]
+    words = " ".join(out.split())
+    assert words.startswith(f"Best of 8 combinations: short {best['short']}, long {best['long']}. Sharpe ratio ")
+    assert "Not checked for overfitting. The best of 8 combinations is partly the luckiest. Give --validate" in words
+
+
+def test_a_verdict_comes_before_its_numbers(llmguide):
+    checked = (*SMALL, "--validate", "test.csv")
+    found = json.loads(llmguide(*checked, "--json")[1])
+    assert list(found)[:3] == ["parameters", "best", "verdict"]
+    verdict = found["verdict"]
+    assert verdict["holds"] is (verdict["headline"] == "Holds up out of sample")
+    words = " ".join(llmguide(*checked)[1].split())
+    assert words.index(verdict["headline"]) < words.index("The best one on later bars")
+    assert json.loads(llmguide(*SMALL, "--json")[1])["verdict"]["holds"] is None
+
+
+def test_a_third_parameter_gives_a_map_for_each_of_its_values(llmguide, tmp_path):
+    code, _, _ = llmguide(
+        *SMALL, "--param", "cost=0,0.001", "--heatmap", "short,long,cost", "heat.html", "--validate", "test.csv"
+    )
+    page = (tmp_path / "heat.html").read_text(encoding="utf-8")
+    assert code == 0
+    assert ">cost 0.001</text>" in page
+    assert "Not checked for overfitting" not in page
 
 
 def test_guidance_is_swept_from_files_or_made_here(llmguide, tmp_path):

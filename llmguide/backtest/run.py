@@ -40,6 +40,7 @@ class BacktestResult(Inline):
         sharpe: annual Sharpe ratio over all bars; NaN where the value never changed.
         max_drawdown: positive fraction of the peak.
         periods: bars per year by which the Sharpe ratio is annual.
+        strategy: the name of its class.
     """
 
     account: pd.DataFrame
@@ -49,6 +50,7 @@ class BacktestResult(Inline):
     sharpe: float
     max_drawdown: float
     periods: float
+    strategy: str = ""
 
     @property
     def values(self) -> pd.Series:
@@ -183,4 +185,5 @@ def run_backtest(
         sharpe=analysis["sharpe"],
         max_drawdown=analysis["max_drawdown"],
         periods=year,
+        strategy=strategy.__name__,
     )

@@ -166,12 +166,11 @@ def backtest(
         "orders": len(result.orders),
         "exposure": result.exposure,
     }
-    title = f"{strategy} on {file.stem}"
     if out is not None:
         parameters = {"Cash": cash, "Cost": cost, "Fill": fill} | windows | limits
         if mixes:
             parameters |= {"Experts": ", ".join(experts), "All in": bool(all_in)}
-        _write_backtest(result, out, title=title, parameters=parameters)
+        _write_backtest(result, out, instrument=file.stem, parameters=parameters)
         summary["out"] = str(out)
     review = None
     if mixed is not None:
@@ -269,14 +268,15 @@ def _report(review: Review, pages: list[Path], *, title: str, fill: str) -> dict
     }
 
 
-def _write_backtest(result: Any, folder: Path, *, title: str, parameters: dict[str, object]) -> None:
+def _write_backtest(result: Any, folder: Path, *, instrument: str, parameters: dict[str, object]) -> None:
     from llmguide.files import write_csv
     from llmguide.report.tearsheet import tearsheet as write
 
     write_csv(result.account.rename_axis("date").reset_index(), folder / "account.csv")
     write_csv(result.orders, folder / "orders.csv")
     write_csv(result.trades, folder / "trades.csv")
-    write(result.returns, folder / "tearsheet.html", title=title, parameters=parameters, periods=result.periods)
+    page = folder / "tearsheet.html"
+    write(result, page, instrument=instrument, parameters=parameters, periods=result.periods)
 
 
 def _write_weights(review: Review, path: Path) -> None:

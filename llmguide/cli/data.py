@@ -22,7 +22,7 @@ def bars(
     ticker: Annotated[str, typer.Argument(help="Yahoo's symbol, such as AAPL.")],
     start: Annotated[str | None, typer.Option(help="First day, as in 2012-01-01.")] = None,
     end: Annotated[str | None, typer.Option(help="Last day, inclusive.")] = None,
-    out: Annotated[Path | None, typer.Option(help="File to write, .parquet or .csv; TICKER.parquet by default.")] = None,
+    out: Annotated[Path | None, typer.Option(help="File to write (.parquet or .csv); TICKER.parquet.")] = None,
     as_json: Json = False,
 ) -> None:
     """Download daily bars from Yahoo Finance.

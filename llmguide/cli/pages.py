@@ -34,11 +34,8 @@ def tearsheet(
     arm instead.
     """
     from llmguide.console import number, print_json
-    from llmguide.metrics import max_drawdown, sharpe_ratio
-    from llmguide.report.accounts import run_returns
     from llmguide.report.returns import read_returns
     from llmguide.report.tearsheet import tearsheet as write
-    from llmguide.report.tearsheet import value_of
 
     writable(out)
     if not source.exists():
@@ -49,21 +46,32 @@ def tearsheet(
         if all_seeds:
             _write_seeds(source, arm, seed, out, title, periods, as_json)
             return
-        account = run_returns(source, arm, seed)
-        series, what = account.returns, account.title
-        path = write(source, out, arm=arm, seed=seed, title=title or what, periods=periods)
+        made = write(source, out, arm=arm, seed=seed, title=title, periods=periods)
     else:
         if arm is not None or seed is not None or all_seeds:
             raise DataError(f"--arm, --seed and --all-seeds choose within a run folder, and {source} is a file")
         if (returns is None) == (value is None):
             raise DataError("say what the file holds: --returns COLUMN (fractions per bar) or --value COLUMN (money)")
-        series, what = read_returns(source, returns=returns, value=value), source.stem
-        path = write(series, out, title=title or what, periods=periods)
-    sharpe, drawdown = sharpe_ratio(series, periods=periods), max_drawdown(value_of(series))
+        series = read_returns(source, returns=returns, value=value)
+        made = write(series, out, strategy=source.stem, title=title, periods=periods)
     if as_json:
-        print_json({"path": str(path), "account": what, "sharpe": sharpe, "max_drawdown": drawdown})
-    else:
-        typer.echo(f"{path}: {what}: Sharpe ratio {number(sharpe)}, max drawdown {number(drawdown)}")
+        print_json(
+            {
+                "path": str(made.path),
+                "account": made.strategy,
+                "instrument": made.instrument,
+                "benchmark": made.benchmark,
+                "sharpe": made.sharpe,
+                "max_drawdown": made.max_drawdown,
+                "total_return": made.total_return,
+                "periods": made.periods,
+            }
+        )
+        return
+    on = f" on {made.instrument}" if made.instrument else ""
+    against = f", beside {made.benchmark}" if made.benchmark else ""
+    measures = f"Sharpe ratio {number(made.sharpe)}, max drawdown {number(made.max_drawdown)}"
+    typer.echo(f"{made.path}: {made.strategy}{on}{against}: {measures}")
 
 
 def _write_seeds(
@@ -71,6 +79,7 @@ def _write_seeds(
 ) -> None:
     """Write the page of all seeds, and say what is on it."""
     from llmguide.console import number, print_json, records
+    from llmguide.counting import counted
     from llmguide.report.seeds_page import write_seeds
 
     if seed is not None:
@@ -80,4 +89,6 @@ def _write_seeds(
         print_json({"path": str(out), "arm": arm, "seeds": records(found.reset_index())})
         return
     means = [number(found[name].mean()) for name in ("sharpe", "max_drawdown")]
-    typer.echo(f"{out}: {arm}, {len(found)} seeds: mean Sharpe ratio {means[0]}, mean max drawdown {means[1]}")
+    typer.echo(
+        f"{out}: {arm}, {counted(len(found), 'seed')}: mean Sharpe ratio {means[0]}, mean max drawdown {means[1]}"
+    )

@@ -77,7 +77,10 @@ def sweep(
     engine: Annotated[str, typer.Option(help="stream, or vbt: the same numbers from vectorbt, slowly.")] = "stream",
     heatmap: Annotated[
         tuple[str, Path] | None,
-        typer.Option(metavar="X,Y FILE.html", help="Draw the measure over two parameters, or three (X,Y,Z)."),
+        typer.Option(
+            metavar="X,Y FILE.html",
+            help="Draw the measure over two parameters; of a third (X,Y,Z) each value in a map of its own.",
+        ),
     ] = None,
     tearsheet: Annotated[
         Path | None, typer.Option(metavar="FILE.html", help="Write the best combination's tearsheet.")
@@ -96,8 +99,11 @@ def sweep(
     from llmguide.cli.parameters import parse_condition, parse_parameters
     from llmguide.console import out as screen
     from llmguide.console import print_json, print_table
+    from llmguide.counting import counted
     from llmguide.sweeps import sweep as run
-    from llmguide.sweeps.rows import best_table, validation_table
+    from llmguide.sweeps.rows import best_table, validation_table, varied
+    from llmguide.sweeps.verdict import verdict_for
+    from llmguide.sweeps.wording import setting, summary
 
     parameters = parse_parameters(param or [])
     _check_options(rule, by, guidance, provider, model, out, parameters)
@@ -137,17 +143,20 @@ def sweep(
         raise LlmguideError(f"{error}" + ("" if out is None else f"; all combinations are in {out}")) from None
     best = rows[0]
     judged = None if later is None else found.validate(later, by=by, min_trades=min_trades)
-    written = _draw(found, best, by, heatmap, tearsheet, title=f"{rule} on {file.stem}") | written
+    verdict = verdict_for(found, best, judged)
+    drawing = {"by": by, "min_trades": min_trades, "validation": judged}
+    written = _draw(found, best, heatmap, tearsheet, drawing, name=file.stem) | written
     known = [tables] if tables is None or not isinstance(tables, dict) else list(tables.values())
     uses_future = found.plan.rule.uses_future or any(table is not None and table.uses_future for table in known)
     if as_json:
         print_json(
             {
+                "parameters": found.parameters(best),
+                "best": best.to_dict(),
+                "verdict": verdict._asdict(),
                 "combinations": len(found),
                 "periods": found.plan.markets[0].periods,
                 "uses_future": uses_future,
-                "parameters": found.parameters(best),
-                "best": best.to_dict(),
                 "top": [found.parameters(row) | row.to_dict() for row in rows],
                 "validation": None
                 if judged is None
@@ -156,14 +165,18 @@ def sweep(
             }
         )
         return
+    chosen = setting(found.parameters(best), varied(found))
+    screen.print(f"Best of {counted(len(found), 'combination')}: {chosen}.", soft_wrap=True)
+    screen.print(f"{summary(best, by)[:1].upper()}{summary(best, by)[1:]}.", soft_wrap=True)
+    # What was measured on later bars is in a table below; why nothing was, is said here alone.
+    reasons = verdict.reasons if judged is None else verdict.reasons[:1]
+    screen.print(" ".join([f"{verdict.headline}.", *reasons]), style="" if verdict.holds else "yellow", soft_wrap=True)
     best_ones = best_table(found, rows, by)
     title = f"{rule} on {file.stem}, {day(bars, 0)} to {day(bars, -1)}: {best_ones.title}"
     print_table(*best_ones._replace(title=title))
     if judged is not None and later is not None:
-        screen.print(f"\n{judged.verdict}", soft_wrap=True)
         name = validate.stem if validate else f"{file.stem} from {day(later, 0)}"
-        note = next(iter(judged.pbo_notes.values()))
-        print_table(*validation_table(judged.table.iloc[0], by, name, note))
+        print_table(*validation_table(judged.table.iloc[0], by, name, next(iter(judged.pbo_notes.values()))))
     if uses_future:
         screen.print(FUTURE, style="bold red")
     for name, path in written.items():
@@ -288,27 +301,19 @@ def _write_all(found: Sweep, out: Path) -> Path:
 def _draw(
     found: Sweep,
     best: pd.Series[Any],
-    by: str,
     heatmap: tuple[str, Path] | None,
     tearsheet: Path | None,
+    drawing: dict[str, Any],
     *,
-    title: str,
+    name: str,
 ) -> dict[str, Path]:
     """Write the pages that were asked for, and return them by what they are."""
-    from llmguide.files import atomic_path
-
     written = {}
     if heatmap is not None:
-        axes, path = _axes(heatmap[0]), heatmap[1]
-        figure = (
-            found.heatmap(axes[0], axes[1], by, at=best)
-            if len(axes) == 2
-            else found.volume(axes[0], axes[1], axes[2], by, at=best)
-        )
-        figure.update_layout(title=f"{title}: {SHOWN[by]}", width=None, height=None, autosize=True)
-        with atomic_path(path) as temporary:
-            figure.write_html(temporary, include_plotlyjs=True)
-        written["heatmap"] = path
+        (x, y, *third), path = _axes(heatmap[0]), heatmap[1]
+        shown = found.heatmap(x, y, at=best, slices="".join(third), name=name, **drawing)
+        written["heatmap"] = shown.write_html(path)
     if tearsheet is not None:
-        written["tearsheet"] = found.tearsheet(best, tearsheet, title=title)
+        found.tearsheet(best, tearsheet, name=name)
+        written["tearsheet"] = tearsheet
     return written

@@ -18,12 +18,14 @@ import pandas as pd
 from llmguide.errors import DataError, did_you_mean
 from llmguide.trading.simulate import returns_of
 
-__all__ = ["Account", "account_of", "run_arms", "run_returns", "run_values"]
+__all__ = ["HOLD", "Account", "account_of", "run_arms", "run_instrument", "run_returns", "run_values"]
 
 _VALUES = "values.parquet"
 _CONFIG = "config.json"
 _ADD = "cerebro.addanalyzer(llmguide.backtest.SharpeDrawdown)"
 _ADD_DAYS = "cerebro.addanalyzer(bt.analyzers.TimeReturn, timeframe=bt.TimeFrame.Days)"
+_MOST_NAMES = 3
+HOLD = "buy and hold"
 _DAYS = 5  # Backtrader's number, bt.TimeFrame.Days
 
 
@@ -31,12 +33,15 @@ _DAYS = 5  # Backtrader's number, bt.TimeFrame.Days
 class Account:
     """Simple returns per bar as fractions, what they are to be compared with, and how they came about.
 
-    Nothing is checked yet: the tearsheet does that.
+    Nothing is checked yet: the tearsheet does that. `title` is whose account it is, and `benchmark_name` and
+    `instrument` are what the other two are called; all are empty where the source does not say.
     """
 
     returns: Any
     benchmark: Any = None
     title: str = ""
+    benchmark_name: str = ""
+    instrument: str = ""
     parameters: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -57,7 +62,7 @@ def account_of(source: object, *, arm: str | None = None, seed: int | None = Non
         raise DataError(f"arm= and seed= choose within a run folder; {type(source).__name__} has neither")
     frame = getattr(source, "account", None)
     if isinstance(frame, pd.DataFrame) and "returns" in frame:
-        return Account(frame["returns"])
+        return Account(frame["returns"], title=getattr(source, "strategy", ""))
     if _is_a(source, "vectorbt", "Portfolio"):
         return _portfolio(source)
     if _is_a(source, "backtrader", "Cerebro"):
@@ -127,16 +132,30 @@ def _run_folder(folder: Path, arm: str | None, seed: int | None) -> Account:
 
     benchmark = of("hold", -1) if "hold" in arms and arm != "hold" else None
     title = arm if chosen < 0 else f"{arm}, seed {chosen}"
-    settings = _settings(folder / _CONFIG, arm)
+    instrument, settings = run_instrument(folder), _settings(_config(folder), arm)
+    held = HOLD if benchmark is not None else ""
     if len(seeds) > 1:
         settings["Run"] = f"seed {chosen}, one of {len(seeds)} seeds: {', '.join(map(str, seeds))}"
-    return Account(of(arm, chosen), benchmark, title, settings)
+    return Account(of(arm, chosen), benchmark, title, held, instrument, settings)
 
 
-def _settings(path: Path, arm: str) -> dict[str, object]:
-    """Return what shaped an arm's run, from the folder's config; nothing where that is missing or of another kind."""
+def run_instrument(folder: Path) -> str:
+    """Return what a comparison's run folder says it is of, empty where it does not."""
+    return str(_config(folder).get("name") or "")
+
+
+def _config(folder: Path) -> Mapping[str, Any]:
+    """Return a run folder's config; nothing where that is missing or of another kind."""
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return config if isinstance(config, dict) else {}
+
+
+def _settings(config: Mapping[str, Any], arm: str) -> dict[str, object]:
+    """Return what shaped an arm's run; nothing where the config is of another kind."""
+    try:
         agent, guidance = config.get("agent") or {}, config.get("guidance") or {}
         flag = config.get("flag") or {} if arm == "flag" else {}
         shown = {
@@ -149,7 +168,7 @@ def _settings(path: Path, arm: str) -> dict[str, object]:
             "Training bars": _span(config, "train"),
             "Test bars": _span(config, "test"),
         }
-    except (OSError, ValueError, AttributeError, TypeError):
+    except (AttributeError, TypeError):
         return {}
     return {name: value for name, value in shown.items() if value is not None}
 
@@ -188,6 +207,7 @@ def _strategies(ran: Any) -> Account:
     if not hasattr(strategy, "analyzers"):
         raise DataError(f"expected returns or a source of them, got a list of {type(strategy).__name__}")
     account = benchmark = None
+    against = ""
     for analyzer in strategy.analyzers:
         if _is_a(analyzer, "llmguide", "SharpeDrawdown"):
             account = analyzer.returns
@@ -195,14 +215,23 @@ def _strategies(ran: Any) -> Account:
             series = pd.Series(analyzer.get_analysis(), dtype=np.float64)
             series.index = pd.DatetimeIndex(series.index)
             if analyzer.p.data is not None:
-                benchmark = series
+                benchmark, against = series, _data_name(analyzer.p.data)
             elif account is None:
                 account = series
     if account is None:
         raise DataError(f"the strategy has no record of its account; before cerebro.run() call {_ADD}, or {_ADD_DAYS}")
     if benchmark is not None and not account.index.isin(benchmark.index).all():
         account = account.set_axis(account.index.normalize())  # TimeReturn keeps dates, without times
-    return Account(account, benchmark, type(strategy).__name__, _parameters(strategy))
+    names = [_data_name(data) for data in getattr(strategy, "datas", ())]
+    instrument = ", ".join(names) if all(names) and len(names) <= _MOST_NAMES else ""
+    held = "" if benchmark is None else f"the price of {against}" if against else "the price that it trades"
+    return Account(account, benchmark, type(strategy).__name__, held, instrument, _parameters(strategy))
+
+
+def _data_name(data: Any) -> str:
+    """The name that a feed was given, empty where it was not; Backtrader may keep the frame's own there."""
+    name = getattr(data, "_name", "")
+    return name if isinstance(name, str) else ""
 
 
 def _flatten(ran: Any) -> Iterable[Any]:

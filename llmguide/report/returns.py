@@ -1,8 +1,9 @@
-"""Returns per bar from a user's file, for a tearsheet; those of a run folder are read by `llmguide.report.accounts`."""
+"""Returns per bar from a user's file (of a run folder: `llmguide.report.accounts`), and the value they make."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from llmguide.errors import DataError, did_you_mean
 from llmguide.trading.simulate import returns_of
 
-__all__ = ["read_returns"]
+__all__ = ["read_returns", "value_of"]
 
 
 def read_returns(path: Path, *, returns: str | None = None, value: str | None = None) -> pd.Series:
@@ -42,3 +43,8 @@ def read_returns(path: Path, *, returns: str | None = None, value: str | None = 
         return series
     numbers: NDArray[np.float64] = np.asarray(series, dtype=np.float64)
     return pd.Series(returns_of(numbers), index=series.index, name=name)
+
+
+def value_of(returns: pd.Series[Any]) -> NDArray[np.float64]:
+    """The value of an account of 1 that earns `returns`, before the first bar and after each."""
+    return np.concatenate([[1.0], np.cumprod(1.0 + returns.to_numpy())])

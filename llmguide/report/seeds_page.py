@@ -11,7 +11,7 @@ from llmguide.files import write_text
 from llmguide.metrics import max_drawdown, sharpe_ratio
 from llmguide.periods import calendar_of, periods_of
 from llmguide.report import figures
-from llmguide.report.accounts import run_arms, run_values
+from llmguide.report.accounts import HOLD, run_arms, run_instrument, run_values
 from llmguide.report.html import document, figure, number, paragraph, percent, section, table
 
 __all__ = ["SeedMeasures", "measure_seeds", "write_seeds"]
@@ -46,14 +46,25 @@ def write_seeds(folder: Path, arm: str, output: Path, *, title: str = "", period
     found = measure_seeds(folder, arm, periods=periods)
     shown = {arm: run_values(folder, arm)}
     rhythm = calendar_of(shown[arm].index) if periods is None else f"{periods:g} bars a year, as given"
-    if arm != "hold" and "hold" in run_arms(folder):
+    held = arm != "hold" and "hold" in run_arms(folder)
+    if held:
         shown["hold"] = run_values(folder, "hold")
     rows = [[str(seed) if int(str(seed)) >= 0 else "none", *_cells(row)] for seed, row in found.iterrows()]
     if len(found) > 1:
         rows += [["mean", *_cells(found.mean())], ["standard deviation", *_cells(found.std(ddof=1))]]
-    heading = title or f"{arm}, all {len(found)} seeds"
+    if held:
+        rows.append([HOLD, *_cells(measure_seeds(folder, "hold", periods=periods).iloc[0])])
+    instrument, dates = run_instrument(folder), shown[arm].index
+    on, of = (f" on {instrument}", f" of {instrument}") if instrument else ("", "")
+    many = f"all {len(found)} seeds" if len(found) > 1 else "one run"
+    heading = title or f"{arm}{on}, {many}{f', against {HOLD}' if held else ''}"
+    benchmark = f"Benchmark: {HOLD}{of} (the arm hold)." if held else "Benchmark: none."
     body = [
-        paragraph(f"Every run of the arm {arm} on the test bars. Annualised by {rhythm}."),
+        paragraph(f"Strategy: every run of the arm {arm}{on} on the test bars. {benchmark}"),
+        paragraph(
+            f"{dates[0]:%Y-%m-%d} to {dates[-1]:%Y-%m-%d}, {len(dates):,} bars. Annualised by {rhythm}. Sharpe ratio "
+            "without a risk-free rate; maximum drawdown from the highest value so far, bar by bar."
+        ),
         section("Measures"),
         table(["Seed", "Sharpe ratio", "Maximum drawdown", "Total return", "Final value"], rows),
         section("Curves"),

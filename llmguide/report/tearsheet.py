@@ -8,13 +8,10 @@ says why.
 
 from __future__ import annotations
 
-import logging
 import math
-import re
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from html import escape
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,62 +19,120 @@ import numpy as np
 import pandas as pd
 
 from llmguide.errors import DataError, DataWarning
-from llmguide.files import atomic_path, write_text
+from llmguide.files import write_text
 from llmguide.metrics import annual_volatility, max_drawdown, sharpe_ratio
 from llmguide.periods import calendar_of, periods_of
-from llmguide.report.accounts import account_of
-from llmguide.report.figures import yearly
+from llmguide.report.accounts import HOLD, Account, account_of
 from llmguide.report.html import document, number, paragraph, percent, table
+from llmguide.report.inline import inline_page
+from llmguide.report.quantstats_page import quantstats_page
+from llmguide.report.returns import value_of
+from llmguide.report.tearsheet_header import header_of, heading_of
 
-__all__ = ["tearsheet", "value_of"]
+__all__ = ["Tearsheet", "tearsheet"]
 
 _FEWEST_BARS = 30
 _LARGEST_MOVE = 0.25  # of a usual day, as a fraction: beyond it the returns are percent
-_STYLE: Any = {
-    "axes.edgecolor": "#cccccc",
-    "axes.facecolor": "white",
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "figure.facecolor": "white",
-    "font.family": ["DejaVu Sans"],
-    "grid.color": "#dddddd",
-    "grid.linewidth": 0.5,
-    "svg.hashsalt": "llmguide",
-    "text.color": "#333333",
-    "xtick.color": "#666666",
-    "ytick.color": "#666666",
-}
-# quantstats' page gives every drawing a height that its width does not have, and fixes its columns at 960 pixels.
-_LAYOUT = (
-    "svg{height:auto}#left svg,#monthly_heatmap svg{margin:0 0 12px!important}"
-    "#eoy_returns text{font-family:'DejaVu Sans',Verdana,sans-serif!important}"
-    "@media screen and (max-width:1020px){body{margin:12px}"
-    "#left,#right{float:none!important;width:100%!important;margin:0!important}#right{overflow-x:auto}}"
-)
+_UNNAMED = ("", "close", "price", "return", "returns", "value")  # names of columns, which name nobody
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Tearsheet:
+    """One account's page and measures; shows itself in a notebook, and stands for its file where a path is asked for.
+
+    Attributes:
+        html: the page, which needs no network.
+        path: the file it was written to; None where it was not.
+        title: of the page.
+        strategy: which account it is, such as "hybrid, seed 0"; empty where the source does not say.
+        benchmark: what it is compared with, such as "buy and hold of AAPL"; empty where there is none, or no name.
+        instrument: what was traded; empty where the source does not say.
+        returns: of the account per bar, fractions, on dates without a time zone.
+        benchmark_returns: on the same dates; None where there is no benchmark.
+        periods: bars per year, by which it is annual.
+    """
+
+    html: str
+    path: Path | None
+    title: str
+    strategy: str
+    benchmark: str
+    instrument: str
+    returns: pd.Series[Any]
+    benchmark_returns: pd.Series[Any] | None
+    periods: float
+
+    @property
+    def sharpe(self) -> float:
+        """Annual Sharpe ratio without a risk-free rate (`llmguide.sharpe_ratio`); NaN where nothing ever moved."""
+        return sharpe_ratio(self.returns, periods=self.periods)
+
+    @property
+    def max_drawdown(self) -> float:
+        """Deepest fall below the highest value so far, a positive fraction (`llmguide.max_drawdown`)."""
+        return max_drawdown(value_of(self.returns))
+
+    @property
+    def total_return(self) -> float:
+        """Of the whole time, a fraction."""
+        return float(value_of(self.returns)[-1] - 1.0)
+
+    @property
+    def start(self) -> pd.Timestamp:
+        """The first bar."""
+        return pd.Timestamp(self.returns.index[0])
+
+    @property
+    def end(self) -> pd.Timestamp:
+        """The last bar."""
+        return pd.Timestamp(self.returns.index[-1])
+
+    def write(self, path: Path | str) -> Tearsheet:
+        """Write the page, complete or not at all; return the tearsheet with that path."""
+        return replace(self, path=write_text(path, self.html))
+
+    def __fspath__(self) -> str:
+        if self.path is None:
+            raise DataError("this tearsheet has no file; call .write(path), or give llmguide.tearsheet an output")
+        return str(self.path)
+
+    def __repr__(self) -> str:
+        where = "" if self.path is None else f"; {self.path}"
+        measures = f"Sharpe ratio {self.sharpe:.2f}, maximum drawdown {self.max_drawdown:.1%}"
+        return f"Tearsheet({self.title}, {self.start:%Y-%m-%d} to {self.end:%Y-%m-%d}: {measures}{where})"
+
+    def _repr_html_(self) -> str:
+        return inline_page(self.html, label=self.title, height=720)
 
 
 def tearsheet(
     source: object,
-    output: Path | str,
+    output: Path | str | None = None,
     *,
     benchmark: object = None,
     title: str = "",
+    strategy: str = "",
+    benchmark_name: str = "",
+    instrument: str = "",
     parameters: Mapping[str, object] | None = None,
     arm: str | None = None,
     seed: int | None = None,
     periods: float | None = None,
-) -> Path:
-    """Write the tearsheet of one account as one HTML file that needs no network, and return its path.
+) -> Tearsheet:
+    """Make the tearsheet of one account, one HTML page that needs no network, and return it with its measures.
 
     Args:
         source: returns, or what has them: a Cerebro that has run (or its strategy, or what ``cerebro.run()`` returned),
             the result of `llmguide.backtest.run_backtest`, a vectorbt Portfolio of one column, or the path of a
             comparison's run folder. Returns are a Series of simple returns per bar as fractions, idle bars included, on
             an increasing DatetimeIndex. Time zones are dropped, the local dates kept.
-        output: the file.
+        output: the file; None writes none. What is returned shows itself in a notebook either way.
         benchmark: returns or a source of them, with a return for each of those dates (others are left out). By default
             it is a run folder's hold arm, or a Cerebro's `TimeReturn` of a data.
-        title: plain text; by default what the source is called.
+        title: plain text; where it is empty, strategy, instrument and benchmark, as far as they are known.
+        strategy: name of the strategy on the page, where the source does not have one, or has another.
+        benchmark_name: name of the benchmark, likewise.
+        instrument: name of the instrument, likewise. Nothing is guessed: what has no name is called that.
         parameters: shown below the title, after those of the strategy or the run.
         arm: which arm of a run folder; needed where it has several.
         seed: which seed of that arm; its first one by default.
@@ -96,40 +151,46 @@ def tearsheet(
     """
     account = account_of(source, arm=arm, seed=seed)
     mine = _checked(account.returns, "returns")
-    against = account.benchmark if benchmark is None else _benchmark(benchmark)
-    peer = None if against is None else _aligned(_checked(against, "benchmark"), mine.index)
+    peer, peer_name = account.benchmark, account.benchmark_name
+    if benchmark is not None:
+        given = Account(benchmark) if isinstance(benchmark, str) else account_of(benchmark)  # text is refused below
+        peer, peer_name = given.returns, given.title or _named(benchmark)
+    if peer is not None:
+        peer = _aligned(_checked(peer, "benchmark"), mine.index)
     year = periods_of(mine, periods)
     rhythm = str(calendar_of(mine.index)) if periods is None else f"{year:g} bars a year, as given"
-    details = {**account.parameters, **(parameters or {}), "Annualised by": rhythm}
-    shown = {str(key): str(value) for key, value in details.items()}
-    heading = title or account.title or "Tearsheet"
+    who = strategy or account.title or _named(source)
+    against = (benchmark_name or peer_name) if peer is not None else ""
+    what = instrument or account.instrument
+    shown = {str(key): str(value) for key, value in {**account.parameters, **(parameters or {})}.items()}
+    heading = title or heading_of(who, what, against)
+    short, against = against, f"{HOLD} of {what}" if against == HOLD and what else against
 
-    reason = _why_not(mine)
+    reason, fit = _why_not(mine), peer
     if peer is not None and reason is None and (unfit := _why_not(peer)):
         shown["Benchmark left out"] = unfit
-        peer = None
+        fit = None
+    header = header_of(heading, who, what, against, mine, peer, year, rhythm)
+    page = None
     if reason is None:
         try:
-            with atomic_path(output) as temporary:
-                own, other = _by_day(mine), None if peer is None else _by_day(peer)
-                drawn = year if own is mine else periods_of(own)
-                _quantstats(own, other, temporary, heading, shown, round(drawn))
-                years = yearly({"Strategy": own} if other is None else {"Benchmark": other, "Strategy": own})
-                page = _mended(temporary.read_text(encoding="utf-8"), heading, years)
-                page = _measured(page, [mine] if peer is None else [peer, mine], year)
-                temporary.write_text(page, encoding="utf-8", newline="\n")
-            return Path(output)
+            page = quantstats_page(mine, fit, year, title=heading, header=header, names=(who, short), shown=shown)
         except OSError:
             raise
         except Exception as error:  # whatever a chart fails on, the account's measures are still to be had
             reason = f"quantstats could not draw this account ({type(error).__name__}: {error})"
-            warnings.warn(f"{output}: {reason}; a plain page was written instead", DataWarning, stacklevel=2)
-    return write_text(output, _plain(mine, peer, heading, reason, shown, year))
+            said = "a plain page was written instead" if output is not None else "its page is plain instead"
+            warnings.warn(f"{output or heading}: {reason}; {said}", DataWarning, stacklevel=2)
+    if page is None:
+        page = _plain(mine, peer, heading, header, str(reason), shown, year)
+    made = Tearsheet(page, None, heading, who, against, what, mine, peer, year)
+    return made if output is None else made.write(output)
 
 
-def _benchmark(benchmark: object) -> object:
-    """The returns of a benchmark; text stays text, and is refused."""
-    return benchmark if isinstance(benchmark, str) else account_of(benchmark).returns
+def _named(returns: object) -> str:
+    """What a Series is called, where that is the name of somebody, and not of a column; of other sources nothing."""
+    name = returns.name if isinstance(returns, pd.Series) else None
+    return name if isinstance(name, str) and name.lower() not in _UNNAMED else ""
 
 
 def _checked(returns: object, name: str) -> pd.Series[Any]:
@@ -162,12 +223,6 @@ def _checked(returns: object, name: str) -> pd.Series[Any]:
     return pd.Series(values, index=naive, name=name)
 
 
-def _by_day(returns: pd.Series[Any]) -> pd.Series[Any]:
-    """The returns compounded to one a calendar date; the very same where each date has one already."""
-    dates = pd.DatetimeIndex(returns.index).normalize()
-    return returns if dates.is_unique else (1.0 + returns).groupby(dates).prod() - 1.0
-
-
 def _aligned(benchmark: pd.Series[Any], dates: pd.Index[Any]) -> pd.Series[Any]:
     missing = dates.difference(benchmark.index)
     if len(missing):
@@ -176,11 +231,6 @@ def _aligned(benchmark: pd.Series[Any], dates: pd.Index[Any]) -> pd.Series[Any]:
             f"{len(missing)} such in all; pass both on the same dates"
         )
     return benchmark.reindex(dates)
-
-
-def value_of(returns: pd.Series[Any]) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """The value of an account of 1 that earns `returns`, before the first bar and after each."""
-    return np.concatenate([[1.0], np.cumprod(1.0 + returns.to_numpy())])
 
 
 def _why_not(returns: pd.Series[Any]) -> str | None:
@@ -197,100 +247,11 @@ def _why_not(returns: pd.Series[Any]) -> str | None:
     return None
 
 
-def _quantstats(
-    mine: pd.Series[Any], peer: pd.Series[Any] | None, path: Path, title: str, shown: dict[str, str], periods: int
-) -> None:
-    """Have quantstats write its page to `path`."""
-    with _headless():
-        import quantstats
-
-        # The stub of the page replaces "{{...}}" in any text, and writes all of it unescaped.
-        quantstats.reports.html(  # type: ignore[no-untyped-call]  # quantstats leaves its parameters without types
-            mine.rename("Strategy"),
-            benchmark=None if peer is None else peer.rename("Benchmark"),
-            output=str(path),
-            title=_literal(title),
-            match_dates=False,
-            periods_per_year=periods,
-            parameters={_literal(key): _literal(value) for key, value in shown.items()},
-        )
-
-
-@contextmanager
-def _headless() -> Iterator[None]:
-    """Agg, one fixed style and silence while quantstats draws; the caller's matplotlib is as before afterwards."""
-    import matplotlib
-    from matplotlib import pyplot as plt
-
-    before, open_before = matplotlib.get_backend(), set(plt.get_fignums())
-    fonts = logging.getLogger("matplotlib.font_manager")
-    fonts.addFilter(_not_findfont)
-    try:
-        with warnings.catch_warnings(), matplotlib.rc_context():
-            # Deprecations between quantstats, seaborn, pandas and matplotlib, which nobody here can act upon.
-            warnings.simplefilter("ignore")
-            plt.switch_backend("agg")
-            import quantstats  # noqa: F401  # its import sets a style, which must not outlast this block
-
-            matplotlib.rcdefaults()
-            matplotlib.rcParams.update(_STYLE)
-            yield
-    finally:
-        fonts.removeFilter(_not_findfont)
-        for opened in set(plt.get_fignums()) - open_before:
-            plt.close(opened)
-        if matplotlib.get_backend() != before:
-            try:
-                plt.switch_backend(before)
-            except ImportError:  # the caller chose a backend by name that cannot start here; keep the choice
-                matplotlib.rcParams["backend"] = before
-
-
-def _not_findfont(record: logging.LogRecord) -> bool:
-    """False for the line that matplotlib logs per text set in a font (quantstats': Arial) that is not installed."""
-    return not record.getMessage().startswith("findfont")
-
-
-def _literal(text: str) -> str:
-    return escape(text).replace("{", "&#123;").replace("}", "&#125;")
-
-
-def _mended(page: str, title: str, years: str) -> str:
-    """quantstats' page without what it would load, run or date, with our title and room for narrow screens.
-
-    Its chart of yearly returns, which names the years wrongly, gives way to the drawing `years`.
-    """
-    page = re.sub(r'<link rel="shortcut icon"[^>]*>', "", page)
-    page = page.replace(' onload="save()"', "").replace("Benchmark: BENCHMARK &bull; ", "")
-    page = page.replace("CAGR\N{SMALL PERCENT SIGN}", "CAGR %")  # few fonts have the sign
-    page = re.sub(r"<dc:date>.*?</dc:date>", "", page)
-    page = re.sub(r"<title>.*?</title>", lambda _: f"<title>{escape(title)}</title>", page, count=1)
-    page = re.sub(r'(<div id="eoy_returns">).*?(?=</div>)', lambda found: found[1] + years, page, flags=re.DOTALL)
-    return page.replace("</style>", f"{_LAYOUT}</style>", 1)
-
-
-def _measured(page: str, accounts: list[pd.Series[Any]], periods: float) -> str:
-    """The page with our Sharpe ratio and maximum drawdown in its table, in the order of its columns.
-
-    They are quantstats' own wherever it has them; it leaves the drawdown empty for an account that falls from its first
-    bar or never falls.
-    """
-    rows = {
-        "Sharpe": [f"{sharpe_ratio(account, periods=periods):.2f}" for account in accounts],
-        "Max Drawdown": [f"{-max_drawdown(value_of(account)) + 0.0:.2%}" for account in accounts],
-    }
-    for label, cells in rows.items():
-        row = f"<tr><td>{label}</td>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
-        page, found = re.subn(rf"<tr><td>{label}</td>(<td>[^<]*</td>){{{len(cells)}}}</tr>", row, page)
-        if found != 1:
-            raise ValueError(f"expected one row {label!r} of {len(cells)} in its table, got {found}")
-    return page
-
-
 def _plain(
     mine: pd.Series[Any],
     peer: pd.Series[Any] | None,
     title: str,
+    header: str,
     reason: str,
     shown: Mapping[str, str],
     periods: float,
@@ -307,6 +268,7 @@ def _plain(
         ["Volatility per year", *(percent(annual_volatility(arm, periods=periods), 2) for arm in arms)],
     ]
     body = [
+        header.partition("\n")[2],  # without the title, which the page has
         paragraph(f"No tearsheet was drawn: {reason}.", "warning"),
         table(["", "Strategy"] if peer is None else ["", "Strategy", "Benchmark"], rows),
         table(["Parameter", "Value"], shown.items(), text=True) if shown else "",

@@ -8,9 +8,10 @@ mixture      experts weighed by their records, one of these rules
 grid         the combinations of its parameters
 following    how an account follows a rule: all in, or any fraction of it
 engines      two ways to measure them; kernels and sized_kernels are what runs per bar
-result       the result: frame, best, figures, any setting in full
-validation   whether to believe the best one
-rows         tables of both as text
+result       the result: frame, best, any setting in full
+validation   whether to believe the best one; verdict says it in plain words
+heatmap      a measure over two parameters as a page; wording names measures and settings
+rows         tables of result and validation as text
 overfitting  what the best of all combinations on some bars is on the others
 cerebro      one setting rerun in Backtrader
 indicators   guidance and agents for users of vectorbt; not imported here, because it imports vectorbt

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,9 @@ from llmguide.sweeps.grid import Grid
 from llmguide.sweeps.kernels import MEASURES
 from llmguide.sweeps.market import Market
 from llmguide.sweeps.rules import Rule
+
+if TYPE_CHECKING:
+    from llmguide.report.tearsheet import Tearsheet
 
 __all__ = ["LESS_IS_BETTER", "Plan", "SweepResult"]
 
@@ -97,16 +100,11 @@ class SweepResult:
 
     def ranked(self, by: str = "sharpe", *, min_trades: int | None = None, top: int = 10) -> list[pd.Series[Any]]:
         """Return the rows of the `top` combinations, the best first; see `best`."""
-        least = int(by in LESS_IS_BETTER) if min_trades is None else min_trades
-        column = self._measure(by).reset_index(drop=True)
-        trades = self.frame["trades"].to_numpy()
-        column = column[trades >= least].dropna()
-        if not len(column):
-            raise LlmguideError(self._why_none(by, least, int(trades.max())))
-        column = column.nsmallest(top) if by in LESS_IS_BETTER else column.nlargest(top)
-        for place in column.index:
-            self._try_out(int(place))
-        return [self.frame.iloc[int(place)] for place in column.index]
+        places = self.best_first(by, min_trades)
+        if not len(places):
+            least = _least(by, min_trades)
+            raise LlmguideError(self._why_none(by, least, int(self.frame["trades"].max())))
+        return [self.chosen(int(place)) for place in places[:top]]
 
     def parameters(self, which: Which = None) -> dict[str, Any]:
         """Return one setting by name: symbol and guidance, where they have names, and every parameter."""
@@ -143,19 +141,32 @@ class SweepResult:
         portfolio, _ = portfolio_of(market, [self._path(followed)], self.plan.cash, costs, pd.Index([name]))
         return portfolio[name]
 
-    def tearsheet(self, which: Which = None, output: Path | str = "tearsheet.html", *, title: str = "") -> Path:
-        """Write a setting's tearsheet, with buy and hold as its benchmark, and return its path."""
+    def tearsheet(
+        self, which: Which = None, output: Path | str | None = None, *, title: str = "", name: str = ""
+    ) -> Tearsheet:
+        """Return a setting's tearsheet, with buy and hold at the same cost as its benchmark.
+
+        It shows itself in a notebook, and is written to `output`, where that is given. `name` is what the bars are of,
+        such as "AAPL"; an instrument given by symbol is known.
+        """
+        from llmguide.report.accounts import HOLD
         from llmguide.report.tearsheet import tearsheet
+        from llmguide.sweeps.wording import setting as in_words
 
         followed = self._one(which)
         market, setting, _ = followed
+        parameters = self.parameters(which)
+        varied = [key for key in setting if self.frame.index.unique(key).size > 1]
         held = np.ones(market.tradable, dtype=np.int8)
         return tearsheet(
             account_of(market, self._path(followed))["returns"],
             output,
             benchmark=account_of(market, ALL_IN.path(market, held, setting, self.plan.cash))["returns"],
-            title=title or " ".join([*market.labels.values(), self.plan.rule.name]),
-            parameters=self.parameters(which),
+            title=title,
+            strategy=", ".join([self.plan.rule.name, *([in_words(parameters, varied)] if varied else [])]),
+            benchmark_name=HOLD,
+            instrument=name or market.labels.get("symbol", ""),
+            parameters=parameters,
             periods=market.periods,
         )
 
@@ -170,20 +181,15 @@ class SweepResult:
         market, setting, done = self._one(which)
         return cerebro_of(market, self.plan.rule.follow, done, setting, cash=self.plan.cash)
 
-    def heatmap(self, x: str, y: str, by: str = "sharpe", *, at: Which = None) -> Any:
-        """Return a measure over two parameters as a plotly figure.
-
-        The others are as `at` has them; those that it leaves out, as the best one has them, unless they have one value.
-        """
-        series = self._slice((x, y), by, at)
-        return series.vbt.heatmap(x_level=x, y_level=y, trace_kwargs={"colorbar": {"title": by}})
-
     def volume(self, x: str, y: str, z: str, by: str = "sharpe", *, at: Which = None) -> Any:
-        """Return a measure over three parameters as a plotly figure, the others as `heatmap` has them.
+        """Return a measure over three parameters as a plotly figure, the others as `Sweep.heatmap` has them.
 
         What was not measured, or is undefined, is shown as the worst that was: a volume has no gaps.
         """
-        series = self._slice((x, y, z), by, at)
+        import vectorbt  # type: ignore[import-untyped]  # noqa: F401  # has no types; gives series their .vbt
+
+        inside, held = self.slice_at((x, y, z), by, at)
+        series = self._measure(by)[inside].droplevel(list(held)).reorder_levels(list[Any]([x, y, z]))
         worst = series.max() if by in LESS_IS_BETTER else series.min()
         fill = float(worst) if series.notna().any() else 0.0
         return series.vbt.volume(x_level=x, y_level=y, z_level=z, fillna=fill, trace_kwargs={"colorbar": {"title": by}})
@@ -219,6 +225,18 @@ class SweepResult:
         if most < least:
             return f"no combination has {least} trades or more, the most are {most}; lower min_trades"
         return f"no combination with {least} trades or more has a {by}"
+
+    def best_first(self, by: str, min_trades: int | None) -> NDArray[np.intp]:
+        """Return the positions of the combinations that can be the best, the best first, of equal ones the first."""
+        column = self._measure(by).to_numpy(dtype=np.float64)
+        places = np.flatnonzero(~np.isnan(column) & (self.frame["trades"].to_numpy() >= _least(by, min_trades)))
+        sign = 1.0 if by in LESS_IS_BETTER else -1.0
+        return places[np.argsort(sign * column[places], kind="stable")]
+
+    def chosen(self, row: int) -> pd.Series[Any]:
+        """Return a row by its position, unless a user's rule looks ahead there."""
+        self._try_out(row)
+        return self.frame.iloc[row]
 
     def _try_out(self, row: int) -> None:
         """Refuse a combination, by its position in the frame, with which a user's rule looks ahead."""
@@ -295,8 +313,10 @@ class SweepResult:
         market, setting, done = followed
         return self.plan.rule.follow.path(market, done, setting, self.plan.cash)
 
-    def _slice(self, axes: tuple[str, ...], by: str, at: Which) -> pd.Series[Any]:
-        """Return a measure over some parameters, the others held."""
+    def slice_at(
+        self, axes: tuple[str, ...], by: str, at: Which, min_trades: int | None = None
+    ) -> tuple[NDArray[np.bool_], dict[str, Any]]:
+        """Return which combinations show a measure over some parameters, and the values of the others there."""
         for name in axes:
             self._known(name)
         if len(set(axes)) < len(axes):
@@ -306,7 +326,8 @@ class SweepResult:
             levels = dict(zip(self._names, self._levels, strict=True))
             said = dict(at or {})
             unsaid = any(len(level) > 1 for name, level in levels.items() if name not in (*axes, *said))
-            given = (self.parameters(self.best(by)) if unsaid else {n: level[0] for n, level in levels.items()}) | said
+            best = self.parameters(self.best(by, min_trades=min_trades)) if unsaid else {}
+            given = {name: level[0] for name, level in levels.items()} | best | said
         else:
             given = self.parameters(at)
         held = {name: value for name, value in given.items() if name not in axes}
@@ -315,6 +336,9 @@ class SweepResult:
             rows &= self._having(name, value)
         if not rows.any():
             raise LlmguideError(f"no combination has {held}; see .frame.index for those that were measured")
-        import vectorbt  # type: ignore[import-untyped]  # noqa: F401  # has no types; gives series their .vbt
+        return rows, held
 
-        return column[rows].droplevel(list(held)).reorder_levels(list[Any](axes)).rename(by)
+
+def _least(by: str, min_trades: int | None) -> int:
+    """Return how many trades the best has at least: where less is better, it does not stand aside."""
+    return int(by in LESS_IS_BETTER) if min_trades is None else min_trades

@@ -10,11 +10,12 @@ import pandas as pd
 from llmguide.inline import Table
 from llmguide.numbers import CALLED, number, percent
 from llmguide.sketches import diverging
+from llmguide.sweeps.wording import cell
 
 if TYPE_CHECKING:
     from llmguide.sweeps.result import SweepResult
 
-__all__ = ["best_table", "heat_map", "setting_text", "validation_table", "varied"]
+__all__ = ["best_table", "heat_map", "validation_table", "varied"]
 
 _ALWAYS = ("sharpe", "max_drawdown", "total_return", "trades")
 _PERCENT = ("annual_return", "total_return", "exposure")
@@ -30,7 +31,7 @@ def best_table(found: SweepResult, rows: list[pd.Series[Any]], by: str) -> Table
             str(int(row[name])) if name == "trades" else (percent if name in _PERCENT else number)(row[name])
             for name in measures
         ]
-        lines.append([*(_value(setting[name]) for name in names), *shown])
+        lines.append([*(cell(setting[name]) for name in names), *shown])
     title = f"best of {len(found):,} by {CALLED[by]}, {found.plan.markets[0].periods:g} bars a year"
     return Table(title, [*names, *(CALLED[name] for name in measures)], lines)
 
@@ -71,12 +72,3 @@ def varied(found: SweepResult) -> list[str]:
     """Return the names of what differs between combinations; the first one where nothing does."""
     index = found.frame.index
     return [str(name) for name in index.names if index.unique(name).size > 1] or [str(index.names[0])]
-
-
-def setting_text(setting: Any) -> str:
-    """Return parameters in words, such as "short 5, long 20"."""
-    return ", ".join(f"{name} {_value(value)}" for name, value in setting.items())
-
-
-def _value(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)

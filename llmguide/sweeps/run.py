@@ -10,12 +10,11 @@ from llmguide.counting import counted
 from llmguide.errors import LlmguideError, did_you_mean
 from llmguide.guidance.table import Guidance
 from llmguide.inline import FUTURE, Inline, Shown
-from llmguide.numbers import number
 from llmguide.sweeps.engines import ENGINES
 from llmguide.sweeps.grid import Grid, Where, make_grid, restrict
 from llmguide.sweeps.measure import Engine, make_markets, measure_plan
-from llmguide.sweeps.result import Plan, SweepResult
-from llmguide.sweeps.rows import best_table, heat_map, setting_text, varied
+from llmguide.sweeps.result import Plan, SweepResult, Which
+from llmguide.sweeps.rows import best_table, heat_map, varied
 from llmguide.sweeps.rules import REQUIRED, Rule, check_overlays, find_rule
 
 if TYPE_CHECKING:
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from llmguide.rl.agent import Agent
+    from llmguide.sweeps.heatmap import Heatmap
     from llmguide.sweeps.validation import Validation
 
 __all__ = ["Sweep", "sweep"]
@@ -52,18 +52,17 @@ class Sweep(Inline, SweepResult):
 
     @property
     def verdict(self) -> str:
-        """Which setting has the highest Sharpe ratio, and that it is not yet known what that is worth."""
-        what = f"{counted(len(self), 'combination')} of the rule {self.plan.rule.name}"
+        """The best setting by Sharpe ratio with its measures, and that it was not checked for overfitting."""
+        from llmguide.sweeps.verdict import unchecked
+        from llmguide.sweeps.wording import setting, summary
+
+        what = counted(len(self), "combination")
         try:
             best = self.best()
         except LlmguideError as error:
-            return f"{what}: {error}."
-        setting = self.parameters(best)
-        chosen = setting_text({name: setting[name] for name in varied(self)})
-        return (
-            f"Best of {what} by Sharpe ratio: {chosen}, with {number(best['sharpe'])} on the bars that chose it. "
-            "How much of that is luck is not known yet: .validate(later_bars) says."
-        )
+            return f"{what} of the rule {self.plan.rule.name}: {error}."
+        chosen, measured = setting(self.parameters(best), varied(self)), summary(best, "sharpe")
+        return f"Best of {what}: {chosen}. {measured[:1].upper()}{measured[1:]}. {unchecked(len(self))}"
 
     def _shown(self) -> Shown:
         try:
@@ -73,6 +72,37 @@ class Sweep(Inline, SweepResult):
         tables_of = [market.guidance for market in self.plan.markets]
         future = self.plan.rule.uses_future or any(table is not None and table.uses_future for table in tables_of)
         return Shown(self.verdict, tables, warning=FUTURE if future else "", picture=heat_map(self) if tables else "")
+
+    def heatmap(
+        self,
+        x: str,
+        y: str,
+        by: str = "sharpe",
+        *,
+        at: Which = None,
+        slices: str = "",
+        min_trades: int | None = None,
+        validation: Validation | None = None,
+        name: str = "",
+    ) -> Heatmap:
+        """Return a measure over two parameters, the best ringed; shown by notebooks, written by its `write_html`.
+
+        Args:
+            x, y: the parameters, to the right and upwards.
+            by: the measure.
+            at: the others are as this setting has them; those that it leaves out, as the best one has them, unless they
+                have one value.
+            slices: a third parameter, of which each value has a map of its own.
+            min_trades: which combinations can be the best, see `best`.
+            validation: what `validate` returned for this sweep; without it the page says that the best combination
+                was not checked for overfitting.
+            name: what the bars are of, such as "AAPL", for the title; instruments given by symbol are known.
+
+        Raises LlmguideError for what this sweep does not have, and for a validation of another choice.
+        """
+        from llmguide.sweeps.heatmap import heatmap_of
+
+        return heatmap_of(self, x, y, by, at=at, slices=slices, min_trades=min_trades, validation=validation, name=name)
 
 
 def sweep(

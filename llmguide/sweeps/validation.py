@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from llmguide.counting import counted
 from llmguide.errors import LlmguideError
 from llmguide.inline import Inline, Shown, Table
 from llmguide.numbers import CALLED, number, percent
@@ -18,8 +19,10 @@ from llmguide.sweeps.market import Market, kind_of
 from llmguide.sweeps.measure import make_markets, measure_plan
 from llmguide.sweeps.overfitting import MOST_BLOCKS, block_sums, probability
 from llmguide.sweeps.result import LESS_IS_BETTER, Plan, SweepResult
-from llmguide.sweeps.rows import setting_text, validation_table, varied
+from llmguide.sweeps.rows import validation_table, varied
 from llmguide.sweeps.rules import Given, find_rule
+from llmguide.sweeps.verdict import verdict_of
+from llmguide.sweeps.wording import setting
 from llmguide.trading.simulate import closes
 
 __all__ = ["Validation", "validate"]
@@ -64,21 +67,13 @@ class Validation(Inline):
                 f"On {better} of {len(self.table)} instruments the chosen setting did better on the later bars than "
                 "half of the others, as by chance on half of them."
             )
-        (found,), (chosen,) = self.table.to_dict("records"), self.chosen.to_dict("records")
-        names = [name for name in varied(self.train) if name in chosen] or list(chosen)[:1]
-        setting = setting_text({name: chosen[name] for name in names})
-        text = (
-            f"Chosen for {_measure(self.by)} of {number(found['train'])}, {setting} came to {number(found['test'])} on "
-            f"the later bars, where {percent(found['beaten'])} of the other combinations did worse (chance: 50%)."
+        (found,), (chosen,) = (
+            [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
+            for frame in (self.table, self.chosen)
         )
-        pbo, luck = found["pbo"], found["deflated_sharpe"]
-        if pbo == pbo:
-            text += f" The probability that choosing it was overfitting is {percent(pbo)}."
-        if luck == luck:
-            text += (
-                f" The probability that its Sharpe ratio is more than the luck of so many trials is {percent(luck)}."
-            )
-        return text
+        names = [name for name in varied(self.train) if name in chosen] or list(chosen)[:1]
+        best = f"Best of {counted(len(self.train), 'combination')}: {setting(chosen, names)}."
+        return f"{best} {verdict_of(found, self.by)}"
 
     def _shown(self) -> Shown:
         notes = list(self.pbo_notes.items())
@@ -279,9 +274,3 @@ def _spearman(a: NDArray[Any], b: NDArray[Any]) -> float:
     if both.sum() < 2 or np.ptp(one) == 0 or np.ptp(other) == 0:
         return float("nan")
     return float(np.corrcoef(one, other)[0, 1])
-
-
-def _measure(by: str) -> str:
-    """Return a measure with its article."""
-    name = {"sharpe": "Sharpe ratio", "sortino": "Sortino ratio"}.get(by, by.replace("_", " "))
-    return f"an {name}" if name[0] in "aeiou" else f"a {name}"

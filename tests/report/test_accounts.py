@@ -182,7 +182,7 @@ def test_a_run_folder_without_a_choice_or_with_a_wrong_one_is_refused(folder, tm
 def test_the_page_of_a_cerebro_shows_the_strategys_name_and_parameters(tmp_path):
     cerebro = make_cerebro(BARS, TrendFollowing, short=3, long=9)
     cerebro.run()
-    page = tearsheet(cerebro, tmp_path / "sheet.html", parameters={"note": "mine"}).read_text(encoding="utf-8")
+    page = tearsheet(cerebro, tmp_path / "sheet.html", parameters={"note": "mine"}).html
     assert "<title>TrendFollowing</title>" in page
     for shown in ("short: 3", "long: 9", "note: mine"):
         assert shown in page

@@ -40,7 +40,7 @@ def market(returns):
 def sheet(returns, market, tmp_path_factory):
     """The page of `returns` beside `market`."""
     path = tearsheet(returns, tmp_path_factory.mktemp("sheet") / "sheet.html", benchmark=market, title="Coin")
-    return path.read_text(encoding="utf-8")
+    return path.path.read_text(encoding="utf-8")
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def asked(monkeypatch):
         with open(options["output"], "w", encoding="utf-8") as file:
             empty = "<td></td>" * (1 if options["benchmark"] is None else 2)
             rows = [f"<tr><td>{label}</td>{empty}</tr>" for label in ("Sharpe", "Max Drawdown")]
-            file.write("<title>x</title><table>" + "".join(rows) + "</table>")
+            file.write("<title>x</title><h1></h1><h4></h4><table>" + "".join(rows) + "</table>")
 
     monkeypatch.setattr(quantstats.reports, "html", html)
     return calls
@@ -96,7 +96,7 @@ def test_the_printed_sharpe_ratio_and_drawdown_are_those_of_our_metrics(sheet, r
 def test_accounts_that_quantstats_measures_otherwise_show_our_figures(returns, market, tmp_path, change, benchmarked):
     account = change(returns)
     peer = market.tz_localize(account.index.tz) if benchmarked else None
-    page = tearsheet(account, tmp_path / "sheet.html", benchmark=peer).read_text(encoding="utf-8")
+    page = tearsheet(account, tmp_path / "sheet.html", benchmark=peer).path.read_text(encoding="utf-8")
     assert PLAIN not in page
     fall = drawdown(account)
     assert cells(page, "Sharpe")[-1] == f"{sharpe_ratio(account):.2f}"
@@ -108,11 +108,11 @@ def test_a_page_of_another_layout_is_not_passed_on(asked, returns, tmp_path, mon
 
     def other(account, **options):
         with open(options["output"], "w", encoding="utf-8") as file:
-            file.write("<title>x</title><td>Sharpe ratio</td><td>9.99</td>")
+            file.write("<title>x</title><h1></h1><h4></h4><td>Sharpe ratio</td><td>9.99</td>")
 
     monkeypatch.setattr(quantstats.reports, "html", other)
     with pytest.warns(DataWarning, match="expected one row 'Sharpe'"):
-        page = tearsheet(returns, tmp_path / "sheet.html").read_text(encoding="utf-8")
+        page = tearsheet(returns, tmp_path / "sheet.html").path.read_text(encoding="utf-8")
     assert "9.99" not in page
 
 
@@ -125,7 +125,7 @@ def test_no_connection_is_ever_opened(returns, market, tmp_path, monkeypatch):
     for name in ("connect", "connect_ex", "sendto"):
         monkeypatch.setattr(socket.socket, name, refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
-    assert PLAIN not in tearsheet(returns, tmp_path / "s.html", benchmark=market).read_text(encoding="utf-8")
+    assert PLAIN not in tearsheet(returns, tmp_path / "s.html", benchmark=market).path.read_text(encoding="utf-8")
 
 
 def test_the_drawing_warns_of_nothing_and_prints_nothing(returns, market, tmp_path, capfd):
@@ -139,7 +139,7 @@ def test_the_drawing_warns_of_nothing_and_prints_nothing(returns, market, tmp_pa
 @pytest.mark.real_bars
 def test_the_tearsheet_of_buy_and_hold_apple_prints_the_published_figures(golden_folder, tmp_path):
     held = pd.read_csv(golden_folder / "AAPL_2018_long_10bp.csv", index_col="Timestamp", parse_dates=True)
-    page = tearsheet(held["Returns"], tmp_path / "hold.html").read_text(encoding="utf-8")
+    page = tearsheet(held["Returns"], tmp_path / "hold.html").path.read_text(encoding="utf-8")
     assert cells(page, "Sharpe") == ["1.24"]
     assert cells(page, "Max Drawdown") == ["-38.51%"]
 
@@ -161,19 +161,19 @@ def test_the_chart_of_yearly_returns_names_each_year_once(sheet):
 def test_the_same_account_gives_the_same_bytes_under_any_style_of_the_caller(sheet, returns, market, tmp_path):
     with matplotlib.rc_context({"axes.grid": False, "lines.linewidth": 9, "axes.facecolor": "black"}):
         again = tearsheet(returns, tmp_path / "sheet.html", benchmark=market, title="Coin")
-    assert again.read_text(encoding="utf-8") == sheet
+    assert again.path.read_text(encoding="utf-8") == sheet
 
 
 def test_a_folder_that_is_missing_is_made_and_nothing_else_is_left_in_it(returns, tmp_path):
     path = tearsheet(returns[:10], tmp_path / "new" / "deep" / "sheet.html")
-    assert [file.name for file in path.parent.iterdir()] == ["sheet.html"]
+    assert [file.name for file in path.path.parent.iterdir()] == ["sheet.html"]
 
 
 def test_title_and_parameters_are_text_and_never_markup(returns, tmp_path):
     title = "<script>alert(1)</script> & {{metrics}} 'x'"
     shown = {"<b>seed</b>": "{{title}}", "cost": 0.001}
     for name, part in (("full.html", returns), ("plain.html", returns[:5])):
-        page = tearsheet(part, tmp_path / name, title=title, parameters=shown).read_text(encoding="utf-8")
+        page = tearsheet(part, tmp_path / name, title=title, parameters=shown).path.read_text(encoding="utf-8")
         assert "<script>" not in page
         heading = re.search(r"<h1>(.*?)(?: <dt>|</h1>)", page).group(1)
         assert html.unescape(heading).removesuffix(" (Compounded)") == title
@@ -218,7 +218,7 @@ def test_a_benchmark_without_some_of_the_dates_is_refused(returns, market, tmp_p
 )
 def test_an_account_that_quantstats_would_misread_gets_a_plain_page(returns, tmp_path, change, reason):
     account = change(returns)
-    page = tearsheet(account, tmp_path / "sheet.html", benchmark=returns).read_text(encoding="utf-8")
+    page = tearsheet(account, tmp_path / "sheet.html", benchmark=returns).path.read_text(encoding="utf-8")
     assert PLAIN in page
     assert reason in page
     ratio = sharpe_ratio(account)
@@ -229,7 +229,7 @@ def test_an_account_that_quantstats_would_misread_gets_a_plain_page(returns, tmp
 @pytest.mark.parametrize(("frequency", "periods"), [("W-FRI", 52), ("ME", 12)])
 def test_weeks_and_months_are_annualised_as_such_and_the_page_says_so(returns, tmp_path, frequency, periods):
     longer = (1 + returns).resample(frequency).prod() - 1
-    page = tearsheet(longer, tmp_path / "sheet.html").read_text(encoding="utf-8")
+    page = tearsheet(longer, tmp_path / "sheet.html").path.read_text(encoding="utf-8")
     ratio = np.sqrt(periods) * longer.mean() / longer.std(ddof=1)
     assert cells(page, "Sharpe" if PLAIN not in page else "Sharpe ratio")[0].replace("−", "-") == f"{ratio:.2f}"
     assert f"Annualised by: {periods} " in page or f"<td>{periods} " in page
@@ -241,7 +241,7 @@ def test_bars_within_a_day_are_measured_bar_by_bar_and_drawn_by_day(tmp_path):
     days = pd.bdate_range("2018-01-01", periods=60)
     index = pd.DatetimeIndex([day + pd.Timedelta(hours=hour) for day in days for hour in range(10, 17)])
     hourly = pd.Series(np.random.default_rng(3).normal(2e-4, 4e-3, len(index)), index=index)
-    page = tearsheet(hourly, tmp_path / "sheet.html").read_text(encoding="utf-8")
+    page = tearsheet(hourly, tmp_path / "sheet.html").path.read_text(encoding="utf-8")
     assert PLAIN not in page
     assert cells(page, "Sharpe")[0] == f"{np.sqrt(7 * 252) * hourly.mean() / hourly.std(ddof=1):.2f}"
     value = np.concatenate([[1.0], np.cumprod(1 + hourly)])
@@ -251,7 +251,7 @@ def test_bars_within_a_day_are_measured_bar_by_bar_and_drawn_by_day(tmp_path):
 
 
 def test_a_benchmark_that_never_moves_is_left_out_and_the_page_says_so(returns, tmp_path):
-    page = tearsheet(returns, tmp_path / "sheet.html", benchmark=0 * returns).read_text(encoding="utf-8")
+    page = tearsheet(returns, tmp_path / "sheet.html", benchmark=0 * returns).path.read_text(encoding="utf-8")
     assert PLAIN not in page
     assert "Benchmark left out: the returns never vary" in page
     assert cells(page, "Sharpe") == [f"{sharpe_ratio(returns):.2f}"]
@@ -267,7 +267,7 @@ def test_a_failure_within_quantstats_gives_a_plain_page_and_a_warning(returns, t
     monkeypatch.setattr(quantstats.reports, "html", fail)
     opened = plt.get_fignums()
     with pytest.warns(DataWarning, match="could not draw this account"):
-        page = tearsheet(returns, tmp_path / "sheet.html").read_text(encoding="utf-8")
+        page = tearsheet(returns, tmp_path / "sheet.html").path.read_text(encoding="utf-8")
     assert "ZeroDivisionError: no bars &lt;here&gt;" in page
     assert plt.get_fignums() == opened
 

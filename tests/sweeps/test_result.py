@@ -186,7 +186,7 @@ def test_backtrader_gives_the_same_curve_on_real_bars(real_bars):
 @pytest.mark.slow  # quantstats
 def test_the_tearsheet_shows_the_measures_and_parameters_of_the_setting(swept, tmp_path):
     path = swept.tearsheet({"short": 2, "long": 8, "cost": 0.002}, tmp_path / "sheet.html", title="A <setting>")
-    page = path.read_text(encoding="utf-8")
+    page = path.path.read_text(encoding="utf-8")
     row = swept.frame.loc[(2, 8, 0.002)].iloc[0]
     assert f"{row['sharpe']:.2f}" in page
     assert f"{row['max_drawdown']:.2%}" in page
@@ -216,23 +216,8 @@ def test_a_portfolio_is_the_account(swept):
         assert portfolio.total_return() == pytest.approx(row["total_return"], abs=1e-9)
 
 
-@pytest.mark.slow
-def test_a_heatmap_needs_no_best_combination_where_nothing_else_varies(make_bars):
-    swept = sweep(make_bars(60), np.full((60, 2), -1), cost=[0.0, 0.001])
-    for at in ({}, None):
-        assert np.isnan(np.asarray(swept.heatmap("column", "cost", at=at).data[0].z, dtype=float)).all()
-        z = swept.heatmap("column", "cost", "exposure", at=at).data[0].z
-        assert (np.asarray(z, dtype=float) == 0).all()
-
-
-@pytest.mark.slow
-def test_figures_show_the_measure_over_the_parameters(swept):
-    figure = swept.heatmap("short", "long", "max_drawdown", at={"cost": 0.002})
-    z = np.asarray(figure.data[0].z, dtype=float)  # (long, short)
-    expected = swept.frame["max_drawdown"].xs(0.002, level="cost").to_numpy().reshape(3, 2).T
-    np.testing.assert_allclose(z, expected)
-    levels = [list(swept.frame.index.unique(name)) for name in ("short", "long")]
-    assert [list(figure.data[0].x), list(figure.data[0].y)] == levels
+@pytest.mark.slow  # imports vectorbt
+def test_a_volume_shows_the_measure_over_three_parameters(swept):
     shown = swept.volume("short", "long", "cost").data[0]
     cells = zip(*(np.ravel(axis) for axis in (shown.x, shown.y, shown.z, shown.value)), strict=True)
     for short, long, cost, value in cells:

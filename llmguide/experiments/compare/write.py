@@ -15,6 +15,7 @@ from llmguide.experiments.markets import Market
 from llmguide.experiments.outcomes import outcomes
 from llmguide.experiments.run_folder import RunFolder
 from llmguide.files import write_csv, write_parquet
+from llmguide.report.accounts import HOLD
 from llmguide.report.page import QCurves, ReportData, write_report
 from llmguide.report.tearsheet import tearsheet
 
@@ -64,7 +65,9 @@ def write_comparison(comparison: ComparisonResult, folder: Path, *, command: str
             result.returns,
             folder / "tearsheets" / f"{arm}.html",
             benchmark=None if hold is None or arm == "hold" else hold.returns,
-            title=arm if seed < 0 else f"{arm}, seed {seed}",
+            strategy=arm if seed < 0 else f"{arm}, seed {seed}",
+            benchmark_name=HOLD,
+            instrument=str(comparison.settings.get("name") or ""),
             parameters=_shown(comparison, arm),
             periods=comparison.settings["periods"],
         )

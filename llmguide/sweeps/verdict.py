@@ -1,0 +1,119 @@
+"""What a validation says of the best combination of a sweep, in plain words.
+
+The probability of backtest overfitting: Bailey, Borwein, López de Prado and Zhu (2017), "The probability of backtest
+overfitting", Journal of Computational Finance 20(4). The deflated Sharpe ratio: Bailey and López de Prado (2014), "The
+deflated Sharpe ratio", Journal of Portfolio Management 40(5).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from llmguide.counting import counted
+from llmguide.errors import LlmguideError
+from llmguide.report.html import number, percent
+from llmguide.sweeps.wording import MEASURED, measured, setting
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from llmguide.sweeps.result import SweepResult
+    from llmguide.sweeps.validation import Validation
+
+__all__ = ["Verdict", "unchecked", "verdict_for", "verdict_of"]
+
+SURE = 0.95
+"""Deflated Sharpe ratio from which on luck among so many trials is usually ruled out."""
+_UNCHECKED = "Not checked for overfitting"
+CHANCE = 0.5
+"""Probability of overfitting, and share of the others beaten, of a choice that is no better than a random one."""
+
+
+class Verdict(NamedTuple):
+    """Whether the best combination is more than the luckiest.
+
+    Attributes:
+        holds: True where nothing measured speaks against it, False where something does, None where nothing was
+            checked, or nothing could be.
+        headline: the answer in a few words.
+        reasons: sentences, what speaks against it first.
+    """
+
+    holds: bool | None
+    headline: str
+    reasons: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return " ".join([f"{self.headline}.", *self.reasons])
+
+
+def unchecked(trials: int) -> Verdict:
+    """Return the verdict on a sweep that was not validated."""
+    how = "Give --validate with a file of later bars, in Python .validate(later_bars), for its result out of sample"
+    if trials == 1:
+        return Verdict(None, _UNCHECKED, (f"One combination was measured, and nothing chosen. {how}.",))
+    luck = f"The best of {counted(trials, 'combination')} is partly the luckiest."
+    return Verdict(
+        None, _UNCHECKED, (luck, f"{how}, the probability of backtest overfitting and the deflated Sharpe ratio.")
+    )
+
+
+def verdict_of(found: Mapping[str, Any], by: str) -> Verdict:
+    """Return the verdict on one instrument, from its row of `Validation.table`; `by` is the measure that chose."""
+    against, for_it = [], []
+    test, beaten, pbo, deflated = (float(found[name]) for name in ("test", "beaten", "pbo", "deflated_sharpe"))
+    label, trials = MEASURED[by].label, int(found["trials"])
+    moved = f"from {measured(by, found['train'])} where it was chosen to {measured(by, test)} on the later bars"
+    if math.isnan(test):
+        against.append(f"On the later bars it has no {label}, as where it never trades.")
+    elif MEASURED[by].signed and test <= 0 < found["train"]:
+        against.append(f"Its {label} went {moved}.")
+    else:
+        for_it.append(f"Its {label} went {moved}.")
+    if not math.isnan(beaten):
+        said = f"There it beats {percent(beaten, 0)} of the other combinations, where chance would beat half."
+        (against if beaten <= CHANCE else for_it).append(said)
+    if not math.isnan(pbo):
+        worse = ", no better than choosing at random" if pbo >= CHANCE else ""
+        said = f"The probability of backtest overfitting is {percent(pbo, 0)}{worse}."
+        (against if pbo >= CHANCE else for_it).append(said)
+    overfit = bool(against)
+    if not math.isnan(deflated):
+        luck = (
+            f"The luckiest of {counted(trials, 'combination')} reaches a Sharpe ratio of {number(found['hurdle'])} "
+            f"without skill; the probability that this one is more than luck (deflated Sharpe ratio) is "
+            f"{percent(deflated, 0)}"
+        )
+        within = deflated < SURE
+        (against if within else for_it).append(luck + (f", less than the usual {percent(SURE, 0)}." if within else "."))
+    if overfit:
+        headline = "Likely overfit"
+    elif against:
+        headline = "Not shown to be more than luck"
+    elif math.isnan(pbo) and math.isnan(deflated):
+        headline = "Better than most on later bars, but not checked for overfitting"
+        return Verdict(None, headline, tuple(for_it))
+    else:
+        headline = "Holds up out of sample"
+    return Verdict(not against, headline, (*against, *for_it))
+
+
+def verdict_for(found: SweepResult, best: pd.Series[Any] | None, validation: Validation | None) -> Verdict:
+    """Return what a validation says of the combination `best` of this sweep; LlmguideError where it is of another."""
+    if validation is None:
+        return unchecked(len(found))
+    if validation.train is not found:
+        raise LlmguideError("this validation is of another sweep; pass the one that this sweep's .validate returned")
+    parameters = {} if best is None else found.parameters(best)
+    for place, (name, chosen) in enumerate(validation.chosen.iterrows()):
+        mine = {key: value for key, value in parameters.items() if key in validation.chosen.columns}
+        if dict(chosen) == mine and parameters.get("symbol", name) == name:
+            return verdict_of(
+                dict(zip(map(str, validation.table), validation.table.iloc[place], strict=True)), validation.by
+            )
+    raise LlmguideError(
+        f"this validation chose {setting(dict(validation.chosen.iloc[0]))} by {validation.by}, which is not the best "
+        "combination here; pass the same by= and min_trades= to both"
+    )
