@@ -15,7 +15,7 @@ from types import FrameType
 
 from llmguide.counting import counted
 
-__all__ = ["Interrupted", "Terminated", "exit_code", "resumable", "stopped_by_signals"]
+__all__ = ["Interrupted", "Stopped", "Terminated", "exit_code", "resumable", "stopped_by_signals"]
 
 AGAIN = 0.05
 """Seconds until a signal that came at a bad moment is sent again."""
@@ -29,6 +29,12 @@ _COMPILERS = ("numba", "llvmlite")
 
 class Terminated(KeyboardInterrupt):
     """SIGTERM, which stops the same way as Ctrl-C."""
+
+
+class Stopped(SystemExit):
+    """The end of a command that Ctrl-C or SIGTERM stopped; its code is the exit code."""
+
+    code: int
 
 
 class Interrupted(Exception):
@@ -60,12 +66,10 @@ def stopped_by_signals() -> Iterator[None]:
     hook, sys.unraisablehook = sys.unraisablehook, signals.unraisable
     try:
         yield
-    except SystemExit as end:  # Typer's, which takes every KeyboardInterrupt for Ctrl-C
-        if signals.terminated and end.code == 128 + signal.SIGINT:
-            raise SystemExit(128 + signal.SIGTERM) from None
-        raise
     except (KeyboardInterrupt, SystemError) as error:
-        raise SystemExit(exit_code(_stop_behind(error))) from None
+        code = exit_code(_stop_behind(error))
+        # Typer makes a Ctrl-C of every KeyboardInterrupt.
+        raise Stopped(exit_code(Terminated()) if signals.terminated else code) from None
     finally:
         signals.forget()
         sys.unraisablehook = hook
