@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from rich.cells import cell_len
 from rich.console import Console
+from rich.measure import Measurement
+from rich.padding import Padding
 from rich.table import Table
 
 from llmguide.errors import DataWarning
+from llmguide.time_left import open_console
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,9 +41,23 @@ __all__ = [
     "share_interval",
 ]
 
+
+class _Screen(Console):
+    """A stream on which lines are broken for people only: a file, or the next program, gets them whole."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        if not self.is_terminal:
+            options.setdefault("soft_wrap", True)
+        super().print(*objects, **options)
+
+    def on_broken_pipe(self) -> None:
+        """Let the command line end the command, rather than rich."""
+        raise
+
+
 # What is printed is data: names of files and instruments, and what a language model wrote. None of it is markup.
-out = Console(markup=False, emoji=False, highlight=False)
-err = Console(stderr=True, markup=False, emoji=False, highlight=False)
+out = open_console(kind=_Screen, stderr=False)
+err = open_console(kind=_Screen)
 
 _CONTROLS = dict.fromkeys([*range(9), *range(11, 32), *range(127, 160)], "\ufffd")  # a terminal would obey them
 
@@ -64,15 +83,55 @@ def share_interval(low: float, high: float) -> str:
 
 
 def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
-    """Print a table: a first column of text, then numbers; a last column named "why" is text that may wrap."""
+    """Print a table: a first column of text, then numbers; a last column named "why" is text that may wrap.
+
+    Where the terminal is too narrow for it, each row becomes lines of name and value; nothing is cut.
+    """
     out.print(f"\n{title}", style="bold")
+    rows = [[cell.translate(_CONTROLS) for cell in row] for row in rows]
     table = Table()
     for position, name in enumerate(columns):
-        text = position == 0 or name == "why"
-        table.add_column(name, justify="left" if text else "right", no_wrap=name != "why")
+        lines = [line for cell in (name, *(row[position] for row in rows)) for line in cell.splitlines()]
+        table.add_column(
+            name,
+            justify="left" if position == 0 or name == "why" else "right",
+            no_wrap=name != "why",
+            min_width=None if name == "why" else max(map(cell_len, lines), default=0),
+        )
     for row in rows:
-        table.add_row(*(cell.translate(_CONTROLS) for cell in row))
-    out.print(table)
+        table.add_row(*row)
+    needed = Measurement.get(out, out.options.update(width=_ENDLESS), table).minimum
+    if needed <= out.width or not (out.is_terminal or os.environ.get("COLUMNS")):
+        out.print(table, width=max(needed, out.width), crop=False, soft_wrap=False)
+    else:
+        _print_stacked(columns, rows)
+
+
+_ENDLESS = 100_000
+
+
+def _print_stacked(columns: list[str], rows: list[list[str]]) -> None:
+    """Print rows one below the other; those of two columns need no more than these two."""
+    pairs = len(columns) == 2
+    grid = _grid()
+    for row in rows:
+        if pairs:
+            grid.add_row(*row)
+            continue
+        out.print(row[0], style="bold", soft_wrap=False)
+        grid = _grid()
+        for name, value in zip(columns[1:], row[1:], strict=True):
+            grid.add_row(name, value)
+        out.print(Padding(grid, (0, 0, 0, 2), expand=False), soft_wrap=False)
+    if pairs:
+        out.print(grid, soft_wrap=False)
+
+
+def _grid() -> Table:
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(overflow="fold")
+    grid.add_column(overflow="fold")
+    return grid
 
 
 def print_json(value: Any) -> None:

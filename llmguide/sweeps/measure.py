@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from llmguide.counting import counted
 from llmguide.errors import DataError, LlmguideError
 from llmguide.guidance.table import Guidance
 from llmguide.periods import DEFAULT, periods_of
@@ -109,7 +110,7 @@ def _tables(given: Any, several: bool) -> dict[str | None, Guidance | None]:
 
 
 class _Bar:
-    """Combinations done, on standard error; silent where that is no terminal, or where it is not wanted."""
+    """Combinations done and time left, on standard error; silent where it is not wanted."""
 
     def __init__(self, total: int, *, shown: bool) -> None:
         self._progress: Any = None
@@ -117,20 +118,22 @@ class _Bar:
 
     def __enter__(self) -> _Bar:
         if self._shown:
-            from rich.console import Console
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-            console = Console(stderr=True)
+            from llmguide.time_left import Outlook, is_live, open_console
+
+            console = open_console()
+            self._outlook = Outlook(console, counted(self._total, "combination"), self._total)
             self._progress = Progress(
                 TextColumn("combinations"),
-                BarColumn(bar_width=24),
+                BarColumn(bar_width=24 if console.width >= 80 else 8),
                 MofNCompleteColumn(),
-                TextColumn("left"),
-                TimeRemainingColumn(),
+                TextColumn("{task.fields[left]}"),
                 console=console,
-                disable=not console.is_terminal,
+                disable=not is_live(console),
             )
-            self._task = self._progress.add_task("", total=self._total)
+            self._task = self._progress.add_task("", total=self._total, left="")
+            self._done = 0
             self._progress.start()
         return self
 
@@ -141,4 +144,6 @@ class _Bar:
     def advance(self, combinations: int) -> None:
         """Count combinations as done."""
         if self._progress is not None:
-            self._progress.update(self._task, advance=combinations)
+            self._done += combinations
+            self._outlook.advance(combinations, f"{self._done:,} of {counted(self._total, 'combination')}")
+            self._progress.update(self._task, advance=combinations, left=self._outlook.left_in_words())
