@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +19,8 @@ from rich.measure import Measurement
 from rich.padding import Padding
 from rich.table import Table
 
-from llmguide.errors import DataWarning
+from llmguide.counting import counted
+from llmguide.errors import DataWarning, RunWarning
 from llmguide.time_left import open_console
 
 if TYPE_CHECKING:
@@ -159,20 +162,37 @@ def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def notes() -> Iterator[None]:
-    """Show each kind of `DataWarning` as one line on standard error instead of Python's two."""
+def notes(worded: Callable[[str], str] = str) -> Iterator[None]:
+    """Show each `DataWarning` once, as one line on standard error instead of Python's two.
+
+    Those of many runs that differ in their numbers are one line, and at the end their count. `worded` says them in the
+    words of the reader.
+    """
+    said: Counter[str] = Counter()
+    runs = set[str]()
     with warnings.catch_warnings():
         warnings.simplefilter("always", DataWarning)
         default = warnings.showwarning
 
         def show(message: Warning | str, category: type[Warning], *where: Any) -> None:
-            if issubclass(category, DataWarning):
-                err.print(f"note: {message}", style="yellow", soft_wrap=True)
-            else:
+            if not issubclass(category, DataWarning):
                 default(message, category, *where)
+                return
+            note = worded(str(message))
+            key = note
+            if issubclass(category, RunWarning):
+                key = re.sub(r"\d+", "#", note)
+                runs.add(key)
+            said[key] += 1
+            if said[key] == 1:
+                err.print(f"note: {note}", style="yellow", soft_wrap=True)
 
         warnings.showwarning = show  # type: ignore[assignment]  # typeshed has the parameters one by one
-        yield
+        try:
+            yield
+        finally:
+            if more := sum(said[key] - 1 for key in runs):
+                err.print(f"note: the same in {counted(more, 'more run')}", style="yellow")
 
 
 def print_comparison(comparison: Comparison) -> None:

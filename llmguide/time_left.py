@@ -21,7 +21,7 @@ WORTH_SAYING = 45.0
 """Work that takes fewer seconds in all is not spoken of."""
 
 EVERY = 60.0
-"""Seconds between two lines on how far it is, at least, where there is no bar; a tenth of all of it where that is more."""
+"""Seconds between two lines on how far it is, where there is no bar; a tenth of the whole where that is more."""
 
 
 def open_console(*, stderr: bool = True, kind: type[Console] = Console) -> Console:

@@ -1,4 +1,4 @@
-"""Help that fits the terminal: every command's first sentence whole, and options above their text where it is narrow."""
+"""Help that fits the terminal: first sentences of commands whole, and options above their text where it is narrow."""
 
 from __future__ import annotations
 

@@ -46,11 +46,11 @@ def _run() -> int:
     from llmguide.console import notes
 
     try:
-        with notes():
+        with notes(_worded):
             code = app(standalone_mode=False, terminal_width=help_width())
         return code if isinstance(code, int) else 0
     except LlmguideError as error:
-        _say(f"error: {_worded(error)}", "red")
+        _say(f"error: {_worded(str(error))}", "red")
         return 2 if isinstance(error, AuditError) else 1
     except Interrupted as stopped:
         _say(str(stopped), "yellow")
@@ -102,9 +102,9 @@ def _leave_quietly() -> None:
                 os.close(nowhere)
 
 
-def _worded(error: LlmguideError) -> str:
+def _worded(message: str) -> str:
     import typer.main
 
     from llmguide.cli.wording import command_options, in_options
 
-    return in_options(str(error), command_options(typer.main.get_command(app), sys.argv[1:]))
+    return in_options(message, command_options(typer.main.get_command(app), sys.argv[1:]))

@@ -122,7 +122,11 @@ def tearsheet(
             raise
         except Exception as error:  # whatever a chart fails on, the account's measures are still to be had
             reason = f"quantstats could not draw this account ({type(error).__name__}: {error})"
-            warnings.warn(f"{output}: {reason}; a plain page was written instead", DataWarning, stacklevel=2)
+            warnings.warn(
+                f"{output}: {reason}; a plain page was written instead, with the same measures and no charts",
+                DataWarning,
+                stacklevel=2,
+            )
     return write_text(output, _plain(mine, peer, heading, reason, shown, year))
 
 

@@ -58,7 +58,9 @@ class TrainingBar:
 
     def begin(self, title: str, *, steps: int, episodes: int, agents: int) -> None:
         """Start a line for a training of so many agents, with so many steps and episodes, all of them together."""
-        self._task = self._progress.add_task(title, total=steps, episodes=0, planned=episodes, rate=0.0, left="", state="")
+        self._task = self._progress.add_task(
+            title, total=steps, episodes=0, planned=episodes, rate=0.0, left="", state=""
+        )
         self._steps, self._episodes = 0, 0
         self._agents, self._finished = agents, 0
         work = f"{counted(agents, 'agent')} of {counted(episodes // agents, self._part)}"
