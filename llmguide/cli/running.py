@@ -75,7 +75,7 @@ def _usage(error: Any) -> int:
         _say(text)
         return int(error.exit_code)
     if option is not None and hasattr(error, "possibilities") and context is not None:
-        options = [name for one in context.command.params for name in (*one.opts, *one.secondary_opts)]
+        options = [name for one in context.command.get_params(context) for name in (*one.opts, *one.secondary_opts)]
         text = f"no such option {option}" + re.sub("'(--.*?)'", r"\1", did_you_mean(option, options))
     text = re.sub(r": Input should be (.*?)(, unable to parse .*)?$", r": expected \1", text)  # pydantic's words
     text = " ".join(text.split()).rstrip(".").replace(". Did you mean", "; did you mean")
