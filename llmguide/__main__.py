@@ -15,9 +15,12 @@ def run() -> None:
     """
     try:
         from llmguide.cli import main
-
-        main()
     except KeyboardInterrupt:
+        print("interrupted before anything was begun", file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)
+    try:
+        main()
+    except KeyboardInterrupt:  # a second one, while the first is told
         sys.exit(128 + signal.SIGINT)
     finally:
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:

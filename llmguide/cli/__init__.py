@@ -42,8 +42,14 @@ def main() -> None:
     from llmguide.cli.stopping import Stopped, stopped_by_signals
 
     outputs: Outputs | None = None
+
+    def nothing_begun() -> str | None:
+        if outputs is None:
+            return "interrupted before anything was begun; nothing was written"
+        return None if outputs.places else outputs.after_interruption()
+
     try:
-        with stopped_by_signals():
+        with stopped_by_signals(nothing_begun):
             from llmguide.cli.outputs import watched_outputs
             from llmguide.cli.running import run
 
@@ -52,8 +58,7 @@ def main() -> None:
             if code == 130:  # Typer's, for every KeyboardInterrupt
                 raise KeyboardInterrupt
     except Stopped as stopped:
-        nothing = "interrupted before anything was begun; nothing was written"
-        print(nothing if outputs is None else outputs.after_interruption(), file=sys.stderr)
+        print(nothing_begun() if outputs is None else outputs.after_interruption(), file=sys.stderr)
         code = stopped.code
     if code:
         sys.exit(code)

@@ -27,7 +27,9 @@ class Outputs:
         written = [place for place in self.places if any(self._is_new(path) for path in _files(place))]
         if written:
             return f"interrupted; {_listed(written)} may be incomplete: run the same command again"
-        return f"interrupted; nothing was written to {_listed(self.places)}" if self.places else "interrupted"
+        if not self.places:
+            return "interrupted before any output was begun"
+        return f"interrupted; nothing was written to {_listed(self.places)}"
 
     def _is_new(self, path: Path) -> bool:
         try:

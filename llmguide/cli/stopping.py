@@ -8,8 +8,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
@@ -51,15 +51,18 @@ def exit_code(stop: KeyboardInterrupt) -> int:
 
 
 @contextmanager
-def stopped_by_signals() -> Iterator[None]:
+def stopped_by_signals(nothing_begun: Callable[[], str | None] = lambda: None) -> Iterator[None]:
     """Let Ctrl-C and SIGTERM raise an exception and end the command with its exit code; neither is lost.
 
     An exception out of a signal's handler does not arrive everywhere. While a module is imported, libraries catch it as
     one more missing module, or stay half imported; numba's compiler crashes; in a ``__del__`` or a C callback Python
     prints and ignores it: there the signal is sent again until its exception can arrive. A compiled function that is
     left by one ends with a SystemError whose cause it is.
+
+    `nothing_begun` returns a line as long as there is nothing to keep or clean up: while libraries are being loaded then,
+    which can take seconds, the process says it and ends at once.
     """
-    signals = _Signals()
+    signals = _Signals(nothing_begun)
     ignored = signal.getsignal(signal.SIGINT) is not signal.default_int_handler  # as by nohup, or another handler's
     handled = [signal.SIGTERM] if ignored else [signal.SIGTERM, signal.SIGINT]
     before = {number: signal.signal(number, signals.stop) for number in handled}
@@ -100,8 +103,9 @@ def resumable(folder: Path) -> Iterator[None]:
 class _Signals:
     """The handler, and the signals that it has put off."""
 
-    def __init__(self) -> None:
+    def __init__(self, nothing_begun: Callable[[], str | None]) -> None:
         self.terminated = False
+        self._nothing_begun = nothing_begun
         self._hook = sys.unraisablehook
         self._timers: dict[int, threading.Timer] = {}
         self._put_off_since: float | None = None
@@ -112,6 +116,10 @@ class _Signals:
         if self._put_off_since is None:
             self._put_off_since = now
         if now - self._put_off_since < PATIENCE and _importing_or_compiling(frame):
+            if (line := self._nothing_begun()) is not None:
+                with suppress(OSError):
+                    os.write(2, f"{line}\n".encode())
+                os._exit(128 + number)
             self._send_again(number)
             return
         self._put_off_since = None
