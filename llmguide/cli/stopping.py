@@ -59,8 +59,8 @@ def stopped_by_signals(nothing_begun: Callable[[], str | None] = lambda: None) -
     prints and ignores it: there the signal is sent again until its exception can arrive. A compiled function that is
     left by one ends with a SystemError whose cause it is.
 
-    `nothing_begun` returns a line as long as there is nothing to keep or clean up: while libraries are being loaded then,
-    which can take seconds, the process says it and ends at once.
+    `nothing_begun` returns a line as long as there is nothing to keep or clean up: where a signal comes then while
+    libraries are loaded, which can take seconds, the process says it and ends at once.
     """
     signals = _Signals(nothing_begun)
     ignored = signal.getsignal(signal.SIGINT) is not signal.default_int_handler  # as by nohup, or another handler's
