@@ -121,7 +121,7 @@ def _print_stacked(columns: list[str], rows: list[list[str]]) -> None:
         if pairs:
             grid.add_row(*row)
             continue
-        out.print(row[0], style="bold", soft_wrap=False)
+        out.print(f"{columns[0]}: {row[0]}", style="bold", soft_wrap=False)
         grid = _grid()
         for name, value in zip(columns[1:], row[1:], strict=True):
             grid.add_row(name, value)
