@@ -16,7 +16,8 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from llmguide.errors import DataError, DataWarning, did_you_mean
+from llmguide.errors import DataError, DataWarning, did_you_mean, warn_always
+from llmguide.sources import consequences
 from llmguide.sources.adjusting import adjust_prices
 from llmguide.sources.layouts import PRICES, read_table
 from llmguide.sources.suspicion import Finding, describe, find_suspicions
@@ -83,22 +84,41 @@ class BarsReport:
         return self.filled_forward + self.filled_linear + self.filled_backward
 
     def notes(self) -> list[str]:
-        """Return what is unusual, one phrase each with its count; an empty list for bars without anything unusual."""
+        """Return what is unusual, one phrase each with its count and whether it matters; an empty list for bars without
+        anything unusual.
+        """
         rules = {"forward": self.filled_forward, "linearly": self.filled_linear, "backward": self.filled_backward}
         how = ", ".join(f"{count} {rule}" for rule, count in rules.items() if count)
-        notes = {
-            "the newest bar came first: order reversed": self.reversed,
-            f"Adj Close ignored, it differs from Close on {self.adjusted_ignored} bars": self.adjusted_ignored,
-            f"Close outside [Low, High] on {self.closes_outside} bars": self.closes_outside,
-            f"{self.missing_prices} prices zero or missing": self.missing_prices,
-            f"{self.missing_volumes} volumes zero or missing": self.missing_volumes,
-            f"{self.filled} values filled ({how}; longest run {self.longest_gap} bars)": self.filled,
-            f"volume is 0 on the {self.zero_volumes} bars before the first known one": self.zero_volumes,
-            self.adjusted: self.adjusted,
-            "the last bar is of today: its close may not be final": self.last_today,
-            describe(self.findings): self.findings,
-        }
-        return [note for note, found in notes.items() if found]
+        missing = " and ".join(
+            f"{count} {what}"
+            for count, what in ((self.missing_prices, "prices"), (self.missing_volumes, "volumes"))
+            if count
+        )
+        filled = (
+            f", {self.filled} values filled ({how}), at most {self.longest_gap} bars in a row" if self.filled else ""
+        )
+        filling = consequences.of_filling(
+            prices=self.missing_prices, longest=self.longest_gap, bars=self.bars, linear=self.filled_linear
+        )
+        notes = (
+            ("the newest bar came first: order reversed", self.reversed, consequences.REVERSED),
+            (
+                f"Adj Close ignored, it differs from Close on {self.adjusted_ignored} bars",
+                self.adjusted_ignored,
+                consequences.ADJUSTED_IGNORED,
+            ),
+            (f"Close outside [Low, High] on {self.closes_outside} bars", self.closes_outside, consequences.OUTSIDE),
+            (f"{missing} zero or missing{filled}", missing, filling),
+            (
+                f"volume is 0 on the {self.zero_volumes} bars before the first known one",
+                self.zero_volumes,
+                consequences.ZERO_VOLUMES,
+            ),
+            (self.adjusted, self.adjusted, consequences.ADJUSTED),
+            ("the last bar is of today: its close may not be final", self.last_today, consequences.LAST_TODAY),
+            (describe(self.findings), self.findings, consequences.of_findings(self.findings)),
+        )
+        return [f"{note} ({matters})" for note, found, matters in notes if found]
 
     def __str__(self) -> str:
         span = f"{self.source}: {self.bars} bars, {self.first:%Y-%m-%d} to {self.last:%Y-%m-%d}"
@@ -162,7 +182,10 @@ def read_bars(
         path_or_frame, start=start, end=end, gaps=gaps, strict=strict, adjust=adjust, today=today, tz=tz
     )
     if report.notes():
-        warnings.warn(str(report), DataWarning, stacklevel=2)
+        if isinstance(path_or_frame, pd.DataFrame):
+            warn_always(str(report))  # another frame may well have the same dates and counts
+        else:
+            warnings.warn(str(report), DataWarning, stacklevel=2)
     return bars
 
 

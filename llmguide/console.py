@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import re
 import sys
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from rich.cells import cell_len
 from rich.console import Console
+from rich.measure import Measurement
+from rich.padding import Padding
 from rich.table import Table
 
-from llmguide.errors import DataWarning
+from llmguide.counting import counted
+from llmguide.errors import DataWarning, RunWarning
 from llmguide.inline import CONTROLS, FUTURE
 from llmguide.numbers import number, percent, share_interval, spread
+from llmguide.time_left import open_console
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,21 +49,75 @@ __all__ = [
     "spread",
 ]
 
+
+class _Screen(Console):
+    """A stream on which lines are broken for people only: a file, or the next program, gets them whole."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        if not self.is_terminal:
+            options.setdefault("soft_wrap", True)
+        super().print(*objects, **options)
+
+    def on_broken_pipe(self) -> None:
+        """Let the command line end the command, rather than rich."""
+        raise
+
+
 # What is printed is data: names of files and instruments, and what a language model wrote. None of it is markup.
-out = Console(markup=False, emoji=False, highlight=False)
-err = Console(stderr=True, markup=False, emoji=False, highlight=False)
+out = open_console(kind=_Screen, stderr=False)
+err = open_console(kind=_Screen)
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table: a first column of text, then numbers; a last column named "why" is text that may wrap."""
+    """Print a table: a first column of text, then numbers; a last column named "why" is text that may wrap.
+
+    Where the terminal is too narrow for it, each row becomes lines of name and value; nothing is cut.
+    """
     out.print(f"\n{title}", style="bold")
+    rows = [[cell.translate(CONTROLS) for cell in row] for row in rows]
     table = Table()
     for position, name in enumerate(columns):
-        text = position == 0 or name == "why"
-        table.add_column(name, justify="left" if text else "right", no_wrap=name != "why")
+        lines = [line for cell in (name, *(row[position] for row in rows)) for line in cell.splitlines()]
+        table.add_column(
+            name,
+            justify="left" if position == 0 or name == "why" else "right",
+            no_wrap=name != "why",
+            min_width=None if name == "why" else max(map(cell_len, lines), default=0),
+        )
     for row in rows:
-        table.add_row(*(cell.translate(CONTROLS) for cell in row))
-    out.print(table)
+        table.add_row(*row)
+    needed = Measurement.get(out, out.options.update(width=_ENDLESS), table).minimum
+    if needed <= out.width or not (out.is_terminal or os.environ.get("COLUMNS")):
+        out.print(table, width=max(needed, out.width), crop=False, soft_wrap=False)
+    else:
+        _print_stacked(columns, rows)
+
+
+_ENDLESS = 100_000
+
+
+def _print_stacked(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print rows one below the other; those of two columns need no more than these two."""
+    pairs = len(columns) == 2
+    grid = _grid()
+    for row in rows:
+        if pairs:
+            grid.add_row(*row)
+            continue
+        out.print(f"{columns[0]}: {row[0]}", style="bold", soft_wrap=False)
+        grid = _grid()
+        for name, value in zip(columns[1:], row[1:], strict=True):
+            grid.add_row(name, value)
+        out.print(Padding(grid, (0, 0, 0, 2), expand=False), soft_wrap=False)
+    if pairs:
+        out.print(grid, soft_wrap=False)
+
+
+def _grid() -> Table:
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(overflow="fold")
+    grid.add_column(overflow="fold")
+    return grid
 
 
 def print_json(value: Any) -> None:
@@ -83,20 +145,37 @@ def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def notes() -> Iterator[None]:
-    """Show each kind of `DataWarning` as one line on standard error instead of Python's two."""
+def notes(worded: Callable[[str], str] = str) -> Iterator[None]:
+    """Show each `DataWarning` once, as one line on standard error instead of Python's two.
+
+    Those of many runs that differ in their numbers are one line, and at the end their count. `worded` says them in the
+    words of the reader.
+    """
+    said: Counter[str] = Counter()
+    runs = set[str]()
     with warnings.catch_warnings():
         warnings.simplefilter("always", DataWarning)
         default = warnings.showwarning
 
         def show(message: Warning | str, category: type[Warning], *where: Any) -> None:
-            if issubclass(category, DataWarning):
-                err.print(f"note: {message}", style="yellow", soft_wrap=True)
-            else:
+            if not issubclass(category, DataWarning):
                 default(message, category, *where)
+                return
+            note = worded(str(message))
+            key = note
+            if issubclass(category, RunWarning):
+                key = re.sub(r"\d+", "#", note)
+                runs.add(key)
+            said[key] += 1
+            if said[key] == 1:
+                err.print(f"note: {note}", style="yellow", soft_wrap=True)
 
         warnings.showwarning = show  # type: ignore[assignment]  # typeshed has the parameters one by one
-        yield
+        try:
+            yield
+        finally:
+            if more := sum(said[key] - 1 for key in runs):
+                err.print(f"note: the same in {counted(more, 'more run')}", style="yellow")
 
 
 def print_comparison(comparison: Comparison) -> None:

@@ -25,6 +25,8 @@ Messages are one sentence each on: what was expected, what came, what to do.
 from __future__ import annotations
 
 import difflib
+import sys
+import warnings
 from collections.abc import Iterable
 from functools import partial
 from typing import Any
@@ -48,8 +50,10 @@ __all__ = [
     "OutOfRangeError",
     "RefusedError",
     "ReplyError",
+    "RunWarning",
     "TruncatedError",
     "did_you_mean",
+    "warn_always",
 ]
 
 
@@ -164,6 +168,17 @@ class MissingExtra(LlmguideError):
 
 class DataWarning(UserWarning):
     """Something unusual in the data that was kept or repaired, with its count."""
+
+
+class RunWarning(DataWarning):
+    """The same of one backtest, which may be one of many that differ in their numbers only."""
+
+
+def warn_always(message: str) -> None:
+    """Warn (DataWarning) the caller of the caller, also where the same was said there before: it is of other data."""
+    frame = sys._getframe(2)
+    module = frame.f_globals.get("__name__")
+    warnings.warn_explicit(message, DataWarning, frame.f_code.co_filename, frame.f_lineno, module)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

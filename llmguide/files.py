@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "atomic_path",
+    "no_file",
     "read_rows",
     "write_csv",
     "write_json",
@@ -57,6 +58,11 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
         os.replace(temporary, target)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def no_file(path: Path) -> str:
+    """Return why there is nothing to read at a path, for an error."""
+    return f"{path} is a folder; name a file in it" if path.is_dir() else f"there is no file {path}"
 
 
 def write_text(path: Path | str, text: str) -> Path:

@@ -9,6 +9,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task
 
+from llmguide.time_left import is_live, open_console
+
 __all__ = ["make_progress"]
 
 _EVERY = 0.2
@@ -20,10 +22,10 @@ def make_progress(*columns: ProgressColumn, shown: bool = True, console: Console
 
     `shown` False makes it mute everywhere, as it is where standard error is a file or a pipe.
     """
-    console = console or Console(stderr=True)
+    console = console or open_console()
     if shown and console.is_jupyter:
         return _NotebookProgress(*columns, console=console, auto_refresh=False)
-    return Progress(*columns, console=console, disable=not (shown and console.is_terminal))
+    return Progress(*columns, console=console, disable=not (shown and is_live(console)))
 
 
 class _NotebookProgress(Progress):

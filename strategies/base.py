@@ -20,7 +20,7 @@ from llmguide.backtest.feed_checks import (
     name_of,
     refuse_two_scales,
 )
-from llmguide.errors import DataWarning, LlmguideError, did_you_mean
+from llmguide.errors import LlmguideError, RunWarning, did_you_mean
 from llmguide.trading.account import FLAT, LONG, SHORT, side_of, step
 from llmguide.trading.sizing import BAND, check_sizing, limit_weights, rebalance
 
@@ -206,8 +206,9 @@ class AccountStrategy(bt.Strategy):
             warnings.warn(
                 f"{self._unfilled} of {self._purchases} purchases of {type(self).__name__} were not filled: the market "
                 f"stayed more than {self.p.reserve:.1%} above the last close, as it does where only closes are adjusted"
-                "; raise reserve=, or use llmguide.backtest.CloseFillBroker",
-                DataWarning,
+                ", so that its result says little of the strategy; raise reserve=, or use "
+                "llmguide.backtest.CloseFillBroker",
+                RunWarning,
                 stacklevel=2,
             )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any, ClassVar
 
-from llmguide.errors import DataWarning
+from llmguide.errors import RunWarning
 from llmguide.indicators import LLMGuidance
 from llmguide.indicators.llm_guidance import as_guidance
 from llmguide.strategies.base import AccountStrategy
@@ -70,8 +70,8 @@ class GuidedStrategy(AccountStrategy):
         else:
             return
         warnings.warn(
-            f"{type(self).__name__} ran from {self.first_date} to {self.last_date}, but {fault}; "
-            "give it guidance for these bars",
-            DataWarning,
+            f"{type(self).__name__} ran from {self.first_date} to {self.last_date}, but {fault}, so that its "
+            "result says little of the guidance; give it guidance for these bars",
+            RunWarning,
             stacklevel=2,
         )

@@ -2,46 +2,32 @@
 
 | module | what it holds |
 |---|---|
-| app | the Typer application; its commands are registered by importing the modules below |
+| running | a command from its words to its exit code |
+| stopping | Ctrl-C and SIGTERM |
+| commands | the application with all its commands, which importing the modules below registers |
+| app, help | the Typer application, and how its help is laid out |
 | options | options that several commands share |
 | groups | those that go together, as one value |
 | reading | what they name, read: bars, tables of guidance, lists |
 | parameters | values and conditions of a sweep |
 | experts | experts of a mixture |
 | wording | errors of the library, in the words of the command line |
-| outputs | where they are to write, looked at before the work |
-| stopping | Ctrl-C and SIGTERM |
+| outputs | where they are to write, looked at before the work, and after an interruption |
 | data, guidance, review, tune, memory, bias | commands of bars and guidance |
 | agents, walk_forward, flag, backtest, live, audit | of trading |
 | levers, mixture, sweep, pages | of studies, and of what came of them |
 
-Libraries are loaded by the command that needs them, so that ``--help`` is instant.
+Libraries are loaded by the command that needs them, so that ``--help`` is instant; and nothing at all before Ctrl-C is
+looked after.
 """
 
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
-from llmguide.cli import (  # noqa: F401  # registers the commands
-    agents,
-    audit,
-    backtest,
-    bias,
-    data,
-    flag,
-    guidance,
-    levers,
-    live,
-    memory,
-    mixture,
-    pages,
-    review,
-    sweep,
-    tune,
-    walk_forward,
-)
-from llmguide.cli.app import app
-from llmguide.errors import AuditError, LlmguideError
+if TYPE_CHECKING:
+    from llmguide.cli.outputs import Outputs
 
 __all__ = ["main"]
 
@@ -50,31 +36,29 @@ def main() -> None:
     """Run the command line.
 
     Exit 0; 1 after an error of llmguide or of a file (one line), and where `audit` found something; 2 after wrong
-    usage, and where code could not be audited; 130 after Ctrl-C and 143 after SIGTERM.
+    usage, and where code could not be audited; 130 after Ctrl-C and 143 after SIGTERM; 141 where nobody reads on, as
+    behind ``| head``.
     """
-    from llmguide.cli.stopping import Interrupted, stopped_by_signals
-    from llmguide.console import err, notes
+    from llmguide.cli.stopping import Stopped, stopped_by_signals
+
+    outputs: Outputs | None = None
+
+    def nothing_begun() -> str | None:
+        if outputs is None:
+            return "interrupted before anything was begun; nothing was written"
+        return None if outputs.places else outputs.after_interruption()
 
     try:
-        with stopped_by_signals(), notes():
-            app()
-    except LlmguideError as error:
-        err.print(f"error: {_worded(error)}", style="red", markup=False, highlight=False, soft_wrap=True)
-        sys.exit(2 if isinstance(error, AuditError) else 1)
-    except OSError as error:
-        name = error.filename if error.filename2 is None else error.filename2  # of two, the one to become
-        if name is None or error.strerror is None:
-            raise
-        err.print(f"error: {name}: {error.strerror}", style="red", markup=False, highlight=False, soft_wrap=True)
-        sys.exit(1)
-    except Interrupted as stopped:
-        err.print(str(stopped), style="yellow", markup=False, highlight=False, soft_wrap=True)
-        sys.exit(stopped.code)
+        with stopped_by_signals(nothing_begun):
+            from llmguide.cli.outputs import watched_outputs
+            from llmguide.cli.running import run
 
-
-def _worded(error: LlmguideError) -> str:
-    import typer.main
-
-    from llmguide.cli.wording import command_options, in_options
-
-    return in_options(str(error), command_options(typer.main.get_command(app), sys.argv[1:]))
+            with watched_outputs() as outputs:
+                code = run()
+            if code == 130:  # Typer's, for every KeyboardInterrupt
+                raise KeyboardInterrupt
+    except Stopped as stopped:
+        print(nothing_begun() if outputs is None else outputs.after_interruption(), file=sys.stderr)
+        code = stopped.code
+    if code:
+        sys.exit(code)

@@ -7,10 +7,12 @@ from typing import Annotated
 import typer
 
 from llmguide._version import __version__
+from llmguide.cli.help import Commands
 
 __all__ = ["app"]
 
 app = typer.Typer(
+    cls=Commands,
     help="Language-model guided deep Q-learning for Backtrader.",
     no_args_is_help=True,
     add_completion=False,

@@ -168,6 +168,8 @@ def costs(
     if as_json:
         print_json({study: records(frame) for study, frame in found.items()})
         return
+    if not found:
+        typer.echo(f"{cache} holds no study: nothing was asked yet")
     for study, frame in found.items():
         typer.echo(f"\nstudy {study or '(without a name)'}")
         print_costs(frame)

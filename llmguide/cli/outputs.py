@@ -1,13 +1,66 @@
-"""Where a command is to write, looked at before the work begins."""
+"""Where a command is to write, looked at before the work begins, and after it was interrupted."""
 
 from __future__ import annotations
 
+import os
 import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 from llmguide.errors import LlmguideError
 
-__all__ = ["writable"]
+__all__ = ["Outputs", "watched_outputs", "writable"]
+
+
+class Outputs:
+    """The places that a command is to write to, in order, and since when they are watched."""
+
+    def __init__(self) -> None:
+        self.places: list[Path] = []
+        self._begun = time.time() - 0.1  # clocks of file systems lag behind
+
+    def after_interruption(self) -> str:
+        """Return what to say after Ctrl-C or SIGTERM, where the command itself says nothing."""
+        written = [place for place in self.places if any(self._is_new(path) for path in _files(place))]
+        if written:
+            return f"interrupted; {_listed(written)} may be incomplete: run the same command again"
+        if not self.places:
+            return "interrupted before any output was begun"
+        return f"interrupted; nothing was written to {_listed(self.places)}"
+
+    def _is_new(self, path: Path) -> bool:
+        try:
+            return path.stat().st_mtime >= self._begun
+        except OSError:  # a temporary file that is gone again
+            return False
+
+
+_watched: ContextVar[Outputs | None] = ContextVar("watched outputs", default=None)
+
+
+@contextmanager
+def watched_outputs() -> Iterator[Outputs]:
+    """Let `writable` note its places, for what is said if the command is interrupted."""
+    outputs = Outputs()
+    token = _watched.set(outputs)
+    try:
+        yield outputs
+    finally:
+        _watched.reset(token)
+
+
+def _listed(places: list[Path]) -> str:
+    return ", ".join(map(str, places))
+
+
+def _files(place: Path) -> list[Path]:
+    """Return a file, or all files of a folder."""
+    if not place.is_dir():
+        return [place]
+    return [Path(parent, name) for parent, _, names in os.walk(place) for name in names]
 
 
 def writable(path: Path, *, folder: bool = False) -> Path:
@@ -36,4 +89,6 @@ def writable(path: Path, *, folder: bool = False) -> Path:
     except (OSError, RuntimeError) as error:  # RuntimeError: a link that leads to itself
         reason = getattr(error, "strerror", None) or str(error)
         raise LlmguideError(f"cannot write {path}: {reason}; choose another place") from error
+    if (outputs := _watched.get()) is not None:
+        outputs.places.append(path)
     return path

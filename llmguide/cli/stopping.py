@@ -8,14 +8,14 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
 from llmguide.counting import counted
 
-__all__ = ["Interrupted", "Terminated", "exit_code", "resumable", "stopped_by_signals"]
+__all__ = ["Interrupted", "Stopped", "Terminated", "exit_code", "resumable", "stopped_by_signals"]
 
 AGAIN = 0.05
 """Seconds until a signal that came at a bad moment is sent again."""
@@ -29,6 +29,12 @@ _COMPILERS = ("numba", "llvmlite")
 
 class Terminated(KeyboardInterrupt):
     """SIGTERM, which stops the same way as Ctrl-C."""
+
+
+class Stopped(SystemExit):
+    """The end of a command that Ctrl-C or SIGTERM stopped; its code is the exit code."""
+
+    code: int
 
 
 class Interrupted(Exception):
@@ -45,27 +51,28 @@ def exit_code(stop: KeyboardInterrupt) -> int:
 
 
 @contextmanager
-def stopped_by_signals() -> Iterator[None]:
+def stopped_by_signals(nothing_begun: Callable[[], str | None] = lambda: None) -> Iterator[None]:
     """Let Ctrl-C and SIGTERM raise an exception and end the command with its exit code; neither is lost.
 
     An exception out of a signal's handler does not arrive everywhere. While a module is imported, libraries catch it as
     one more missing module, or stay half imported; numba's compiler crashes; in a ``__del__`` or a C callback Python
     prints and ignores it: there the signal is sent again until its exception can arrive. A compiled function that is
     left by one ends with a SystemError whose cause it is.
+
+    `nothing_begun` returns a line as long as there is nothing to keep or clean up: where a signal comes then while
+    libraries are loaded, which can take seconds, the process says it and ends at once.
     """
-    signals = _Signals()
+    signals = _Signals(nothing_begun)
     ignored = signal.getsignal(signal.SIGINT) is not signal.default_int_handler  # as by nohup, or another handler's
     handled = [signal.SIGTERM] if ignored else [signal.SIGTERM, signal.SIGINT]
     before = {number: signal.signal(number, signals.stop) for number in handled}
     hook, sys.unraisablehook = sys.unraisablehook, signals.unraisable
     try:
         yield
-    except SystemExit as end:  # Typer's, which takes every KeyboardInterrupt for Ctrl-C
-        if signals.terminated and end.code == 128 + signal.SIGINT:
-            raise SystemExit(128 + signal.SIGTERM) from None
-        raise
     except (KeyboardInterrupt, SystemError) as error:
-        raise SystemExit(exit_code(_stop_behind(error))) from None
+        code = exit_code(_stop_behind(error))
+        # Typer makes a Ctrl-C of every KeyboardInterrupt.
+        raise Stopped(exit_code(Terminated()) if signals.terminated else code) from None
     finally:
         signals.forget()
         sys.unraisablehook = hook
@@ -96,8 +103,9 @@ def resumable(folder: Path) -> Iterator[None]:
 class _Signals:
     """The handler, and the signals that it has put off."""
 
-    def __init__(self) -> None:
+    def __init__(self, nothing_begun: Callable[[], str | None]) -> None:
         self.terminated = False
+        self._nothing_begun = nothing_begun
         self._hook = sys.unraisablehook
         self._timers: dict[int, threading.Timer] = {}
         self._put_off_since: float | None = None
@@ -108,6 +116,10 @@ class _Signals:
         if self._put_off_since is None:
             self._put_off_since = now
         if now - self._put_off_since < PATIENCE and _importing_or_compiling(frame):
+            if (line := self._nothing_begun()) is not None:
+                with suppress(OSError):
+                    os.write(2, f"{line}\n".encode())
+                os._exit(128 + number)
             self._send_again(number)
             return
         self._put_off_since = None

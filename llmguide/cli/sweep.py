@@ -102,7 +102,7 @@ def sweep(
     from llmguide.counting import counted
     from llmguide.sweeps import sweep as run
     from llmguide.sweeps.rows import best_table, validation_table, varied
-    from llmguide.sweeps.verdict import verdict_for
+    from llmguide.sweeps.validation import verdict_for
     from llmguide.sweeps.wording import setting, summary
 
     parameters = parse_parameters(param or [])

@@ -26,6 +26,7 @@ from llmguide.bars import BarsReport, Bound, bound_period, inspect_bars
 from llmguide.counting import counted
 from llmguide.errors import DataError, DataWarning, did_you_mean
 from llmguide.experiments.published import ALIASES
+from llmguide.sources import consequences
 from llmguide.sources.suspicion import Finding, describe
 
 __all__ = ["SPLIT", "Market", "find_markets"]
@@ -98,18 +99,20 @@ def find_markets(
     chosen = list(files) if symbols is None else list(symbols)
     _check_symbols(chosen, files, Path(folder))
     markets: list[Market] = []
-    found: Counter[str] = Counter()
+    found: Counter[tuple[str, str]] = Counter()
     suspicious: list[str] = []
     for symbol in chosen:
         read = partial(inspect_bars, tz=tz, adjust=adjust, strict=strict)
         market, notes, findings = _read(symbol, files[symbol], cut, read)
         markets.append(market)
         if findings:
-            suspicious.append(f"{symbol}: {describe(findings)}")
+            suspicious.append(f"{symbol}: {describe(findings)} ({consequences.of_findings(findings)})")
         found.update(notes)
     if found or suspicious:
         count = counted(len(markets), "instrument")
-        unusual = "; ".join([*(f"{note} in {having}" for note, having in found.items()), *suspicious])
+        unusual = "; ".join(
+            [*(f"{note} in {having} ({matters})" for (note, matters), having in found.items()), *suspicious]
+        )
         warnings.warn(f"{count}: {unusual}", DataWarning, stacklevel=2)
     return tuple(markets)
 
@@ -146,8 +149,8 @@ def _check_symbols(chosen: Sequence[str], files: dict[str, list[Path]], folder: 
 
 def _read(
     symbol: str, paths: list[Path], cut: pd.Timestamp, read: Callable[..., tuple[pd.DataFrame, BarsReport]]
-) -> tuple[Market, list[str], tuple[Finding, ...]]:
-    """Return an instrument, what is unusual in its bars, and what looks wrong in them."""
+) -> tuple[Market, list[tuple[str, str]], tuple[Finding, ...]]:
+    """Return an instrument, what is unusual in its bars and whether it matters, and what looks wrong in them."""
     spans = [path for path in paths if _SPAN.fullmatch(path.stem)]
     try:
         if len(paths) == 1 and not spans:
@@ -166,13 +169,19 @@ def _read(
     shared = int((train.index >= test.index[0]).sum())
     if shared <= SHARED:
         train = train[train.index < test.index[0]]
-    notes: dict[str, int] = {
-        "the newest bar came first": before.reversed or after.reversed,
-        "Adj Close ignored": before.adjusted_ignored or after.adjusted_ignored,
-        "Close outside [Low, High]": before.closes_outside or after.closes_outside,
-        "prices zero or missing": before.missing_prices or after.missing_prices,
-        "volumes zero or missing": before.missing_volumes or after.missing_volumes,
-        f"training ended within the test and was cut (by {SHARED} bars at most)": shared,
-    }
+    filling = consequences.of_filling(
+        prices=before.missing_prices + after.missing_prices,
+        longest=max(before.longest_gap, after.longest_gap),
+        bars=before.bars + after.bars,
+        linear=before.filled_linear + after.filled_linear,
+    )
+    notes = (
+        ("the newest bar came first", before.reversed or after.reversed, consequences.REVERSED),
+        ("Adj Close ignored", before.adjusted_ignored or after.adjusted_ignored, consequences.ADJUSTED_IGNORED),
+        ("Close outside [Low, High]", before.closes_outside or after.closes_outside, consequences.OUTSIDE),
+        ("prices zero or missing", before.missing_prices or after.missing_prices, filling),
+        ("volumes zero or missing", before.missing_volumes or after.missing_volumes, consequences.VOLUME_ONLY),
+        (f"training ended within the test and was cut, by {SHARED} bars at most", shared, "harmless"),
+    )
     findings = before.findings + after.findings
-    return Market(symbol, train, test), [note for note, there in notes.items() if there], findings
+    return Market(symbol, train, test), [(note, matters) for note, there, matters in notes if there], findings

@@ -64,4 +64,8 @@ def check_in_force(
         fault = f"the bars go on for {(last - ended).days} days, to {last}, and all of these see the last row"
     else:
         return
-    warnings.warn(f"{name} ends on {ended}, but {fault}; give a table for these bars", DataWarning, stacklevel=2)
+    warnings.warn(
+        f"{name} ends on {ended}, but {fault}: old guidance is traded as if it were new; give a table for these bars",
+        DataWarning,
+        stacklevel=2,
+    )

@@ -249,7 +249,8 @@ class Guidance(Inline):
             self._said.add(found.example)  # a study shows one table to many doors and runs
             warnings.warn(
                 f"{found.differ} of {found.compared} rows of the guidance saw other prices than these bars have: "
-                f"{found.example}; two files that are adjusted differently do that",
+                f"{found.example}; harmless where two files are adjusted differently, else make the guidance again "
+                "from these bars",
                 DataWarning,
                 stacklevel=3,
             )

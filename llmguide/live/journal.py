@@ -95,6 +95,8 @@ class Journal:
         self.path = Path(path)
         if must_exist and not self.path.is_file():
             raise JournalError(f"there is no journal {self.path}")
+        if must_exist and not self.path.stat().st_size:
+            raise JournalError(f"{self.path} is no journal of llmguide (it is empty); give it another name")
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._db = sqlite3.connect(self.path, isolation_level=None, timeout=30.0)
         try:

@@ -133,7 +133,7 @@ class LiveMix:
                 continue
             warnings.warn(
                 f"the expert {heard.name!r} had no opinion on any bar from {bars.index[0].date()} to "
-                f"{bars.index[-1].date()}; its record begins later, or it needs more bars",
+                f"{bars.index[-1].date()}; the mixture goes without it; its record begins later, or it needs more bars",
                 DataWarning,
                 stacklevel=3,
             )

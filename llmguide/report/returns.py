@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from llmguide.errors import DataError, did_you_mean
+from llmguide.files import no_file
 from llmguide.trading.simulate import returns_of
 
 __all__ = ["read_returns", "value_of"]
@@ -22,7 +23,7 @@ def read_returns(path: Path, *, returns: str | None = None, value: str | None = 
     The first column, or the index of a Parquet file, holds the dates.
     """
     if not path.is_file():
-        raise DataError(f"there is no file {path}")
+        raise DataError(no_file(path))
     try:
         frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
         if not isinstance(frame.index, pd.DatetimeIndex):

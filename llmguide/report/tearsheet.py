@@ -179,8 +179,12 @@ def tearsheet(
             raise
         except Exception as error:  # whatever a chart fails on, the account's measures are still to be had
             reason = f"quantstats could not draw this account ({type(error).__name__}: {error})"
-            said = "a plain page was written instead" if output is not None else "its page is plain instead"
-            warnings.warn(f"{output or heading}: {reason}; {said}", DataWarning, stacklevel=2)
+            said = "a plain page was written instead" if output is not None else "the page is plain"
+            warnings.warn(
+                f"{output or heading}: {reason}; {said}, with the same measures and no charts",
+                DataWarning,
+                stacklevel=2,
+            )
     if page is None:
         page = _plain(mine, peer, heading, header, str(reason), shown, year)
     made = Tearsheet(page, None, heading, who, against, what, mine, peer, year)

@@ -275,7 +275,8 @@ def deliver(
     with ExitStack() as stack:
         bar = stack.enter_context(TrainingBar()) if progress is True else progress or None
         if bar is not None:
-            bar.begin(title, steps=planned_steps(jobs), episodes=sum(job.episodes for job in jobs))
+            episodes = sum(job.episodes for job in jobs)
+            bar.begin(title, steps=planned_steps(jobs), episodes=episodes, agents=len(jobs))
         for event in stack.enter_context(closing(events)):
             if bar is not None:
                 bar(event)

@@ -14,6 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from llmguide.errors import DataError
+from llmguide.files import no_file
 from llmguide.sources.bar_columns import has_prices
 
 __all__ = ["read_file"]
@@ -35,7 +36,7 @@ def read_file(path: Path) -> tuple[pd.DataFrame, bool]:
     Raises DataError where there is no such file or it cannot be read.
     """
     if not path.is_file():
-        raise DataError(f"there is no file {path}")
+        raise DataError(no_file(path))
     data = path.read_bytes()
     if not data:
         raise DataError(f"{path} is empty")

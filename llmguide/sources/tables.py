@@ -40,6 +40,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from llmguide.errors import DataError, DataWarning, did_you_mean
+from llmguide.files import no_file
 from llmguide.sources.cells import read_days, read_numbers, read_stamps, read_texts
 from llmguide.sources.checks import check_rows
 from llmguide.sources.kinds import CLOSE, LAYOUTS, Kind, Layout
@@ -239,7 +240,7 @@ def _files(folder: Path, kinds: tuple[Kind, ...]) -> dict[Kind, Path]:
 
 def _read_file(path: Path) -> pd.DataFrame:
     if not path.is_file():
-        raise DataError(f"there is no file {path}")
+        raise DataError(no_file(path))
     try:
         if path.suffix.lower() == ".parquet":
             return pd.read_parquet(path)

@@ -72,7 +72,7 @@ def daily_history(ticker: str, *, start: Bound | None = None, end: Bound | None 
     if running.any() and end is not None:
         warnings.warn(
             f"{ticker}: the bar of {days[running][0]:%Y-%m-%d} is left out: the day is not over, and its close not "
-            "final",
+            "final (harmless)",
             DataWarning,
             stacklevel=3,
         )

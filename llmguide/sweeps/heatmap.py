@@ -17,7 +17,8 @@ from llmguide.files import write_text
 from llmguide.report.heat_figure import STYLE, Axis, Panel, coarser, heat_figure, script
 from llmguide.report.html import document, paragraph, section, table
 from llmguide.report.inline import inline_page
-from llmguide.sweeps.verdict import Verdict, verdict_for
+from llmguide.sweeps.validation import verdict_for
+from llmguide.sweeps.verdict import Verdict
 from llmguide.sweeps.wording import MEASURED, cell, many, measured, setting, summary
 
 if TYPE_CHECKING:

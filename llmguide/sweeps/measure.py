@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from llmguide.counting import counted
 from llmguide.errors import DataError, LlmguideError
 from llmguide.guidance.table import Guidance
 from llmguide.periods import DEFAULT, periods_of
@@ -109,7 +110,7 @@ def _tables(given: Any, several: bool) -> dict[str | None, Guidance | None]:
 
 
 class _Bar:
-    """Combinations done, on a terminal or in a notebook; nothing elsewhere, or where it is not wanted."""
+    """Combinations done and time left, on standard error or in a notebook; silent where it is not wanted."""
 
     def __init__(self, total: int, *, shown: bool) -> None:
         self._progress: Any = None
@@ -117,18 +118,22 @@ class _Bar:
 
     def __enter__(self) -> _Bar:
         if self._shown:
-            from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+            from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 
             from llmguide.progress import make_progress
+            from llmguide.time_left import Outlook, open_console
 
+            console = open_console()
+            self._outlook = Outlook(console, counted(self._total, "combination"), self._total)
             self._progress = make_progress(
                 TextColumn("combinations"),
-                BarColumn(bar_width=24),
+                BarColumn(bar_width=24 if console.width >= 80 else 8),
                 MofNCompleteColumn(),
-                TextColumn("left"),
-                TimeRemainingColumn(),
+                TextColumn("{task.fields[left]}"),
+                console=console,
             )
-            self._task = self._progress.add_task("", total=self._total)
+            self._task = self._progress.add_task("", total=self._total, left="")
+            self._done = 0
             self._progress.start()
         return self
 
@@ -139,4 +144,6 @@ class _Bar:
     def advance(self, combinations: int) -> None:
         """Count combinations as done."""
         if self._progress is not None:
-            self._progress.update(self._task, advance=combinations)
+            self._done += combinations
+            self._outlook.advance(combinations, f"{self._done:,} of {counted(self._total, 'combination')}")
+            self._progress.update(self._task, advance=combinations, left=self._outlook.left_in_words())

@@ -21,11 +21,11 @@ from llmguide.sweeps.overfitting import MOST_BLOCKS, block_sums, probability
 from llmguide.sweeps.result import LESS_IS_BETTER, Plan, SweepResult
 from llmguide.sweeps.rows import validation_table, varied
 from llmguide.sweeps.rules import Given, find_rule
-from llmguide.sweeps.verdict import verdict_of
+from llmguide.sweeps.verdict import Verdict, unchecked, verdict_of
 from llmguide.sweeps.wording import setting
 from llmguide.trading.simulate import closes
 
-__all__ = ["Validation", "validate"]
+__all__ = ["Validation", "validate", "verdict_for"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -88,6 +88,25 @@ class Validation(Inline):
         columns = ["instrument", "chosen with", "later", "others worse", "pbo", "deflated Sharpe"]
         table = Table(f"{CALLED[self.by]} of the best one on later bars", columns, rows)
         return Shown(self.verdict, [table], notes=[f"{name}: pbo {note}" for name, note in notes])
+
+
+def verdict_for(found: SweepResult, best: pd.Series[Any] | None, validation: Validation | None) -> Verdict:
+    """Return what a validation says of the combination `best` of this sweep; LlmguideError where it is of another."""
+    if validation is None:
+        return unchecked(len(found))
+    if validation.train is not found:
+        raise LlmguideError("this validation is of another sweep; pass the one that this sweep's .validate returned")
+    parameters = {} if best is None else found.parameters(best)
+    for place, (name, chosen) in enumerate(validation.chosen.iterrows()):
+        mine = {key: value for key, value in parameters.items() if key in validation.chosen.columns}
+        if dict(chosen) == mine and parameters.get("symbol", name) == name:
+            return verdict_of(
+                dict(zip(map(str, validation.table), validation.table.iloc[place], strict=True)), validation.by
+            )
+    raise LlmguideError(
+        f"this validation chose {setting(dict(validation.chosen.iloc[0]))} by {validation.by}, which is not the best "
+        "combination here; pass the same by= and min_trades= to both"
+    )
 
 
 def validate(

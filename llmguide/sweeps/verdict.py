@@ -9,20 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from llmguide.counting import counted
-from llmguide.errors import LlmguideError
 from llmguide.report.html import number, percent
-from llmguide.sweeps.wording import MEASURED, measured, setting
+from llmguide.sweeps.wording import MEASURED, measured
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from llmguide.sweeps.result import SweepResult
-    from llmguide.sweeps.validation import Validation
-
-__all__ = ["Verdict", "unchecked", "verdict_for", "verdict_of"]
+__all__ = ["Verdict", "unchecked", "verdict_of"]
 
 SURE = 0.95
 """Deflated Sharpe ratio from which on luck among so many trials is usually ruled out."""
@@ -98,22 +91,3 @@ def verdict_of(found: Mapping[str, Any], by: str) -> Verdict:
     else:
         headline = "Holds up out of sample"
     return Verdict(not against, headline, (*against, *for_it))
-
-
-def verdict_for(found: SweepResult, best: pd.Series[Any] | None, validation: Validation | None) -> Verdict:
-    """Return what a validation says of the combination `best` of this sweep; LlmguideError where it is of another."""
-    if validation is None:
-        return unchecked(len(found))
-    if validation.train is not found:
-        raise LlmguideError("this validation is of another sweep; pass the one that this sweep's .validate returned")
-    parameters = {} if best is None else found.parameters(best)
-    for place, (name, chosen) in enumerate(validation.chosen.iterrows()):
-        mine = {key: value for key, value in parameters.items() if key in validation.chosen.columns}
-        if dict(chosen) == mine and parameters.get("symbol", name) == name:
-            return verdict_of(
-                dict(zip(map(str, validation.table), validation.table.iloc[place], strict=True)), validation.by
-            )
-    raise LlmguideError(
-        f"this validation chose {setting(dict(validation.chosen.iloc[0]))} by {validation.by}, which is not the best "
-        "combination here; pass the same by= and min_trades= to both"
-    )

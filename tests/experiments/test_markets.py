@@ -82,15 +82,18 @@ def test_what_is_unusual_is_one_warning_with_the_number_of_instruments(folder):
         warnings.simplefilter("always")
         find_markets(folder, split=CUT)
     assert [str(warning.message) for warning in caught] == [
-        "4 instruments: Close outside [Low, High] in 1; volumes zero or missing in 1; KO: close rose 198 % on "
-        "2012-01-11 and fell back the next bar: looks like a wrong price"
+        "4 instruments: Close outside [Low, High] in 1 (harmless for fills at the close; for fills at the open, "
+        "adjust=True puts all prices on one scale); volumes zero or missing in 1 (harmless to prices and returns: only "
+        "the volume that an agent sees is affected); KO: close rose 198 % on 2012-01-11 and fell back the next bar: "
+        "looks like a wrong price (matters if it is not real: Sharpe ratios and drawdowns are wrong then; correct the "
+        "file, or refuse it with strict=True)"
     ]
 
 
 def test_training_bars_that_the_test_has_too_are_left_out_and_counted(tmp_path):
     BARS.iloc[:302].to_csv(tmp_path / "X_2012-1-1_2013-3-1.csv")
     TEST.to_csv(tmp_path / "X_2013-3-1_2014-1-1.csv")
-    with pytest.warns(DataWarning, match=r"1 instrument: training ended within the test and was cut \(.*\) in 1"):
+    with pytest.warns(DataWarning, match=r"1 instrument: training ended within the test and was cut, by .* in 1"):
         (market,) = find_markets(tmp_path)
     pd.testing.assert_frame_equal(market.train, TRAIN, check_freq=False)
     pd.testing.assert_frame_equal(market.test, TEST, check_freq=False)

@@ -111,7 +111,9 @@ def sensitivity(
     on_two_scales = _on_two_scales(comparison.test)
     for condition in conditions(config.cost, costs=costs, slippages=slippages):
         if condition.fill == "next_open" and on_two_scales:
-            warnings.warn(f"{condition.words} are left out: {on_two_scales}", DataWarning, stacklevel=2)
+            warnings.warn(
+                f"{condition.words} are left out: {on_two_scales}; nothing else is affected", DataWarning, stacklevel=2
+            )
             continue
         heard: list[str] = []
         for name, runs in params.items():

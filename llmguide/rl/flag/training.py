@@ -140,9 +140,12 @@ def train_flag(
         bar = own or (progress if isinstance(progress, TrainingBar) else None)
         if bar is not None:
             rollouts = -(-settings.steps // (settings.rollout * settings.environments))
-            bar.begin(title, steps=settings.steps * len(chosen), episodes=rollouts * len(chosen))
+            count = len(chosen)
+            bar.begin(title, steps=settings.steps * count, episodes=rollouts * count, agents=count)
         for seed in chosen:
             trained.append(_train_one(lesson, policy_factory(seed), seed, folder, save_every, bar))
+            if bar is not None:
+                bar.end_agent()
             if finished is not None:
                 finished(trained[-1])
     return TrainedPolicies(tuple(trained))

@@ -200,7 +200,7 @@ def test_a_bar_counts_rollouts_those_of_earlier_calls_too(tmp_path):
     with TrainingBar(Console(file=told, force_terminal=True, width=120), part="rollout", unit="steps") as bar:
         train_flag(BARS, TextPolicy, config=SMALL, seeds=2, out=tmp_path, progress=bar, title="two seeds")
     shown = re.sub(r"\x1b\[[\d;?]*\w", "", told.getvalue())
-    assert re.search(r"two seeds .* 100% rollout 8/8 \d+ steps/s", shown), shown[-300:]
+    assert re.search(r"two seeds .* 100% 2 of 2 agents rollout 8/8 \d+ steps/s", shown), shown[-300:]
 
 
 def test_a_point_of_the_curve_says_how_the_episodes_ended():
