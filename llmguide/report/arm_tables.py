@@ -14,7 +14,14 @@ from llmguide.report.html import figure, fold, number, paragraph, percent, point
 from llmguide.report.report_data import ReportData
 from llmguide.report.verdict import p_text
 
-__all__ = ["arms_section", "runs_section", "sensitivity_section", "significance_section", "two_measures", "usage_section"]
+__all__ = [
+    "arms_section",
+    "runs_section",
+    "sensitivity_section",
+    "significance_section",
+    "two_measures",
+    "usage_section",
+]
 
 _MEASURES = {"sr": "Sharpe ratio", "mdd": "Maximum drawdown"}
 _USAGE = {

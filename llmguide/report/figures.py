@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from llmguide.metrics import drawdowns
-from llmguide.report.thinning import thin
+from llmguide.report.thinning import sample, thin
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -432,7 +432,8 @@ def _tau(axes: Axes, signal: pd.DataFrame) -> None:
 
 def _strips(axes: Axes, decisions: Mapping[str, pd.DataFrame]) -> None:
     """One row per arm: what its first seed held on each bar."""
-    for row, frame in enumerate(decisions.values()):
+    for row, sides in enumerate(decisions.values()):
+        frame = sample(sides)
         when = _numbers(frame.index)
         edges = np.append(when, when[-1] + np.median(np.diff(when)) if len(when) > 1 else when[-1] + 1)
         stretches = list(runs_of(np.sign(frame.iloc[:, [0]])))

@@ -12,10 +12,12 @@ __all__ = ["document", "figure", "fold", "items", "number", "paragraph", "percen
 _WIDE = 4  # columns that fit a phone
 
 _STYLE = """
-:root { color-scheme: light dark; --page: #fff; --ink: #1c2128; --soft: #57606a; --line: #d8dee4; --card: #f6f8fa; --edge: rgba(28, 33, 40, .28);
+:root { color-scheme: light dark; --page: #fff; --ink: #1c2128; --soft: #57606a; --line: #d8dee4; --card: #f6f8fa;
+  --edge: rgba(28, 33, 40, .28);
   --warn-page: #fff4e5; --warn-ink: #663c00; --warn-line: #e69f00; }
 @media (prefers-color-scheme: dark) {
-  :root { --page: #14181d; --ink: #e6e9ec; --soft: #a4adb6; --line: #363d45; --card: #1e242a; --edge: rgba(0, 0, 0, .75);
+  :root { --page: #14181d; --ink: #e6e9ec; --soft: #a4adb6; --line: #363d45; --card: #1e242a;
+    --edge: rgba(0, 0, 0, .75);
     --warn-page: #3a2a10; --warn-ink: #ffdca8; --warn-line: #e69f00; }
 }
 * { box-sizing: border-box; }
@@ -60,8 +62,8 @@ figure > button + div { clear: both; }
   figure > button { position: absolute; z-index: 1; right: .6rem; top: .6rem; margin: 0; float: none; } }
 details > summary { cursor: pointer; } summary:focus-visible, [tabindex]:focus-visible { outline: 2px solid #0072b2; }
 @media screen and (max-width: 40rem) {
-  .scroll:has(> .wide)::before, figure:not(.live) > div::before { content: "↔ scroll sideways"; position: sticky;
-    left: 0; display: inline-block; font-size: .8rem; color: var(--soft); }
+  .scroll:has(> .wide)::before, figure:not(.live) > div::before { content: "↔ scroll sideways"; left: 0;
+    position: sticky; display: inline-block; font-size: .8rem; color: var(--soft); }
   figure > div::before { color: #57606a; }
 }
 @media (prefers-color-scheme: dark) { figure > div { filter: invert(.9) hue-rotate(180deg); border-color: #c8c8c8; } }

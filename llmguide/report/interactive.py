@@ -1,7 +1,6 @@
 """The figures of the report to explore, beside the static ones: their data in the page, and a small viewer of our own.
 
-The viewer (`viewer.js`, 15 kB) is in the page too: nothing is loaded, from a file as little as from a server. A page shows
-the static drawings until its reader asks for the others; without JavaScript, and in print, it stays with them. A
+The viewer (`viewer.js`, 15 kB) is in the page too, and nothing is loaded. A page shows the static drawings until its reader asks for the others; without JavaScript, and in print, it stays with them. A
 charting library would weigh more than all the rest of the page: plotly.js takes 2 MB of it, compressed.
 """
 
@@ -19,7 +18,7 @@ import pandas as pd
 from llmguide.metrics import drawdowns
 from llmguide.report.figures import LONG, SHORT, band, logarithmic, runs_of, smoothed_gap, styles
 from llmguide.report.report_data import QCurves
-from llmguide.report.thinning import thin
+from llmguide.report.thinning import sample, thin
 
 __all__ = ["Plot", "drawdown", "embed", "equity", "market", "q_gap", "training", "viewer", "weights"]
 
@@ -82,8 +81,8 @@ def market(
         panels.append(_panel("Guidance", [tau], format="number", height=80, range=[-1.05, 1.05]))
     if decisions:
         spans = [
-            {**_span(index, start, stop, side > 0), "row": row}
-            for row, frame in enumerate(decisions.values())
+            {**_span(frame.index, start, stop, side > 0), "row": row}
+            for row, frame in enumerate(sample(sides) for sides in decisions.values())
             for start, stop, (side,) in runs_of(frame.iloc[:, [0]])
             if side != 0
         ]

@@ -45,7 +45,9 @@ def render_report(data: ReportData) -> str:
     for at, (title, parts) in enumerate(sections):
         body += [section(title, f"s{at}"), *parts]
     body.append(f"<footer>llmguide {__version__}</footer>")
-    style = "".join(files("llmguide.report").joinpath(f"{name}.css").read_text("utf-8") for name in ("report", "viewer"))
+    style = "".join(
+        files("llmguide.report").joinpath(f"{name}.css").read_text("utf-8") for name in ("report", "viewer")
+    )
     return document(data.title, "\n".join(body), style=style, script=interactive.embed(_plots(data)))
 
 
@@ -117,7 +119,9 @@ def _market(data: ReportData) -> Iterator[str]:
     shown, said = [], []
     if data.guidance is not None:
         shown += ["the guidance", "its tau"]
-        said.append("The background is shaded by the guidance, deeper for greater strength; tau is what agents observe.")
+        said.append(
+            "The background is shaded by the guidance, deeper for greater strength; tau is what agents observe."
+        )
     if data.decisions:
         shown.append("the positions of each arm")
         said.append("The strips show what each arm held, its first seed where there are several.")

@@ -92,8 +92,7 @@ def placebo_section(data: ReportData) -> Iterator[str]:
     over = f"{counted(seeds, 'seed')} and all draws" if seeds else "all draws"
     arms = [arm for arm in _READING if (placebo["arm"] == arm).any()]
     sentences = [
-        f"Means over {over}. The oracle knows the future: a control, never a result. "
-        "Nothing was trained again.",
+        f"Means over {over}. The oracle knows the future: a control, never a result. Nothing was trained again.",
         *(_READING[arm] for arm in arms),
         _without_guidance(found),
     ]

@@ -49,7 +49,9 @@ def _effect(data: ReportData, gain: float, row: pd.Series[Any]) -> str:
     n, p = int(row["n"]), float(row["p"])
     hybrid, rl = number(means["hybrid"]), number(means["rl"])
     if math.isnan(p):
-        return f"The agent's Sharpe ratio is {hybrid} with guidance, {rl} without; {counted(n, 'seed')} cannot test that"
+        return (
+            f"The agent's Sharpe ratio is {hybrid} with guidance, {rl} without; {counted(n, 'seed')} cannot test that"
+        )
     over = f"p {'' if p < 0.001 else '= '}{p_text(p)} over {counted(n, 'seed')}"
     if p < LEVEL:
         does = "raises" if gain >= 0 else "lowers"

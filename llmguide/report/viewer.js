@@ -100,10 +100,13 @@
       const last = order === panels.length - 1;
       const height = panel.height + MARGIN.top + MARGIN.bottom + (last ? MARGIN.dates : 0);
       const svg = root.appendChild(made("svg", { height, role: "presentation" }));
-      return { panel, order, svg, values, last, bottom: MARGIN.top + panel.height };
+      const bottom = MARGIN.top + panel.height;
+      const cursor = made("line", { y1: MARGIN.top, y2: bottom, stroke: "#57606a" });
+      const chosen = made("rect", { y: MARGIN.top, height: panel.height, width: 0, fill: "#0072b2", opacity: 0.15 });
+      return { panel, order, svg, values, last, bottom, cursor, chosen };
     });
 
-    const drawBlock = ({ panel, order, svg, values, last, bottom }) => {
+    const drawBlock = ({ panel, order, svg, last, bottom, cursor, chosen }) => {
       const { from, to, width } = shown;
       svg.replaceChildren();
       svg.setAttribute("width", width);
@@ -180,10 +183,10 @@
       }
       for (const mark of panel.marks ?? [])
         mark.x.forEach((value, at) => {
+          if (value < x[from] || value > x[to]) return;
           const [cx, cy, turn] = [across(value), up(mark.y[at]), mark.up ? 1 : -1];
           draw(`M${cx - 5} ${cy + 8 * turn}h10l-5 ${-8 * turn}z`, { fill: mark.color, stroke: "#fff", "stroke-width": 0.6 });
         });
-      if (shown.cursor !== null) line(across(x[shown.cursor]), MARGIN.top, across(x[shown.cursor]), bottom, "#57606a");
       if (last) {
         const count = Math.max(2, Math.min(7, Math.floor(width / 110)));
         for (let at = 0; at < count; at++) {
@@ -192,12 +195,20 @@
           text(across(x[here]), bottom + 16, anchor, times ? date(x[here]) : String(x[here]));
         }
       }
-      const here = shown.cursor ?? to;
-      for (const [own, place] of values) place.textContent = said(own.mean[here], panel.format);
+      svg.append(cursor, chosen);
+    };
+    const point = () => {  // the cursor, and the values there
+      const here = shown.cursor ?? shown.to;
+      when.textContent = date(x[here]);
+      for (const { panel, values, cursor } of blocks) {
+        cursor.setAttribute("visibility", shown.cursor === null ? "hidden" : "visible");
+        for (const end of ["x1", "x2"]) cursor.setAttribute(end, across(x[here]));
+        for (const [own, place] of values) place.textContent = said(own.mean[here], panel.format);
+      }
     };
     const draw = () => {
-      when.textContent = date(x[shown.cursor ?? shown.to]);
       blocks.forEach(drawBlock);
+      point();
     };
     const zoom = (from, to) => {
       const least = Math.min(4, x.length - 1);
@@ -221,7 +232,7 @@
       shown.cursor = Math.min(x.length - 1, Math.max(0, (shown.cursor ?? shown.to) + step));
       if (shown.cursor < shown.from) return zoom(shown.cursor, shown.cursor + shown.to - shown.from);
       if (shown.cursor > shown.to) return zoom(shown.cursor - shown.to + shown.from, shown.cursor);
-      draw();
+      point();
     };
     const actions = { "Zoom in": () => by(0.5), "Zoom out": () => by(2), Earlier: () => shift(-0.5), Later: () => shift(0.5),
       All: () => zoom(0, x.length - 1) };
@@ -236,25 +247,27 @@
       keys[event.key]();
     });
     let pressed = null;
-    for (const { svg, bottom } of blocks) {
+    for (const { svg, chosen } of blocks) {
       const at = (event) => back(event.clientX - svg.getBoundingClientRect().left);
       svg.addEventListener("pointerdown", (event) => {
         if (event.pointerType !== "touch") { pressed = at(event); svg.setPointerCapture(event.pointerId); }
       });
       svg.addEventListener("pointermove", (event) => {
         shown.cursor = at(event);
-        draw();
+        point();
         if (pressed === null) return;
         const [one, other] = [across(x[pressed]), across(x[shown.cursor])].sort((a, b) => a - b);
-        svg.append(made("rect", { x: one, width: other - one, y: MARGIN.top, height: bottom - MARGIN.top, fill: "#0072b2", opacity: 0.15 }));
+        chosen.setAttribute("x", one);
+        chosen.setAttribute("width", other - one);
       });
       svg.addEventListener("pointerup", (event) => {
         const [start, stop] = [pressed, at(event)].sort((a, b) => a - b);
-        const chosen = pressed !== null && stop - start > 2;
+        const wide = pressed !== null && stop - start > 2;
         pressed = null;
-        if (chosen) zoom(start, stop);
+        chosen.setAttribute("width", 0);
+        if (wide) zoom(start, stop);
       });
-      svg.addEventListener("pointerleave", () => { if (pressed === null) { shown.cursor = null; draw(); } });
+      svg.addEventListener("pointerleave", () => { if (pressed === null) { shown.cursor = null; point(); } });
       svg.addEventListener("dblclick", () => zoom(0, x.length - 1));
     }
     new ResizeObserver(([{ contentRect }]) => {

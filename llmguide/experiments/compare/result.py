@@ -102,9 +102,7 @@ class ComparisonResult:
         seeds could have.
         """
         returns = {arm: self._returns(arm) for arm in self.arms}
-        return bar_intervals(
-            returns, first=self._first_trained, periods=self.settings["periods"], benchmark="hold"
-        )
+        return bar_intervals(returns, first=self._first_trained, periods=self.settings["periods"], benchmark="hold")
 
     @property
     def usage(self) -> pd.DataFrame:
