@@ -198,7 +198,7 @@ def training(curves: pd.DataFrame) -> str:
             axes.xaxis.get_major_locator().set_params(integer=True)
         panels[0].set_ylabel("Sharpe ratio")
         handles, labels = panels[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper right", ncols=len(labels))
+        figure.legend(handles, labels, loc="outside upper left", ncols=len(labels))
         return svg(figure)
 
 
@@ -236,7 +236,7 @@ def q_gap(arms: Mapping[str, QCurves]) -> str:
             axes.set_title(plain(arm))
             axes.set_ylabel("Q(long) − Q(short)")
         key = [_patch(LONG, "long is worth more"), _patch(SHORT, "short is worth more")]
-        figure.legend(handles=key, loc="outside upper right", ncols=len(key))
+        figure.legend(handles=key, loc="outside upper left", ncols=len(key))
         _dates(panels[-1])
         figure.align_ylabels(list(panels))
         return svg(figure)

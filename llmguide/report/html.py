@@ -42,7 +42,7 @@ th, td { padding: .4rem .8rem; text-align: right; border-bottom: 1px solid var(-
 th:first-child, td:first-child, .text th, .text td { text-align: left; }
 thead th { border-bottom-width: 2px; font-weight: 600; vertical-align: bottom; white-space: normal; min-width: 5.5rem; }
 tbody th { font-weight: 600; }
-.wide th, .wide td { padding: .35rem .6rem; } .wide thead th { min-width: 4.5rem; }
+.wide th, .wide td { padding: .35rem .45rem; } .wide thead th { min-width: 0; } .wide { font-size: .9rem; }
 thead th.over { text-align: center; border-bottom: 1px solid var(--line); }
 tr > .first:not(:first-child) { border-left: 1px solid var(--line); }
 .text td { white-space: normal; overflow-wrap: anywhere; }

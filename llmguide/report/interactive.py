@@ -1,7 +1,8 @@
 """The figures of the report to explore, beside the static ones: their data in the page, and a small viewer of our own.
 
-The viewer (`viewer.js`, 15 kB) is in the page too, and nothing is loaded. A page shows the static drawings until its reader asks for the others; without JavaScript, and in print, it stays with them. A
-charting library would weigh more than all the rest of the page: plotly.js takes 2 MB of it, compressed.
+The viewer (`viewer.js`, 15 kB) is in the page too, and nothing is loaded. A page shows the static drawings until its
+reader asks for the others; without JavaScript, and in print, it stays with them. A charting library would weigh more
+than all the rest of the page: plotly.js takes 2 MB of it, compressed.
 """
 
 from __future__ import annotations

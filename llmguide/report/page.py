@@ -68,7 +68,7 @@ def _head(data: ReportData) -> Iterator[str]:
     caption = f"Portfolio value on the test bars. {_band(data)}{_thinned(data)}".strip()
     yield figure(figures.equity(data.values), "Portfolio value of each arm on the test bars", caption, "equity")
     yield section("Before you believe it")
-    yield items([*doubts(data), _SCOPE])
+    yield items(text.replace(" %", "\u00a0%") for text in (*doubts(data), _SCOPE))
 
 
 def _sections(data: ReportData) -> Iterator[tuple[str, list[str]]]:

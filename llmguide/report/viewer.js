@@ -189,8 +189,11 @@
         });
       if (last) {
         const count = Math.max(2, Math.min(7, Math.floor(width / 110)));
+        let before = -1;
         for (let at = 0; at < count; at++) {
           const here = near(x[from] + (at / (count - 1)) * (x[to] - x[from]));
+          if (here === before) continue;
+          before = here;
           const anchor = at === 0 ? "start" : at === count - 1 ? "end" : "middle";
           text(across(x[here]), bottom + 16, anchor, times ? date(x[here]) : String(x[here]));
         }
@@ -286,7 +289,7 @@
     button.addEventListener("click", () => {
       live ??= card.appendChild(plotOf(JSON.parse(source.textContent), card.querySelector("svg").getAttribute("aria-label")));
       const now = figure.classList.toggle("live");
-      button.textContent = now ? "Back to the drawing" : "Explore";
+      button.textContent = now ? "Drawing" : "Explore";
     });
     figure.prepend(button);
     if (location.hash === "#interactive") button.click();
