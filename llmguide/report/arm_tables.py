@@ -150,7 +150,9 @@ def runs_section(data: ReportData) -> Iterator[str]:
         [str(row["arm"]), str(int(row["seed"])) if row["seed"] >= 0 else "–", number(row["sr"]), percent(row["mdd"])]
         for _, row in data.runs.iterrows()
     ]
-    yield fold(f"Show the {counted(len(rows), 'run')}", table(["Arm", "Seed", "Sharpe ratio", "Max drawdown"], rows))
+    yield fold(
+        f"Show the {counted(len(rows), 'run')}", table(["Arm", "Seed", "Sharpe ratio", "Max drawdown"], rows), "more"
+    )
 
 
 def sensitivity_section(data: ReportData) -> Iterator[str]:

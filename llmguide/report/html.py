@@ -73,7 +73,8 @@ footer { margin-top: 3rem; border-top: 1px solid var(--line); padding-top: .8rem
   body { max-width: none; padding: 0; font-size: 11pt; }
   h2 { break-after: avoid; } figure, tr { break-inside: avoid; }
   nav, figure > button { display: none; }
-  table { font-size: 7.5pt; } th, td { padding: .25rem .35rem; } thead th { min-width: 0; }
+  table, .wide { font-size: 7.5pt; } .wide { break-inside: avoid; }
+  th, td, .wide th, .wide td { padding: .25rem .35rem; } thead th { min-width: 0; }
   details::details-content { content-visibility: visible; block-size: auto; }
   .scroll, figure > div { overflow: visible; background: none; } figure > div > svg { min-width: 0; }
   figure > div { filter: none; border-color: var(--line); } td summary { display: none; }

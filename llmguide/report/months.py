@@ -14,7 +14,7 @@ from llmguide.report.report_data import ReportData
 
 __all__ = ["months_section"]
 
-_COLUMNS = ("Issued", "Direction", "Confidence", "Entropy", "Strength", "Price until the next", "Right", "Explanation")
+_COLUMNS = ("Issued", "Direction", "Confidence", "Entropy", "Strength", "Price change", "Right", "Explanation")
 _SHOWN = 6
 
 
@@ -32,10 +32,10 @@ def months_section(data: ReportData) -> Iterator[str]:
     rows = [_row(row, answer) for (_, row), answer in zip(months.iterrows(), answers, strict=True)]
     yield _table(rows[:_SHOWN])
     if rows[_SHOWN:]:
-        yield fold(f"Show the other {len(rows) - _SHOWN}", _table(rows[_SHOWN:]))
+        yield fold(f"Show the other {len(rows) - _SHOWN}", _table(rows[_SHOWN:]), "more")
     yield paragraph(
-        "Right means that the price went the way of the direction until the next guidance; nobody knew that when it "
-        "was issued. Entropy is from 0 (certain) to 1, and n/a where the guidance has none.",
+        "Price change is that until the next guidance, which nobody knew when this one was issued; right is a "
+        "direction that the price then took. Entropy is from 0 (certain) to 1, and n/a where the guidance has none.",
         "soft",
     )
 

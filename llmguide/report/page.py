@@ -125,7 +125,6 @@ def _market(data: ReportData) -> Iterator[str]:
     if data.decisions:
         shown.append("the positions of each arm")
         said.append("The strips show what each arm held, its first seed where there are several.")
-        said.append(f"Explore it to see every trade of {_trader(data)}.")
     label = f"Close with {', '.join(shown)}" if shown else "Close"
     drawing = figures.guidance(data.price, data.guidance, data.decisions)
     yield figure(drawing, label, " ".join(said) or "Close of each test bar.", "market")
@@ -175,7 +174,7 @@ def _measured(data: ReportData) -> Iterator[str]:
         yield items(data.notes)
     if data.settings:
         rows = list(_flat(data.settings))
-        yield fold(f"Show all {len(rows)} settings", table(["Setting", "Value"], rows, text=True))
+        yield fold(f"Show all {len(rows)} settings", table(["Setting", "Value"], rows, text=True), "more")
 
 
 def _reproduce(data: ReportData) -> Iterator[str]:

@@ -284,7 +284,8 @@
   for (const figure of document.querySelectorAll("figure[data-plot]")) {
     const source = document.getElementById(`plot-${figure.dataset.plot}`);
     const card = figure.querySelector("div");
-    const button = made("button", { type: "button" }, "Explore");
+    const title = "Read values, zoom, hide lines; trades are marked where there are any";
+    const button = made("button", { type: "button", title }, "Explore");
     let live;
     button.addEventListener("click", () => {
       live ??= card.appendChild(plotOf(JSON.parse(source.textContent), card.querySelector("svg").getAttribute("aria-label")));

@@ -17,7 +17,7 @@ INTERVALS = ["arm", "minus", "sr", "sr_low", "sr_high", "mdd", "mdd_low", "mdd_h
 
 @pytest.fixture(scope="module")
 def data():
-    made = comparison(bars=40)
+    made = comparison(bars=80)
     table = made.table.assign(mdd_mean=[0.29, 0.45, 0.28, 0.385], sr_mean=[1.7, 1.42, 2.09, 1.24])
     rows = [
         ("hybrid", "hold", 0.46, 0.1, 0.9, -0.095, -0.2, 0.1),

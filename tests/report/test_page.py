@@ -319,7 +319,7 @@ def test_the_guidance_is_led_by_how_often_it_was_right_and_folds_after_six_rows(
 
 
 def test_settings_are_folded(page):
-    assert re.search(r"<details><summary>Show all 3 settings</summary><div[^>]*><table", page)
+    assert re.search(r"<details class=\"more\"><summary>Show all 3 settings</summary><div[^>]*><table", page)
 
 
 def test_a_long_explanation_is_folded_and_whole(page):
