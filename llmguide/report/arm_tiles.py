@@ -20,8 +20,8 @@ _ORDER = ("hybrid", "mixture", "flag", "rl", "llm")
 _LEFT_OUT = {"sell"}  # a foil for the tables
 _ROLES = {
     "hybrid": "agent with guidance",
-    "mixture": "agent, guidance, holding, weighed",
-    "flag": "language model as policy",
+    "mixture": "weighted experts",
+    "flag": "language model trades",
     "rl": "agent without guidance",
     "llm": "guidance alone",
     "hold": "buy and hold",
@@ -30,6 +30,8 @@ _ROLES = {
     "reversion": "mean reversion",
 }
 _BENCHMARK = "hold"
+_IDLE, _UNTESTED = "it never traded", "not tested"
+_ROW = 5  # tiles that stand in a row in their full size
 
 
 class Gain(NamedTuple):
@@ -70,13 +72,14 @@ def arm_tiles(data: ReportData) -> Iterator[Tile]:
 def draw_tiles(data: ReportData) -> str:
     """Return the tiles as a list, each in its arm's colour."""
     looks = styles([str(arm) for arm in data.table.index])
-    return f'<ul class="tiles">{"".join(_tile(tile, looks[tile.arm][0]) for tile in arm_tiles(data))}</ul>'
+    tiles = [_tile(tile, looks[tile.arm][0]) for tile in arm_tiles(data)]
+    return f'<ul class="tiles{" many" if len(tiles) > _ROW else ""}">{"".join(tiles)}</ul>'
 
 
 def _tile(tile: Tile, color: str) -> str:
     parts = [
-        _measure("Sharpe ratio", tile.sharpe, tile.sharpe_gain),
-        _measure("max drawdown", tile.drawdown, tile.drawdown_gain),
+        _measure("Sharpe", tile.sharpe, tile.sharpe_gain),
+        _measure("drawdown", tile.drawdown, tile.drawdown_gain),
     ]
     return (
         f'<li class="tile" style="--arm: {color}"><h2>{escape(tile.arm)}</h2><span>{escape(tile.role)}</span>'
@@ -98,7 +101,7 @@ def _reading(tile: Tile) -> str:
     if not sharpe and not drawdown:
         said = "both significant"
     elif sharpe == drawdown:
-        said = f"not significant: {sharpe}"
+        said = sharpe if sharpe in (_IDLE, _UNTESTED) else f"not significant: {sharpe}"
     elif sharpe and drawdown:
         said = f"not significant: {sharpe} (Sharpe), {drawdown} (drawdown)"
     else:
@@ -112,11 +115,12 @@ def _gain(data: ReportData, arm: str, measure: str) -> Gain | None:
     if arm == _BENCHMARK or _BENCHMARK not in data.table.index:
         return None
     column = f"{measure}_mean"
+    if math.isnan(float(data.table.loc[arm, "sr_mean"])):
+        return Gain("n/a", _IDLE)
     x = float(data.table.loc[arm, column]) - float(data.table.loc[_BENCHMARK, column])
     text = points(x) if measure == "mdd" else number(x)
     if math.isnan(x):
-        never = math.isnan(float(data.table.loc[arm, "sr_mean"]))
-        return Gain(text, "it never traded" if never else "nothing to compare with")
+        return Gain(text, _UNTESTED)
     return Gain(f"+{text}" if x > 0 else text, _doubt(data, arm, measure))
 
 
@@ -124,7 +128,7 @@ def _doubt(data: ReportData, arm: str, measure: str) -> str:
     low, high = _interval(data.intervals, arm, measure)
     p = _p(data.tests, arm, measure)
     if math.isnan(low) and math.isnan(p):
-        return "not tested"
+        return _UNTESTED
     if low <= 0 <= high:
         return "95 % interval includes zero"
     return f"p = {p_text(p)} over seeds" if p >= LEVEL else ""

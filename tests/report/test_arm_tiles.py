@@ -36,7 +36,8 @@ def test_arms_stand_in_their_order_holding_last_and_selling_not_at_all(data):
     table = pd.concat(
         [data.table, data.table.rename(index={"hybrid": "sell", "rl": "mixture", "llm": "trend"}).iloc[:3]]
     )
-    arms = [tile.arm for tile in arm_tiles(dataclasses.replace(data, table=table.sort_index()))]
+    values = dict.fromkeys(table.index, data.values["hold"])
+    arms = [tile.arm for tile in arm_tiles(dataclasses.replace(data, table=table.sort_index(), values=values))]
     assert arms == ["hybrid", "mixture", "rl", "llm", "trend", "hold"]
 
 
@@ -68,12 +69,14 @@ def test_an_interval_of_the_other_order_counts_with_its_sign_turned(data):
 def test_what_was_not_tested_is_not_called_significant(data):
     bare = dataclasses.replace(data, intervals=None, tests=data.tests[:0])
     assert of(bare, "llm").sharpe_gain.doubt == "not tested"
+    assert "against hold; not tested" in draw_tiles(bare)
 
 
 def test_an_arm_that_never_traded_says_so(data):
     idle = dataclasses.replace(data, table=data.table.assign(sr_mean=[np.nan, 1.42, 2.09, 1.24]))
     assert of(idle, "hybrid").sharpe == "n/a"
     assert of(idle, "hybrid").sharpe_gain.doubt == "it never traded"
+    assert "against hold; it never traded" in draw_tiles(idle)
 
 
 def test_grey_is_also_said_in_words(data):
