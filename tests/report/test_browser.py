@@ -199,7 +199,7 @@ def test_the_viewer_reads_values_zooms_and_hides_lines(chromium, report, tmp_pat
         browser.open(report.as_uri())
         plot = "document.querySelector('figure[data-plot=market] .plot')"
         browser.value("document.querySelector('figure[data-plot=market] > button').click()")
-        browser.wait_for(f"{plot}.querySelector('path')")
+        browser.wait_for(f"{plot}.querySelector('path') !== null")
         when, whole = f"{plot}.querySelector('output').textContent", "All"
         last = browser.value(when)
         assert re.fullmatch(r"2018-\d\d-\d\d", last)
@@ -214,7 +214,7 @@ def test_the_viewer_reads_values_zooms_and_hides_lines(chromium, report, tmp_pat
         browser.value(press.format(plot, whole))
         assert browser.value(count) == everything
         browser.value(press.format(plot, "close"))
-        assert browser.value(f"{plot}.querySelector('path[stroke=\"#222222\"]')") is None
+        assert browser.value(f"{plot}.querySelector('path[stroke=\"#222222\"]') === null")
         assert browser.console == []
         assert [url for url in browser.requests if not url.startswith("file:")] == []
 
