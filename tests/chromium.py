@@ -28,6 +28,8 @@ _KEYS = {
     "Space": (32, " "),
     "ArrowDown": (40, ""),
     "ArrowUp": (38, ""),
+    "ArrowLeft": (37, ""),
+    "ArrowRight": (39, ""),
     "Escape": (27, ""),
 }
 

@@ -49,7 +49,8 @@ def comparison(bars=120, seeds=3):
         index=list(runs),
     )
     return ReportData(
-        title="AAPL 2018-2019",
+        title=f"AAPL, {dates[0]:%Y-%m-%d} to {dates[-1]:%Y-%m-%d}",
+        about="Trained on made bars · 3 seeds",
         table=table,
         tests=pd.DataFrame(
             [("sr", "hybrid", "rl", 0.284, 2.1, 0.17, seeds), ("mdd", "hybrid", "rl", -0.16, -5.0, 0.0004, seeds)],

@@ -12,6 +12,7 @@ import typer
 from llmguide.cli.app import app
 from llmguide.cli.flag import FLAG_SEEDS, FlagOrder, train_policies
 from llmguide.cli.groups import LanguagePolicy
+from llmguide.cli.instrument import instrument_of
 from llmguide.cli.options import (
     PROVIDERS,
     Actions,
@@ -107,7 +108,7 @@ def demo(
         table = _ask_for_demo(market, model_file, settings, cache, quiet=as_json)
     _compare(
         train, test, table, seeds, episodes, None, None, 100_000.0, 0.001, device, None, None, None, out, resume,
-        as_json,
+        as_json, name="Synthetic market",
     )  # fmt: skip
 
 
@@ -268,6 +269,10 @@ def compare(
     split: FirstTestDay = None,
     train: Annotated[Path | None, typer.Option(help="Training bars, instead of BARS; with --test.")] = None,
     test: Annotated[Path | None, typer.Option(help="Test bars, after the training bars.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(help="What the bars are of, for the title of the report; read from the names of the files."),
+    ] = None,
     guidance: GuidanceFile = None,
     any_bars: AnyBars = False,
     provider: Annotated[
@@ -309,7 +314,7 @@ def compare(
     table = find_guidance(whole, guidance, None if guidance else provider or "rules", any_bars=any_bars)
     _compare(
         before, after, table, seeds, episodes, names, flag, cash, cost, device, ray, periods, holdout, out, resume,
-        as_json, controls=plan,
+        as_json, controls=plan, name=instrument_of(*filter(None, (file, train, test))) if name is None else name,
     )  # fmt: skip
 
 
@@ -419,6 +424,7 @@ def _compare(
     resume: bool,
     as_json: bool,
     controls: ControlPlan | None = None,
+    name: str = "",
 ) -> None:
     """Run a comparison, write its folder, and say where the report is."""
     from llmguide.cli.stopping import resumable
@@ -444,6 +450,7 @@ def _compare(
             periods=periods,
             holdout=holdout,
             controls=controls or False,
+            name=name,
             out=out,
             resume=resume,
             ray=ray,

@@ -15,8 +15,10 @@ __all__ = ["bar_intervals"]
 _RESAMPLES = 2000
 
 
-def bar_intervals(returns: Mapping[str, NDArray[np.float64]], *, first: str | None, periods: float) -> pd.DataFrame:
-    """Return 95 % intervals of every arm, and of the arm `first` minus every other one.
+def bar_intervals(
+    returns: Mapping[str, NDArray[np.float64]], *, first: str | None, periods: float, benchmark: str | None = None
+) -> pd.DataFrame:
+    """Return 95 % intervals of every arm, of the arm `first` minus every other one, and of every arm minus `benchmark`.
 
     `returns` are those of each arm on the same bars, shape (bars, seeds). Columns arm, minus (None in an arm's own
     row), sr, sr_low, sr_high, mdd, mdd_low, mdd_high and block, the mean length of the bootstrap's blocks in bars.
@@ -27,10 +29,11 @@ def bar_intervals(returns: Mapping[str, NDArray[np.float64]], *, first: str | No
     found: dict[tuple[str, str | None], Intervals] = {}
     for arm, own in returns.items():
         found[arm, None] = bootstrap_intervals(own, periods=periods, resamples=_RESAMPLES, block=block)
-    for other, theirs in returns.items() if first else ():
-        if other != first:
-            found[str(first), other] = bootstrap_difference(
-                returns[str(first)], theirs, periods=periods, resamples=_RESAMPLES, block=block
+    differences = [(first, other) for other in returns if first] + [(arm, benchmark) for arm in returns]
+    for arm, other in dict.fromkeys(differences):
+        if arm in returns and other in returns and arm != other:
+            found[str(arm), other] = bootstrap_difference(
+                returns[str(arm)], returns[str(other)], periods=periods, resamples=_RESAMPLES, block=block
             )
     rows = [
         {

@@ -39,8 +39,9 @@ __all__ = ["RunFolder"]
 
 CONFIG = "config.json"
 AGENT_SUFFIX = ".safetensors"
-FREE = ("seeds", "arms", "versions", "controls")
-"""Settings that may differ when a run is resumed: more seeds, arms and controls use the agents that are there."""
+FREE = ("seeds", "arms", "versions", "controls", "name")
+"""Settings that may differ when a run is resumed: more seeds, arms and controls use the agents that are there, and a
+name is for its readers."""
 
 OF_SOME_ARMS = ("holdout", "flag")
 """Settings that a run has only where one of its arms needs them: there they must be the same."""

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from llmguide.metrics import drawdowns
+from llmguide.report.thinning import sample, thin
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
     from llmguide.report.report_data import QCurves
 
 __all__ = [
+    "LONG",
+    "SHORT",
+    "band",
     "drawdown",
     "equity",
     "guidance",
@@ -32,8 +37,10 @@ __all__ = [
     "logarithmic",
     "new_figure",
     "plain",
-    "q_values",
+    "q_gap",
     "records",
+    "runs_of",
+    "smoothed_gap",
     "styles",
     "svg",
     "training",
@@ -64,7 +71,10 @@ _KNOWN: Mapping[str, tuple[str, str]] = {
     "the mixture": ("#222222", "-"),
 }
 _OTHERS = ((_PINK, "-"), (_ORANGE, "-"), (_SKY, "-"), (_YELLOW, "-"), (_PINK, "--"), (_ORANGE, "--"), (_SKY, "--"))
-_LONG, _SHORT = _SKY, _ORANGE
+LONG, SHORT = _SKY, _ORANGE
+"""Of what is long and what is short."""
+
+_SMOOTH = 21  # bars, about a month
 _STYLE: Any = {
     "axes.axisbelow": True,
     "axes.edgecolor": "#999999",
@@ -142,32 +152,28 @@ def drawdown(values: Mapping[str, pd.DataFrame]) -> str:
         return svg(figure)
 
 
-def guidance(
-    price: pd.Series[Any], signal: pd.DataFrame | None, decisions: Mapping[str, pd.DataFrame], *, trades_of: str | None
-) -> str:
-    """Price with the guidance and one arm's trades, the guidance's tau, and what the first seed of every arm held.
+def guidance(price: pd.Series[Any], signal: pd.DataFrame | None, decisions: Mapping[str, pd.DataFrame]) -> str:
+    """Price with the guidance, its tau, and what the first seed of every arm held.
 
     `signal` has one row per bar, as `Guidance.align` returns it: direction (1 long, 0 short, NaN none), strength, tau
     and issued_at. `decisions` maps an arm to sides (+1, 0, -1), one column per seed. The background is shaded by the
-    guidance, deeper for greater strength, and a triangle at the lower edge marks the first bar of each new guidance.
-    `trades_of` names the arm whose first seed's changes of side are marked on the price.
+    guidance, deeper for greater strength.
     """
     heights = [4.0] + [1.3] * (signal is not None) + [0.34 * len(decisions) + 0.2] * bool(decisions)
     with house_style():
         figure = new_figure(8, 0.8 + 0.82 * sum(heights))
         panels = list(np.atleast_1d(figure.subplots(len(heights), 1, sharex=True, height_ratios=heights)))
-        panels[0].plot(_numbers(price.index), price.to_numpy(), color="#222222", lw=1.1)
+        places, drawn = thin({"close": price.to_numpy(dtype=float)})
+        panels[0].plot(_numbers(price.index[places]), drawn["close"], color="#222222", lw=1.1)
         panels[0].set_ylabel("close")
-        key: list[Any] = [_patch(_LONG, "long"), _patch(_SHORT, "short")]
         if signal is not None:
             _shade(panels[0], signal)
-            key += _renewals(panels[0], signal)
             _tau(panels[1], signal)
-        if trades_of is not None:
-            key += _trades(panels[0], price, decisions[trades_of].iloc[:, 0], plain(trades_of))
         if decisions:
             _strips(panels[-1], decisions)
-        figure.legend(handles=key, loc="outside upper left", ncols=len(key) // 2)
+        if signal is not None or decisions:
+            key = [_patch(LONG, "long"), _patch(SHORT, "short")]
+            figure.legend(handles=key, loc="outside upper left", ncols=len(key))
         _dates(panels[-1])
         figure.align_ylabels(panels)
         return svg(figure)
@@ -192,7 +198,7 @@ def training(curves: pd.DataFrame) -> str:
             axes.xaxis.get_major_locator().set_params(integer=True)
         panels[0].set_ylabel("Sharpe ratio")
         handles, labels = panels[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper right", ncols=len(labels))
+        figure.legend(handles, labels, loc="outside upper left", ncols=len(labels))
         return svg(figure)
 
 
@@ -213,22 +219,32 @@ def learning(curves: pd.DataFrame) -> str:
         return svg(figure)
 
 
-def q_values(arms: Mapping[str, QCurves]) -> str:
-    """The values that each arm's agents give to their actions per bar: mean and band over seeds."""
+def q_gap(arms: Mapping[str, QCurves]) -> str:
+    """What long is worth above short to each arm's agents: `smoothed_gap`, mean and band over seeds, sign shaded."""
     with house_style():
-        figure = new_figure(8, 0.7 + 2.0 * len(arms))
+        figure = new_figure(8, 0.7 + 1.7 * len(arms))
         panels = np.atleast_1d(figure.subplots(len(arms), 1, sharex=True))
+        looks = styles(list(arms))
         for axes, (arm, curves) in zip(panels, arms.items(), strict=True):
-            lines = (("long", curves.long, (_BLUE, "-")), ("short", curves.short, (_RED, "--")))
-            for name, frame, look in (*lines, ("flat", curves.flat, (_GREY, ":"))):
-                if frame is not None:
-                    _band(axes, _numbers(frame.index), frame, name, look)
+            gap = smoothed_gap(curves)
+            when, mean = _numbers(gap.index), gap.mean(axis=1).to_numpy()
+            for part, color in ((np.maximum(mean, 0), LONG), (np.minimum(mean, 0), SHORT)):
+                places, drawn = thin({"gap": part})
+                axes.fill_between(when[places], 0, drawn["gap"], color=color, alpha=0.5, lw=0)
+            _band(axes, when, gap, arm, (looks[arm][0], "-"))
+            axes.axhline(0, color="#999999", lw=0.8)
             axes.set_title(plain(arm))
-            axes.set_ylabel("Q")
-        handles, labels = panels[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper right", ncols=len(labels))
+            axes.set_ylabel("Q(long) − Q(short)")
+        key = [_patch(LONG, "long is worth more"), _patch(SHORT, "short is worth more")]
+        figure.legend(handles=key, loc="outside upper left", ncols=len(key))
         _dates(panels[-1])
+        figure.align_ylabels(list(panels))
         return svg(figure)
+
+
+def smoothed_gap(curves: QCurves) -> pd.DataFrame:
+    """Q of long less Q of short, one column per seed: the mean of each bar and the 20 before it, fewer at the start."""
+    return (curves.long - curves.short).rolling(_SMOOTH, min_periods=1).mean()
 
 
 def weights(experts: Mapping[str, pd.DataFrame]) -> str:
@@ -357,24 +373,40 @@ def _bands(axes: Axes, frames: Mapping[str, pd.DataFrame]) -> None:
         _band(axes, _numbers(frame.index), frame, arm, looks[arm])
 
 
+def band(frame: pd.DataFrame) -> dict[str, NDArray[np.float64]]:
+    """Mean over the columns, and lowest and highest where there are several, each of shape (rows,)."""
+    table = frame.to_numpy(dtype=float)
+    mean = {"mean": table.mean(axis=1)}
+    return mean if table.shape[1] == 1 else mean | {"low": table.min(axis=1), "high": table.max(axis=1)}
+
+
+def runs_of(frame: pd.DataFrame) -> Iterator[tuple[int, int, tuple[float, ...]]]:
+    """First row, row after the last, and values of each stretch of equal rows; missing values are -1."""
+    known = frame.astype(float).fillna(-1.0)
+    starts = np.flatnonzero((known != known.shift()).any(axis=1).to_numpy())
+    for start, stop in zip(starts, [*starts[1:], len(known)], strict=True):
+        yield int(start), int(stop), tuple(float(value) for value in known.iloc[start])
+
+
 def _band(axes: Axes, x: Any, frame: pd.DataFrame, arm: str, look: Style) -> None:
     """Mean over the columns as a line; lowest to highest column as a band where there is more than one.
 
     A single row is a point with a bar: a line through one point shows nothing.
     """
     color, dash = look
-    table = frame.to_numpy(dtype=float)
-    low, high = table.min(axis=1), table.max(axis=1)
-    if len(table) == 1:
+    places, curves = thin(band(frame))
+    x = np.asarray(x)[places]
+    mean, low, high = curves["mean"], curves.get("low"), curves.get("high")
+    if low is not None and len(mean) == 1:
         axes.vlines(x, low, high, color=color, alpha=0.4)
-    elif table.shape[1] > 1:
+    elif low is not None:
         axes.fill_between(x, low, high, color=color, alpha=0.14, lw=0)
     axes.plot(
-        *(x, table.mean(axis=1)),
+        *(x, mean),
         color=color,
         ls=dash,
         lw=1.8 if arm == "hybrid" else 1.4,
-        marker="o" if len(table) == 1 else None,
+        marker="o" if len(mean) == 1 else None,
         label=plain(arm),
     )
 
@@ -382,57 +414,31 @@ def _band(axes: Axes, x: Any, frame: pd.DataFrame, arm: str, look: Style) -> Non
 def _shade(axes: Axes, signal: pd.DataFrame) -> None:
     """One rectangle per stretch of equal guidance, over the bars on which it may be used."""
     when = _numbers(signal.index)
-    key = signal[["direction", "strength"]].astype(float).fillna(-1.0)
-    starts = np.flatnonzero((key != key.shift()).any(axis=1).to_numpy())
-    for start, stop in zip(starts, [*starts[1:], len(key)], strict=True):
-        direction, strength = key.iloc[start]
+    for start, stop, (direction, strength) in runs_of(signal[["direction", "strength"]]):
         if direction >= 0:
-            color = _LONG if direction == 1 else _SHORT
+            color = LONG if direction == 1 else SHORT
             end = when[min(stop, len(when) - 1)]
-            axes.axvspan(when[start], end, color=color, alpha=0.10 + 0.35 * max(float(strength), 0.0), lw=0)
-
-
-def _renewals(axes: Axes, signal: pd.DataFrame) -> list[Any]:
-    """A triangle at the lower edge on the first bar of each new guidance; returns the legend's entries."""
-    renewed = signal["issued_at"].ne(signal["issued_at"].shift()) & signal["direction"].notna()
-    key = []
-    for direction, mark, name in ((1, "^", "new guidance, long"), (0, "v", "new guidance, short")):
-        at = _numbers(signal.index[renewed & signal["direction"].eq(direction)])
-        look: Any = {"ls": "", "marker": mark, "ms": 7, "mfc": "white", "mec": "#222222", "label": name}
-        key += axes.plot(at, np.full(len(at), 0.045), transform=axes.get_xaxis_transform(), **look)
-    return key
+            axes.axvspan(when[start], end, color=color, alpha=0.10 + 0.35 * max(strength, 0.0), lw=0)
 
 
 def _tau(axes: Axes, signal: pd.DataFrame) -> None:
     when, tau = _numbers(signal.index), signal["tau"].to_numpy(dtype=float)
-    axes.fill_between(when, 0, tau, where=tau > 0, step="post", color=_LONG, alpha=0.8, lw=0)
-    axes.fill_between(when, 0, tau, where=tau < 0, step="post", color=_SHORT, alpha=0.8, lw=0)
+    axes.fill_between(when, 0, tau, where=tau > 0, step="post", color=LONG, alpha=0.8, lw=0)
+    axes.fill_between(when, 0, tau, where=tau < 0, step="post", color=SHORT, alpha=0.8, lw=0)
     axes.axhline(0, color="#999999", lw=0.8)
     axes.set_ylim(-1.05, 1.05)
     axes.set_ylabel("tau")
 
 
-def _trades(axes: Axes, price: pd.Series[Any], side: pd.Series[Any], arm: str) -> list[Any]:
-    """A mark on the price where the side rises and where it falls; returns the legend's entries."""
-    change = np.sign(np.diff(side.to_numpy(dtype=float), prepend=0.0))
-    key = []
-    for sign, mark, color, name in ((1, "^", _BLUE, f"{arm} buys"), (-1, "v", _RED, f"{arm} sells")):
-        at = side.index[change == sign]
-        look: Any = {"ls": "", "marker": mark, "ms": 6.5, "mfc": color, "mec": "white", "mew": 0.6, "label": name}
-        key += axes.plot(_numbers(at), price.reindex(at).to_numpy(), **look)
-    return key
-
-
 def _strips(axes: Axes, decisions: Mapping[str, pd.DataFrame]) -> None:
     """One row per arm: what its first seed held on each bar."""
-    for row, frame in enumerate(decisions.values()):
-        side = frame.iloc[:, 0].to_numpy(dtype=float)
+    for row, sides in enumerate(decisions.values()):
+        frame = sample(sides)
         when = _numbers(frame.index)
-        edges = np.append(when, when[-1] + 1)
-        starts = np.flatnonzero(np.diff(side, prepend=np.nan) != 0)
-        stops = np.append(starts[1:], len(side))
-        for held, color in ((1, _LONG), (-1, _SHORT)):
-            spans = [(edges[a], edges[b] - edges[a]) for a, b in zip(starts, stops, strict=True) if side[a] == held]
+        edges = np.append(when, when[-1] + np.median(np.diff(when)) if len(when) > 1 else when[-1] + 1)
+        stretches = list(runs_of(np.sign(frame.iloc[:, [0]])))
+        for held, color in ((1, LONG), (-1, SHORT)):
+            spans = [(edges[start], edges[stop] - edges[start]) for start, stop, (side,) in stretches if side == held]
             axes.broken_barh(spans, (row - 0.38, 0.76), color=color, lw=0)
     axes.set_yticks(range(len(decisions)), [plain(arm) for arm in decisions])
     axes.set_ylim(len(decisions) - 0.5, -0.5)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from llmguide.counting import counted
+from llmguide.report.arm_tables import two_measures
 from llmguide.report.html import figure, number, paragraph, percent, table
 from llmguide.report.verdict import p_text
 
@@ -91,8 +92,7 @@ def placebo_section(data: ReportData) -> Iterator[str]:
     over = f"{counted(seeds, 'seed')} and all draws" if seeds else "all draws"
     arms = [arm for arm in _READING if (placebo["arm"] == arm).any()]
     sentences = [
-        f"Sharpe ratio · maximum drawdown, means over {over}. The oracle knows the future: a control, never a result. "
-        "Nothing was trained again.",
+        f"Means over {over}. The oracle knows the future: a control, never a result. Nothing was trained again.",
         *(_READING[arm] for arm in arms),
         _without_guidance(found),
     ]
@@ -102,21 +102,18 @@ def placebo_section(data: ReportData) -> Iterator[str]:
 def _all_controls(found: pd.DataFrame) -> str:
     """Every control by arm: Sharpe ratio and maximum drawdown."""
     found = found[found["control"] != "none"]
-    arms = list(dict.fromkeys(found["arm"]))
     mean = found.groupby(["arm", "control", "accuracy"], sort=False, dropna=False)[["sr", "mdd"]].mean()
-    cells = {(arm, control, _accuracy(accuracy)): row for (arm, control, accuracy), row in _pairs(mean)}
-    kinds = dict.fromkeys((control, accuracy) for _, control, accuracy in cells)
-    rows = []
-    for control, accuracy in kinds:
-        texts = [_cell(cells.get((arm, control, accuracy))) for arm in arms]
-        rows.append([f"{_NAMES.get(control, control)}{f', {accuracy} right' if accuracy else ''}", *texts])
-    return table(["Guidance", *arms], rows)
+    rows: dict[str, dict[str, Any]] = {}
+    for (arm, control, accuracy), row in _pairs(mean):
+        right = "" if pd.isna(accuracy) else f", {percent(accuracy, 0)} right"
+        rows.setdefault(f"{_NAMES.get(control, control)}{right}", {})[str(arm)] = row
+    return two_measures("Guidance", rows)
 
 
 def _without_guidance(found: pd.DataFrame) -> str:
     """What the arms earned that take no guidance, or none that could be exchanged; empty where there are none."""
     others = found[found["control"] == "none"].groupby("arm", sort=False)[["sr", "mdd"]].mean()
-    told = ", ".join(f"{arm} {_cell(row)}" for arm, row in others.iterrows())
+    told = "; ".join(f"{arm}, {_cell(row)}" for arm, row in others.iterrows())
     return f"Not given other guidance: {told}." if told else ""
 
 
@@ -124,9 +121,5 @@ def _pairs(mean: pd.DataFrame) -> Iterator[tuple[Any, pd.Series[Any]]]:
     yield from mean.iterrows()
 
 
-def _accuracy(accuracy: float) -> str:
-    return "" if pd.isna(accuracy) else percent(accuracy, 0)
-
-
-def _cell(row: pd.Series[Any] | None) -> str:
-    return "" if row is None else f"{number(row['sr'])} · {percent(row['mdd'])}"
+def _cell(row: pd.Series[Any]) -> str:
+    return f"Sharpe ratio {number(row['sr'])}, drawdown {percent(row['mdd'])}"

@@ -41,7 +41,8 @@ class ReportData:
     """Everything that the report of one comparison shows, measured by the caller. Fractions, never percent; NaN is n/a.
 
     Attributes:
-        title: plain text.
+        title: plain text, which names the instrument and the dates.
+        about: one line under it: what was trained and tested on, how often, and by whom the guidance is.
         table: one row per arm (the index), columns sr_mean, sr_std, mdd_mean, mdd_std, trades_mean (positions opened),
             exposure_mean (share of bars in the market) and seeds; the spread of an arm without seeds is NaN.
         tests: paired tests, columns measure ("sr" or "mdd"), arm_a, arm_b, mean_difference (a - b), t, p and n; and,
@@ -64,9 +65,9 @@ class ReportData:
             `llmguide.experiments.placebo.run.measure_controls` returns them.
         usage: how arms use the guidance, one row per arm; the columns agreement_train, agreement_test, changed_inverted
             and changed_permuted are known, others are shown under their own name.
-        settings: nested mapping, shown at the end.
+        settings: nested mapping, folded away at the end.
         reproduce: commands or code that make the comparison again, shown as it is.
-        notes: remarks, shown at the top.
+        notes: remarks on how it was measured.
         uses_future: the guidance was made with knowledge of later bars, which the page then says above everything.
 
     Raises DataError for missing columns or arms.
@@ -77,6 +78,7 @@ class ReportData:
     tests: pd.DataFrame
     values: Mapping[str, pd.DataFrame]
     price: pd.Series[Any]
+    about: str = ""
     intervals: pd.DataFrame | None = None
     guidance: pd.DataFrame | None = None
     months: pd.DataFrame | None = None

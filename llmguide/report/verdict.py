@@ -12,46 +12,53 @@ from llmguide.counting import counted
 from llmguide.report.html import number, percent
 from llmguide.report.report_data import ReportData
 
-__all__ = ["doubts", "few", "idle_runs", "p_text", "summary", "tiles"]
+__all__ = ["LEVEL", "doubts", "few", "idle_runs", "p_text", "summary"]
 
-_LEVEL = 0.05
+LEVEL = 0.05
+"""A p below it is called significant."""
+
 _FEW_SEEDS = 10
 _PASSIVE = {"hold", "sell"}
+_PAIR = {"hybrid", "rl"}
 
 
 def summary(data: ReportData) -> str:
-    """Who has the highest mean Sharpe ratio, by how much, and what the paired test of hybrid and rl says of it."""
+    """One sentence: what guidance does to the agent's Sharpe ratio and whether that is significant, and who is best."""
     ranked = _ranked(data)
     if ranked.empty:
         return "No arm has a Sharpe ratio: none of them traded."
-    text = f"Highest mean Sharpe ratio on the test bars: {ranked.index[0]} with {number(ranked.iloc[0])}"
-    if len(ranked) > 1:
-        text += f", then {ranked.index[1]} with {number(ranked.iloc[1])}"
-    return f"{text}. {_verdict(data)}".strip()
-
-
-def tiles(data: ReportData) -> Iterator[tuple[str, str, str]]:
-    """Name, figure and a word on it: the winner, what guidance adds to the agent, and how sure that is."""
-    ranked = _ranked(data)
-    if ranked.empty:
-        return
-    winner = str(ranked.index[0])
-    depth = percent(data.table.loc[winner, "mdd_mean"])
-    yield "Highest Sharpe ratio", number(ranked.iloc[0]), f"{winner}, maximum drawdown {depth}"
+    best, value = str(ranked.index[0]), number(ranked.iloc[0])
     pair = _pair(data)
-    if pair is None:
-        return
-    gain, row = pair
-    own = data.table["mdd_mean"]
-    deeper = float(own["hybrid"] - own["rl"]) if {"hybrid", "rl"} <= set(own.index) else math.nan
-    yield "Guidance adds (hybrid − rl)", _signed(gain), f"Sharpe ratio; drawdown {_signed_percent(deeper)}"
-    p = float(row["p"])
-    yield "p, paired over seeds", p_text(p), f"{counted(int(row['n']), 'seed')}; below 0.05 is significant"
-    over_bars = _difference(data)
-    if over_bars is not None:
-        low, high = over_bars
-        word = "holds 0" if low <= 0 <= high else "leaves out 0"
-        yield "95 % interval over bars", f"{number(low)} to {number(high)}", f"of hybrid − rl; {word}"
+    if pair is not None:
+        only = set(ranked.index) <= _PAIR
+        return f"{_effect(data, *pair)}{'' if only else f'; the best arm is {best} with {value}'}."
+    if len(ranked) == 1:
+        others = "" if len(data.table) == 1 else "; no other arm has one"
+        return f"{best} has a Sharpe ratio of {value} on the test bars{others}."
+    return (
+        f"{best} has the highest Sharpe ratio on the test bars, {value}, ahead of {ranked.index[1]} with "
+        f"{number(ranked.iloc[1])}."
+    )
+
+
+def _effect(data: ReportData, gain: float, row: pd.Series[Any]) -> str:
+    """What guidance does to the agent, and what the paired test over seeds says of it."""
+    if math.isnan(gain):
+        return "Whether guidance helps the agent cannot be said, since a run of hybrid or rl never traded"
+    means = data.table["sr_mean"]
+    n, p = int(row["n"]), float(row["p"])
+    hybrid, rl = number(means["hybrid"]), number(means["rl"])
+    if math.isnan(p):
+        return (
+            f"The agent's Sharpe ratio is {hybrid} with guidance, {rl} without; {counted(n, 'seed')} cannot test that"
+        )
+    over = f"p {'' if p < 0.001 else '= '}{p_text(p)} over {counted(n, 'seed')}"
+    if p < LEVEL:
+        does = "raises" if gain >= 0 else "lowers"
+        return f"Guidance significantly {does} the agent's Sharpe ratio, from {rl} to {hybrid} ({over})"
+    return (
+        f"Guidance makes no significant difference to the agent's Sharpe ratio: {hybrid} with it, {rl} without ({over})"
+    )
 
 
 def doubts(data: ReportData) -> Iterator[str]:
@@ -60,11 +67,18 @@ def doubts(data: ReportData) -> Iterator[str]:
     over_bars = _difference(data)
     if over_bars is not None and over_bars[0] <= 0 <= over_bars[1]:
         yield (
-            f"Over bars, the 95 % interval of hybrid − rl is {number(over_bars[0])} to {number(over_bars[1])}: another "
-            "stretch of the same market could have turned the difference round."
+            f"The 95 % interval of hybrid − rl over bars, {number(over_bars[0])} to {number(over_bars[1])}, includes "
+            "zero: another stretch of the same market could have reversed the difference."
         )
-    if pair is not None and float(pair[1]["p"]) < _LEVEL and float(pair[1].get("p_holm", 0.0)) >= _LEVEL:
-        yield f"Corrected for the number of arms (Holm), p is {p_text(float(pair[1]['p_holm']))}: not significant."
+    if pair is not None:
+        n, p = int(pair[1]["n"]), float(pair[1]["p"])
+        if not math.isnan(p) and n < _FEW_SEEDS:
+            yield f"{n} seeds are few: {few(p < LEVEL)}."
+        if p < LEVEL and float(pair[1].get("p_holm", 0.0)) >= LEVEL:
+            yield f"Corrected for the number of arms (Holm), p is {p_text(float(pair[1]['p_holm']))}: not significant."
+    trained = None if data.runs is None else data.runs[data.runs["seed"] >= 0]
+    if trained is not None and len(trained) and trained["seed"].nunique() == 1:
+        yield "Agents were trained with one seed only: how much of their result is chance cannot be told."
     ranked = _ranked(data)
     if len(ranked) and str(ranked.index[0]) in _PASSIVE and not set(data.table.index) <= _PASSIVE:
         yield f"No other arm beats {ranked.index[0]}, which needs no agent and no guidance."
@@ -134,42 +148,22 @@ def _turned(data: ReportData) -> Iterator[str]:
     gains = (both["hybrid"] - both["rl"]).groupby(["what", "level"]).mean()
     headline, row = pair
     if gains.get(("fill", 0.0), math.nan) * headline < 0:
-        yield f"Over the first {counted(seeds, 'seed')} alone the order of hybrid and rl is another."
+        yield f"Over the first {counted(seeds, 'seed')} alone the order of hybrid and rl is reversed."
         return
-    names = []
+    turned: dict[str, list[str]] = {}
     for what, level in dict.fromkeys(zip(found["what"], found["level"], strict=True)):
         if gains[what, level] * headline < 0:
-            names.append("fills at the next open" if what == "fill" else f"a {what} of {percent(level, 2)}")
-    if names:
+            turned.setdefault(what, []).append(percent(level, 2))
+    if turned:
         part = "" if seeds >= int(row["n"]) else f", over the first {counted(seeds, 'seed')}"
-        yield f"The order of hybrid and rl is another at {', '.join(names)}{part}."
+        names = [_conditions(what, levels) for what, levels in turned.items()]
+        yield f"The order of hybrid and rl is reversed at {', '.join(names)}{part}."
 
 
-def _verdict(data: ReportData) -> str:
-    """One sentence on hybrid against rl, or nothing where the two were not compared."""
-    pair = _pair(data)
-    if pair is None:
-        return ""
-    gain, row = pair
-    if math.isnan(gain):
-        return "Hybrid and rl cannot be compared: a run of one of them has no Sharpe ratio."
-    n, p = int(row["n"]), float(row["p"])
-    text = f"Against rl, hybrid {'gains' if gain >= 0 else 'loses'} {number(abs(gain))}"
-    if math.isnan(p):
-        return f"{text}; with {counted(n, 'seed')} no test is possible."
-    verdict = "significant" if p < _LEVEL else "not significant"
-    shown = p_text(p) if p < 0.001 else f"= {p_text(p)}"
-    text += f" (two-sided paired t test over {counted(n, 'seed')}, p {shown}): {verdict} at the 5 % level."
-    if n < _FEW_SEEDS:
-        text += f" {n} seeds are few: {few(p < _LEVEL)}."
-    return text
-
-
-def _signed(x: float) -> str:
-    text = number(x)
-    return f"+{text}" if x > 0 else text
-
-
-def _signed_percent(x: float) -> str:
-    text = percent(x)
-    return f"+{text}" if x > 0 else text
+def _conditions(what: str, levels: list[str]) -> str:
+    """Return such as "a cost of 0.20 %", "costs of 0.20 % and 0.50 %", "fills at the next open"."""
+    if what == "fill":
+        return "fills at the next open"
+    if len(levels) == 1:
+        return f"a {what} of {levels[0]}"
+    return f"{what}s of {', '.join(levels[:-1])} and {levels[-1]}"

@@ -12,7 +12,7 @@ import subprocess
 import matplotlib.image
 import numpy as np
 import pytest
-from chromium import HEADLESS, find_chromium
+from chromium import HEADLESS, Browser, find_chromium
 from made_flag_page import made_up
 from made_report import comparison
 
@@ -30,17 +30,18 @@ FLAGS = (
 PROBE = """<script>addEventListener("load", () => setTimeout(() => {
   const root = document.documentElement;
   const boxes = [...document.querySelectorAll("figure")].map((figure) => {
-    const shown = [...figure.querySelectorAll(":scope > div > svg, .plot svg.main-svg")]
+    const shown = [...figure.querySelectorAll(":scope > div > svg, .plot > svg")]
       .map((svg) => svg.getBoundingClientRect());
     return Math.max(...shown.map((box) => Math.min(box.width, box.height)));
   });
-  const plots = [...document.querySelectorAll(".plot .main-svg")].map((svg) => svg.getBoundingClientRect().right);
+  const plots = [...document.querySelectorAll(".plot > svg")].map((svg) => svg.getBoundingClientRect().right);
   root.dataset.found = JSON.stringify({
     widest: Math.max(...[...document.querySelectorAll("table")].map((table) => table.getBoundingClientRect().right)),
     width: innerWidth, page: root.scrollWidth, boxes, reach: Math.max(0, ...plots),
     requests: performance.getEntriesByType("resource").length,
-    plots: document.querySelectorAll(".js-plotly-plot .main-svg").length,
-    buttons: document.querySelectorAll("button").length, paper: getComputedStyle(document.body).backgroundColor,
+    plots: document.querySelectorAll(".plot > svg path").length,
+    buttons: document.querySelectorAll("figure > button").length,
+    paper: getComputedStyle(document.body).backgroundColor,
     filter: getComputedStyle(document.querySelector("figure > div")).filter,
   });
 }, 5000));</script>"""
@@ -101,7 +102,7 @@ def test_the_report_shows_every_figure_within_the_screen_and_without_errors(look
     assert min(found["boxes"]) > 100
     assert found["plots"] == 0
     assert found["requests"] == 0
-    assert found["buttons"] == 6
+    assert found["buttons"] == 5
     assert picture_varies(picture)
 
 
@@ -144,7 +145,7 @@ def _without_policy(page: str) -> str:
 def test_every_interactive_figure_is_drawn_without_errors_and_without_the_network(look, width):
     found, console, picture = look(width, fragment="#interactive")
     assert console == []
-    assert found["plots"] >= 6
+    assert found["plots"] >= 30  # lines, bands and marks
     assert found["reach"] <= width
     assert found["page"] <= width
     assert min(found["boxes"]) > 100
@@ -155,7 +156,7 @@ def test_every_interactive_figure_is_drawn_without_errors_and_without_the_networ
 @pytest.mark.slow
 def test_without_scripts_the_drawings_stand_and_no_button_promises_more(look):
     found, console, _ = look(
-        1280, change=lambda page: re.sub(r"<script>\n\(\(\) =>.*?</script>", "", page, flags=re.DOTALL)
+        1280, change=lambda page: re.sub(r"<script>/\* The interactive.*?</script>", "", page, flags=re.DOTALL)
     )
     assert console == []
     assert (found["plots"], found["buttons"]) == (0, 0)
@@ -190,3 +191,38 @@ def picture_varies(path):
     """Whether the upper part of a picture shows something, and not one colour."""
     pixels = matplotlib.image.imread(path)[:600]
     return float(np.std(pixels)) > 0.02
+
+
+@pytest.mark.slow
+def test_the_viewer_reads_values_zooms_and_hides_lines(chromium, report, tmp_path):
+    with Browser(chromium, tmp_path / "profile", width=1280, height=900) as browser:
+        browser.open(report.as_uri())
+        plot = "document.querySelector('figure[data-plot=market] .plot')"
+        browser.value("document.querySelector('figure[data-plot=market] > button').click()")
+        browser.wait_for(f"{plot}.querySelector('path') !== null")
+        when, whole = f"{plot}.querySelector('output').textContent", "All"
+        last = browser.value(when)
+        assert re.fullmatch(r"2018-\d\d-\d\d", last)
+        browser.value(f"{plot}.focus()")
+        browser.press("ArrowLeft", "ArrowLeft")
+        assert browser.value(when) < last
+        count = f"{plot}.querySelector('path[stroke=\"#222222\"]').getAttribute('d').match(/L/g).length"
+        everything = browser.value(count)
+        press = "[...{}.querySelectorAll('button')].find((one) => one.textContent.startsWith('{}')).click()"
+        browser.value(press.format(plot, "Zoom in"))
+        assert browser.value(count) < 0.6 * everything
+        browser.value(press.format(plot, whole))
+        assert browser.value(count) == everything
+        browser.value(press.format(plot, "close"))
+        assert browser.value(f"{plot}.querySelector('path[stroke=\"#222222\"]') === null")
+        assert browser.console == []
+        assert [url for url in browser.requests if not url.startswith("file:")] == []
+
+
+@pytest.mark.slow
+def test_the_first_screen_has_the_answer_and_the_top_of_the_curves(chromium, report, tmp_path):
+    with Browser(chromium, tmp_path / "profile", width=1280, height=800) as browser:
+        browser.open(report.as_uri())
+        bottom = "document.querySelector('{}').getBoundingClientRect().{}"
+        assert browser.value(bottom.format(".lead", "bottom")) < browser.value(bottom.format(".tiles", "top"))
+        assert browser.value(bottom.format("figure", "top")) < 500

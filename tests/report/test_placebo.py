@@ -90,10 +90,13 @@ def test_the_page_has_the_sentence_above_and_the_controls_below(page):
         assert f'<th scope="row">{row}</th>' in section
     assert "The oracle knows the future: a control, never a result." in section
     assert "trained once with the guidance" in section
-    assert "Not given other guidance: rl 1.42 · 45.0 %, hold n/a · 30.0 %." in section
-    assert "means over 3 seeds and all draws" in section
+    assert (
+        "Not given other guidance: rl, Sharpe ratio 1.42, drawdown 45.0 %; hold, Sharpe ratio n/a, drawdown 30.0 %."
+        in section
+    )
+    assert "Means over 3 seeds and all draws" in section
     mean = controls().query("arm == 'hybrid' and control == 'inverted'")[["sr", "mdd"]].mean()
-    assert f"{mean['sr']:.2f} · {100 * mean['mdd']:.1f} %".replace("-", "−") in section
+    assert f'<td class="first">{mean["sr"]:.2f}</td><td>{100 * mean["mdd"]:.1f} %</td>'.replace("-", "−") in section
 
 
 def test_without_controls_the_page_says_nothing_of_them():

@@ -89,7 +89,9 @@ class ComparisonResult:
 
     @cached_property
     def intervals(self) -> pd.DataFrame:
-        """95 % intervals over the test bars, of every arm and of the first trained arm minus every other one.
+        """95 % intervals over the test bars: of every arm, and of its differences from others.
+
+        The differences are the first trained arm minus every other one, and every arm minus ``hold``.
 
         Columns arm, minus (None in an arm's own row), sr, sr_low, sr_high, mdd, mdd_low, mdd_high and block, the mean
         length of the bootstrap's blocks in bars. ``sr`` and ``mdd`` are the means over seeds of `table`, or their
@@ -101,7 +103,7 @@ class ComparisonResult:
         seeds could have.
         """
         returns = {arm: self._returns(arm) for arm in self.arms}
-        return bar_intervals(returns, first=self._first_trained, periods=self.settings["periods"])
+        return bar_intervals(returns, first=self._first_trained, periods=self.settings["periods"], benchmark="hold")
 
     @property
     def usage(self) -> pd.DataFrame:

@@ -45,6 +45,7 @@ def compare(
     periods: float | None = None,
     holdout: int | None = None,
     controls: bool | ControlPlan = False,
+    name: str = "",
     out: Path | str | None = None,
     resume: bool = True,
     ray: str | None = None,
@@ -71,6 +72,7 @@ def compare(
         controls: also trade the test bars by the guidance shuffled, inverted, constant, by rules and by an oracle, and
             test whether the guidance is worth more than its shuffled self (see `llmguide.experiments.placebo`); nothing
             is trained again. True is the default `ControlPlan`.
+        name: what the bars are of, such as "AAPL", for the title of the report; bars do not say it themselves.
         out: run folder. Every agent is stored there as soon as it is trained, and a second call with the same settings
             resumes from what is there, unfinished training included. `Comparison.write` writes the rest.
         resume: False starts over: agents and states that `out` holds are removed.
@@ -97,7 +99,8 @@ def compare(
     settings, own_seeds = config or DQNConfig(), tuple(as_seeds(seeds))
     trainer = find_trainer(flag, chosen, settings, device=device, ray=ray)
     plan = Plan(train, test, guidance, own_seeds, episodes, settings, device, curves, periods, holdout, trainer)
-    described = plan.describe(chosen) | ({} if asked is None else {"controls": asked.describe()})
+    described = ({"name": name} if name else {}) | plan.describe(chosen)
+    described |= {} if asked is None else {"controls": asked.describe()}
     tables = None
     if asked is not None and guidance is not None:  # before anything is trained, since they may be refused
         both = pd.concat([train, test])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from llmguide.counting import counted
 from llmguide.experiments.arms import ARMS
 from llmguide.experiments.compare.script import script_of
 from llmguide.experiments.compare.sensitivity import sensitivity
@@ -81,14 +82,12 @@ def write_comparison(comparison: ComparisonResult, folder: Path, *, command: str
 def report_data(comparison: ComparisonResult, *, found: pd.DataFrame | None = None, reproduce: str = "") -> ReportData:
     """Return what the report page shows of a comparison; `found` is its `sensitivity`."""
     guidance = comparison.guidance
-    train, test = comparison.train, comparison.test
-    spans = [f"{len(bars)} bars ({bars.index[0]:%Y-%m-%d} to {bars.index[-1]:%Y-%m-%d})" for bars in (train, test)]
-    notes = [f"Trained on {spans[0]}, tested on {spans[1]}; every arm was backtested in Backtrader at close fills."]
+    test = comparison.test
     year = comparison.settings["periods"]
-    notes.append(f"Sharpe ratios are annual, a year being {year:g} bars.")
-    if guidance is not None:
-        providers = ", ".join(comparison.settings["guidance"]["provider"])
-        notes.append(f"Guidance by: {providers}.")
+    notes = [
+        "Every arm was backtested in Backtrader, its orders filled at the close on which they are sent. Sharpe ratios "
+        f"are annual, a year being {year:g} bars."
+    ]
     outside = int(((test["close"] > test["high"]) | (test["close"] < test["low"])).sum())
     if outside:
         notes.append(
@@ -106,7 +105,8 @@ def report_data(comparison: ComparisonResult, *, found: pd.DataFrame | None = No
         notes.append(_of_flag(comparison))
     usage = comparison.usage
     return ReportData(
-        title="Comparison of " + ", ".join(comparison.arms),
+        title=_title(comparison),
+        about=_about(comparison),
         table=comparison.table,
         tests=comparison.tests,
         values={arm: comparison.values(arm) for arm in comparison.arms},
@@ -129,6 +129,26 @@ def report_data(comparison: ComparisonResult, *, found: pd.DataFrame | None = No
         notes=notes,
         uses_future=guidance is not None and guidance.uses_future,
     )
+
+
+def _title(comparison: ComparisonResult) -> str:
+    """The instrument, where it is known, and the dates of the test."""
+    name, index = comparison.settings.get("name") or "Comparison", comparison.test.index
+    return f"{name}, {index[0]:%Y-%m-%d} to {index[-1]:%Y-%m-%d}"
+
+
+def _about(comparison: ComparisonResult) -> str:
+    """What was trained and tested on, how often, and by whom the guidance is."""
+    train, test, guidance = comparison.train, comparison.test, comparison.guidance
+    parts = [f"tested on {len(test):,} bars"]
+    if comparison.agents:
+        dates = f"{train.index[0]:%Y-%m-%d} to {train.index[-1]:%Y-%m-%d}"
+        parts.insert(0, f"trained on {len(train):,} bars of {dates}")
+        parts.append(counted(len(comparison.settings["seeds"]), "seed"))
+    if guidance is not None:
+        parts.append(f"guidance by {', '.join(comparison.settings['guidance']['provider'])}")
+    text = " · ".join(parts)
+    return text[0].upper() + text[1:]
 
 
 def _of_flag(comparison: ComparisonResult) -> str:

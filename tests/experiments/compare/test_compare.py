@@ -11,6 +11,7 @@ from scipy import stats
 
 from llmguide import Guidance, compare, guide, load_agent, sample_bars, sharpe_ratio
 from llmguide.errors import DataError, GuidanceError, LlmguideError, ModelError
+from llmguide.experiments.compare.write import report_data
 from llmguide.rl.config import DQNConfig
 from llmguide.stats import bootstrap_difference, holm
 from llmguide.trading.simulate import simulate
@@ -95,9 +96,13 @@ def test_intervals_are_of_the_means_over_seeds_in_the_table_and_of_their_differe
     for measure in ("sr", "mdd"):
         table = comparison.table[f"{measure}_mean"]
         np.testing.assert_allclose(own[measure], table)
-        pairs = intervals[intervals["minus"].notna()].set_index("minus")
-        assert tuple(pairs.index) == comparison.arms[1:]
-        np.testing.assert_allclose(pairs[measure], table["hybrid"] - table[1:])
+        pairs = intervals[intervals["minus"].notna()]
+        of_first = pairs[pairs["arm"] == "hybrid"].set_index("minus")
+        assert tuple(of_first.index) == comparison.arms[1:]
+        np.testing.assert_allclose(of_first[measure], table["hybrid"] - table[1:])
+        from_holding = pairs[pairs["minus"] == "hold"].set_index("arm")
+        assert set(from_holding.index) == set(comparison.arms) - {"hold"}
+        np.testing.assert_allclose(from_holding[measure], table[from_holding.index] - table["hold"])
         assert (intervals[f"{measure}_low"] < intervals[f"{measure}_high"]).all()
     assert (own["mdd_low"] >= 0).all()
     assert intervals["block"].nunique() == 1
@@ -234,8 +239,16 @@ def test_a_comparison_without_seeds_has_no_tests_but_intervals():
     result = compare(TRAIN, TEST, None, **SETTINGS | {"arms": ("hold", "sell")})
     assert result.tests.empty
     assert list(result.tests.columns)[-2:] == ["p_wilcoxon", "p_holm"]
-    assert result.intervals["arm"].tolist() == ["hold", "sell"]
-    assert result.intervals["minus"].isna().all()
+    assert result.intervals["arm"].tolist() == ["hold", "sell", "sell"]
+    assert result.intervals["minus"].tolist() == [None, None, "hold"]
+
+
+def test_the_report_is_named_after_the_instrument_and_the_dates_of_the_test(tmp_path):
+    settings = SETTINGS | {"arms": ("hold", "sell"), "out": tmp_path}
+    named = compare(TRAIN, TEST, None, **settings, name="KO")
+    dates = f"{TEST.index[0]:%Y-%m-%d} to {TEST.index[-1]:%Y-%m-%d}"
+    assert report_data(named).title == f"KO, {dates}"
+    assert report_data(compare(TRAIN, TEST, None, **settings)).title == f"Comparison, {dates}"  # resumed under no name
 
 
 @pytest.mark.real_bars
