@@ -167,7 +167,7 @@ def sensitivity_section(data: ReportData) -> Iterator[str]:
     drawing = run_figures.sensitivity(found)
     if drawing:
         yield figure(drawing, "Sharpe ratio of each arm under other costs, slippages and fills", text)
-    mean = found.groupby(["what", "level", "arm"], sort=False)[["sr", "mdd"]].mean()
+    mean: Any = found.groupby(["what", "level", "arm"], sort=False)[["sr", "mdd"]].mean()
     rows = {
         _condition(what, level): {str(arm): mean.loc[(what, level, arm)] for arm in dict.fromkeys(found["arm"])}
         for what, level in dict.fromkeys((what, level) for what, level, _ in mean.index)

@@ -115,9 +115,9 @@ def _gain(data: ReportData, arm: str, measure: str) -> Gain | None:
     if arm == _BENCHMARK or _BENCHMARK not in data.table.index:
         return None
     column = f"{measure}_mean"
-    if math.isnan(float(data.table.loc[arm, "sr_mean"])):
+    if math.isnan(float(data.table["sr_mean"][arm])):
         return Gain("n/a", _IDLE)
-    x = float(data.table.loc[arm, column]) - float(data.table.loc[_BENCHMARK, column])
+    x = float(data.table[column][arm]) - float(data.table[column][_BENCHMARK])
     text = points(x) if measure == "mdd" else number(x)
     if math.isnan(x):
         return Gain(text, _UNTESTED)

@@ -397,9 +397,9 @@ def _band(axes: Axes, x: Any, frame: pd.DataFrame, arm: str, look: Style) -> Non
     places, curves = thin(band(frame))
     x = np.asarray(x)[places]
     mean, low, high = curves["mean"], curves.get("low"), curves.get("high")
-    if low is not None and len(mean) == 1:
+    if low is not None and high is not None and len(mean) == 1:
         axes.vlines(x, low, high, color=color, alpha=0.4)
-    elif low is not None:
+    elif low is not None and high is not None:
         axes.fill_between(x, low, high, color=color, alpha=0.14, lw=0)
     axes.plot(
         *(x, mean),
@@ -436,7 +436,7 @@ def _strips(axes: Axes, decisions: Mapping[str, pd.DataFrame]) -> None:
         frame = sample(sides)
         when = _numbers(frame.index)
         edges = np.append(when, when[-1] + np.median(np.diff(when)) if len(when) > 1 else when[-1] + 1)
-        stretches = list(runs_of(np.sign(frame.iloc[:, [0]])))
+        stretches = list(runs_of(frame.iloc[:, [0]].astype(float).apply(np.sign)))
         for held, color in ((1, LONG), (-1, SHORT)):
             spans = [(edges[start], edges[stop] - edges[start]) for start, stop, (side,) in stretches if side == held]
             axes.broken_barh(spans, (row - 0.38, 0.76), color=color, lw=0)
