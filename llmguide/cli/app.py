@@ -7,13 +7,13 @@ from typing import Annotated
 import typer
 
 from llmguide._version import __version__
+from llmguide.cli.configured import Commands
 
 __all__ = ["app"]
 
-app = typer.Typer(
+app = Commands(
     help="Language-model guided deep Q-learning for Backtrader.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from llmguide.cli.app import app
+from llmguide.cli.configured import Commands
 from llmguide.cli.groups import LanguagePolicy
 from llmguide.cli.options import (
     PROVIDERS,
@@ -25,6 +26,7 @@ from llmguide.cli.options import (
 )
 from llmguide.cli.outputs import writable
 from llmguide.cli.reading import NOTHING, Beside, Reading, find_guidance, parse_seeds, reads_bars
+from llmguide.cli.settings import FlagSettings, Settings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FLAG_SEEDS", "FlagOrder", "flag", "train_policies"]
 
-flag = typer.Typer(
+flag = Commands(
     help="Let a language model trade: its last layers, trained by reinforcement learning on states told as text.",
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -54,6 +56,7 @@ class FlagOrder:
     """What is to be trained, as the command line says it."""
 
     policy: LanguagePolicy
+    settings: Settings
     seeds: str
     rules: str
     cash: float | None
@@ -68,7 +71,7 @@ class FlagOrder:
 
         rules = as_rules(self.rules)  # type: ignore[arg-type]  # it says which there are
         cash, cost = (rules.cash if self.cash is None else self.cash), (rules.cost if self.cost is None else self.cost)
-        return self.policy.plan(replace(rules, cash=cash, cost=cost))
+        return self.policy.plan(self.settings, replace(rules, cash=cash, cost=cost))
 
     def train(
         self, plan: FlagPlan, bars: pd.DataFrame, told: dict[str, Any], out: Path, *, resume: bool, quiet: bool
@@ -98,6 +101,7 @@ def train(
         Path | None, typer.Option(help="Test bars after them: the policies and their controls trade these.")
     ] = None,
     policy: LanguagePolicy,
+    settings: FlagSettings,
     rules: RuleBook = "house",
     guidance: GuidanceFile = None,
     any_bars: AnyBars = False,
@@ -118,7 +122,7 @@ def train(
     They are stored as flag-SEED.safetensors, each as soon as it is trained, and the learning curves as curves.csv. With
     --test, a page compares them with the same policy untrained, the language model asked for a word, and holding.
     """
-    order = FlagOrder(policy, seeds, rules, cash, cost, device)
+    order = FlagOrder(policy, settings, seeds, rules, cash, cost, device)
     train_policies(
         order, file, test, guidance, provider, any_bars=any_bars, beside=beside, periods=periods, out=out,
         resume=resume, as_json=as_json, reading=reading,
@@ -203,7 +207,7 @@ def demo(
     )
     if not as_json:
         err.print(remark, highlight=False)
-    order = FlagOrder(LanguagePolicy(), seeds, "house", None, None, "cpu")
+    order = FlagOrder(LanguagePolicy(), FlagSettings(), seeds, "house", None, None, "cpu")
     plan = FlagPlan("tiny", config=config, template="brief")
     trained = order.train(plan, bars, {}, out, resume=resume, quiet=as_json)
     study = study_flag(trained, later, announce=lambda line: err.print(line, highlight=False))
