@@ -16,7 +16,9 @@ from llmguide.errors import LlmguideError, did_you_mean
 def config(
     words: Annotated[
         list[str],
-        typer.Argument(metavar="COMMAND", help="A command of llmguide, and behind it any of its arguments and options."),
+        typer.Argument(
+            metavar="COMMAND", help="A command of llmguide, and behind it any of its arguments and options."
+        ),
     ],
 ) -> None:
     """Print a file for --config: the options of a command, each with what it means.

@@ -169,7 +169,9 @@ def _load(path: Path) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise LlmguideError(f"{path} is not text in UTF-8 ({error.reason} at byte {error.start})") from None
     except tomllib.TOMLDecodeError as error:
-        raise LlmguideError(f"{path} cannot be read as TOML: {error}") from None
+        twice = "Cannot overwrite" in str(error) or "Cannot declare" in str(error)
+        hint = "; a key and a table cannot share a name: put the key into the table of its command" if twice else ""
+        raise LlmguideError(f"{path} cannot be read as TOML: {error}{hint}") from None
 
 
 def _split(path: Path, document: Mapping[str, Any], root: Any) -> tuple[_Found, dict[tuple[str, ...], _Found]]:

@@ -39,7 +39,7 @@ def options_text(
     entries = {name: entry for name, entry in entries_of(command).items() if name not in _OF_ONE_CALL}
     is_given = {name for name in entries if sources.get(name, "DEFAULT") != "DEFAULT" and given.get(name) is not None}
     lines = [*_head(words, kept_in)]
-    settings = [word for word in given.get(SET) or ()]
+    settings = list(given.get(SET) or ())
     as_words = any(entry.key in _tables_of(settings) and name in is_given for name, entry in entries.items())
     for name, entry in entries.items():
         if name == SET and not (settings and as_words):
@@ -70,8 +70,7 @@ def _head(words: list[str], kept_in: Path | None) -> Iterator[str]:
         yield f"# The options of this run, llmguide {__version__}. To make it again elsewhere:"
         again = shlex.join(["--config", str(kept_in / CONFIG_FILE), "--out", f"{kept_in}-again"])
         yield f"#   {command} {again}"
-        yield "# Behind a # stands what was left at its default. Where there is a config.json, it has all settings, and hashes of"
-        yield "# the data."
+        yield "# Behind a # stands what was left at its default."
         yield ""
 
 

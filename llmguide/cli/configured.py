@@ -1,15 +1,17 @@
-"""``--config`` on every command, and the options of a run in its folder, to be given back with it."""
+"""What every command has: ``--config``, its options in its run folder, to be given back, and completed values."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from copy import copy
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 import typer
 
+from llmguide.cli.completing import Complete, completion_of
 from llmguide.cli.config_file import CONFIG, CONFIG_FILE, read_options
 from llmguide.cli.config_text import options_text
 from llmguide.cli.options import Out
@@ -19,18 +21,19 @@ from llmguide.cli.stopping import Interrupted
 __all__ = ["Commands", "name_of", "options_given", "sources_of", "with_config"]
 
 _CONTEXT = "context"
+_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 class Commands(typer.Typer):
-    """A Typer application whose commands take --config."""
+    """A Typer application whose commands take --config, and whose options are completed by the shell."""
 
     def command(
-        self, *name: Any, configured: bool = True, **options: Any
-    ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        self, name: str | None = None, *, configured: bool = True, **options: Any
+    ) -> Callable[[_Command], _Command]:
         """Register a command, as Typer does; with --config unless it is not to be `configured`."""
-        register = super().command(*name, **options)
+        register = super().command(name, **options)
 
-        def take(command: Callable[..., Any]) -> Callable[..., Any]:
+        def take(command: _Command) -> _Command:
             register(with_config(command) if configured else command)
             return command
 
@@ -45,7 +48,10 @@ def with_config(command: Callable[..., None]) -> Callable[..., None]:
     """
     hints = get_type_hints(command, include_extras=True)
     parameters = {
-        name: parameter.replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY)
+        name: parameter.replace(
+            annotation=_completed(hints[name], completion_of(command.__name__, name)),
+            kind=inspect.Parameter.KEYWORD_ONLY,
+        )
         for name, parameter in inspect.signature(command).parameters.items()
     }
     takes_context = _CONTEXT in parameters
@@ -69,10 +75,22 @@ def with_config(command: Callable[..., None]) -> Callable[..., None]:
         _CONTEXT: inspect.Parameter(_CONTEXT, inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context),
     }
     options = parameters | (added if not takes_context else {CONFIG: added[CONFIG]})
-    del configured.__wrapped__  # type: ignore[attr-defined]  # the options are read from the signature below
+    del configured.__wrapped__  # the options are read from the signature below
     configured.__signature__ = inspect.Signature([*options.values()])  # type: ignore[attr-defined]  # as inspect has it
     configured.__annotations__ = {option.name: option.annotation for option in options.values()}
     return configured
+
+
+def _completed(hint: Any, complete: Complete | None) -> Any:
+    """Return the annotation of an option whose values the shell completes."""
+    if complete is None or get_origin(hint) is not Annotated:
+        return hint
+    value, *notes = get_args(hint)
+    completed = [copy(note) for note in notes]
+    for note in completed:
+        if hasattr(note, "autocompletion"):
+            note.autocompletion = complete
+    return Annotated[(value, *completed)]
 
 
 def name_of(context: typer.Context) -> list[str]:
@@ -87,7 +105,9 @@ def name_of(context: typer.Context) -> list[str]:
 
 def sources_of(context: typer.Context) -> dict[str, str]:
     """Return where the values of a command's parameters come from: COMMANDLINE, DEFAULT_MAP (the file), DEFAULT."""
-    sources = {str(parameter.name): context.get_parameter_source(str(parameter.name)) for parameter in context.command.params}
+    sources = {
+        str(parameter.name): context.get_parameter_source(str(parameter.name)) for parameter in context.command.params
+    }
     return {name: source.name for name, source in sources.items() if source is not None}
 
 
@@ -106,7 +126,7 @@ _ConfigFile = Annotated[
         metavar="FILE.toml",
         is_eager=True,
         callback=_read,
-        help="Options from a file, or from a run folder; those given here go before them. `llmguide config` prints one.",
+        help="Options from a file, or a run folder; those given here go before them. `llmguide config` prints one.",
     ),
 ]
 

@@ -25,7 +25,7 @@ from llmguide.cli.options import (
 )
 from llmguide.cli.outputs import writable
 from llmguide.cli.reading import AS_IT_IS, Reading, parse_seeds, reads_bars, split_names
-from llmguide.cli.settings import AgentSettings
+from llmguide.cli.settings import AS_PUBLISHED, AgentSettings
 from llmguide.errors import LlmguideError
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def levers(
     ] = "oracle",
     seeds: Seeds = "3",
     episodes: Episodes = 50,
-    settings: AgentSettings = AgentSettings(),
+    settings: AgentSettings = AS_PUBLISHED,
     cash: Cash = 100_000.0,
     cost: Cost = 0.001,
     device: Device = "auto",

@@ -26,7 +26,7 @@ from llmguide.cli.options import (
 )
 from llmguide.cli.outputs import writable
 from llmguide.cli.reading import AS_IT_IS, Reading, parse_seeds, reads_bars, split_names
-from llmguide.cli.settings import AgentSettings
+from llmguide.cli.settings import AS_PUBLISHED, AgentSettings
 from llmguide.errors import LlmguideError
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def mixture(
             "deviations.",
         ),
     ] = "0,252",
-    settings: AgentSettings = AgentSettings(),
+    settings: AgentSettings = AS_PUBLISHED,
     cash: Cash = 100_000.0,
     cost: Cost = 0.001,
     device: Device = "auto",

@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    ClassVar,
+    Literal,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import typer
 
@@ -15,7 +26,20 @@ if TYPE_CHECKING:
     from llmguide.rl.config import DQNConfig
     from llmguide.rl.flag.config import FlagConfig
 
-__all__ = ["OPTIONS", "SET", "AgentSettings", "FlagSettings", "Sections", "Settings", "defaults_of", "merge", "word_of"]
+__all__ = [
+    "AS_PUBLISHED",
+    "OPTIONS",
+    "SET",
+    "AgentSettings",
+    "FlagSettings",
+    "Sections",
+    "Settings",
+    "defaults_of",
+    "merge",
+    "word_of",
+]
+
+_Config = TypeVar("_Config")
 
 SET = "assignments"
 """The parameter of ``--set``."""
@@ -83,6 +107,9 @@ class AgentSettings(Settings):
     sections: ClassVar[tuple[str, ...]] = ("agent",)
 
 
+AS_PUBLISHED = AgentSettings()
+
+
 @dataclass(frozen=True, kw_only=True)
 class FlagSettings(Settings):
     """What --set gives to a command that trains language models."""
@@ -135,7 +162,7 @@ def merge(file: list[str], line: list[str], sources: Mapping[str, str]) -> list[
     return [*kept, *line]
 
 
-def _made(section: str, kind: Any, options: dict[str, Any], settings: dict[str, Any]) -> Any:
+def _made(section: str, kind: Callable[..., _Config], options: dict[str, Any], settings: dict[str, Any]) -> _Config:
     try:
         return kind(**options | settings)
     except ModelError as error:
