@@ -112,46 +112,73 @@ def read_options(path: Path, command: Any, words: list[str], root: Any) -> dict[
     Raises LlmguideError, with the file and the key, for what cannot be read, is not known, or is not what it should be.
     """
     path = path / CONFIG_FILE if path.is_dir() else path
-    document = _load(path)
-    entries = entries_of(command)
-    keys = {entry.key: entry for entry in entries.values()}
-    keys |= {entry.opposite: entry for entry in entries.values() if entry.opposite is not None}
-    sections = entries[SET].sections if SET in entries else ()
-    shared, tables = _split(path, document, root)
+    shared, tables = _split(path, _load(path), root)
     own = tables.pop(tuple(words), _Found())
-    name = " ".join(words)
-    elsewhere = {tables_words: _keys_of(root, tables_words) for tables_words in tables}
-    values: dict[str, Any] = {}
-    for part, where in ((shared, ""), (own, f"[{'.'.join(words)}] ")):
+    reader = _Reader(path, " ".join(words), entries_of(command))
+    others_of_file = [_Reader(path, " ".join(other), entries_of(_find(root, other))) for other in tables]
+    table = ".".join(words)
+    values = reader.options(shared, "", others_of_file) | reader.options(own, f"[{table}] ")
+    settings = reader.settings(shared, "", others_of_file) | reader.settings(own, f"{table}.")
+    for word in values.get(SET, []):
+        name = word.partition("=")[0].strip()
+        if name in settings:
+            raise LlmguideError(f"{path}: {name} is given twice; keep one of them")
+    if settings:
+        values[SET] = [*values.get(SET, []), *settings.values()]
+    if tables and not values:
+        others = ", ".join(" ".join(other) for other in tables)
+        raise LlmguideError(f"{path} says nothing to `llmguide {' '.join(words)}`: it has options of {others}")
+    return values
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """A file, read for one command."""
+
+    path: Path
+    command: str
+    entries: dict[str, Entry]
+
+    @property
+    def keys(self) -> dict[str, Entry]:
+        keys = {entry.key: entry for entry in self.entries.values()}
+        return keys | {entry.opposite: entry for entry in self.entries.values() if entry.opposite is not None}
+
+    @property
+    def sections(self) -> tuple[str, ...]:
+        return self.entries[SET].sections if SET in self.entries else ()
+
+    def options(self, found: _Found, where: str, others: Iterable[_Reader] = ()) -> dict[str, Any]:
+        """Return the values of options; those that only `others` know are for them."""
+        keys = self.keys
+        values: dict[str, Any] = {}
         taken: dict[str, str] = {}
-        for key, value in part.options.items():
+        for key, value in found.options.items():
             if key not in keys:
-                if part is shared and any(key in known for known, _ in elsewhere.values()):
-                    continue  # it is for another command, of which the file has a table
-                raise _unknown(f"{path}: {where}{key}", key, name, keys)
+                if any(key in other.keys for other in others):
+                    continue
+                raise _unknown(f"{self.path}: {where}{key}", key, self.command, keys)
             entry = keys[key]
             if entry.name in taken:
-                raise LlmguideError(f"{path}: {where}{key} and {taken[entry.name]} are one option; keep one of them")
+                raise LlmguideError(
+                    f"{self.path}: {where}{key} and {taken[entry.name]} are one option; keep one of them"
+                )
             taken[entry.name] = key
-            values[entry.name] = _value(f"{path}: {where}{key}", entry, key, value)
-    settings: dict[str, str] = {}
-    for part, where in ((shared, ""), (own, f"{'.'.join(words)}.")):
-        for section, given in part.settings.items():
-            if section not in sections:
-                if part is shared and any(section in known for _, known in elsewhere.values()):
+            values[entry.name] = _value(f"{self.path}: {where}{key}", entry, key, value)
+        return values
+
+    def settings(self, found: _Found, where: str, others: Iterable[_Reader] = ()) -> dict[str, str]:
+        """Return settings by name as words of --set; those that only `others` have are for them."""
+        words = {}
+        for section, given in found.settings.items():
+            place = f"{self.path}: [{where}{section}]"
+            if section not in self.sections:
+                if any(section in other.sections for other in others):
                     continue
-                raise LlmguideError(f"{path}: [{where}{section}] holds settings that `llmguide {name}` does not have")
-            for key, value in given.items():
-                settings[f"{section}.{key}"] = word_of(section, key, value, f"{path}: [{where}{section}] {key}")
-    if settings:
-        again = [word for word in values.get(SET, []) if word.partition("=")[0] in settings]
-        if again:
-            raise LlmguideError(f"{path}: {again[0].partition('=')[0]} is given twice; keep one of them")
-        values[SET] = [*values.get(SET, []), *settings.values()]
-    if not (shared.options or shared.settings or own.options or own.settings) and tables:
-        others = ", ".join(" ".join(other) for other in tables)
-        raise LlmguideError(f"{path} says nothing to `llmguide {name}`: it has options of {others}")
-    return values
+                raise LlmguideError(f"{place} holds settings that `llmguide {self.command}` does not have")
+            for name, value in given.items():
+                words[f"{section}.{name}"] = word_of(section, name, value, f"{place} {name}")
+        return words
 
 
 def _load(path: Path) -> dict[str, Any]:
@@ -218,14 +245,11 @@ def _of_command(path: Path, name: str, table: Mapping[str, Any]) -> _Found:
     return found
 
 
-def _keys_of(root: Any, words: Iterable[str]) -> tuple[set[str], tuple[str, ...]]:
-    """Return the keys of a command, and the sections of its settings."""
-    command = root
+def _find(root: Any, words: Iterable[str]) -> Any:
+    """Return a command by its name."""
     for word in words:
-        command = command.commands[word]
-    entries = entries_of(command)
-    keys = {key for entry in entries.values() for key in (entry.key, entry.opposite) if key is not None}
-    return keys, entries[SET].sections if SET in entries else ()
+        root = root.commands[word]
+    return root
 
 
 def _unknown(where: str, key: str, command: str, known: Iterable[str]) -> LlmguideError:

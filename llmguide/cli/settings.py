@@ -107,9 +107,6 @@ class AgentSettings(Settings):
     sections: ClassVar[tuple[str, ...]] = ("agent",)
 
 
-AS_PUBLISHED = AgentSettings()
-
-
 @dataclass(frozen=True, kw_only=True)
 class FlagSettings(Settings):
     """What --set gives to a command that trains language models."""
@@ -240,3 +237,6 @@ def _kind(section: str) -> Any:
     from llmguide.rl.flag.config import FlagConfig
 
     return FlagConfig
+
+
+AS_PUBLISHED = AgentSettings()
