@@ -14,12 +14,17 @@ from typing import Any
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
 from llmguide.bars import sample_bars
 from llmguide.cli import app, completing
 from llmguide.cli.config_text import _portable
+from llmguide.cli.configured import Commands
+from llmguide.cli.options import Out
 from llmguide.cli.settings import SET, defaults_of
+from llmguide.cli.stopping import Interrupted
 from llmguide.cli.sweep import SHOWN
+from llmguide.errors import LlmguideError
 from llmguide.experiments.arms import ARMS
 from llmguide.experiments.levers import LEVERS
 from llmguide.guidance import PROVIDERS, Guidance
@@ -357,3 +362,34 @@ def test_values_are_offered_for_options_that_there_are():
         command, option = key if isinstance(key, tuple) else ("", key)
         assert option in names
         assert not command or command in functions
+
+
+@pytest.mark.parametrize("ends", [None, Interrupted("interrupted", 130), LlmguideError("another run's folder")])
+def test_a_run_folder_keeps_the_options_of_a_run_that_ends_well_or_can_be_resumed(tmp_path, ends):
+    made = Commands()
+
+    @made.command()
+    def study(cost: float = 0.1, plan: bool = False, out: Out = tmp_path / "default") -> None:
+        out.mkdir()
+        if ends is not None:
+            raise ends
+
+    @made.command()
+    def other() -> None:
+        """Not the only one, so that the commands have names."""
+
+    CliRunner().invoke(made, ["study", "--out", str(tmp_path / "run"), "--cost", "0.2"])
+    kept = tmp_path / "run" / "config.toml"
+    assert kept.exists() is not isinstance(ends, LlmguideError)
+    if kept.exists():
+        assert tomllib.loads(kept.read_text()) == {"cost": 0.2, "out": str(tmp_path / "run")}
+    CliRunner().invoke(made, ["study", "--out", str(tmp_path / "planned"), "--plan"])
+    assert not (tmp_path / "planned" / "config.toml").exists()
+
+
+def test_an_endpoint_s_address_with_a_secret_in_it_is_not_kept(llmguide):
+    _, printed, _ = llmguide("config", "guide", "--base-url", "https://me:hidden@host/v1")
+    assert "hidden" not in printed
+    assert "# base-url holds a secret" in printed
+    _, printed, _ = llmguide("config", "guide", "--base-url", "http://127.0.0.1:8080/v1")
+    assert tomllib.loads(printed) == {"base-url": "http://127.0.0.1:8080/v1"}
