@@ -307,6 +307,7 @@ def test_what_config_prints_is_toml_and_says_nothing_until_it_is_edited(llmguide
 def test_config_names_commands_that_there_are(llmguide):
     assert "has no command 'comapre'; did you mean 'compare'?" in llmguide("config", "comapre")[2]
     assert "name one: demo, train" in llmguide("config", "flag")[2]
+    assert "`llmguide cache export` takes no file" in llmguide("config", "cache", "export")[2]
 
 
 def test_every_command_but_config_takes_a_file():

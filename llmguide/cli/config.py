@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from llmguide.cli.app import app
+from llmguide.cli.config_file import CONFIG
 from llmguide.cli.config_text import options_text
 from llmguide.cli.configured import name_of, options_given, sources_of
 from llmguide.errors import LlmguideError, did_you_mean
@@ -46,6 +47,10 @@ def _context(root: Any, words: list[str]) -> Any:
         command = commands[word]
         if getattr(command, "commands", None):
             context = command.context_class(command, info_name=word, parent=context)
+    if all(parameter.name != CONFIG for parameter in command.params):
+        raise LlmguideError(
+            f"`llmguide {' '.join(words[: len(words) - len(rest)])}` takes no file, and has no --config"
+        )
     required = [parameter for parameter in command.params if parameter.required]
     try:
         for parameter in required:

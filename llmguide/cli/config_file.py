@@ -19,7 +19,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from llmguide.cli.settings import SET, Sections, word_of
 from llmguide.errors import LlmguideError, did_you_mean
 
-__all__ = ["CONFIG_FILE", "Entry", "entries_of", "read_options"]
+__all__ = ["CONFIG", "CONFIG_FILE", "Entry", "entries_of", "read_options"]
 
 CONFIG_FILE = "config.toml"
 """What a run folder calls the options that its command was given."""
