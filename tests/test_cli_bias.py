@@ -57,6 +57,7 @@ def test_biases_are_planned_measured_and_replayed(llmguide, server, tmp_path, mo
         assert said in out
     assert len(server.requests) == CALLS + 1  # with the probe
     names = {"bias.html", "bias.json", "measures.csv", "skill.csv", "months.csv", "nulls.csv", "llm_costs.csv"}
+    names.add("config.toml")
     assert {path.name for path in (tmp_path / "run").iterdir()} == names
     assert pd.read_csv(tmp_path / "run" / "llm_costs.csv")["calls"].sum() == CALLS + 1
     monkeypatch.delenv("OPENAI_BASE_URL")

@@ -59,7 +59,7 @@ def test_a_prompt_is_planned_tuned_tested_replayed_and_used(llmguide, server, tm
     ):
         assert said in out
     names = {"tuned.md", "tuned.json", "tuning.html", "tuning.json", "rounds.csv", "finals.csv", "test.csv"}
-    assert {path.name for path in (tmp_path / "run").iterdir()} == names | {"llm_costs.csv"}
+    assert {path.name for path in (tmp_path / "run").iterdir()} == names | {"llm_costs.csv", "config.toml"}
     costs = pd.read_csv(tmp_path / "run" / "llm_costs.csv")
     assert costs["calls"].sum() == planned + 1
     text = (tmp_path / "run" / "tuned.md").read_text()

@@ -43,7 +43,7 @@ def test_it_walks_a_folder_and_says_where_the_page_is(llmguide, tmp_path):
     assert "Walked forward: AAPL, KO" in page
     assert "llmguide walk-forward --data bars" in page
     names = {"walk.json", "windows.csv", "stitched.csv", "spread.csv", "intervals.csv", "luck.csv", "tests.csv"}
-    names |= {"values.parquet", "decisions.parquet", "orders.csv", "walk.html", "AAPL", "KO"}
+    names |= {"values.parquet", "decisions.parquet", "orders.csv", "walk.html", "config.toml", "AAPL", "KO"}
     assert {path.name for path in (tmp_path / "run").iterdir()} == names
     values = pd.read_parquet(tmp_path / "run" / "values.parquet")
     stitched = pd.read_csv(tmp_path / "run" / "stitched.csv").set_index(["symbol", "arm"])

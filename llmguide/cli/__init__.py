@@ -13,6 +13,11 @@
 | experts | experts of a mixture |
 | wording | errors of the library, in the words of the command line |
 | outputs | where they are to write, looked at before the work, and after an interruption |
+| configured | what every command has: --config, its options in its run folder, completed values |
+| config_file, config_text | a file for --config, read and written |
+| settings | --set: settings of training by name |
+| completing | values that the shell offers |
+| config | the command that prints a file for --config |
 | data, guidance, review, tune, memory, bias | commands of bars and guidance |
 | agents, walk_forward, flag, backtest, live, audit | of trading |
 | levers, mixture, sweep, pages | of studies, and of what came of them |

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -53,6 +53,7 @@ from llmguide.cli.reading import (
     refuse_models,
     split_names,
 )
+from llmguide.cli.settings import Settings
 from llmguide.cli.spans import parts_of, training_and_test
 from llmguide.errors import GuidanceError, LlmguideError
 
@@ -63,7 +64,7 @@ if TYPE_CHECKING:
 
     from llmguide.experiments.placebo import ControlPlan
     from llmguide.guidance import Guidance
-    from llmguide.rl.config import Tau as TauSetting
+    from llmguide.rl.config import DQNConfig
     from llmguide.rl.flag.plan import FlagPlan
 
 
@@ -88,6 +89,7 @@ def demo(
     """
     from llmguide.bars import sample_bars
     from llmguide.console import err
+    from llmguide.rl.config import DQNConfig
 
     if provider not in ("rules", "local") or (provider == "local") != (model_file is not None):
         raise GuidanceError("expected --provider rules, or --provider local with --model-file MODEL.gguf")
@@ -107,8 +109,8 @@ def demo(
     else:
         table = _ask_for_demo(market, model_file, settings, cache, quiet=as_json)
     _compare(
-        train, test, table, seeds, episodes, None, None, 100_000.0, 0.001, device, None, None, None, out, resume,
-        as_json, name="Synthetic market",
+        train, test, table, seeds, episodes, None, None, DQNConfig(), device, None, None, None, out, resume, as_json,
+        name="Synthetic market",
     )  # fmt: skip
 
 
@@ -156,6 +158,7 @@ def train(
     agreement: Agreement = 0.0,
     discount: Discount = 0.4,
     actions: Actions = 2,
+    settings: Settings,
     cash: Cash = 100_000.0,
     cost: Cost = 0.001,
     device: Device = "auto",
@@ -177,11 +180,12 @@ def train(
     """
     from dataclasses import replace
 
-    if _learner(context, agent) == "flag":
+    if _learner(context, agent, settings) == "flag":
         own = {name: context.params[name] if _is_given(context, name) else None for name in ("cash", "cost")}
         order = FlagOrder(
-            policy, seeds if _is_given(context, "seeds") else FLAG_SEEDS, rules, own["cash"], own["cost"], device
-        )
+            policy, settings, seeds if _is_given(context, "seeds") else FLAG_SEEDS, rules, own["cash"], own["cost"],
+            device,
+        )  # fmt: skip
         train_policies(
             order, file, test, split, guidance, provider, any_bars=any_bars, beside=beside, periods=None, out=out,
             resume=resume, as_json=as_json, reading=reading,
@@ -194,19 +198,18 @@ def train(
     from llmguide.experiments.plan import Plan
     from llmguide.experiments.run_folder import RunFolder
     from llmguide.experiments.train_grid import train_arms
-    from llmguide.rl.config import DQNConfig
     from llmguide.rl.training import as_seeds, refuse_unguided
 
-    config = DQNConfig(
+    config = settings.agent(
         cash=cash,
         cost=cost,
-        tau=cast("TauSetting", tau),
+        tau=tau,
         raw_prices=raw_prices,
         agreement=agreement,
         discount=discount,
         actions=actions,
+        **({"smoothing": 0} if raw_bars else {}),
     )
-    config = replace(config, smoothing=0) if raw_bars else config
     if not (guidance or provider):
         refuse_unguided(config)
     writable(out, folder=True)
@@ -242,8 +245,8 @@ def _is_given(context: typer.Context, option: str) -> bool:
     return source is not None and source.name != "DEFAULT"
 
 
-def _learner(context: typer.Context, agent: str) -> str:
-    """Return who learns; LlmguideError for somebody unknown, and for options of the other one."""
+def _learner(context: typer.Context, agent: str, settings: Settings) -> str:
+    """Return who learns; LlmguideError for somebody unknown, and for options and settings of the other one."""
     options = {
         "dqn": (*("episodes", "holdout", "ray", "tau", "raw_bars", "raw_prices", "agreement", "discount", "actions"),),
         "flag": (
@@ -256,6 +259,9 @@ def _learner(context: typer.Context, agent: str) -> str:
     for name in options[other]:
         if _is_given(context, name):
             raise LlmguideError(f"--{name.replace('_', '-')} is for --agent {other}; leave it out, or name that agent")
+    of_other = "agent" if other == "dqn" else "flag"
+    for name in settings.of(of_other):
+        raise LlmguideError(f"--set {of_other}.{name} is for --agent {other}; leave it out, or name that agent")
     return agent
 
 
@@ -287,6 +293,7 @@ def compare(
     ] = "hybrid,rl,llm,hold,sell",
     seeds: Seeds = "25",
     episodes: Episodes = 50,
+    settings: Settings,
     cash: Cash = 100_000.0,
     cost: Cost = 0.001,
     device: Device = "auto",
@@ -308,12 +315,12 @@ def compare(
     """
     plan = _control_plan(controls, shuffles, given=bool(guidance or provider))
     names = [name.strip() for name in arms.split(",")]
-    flag = policy.plan_of(names)
+    flag, config = policy.plan_of(names, settings), settings.agent(cash=cash, cost=cost)
     writable(out, folder=True)
     before, after, whole = training_and_test(reading, file, train, test, split)
     table = find_guidance(whole, guidance, None if guidance else provider or "rules", any_bars=any_bars)
     _compare(
-        before, after, table, seeds, episodes, names, flag, cash, cost, device, ray, periods, holdout, out, resume,
+        before, after, table, seeds, episodes, names, flag, config, device, ray, periods, holdout, out, resume,
         as_json, controls=plan, name=instrument_of(*filter(None, (file, train, test))) if name is None else name,
     )  # fmt: skip
 
@@ -339,6 +346,7 @@ def replicate(
     split: Annotated[str, typer.Option(help="First test day of instruments that have one file.")] = "2018-01-01",
     seeds: Seeds = "25",
     episodes: Episodes = 50,
+    settings: Settings,
     cash: Cash = 100_000.0,
     cost: Cost = 0.001,
     curves: Annotated[bool, typer.Option(help="Record the Sharpe ratio after every episode.")] = False,
@@ -363,13 +371,12 @@ def replicate(
     from llmguide.console import err, print_json, print_replication, records
     from llmguide.experiments.replicate import replicate as run
     from llmguide.guidance import guide as make
-    from llmguide.rl.config import DQNConfig
 
     if guidance is not None and provider is not None:
         raise GuidanceError("give either --guidance FOLDER or --provider NAME, not both")
     refuse_models(provider)
     names = split_names(arms)
-    flag = policy.plan_of(names or ())
+    flag, config = policy.plan_of(names or (), settings), settings.agent(cash=cash, cost=cost)
     writable(out, folder=True)
     with resumable(out):
         replication = run(
@@ -380,7 +387,7 @@ def replicate(
             episodes=episodes,
             guidance=guidance if provider is None else partial(make, provider=provider),
             any_bars=any_bars,
-            config=DQNConfig(cash=cash, cost=cost),
+            config=config,
             flag=flag,
             device=device,
             split=split,
@@ -414,8 +421,7 @@ def _compare(
     episodes: int,
     arms: list[str] | None,
     flag: FlagPlan | None,
-    cash: float,
-    cost: float,
+    config: DQNConfig,
     device: str,
     ray: str | None,
     periods: float | None,
@@ -431,7 +437,6 @@ def _compare(
     from llmguide.console import err, print_comparison, print_json, records
     from llmguide.experiments.arms import DEFAULT_ARMS
     from llmguide.experiments.compare import compare as run
-    from llmguide.rl.config import DQNConfig
 
     def say(line: str) -> None:
         err.print(line, highlight=False)
@@ -444,7 +449,7 @@ def _compare(
             seeds=parse_seeds(seeds),
             episodes=episodes,
             arms=arms or DEFAULT_ARMS,
-            config=DQNConfig(cash=cash, cost=cost),
+            config=config,
             flag=flag,
             device=device,
             periods=periods,

@@ -7,15 +7,15 @@ from typing import Annotated
 import typer
 
 from llmguide._version import __version__
-from llmguide.cli.help import Commands
+from llmguide.cli.configured import Commands
+from llmguide.cli.help import FittingGroup
 
 __all__ = ["app"]
 
-app = typer.Typer(
-    cls=Commands,
+app = Commands(
+    cls=FittingGroup,
     help="Language-model guided deep Q-learning for Backtrader.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )

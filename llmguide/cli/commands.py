@@ -7,6 +7,7 @@ from llmguide.cli import (  # noqa: F401  # registers the commands
     audit,
     backtest,
     bias,
+    config,
     data,
     flag,
     guidance,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from llmguide.cli.app import app
+from llmguide.cli.configured import Commands
 from llmguide.cli.groups import LanguagePolicy
 from llmguide.cli.options import (
     PROVIDERS,
@@ -26,6 +27,7 @@ from llmguide.cli.options import (
 )
 from llmguide.cli.outputs import writable
 from llmguide.cli.reading import NOTHING, Beside, Reading, find_guidance, parse_seeds, reads_bars
+from llmguide.cli.settings import FlagSettings, Settings
 from llmguide.cli.spans import parts_of
 
 if TYPE_CHECKING:
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FLAG_SEEDS", "FlagOrder", "flag", "train_policies"]
 
-flag = typer.Typer(
+flag = Commands(
     help="Let a language model trade: its last layers, trained by reinforcement learning on states told as text.",
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -56,6 +58,7 @@ class FlagOrder:
     """What is to be trained, as the command line says it."""
 
     policy: LanguagePolicy
+    settings: Settings
     seeds: str
     rules: str
     cash: float | None
@@ -70,7 +73,7 @@ class FlagOrder:
 
         rules = as_rules(self.rules)  # type: ignore[arg-type]  # it says which there are
         cash, cost = (rules.cash if self.cash is None else self.cash), (rules.cost if self.cost is None else self.cost)
-        return self.policy.plan(replace(rules, cash=cash, cost=cost))
+        return self.policy.plan(self.settings, replace(rules, cash=cash, cost=cost))
 
     def train(
         self, plan: FlagPlan, bars: pd.DataFrame, told: dict[str, Any], out: Path, *, resume: bool, quiet: bool
@@ -101,6 +104,7 @@ def train(
     ] = None,
     split: FirstTestDay = None,
     policy: LanguagePolicy,
+    settings: FlagSettings,
     rules: RuleBook = "house",
     guidance: GuidanceFile = None,
     any_bars: AnyBars = False,
@@ -122,7 +126,7 @@ def train(
     --test or --split, a page compares them with the same policy untrained, the language model asked for a word, and
     holding.
     """
-    order = FlagOrder(policy, seeds, rules, cash, cost, device)
+    order = FlagOrder(policy, settings, seeds, rules, cash, cost, device)
     train_policies(
         order, file, test, split, guidance, provider, any_bars=any_bars, beside=beside, periods=periods, out=out,
         resume=resume, as_json=as_json, reading=reading,
@@ -206,7 +210,7 @@ def demo(
     )
     if not as_json:
         err.print(remark, highlight=False)
-    order = FlagOrder(LanguagePolicy(), seeds, "house", None, None, "cpu")
+    order = FlagOrder(LanguagePolicy(), FlagSettings(), seeds, "house", None, None, "cpu")
     plan = FlagPlan("tiny", config=config, template="brief")
     trained = order.train(plan, bars, {}, out, resume=resume, quiet=as_json)
     study = study_flag(trained, later, announce=lambda line: err.print(line, highlight=False))

@@ -36,6 +36,7 @@ from llmguide.cli.options import (
 from llmguide.errors import LlmguideError
 
 if TYPE_CHECKING:
+    from llmguide.cli.settings import Settings
     from llmguide.rl.flag.plan import FlagPlan
     from llmguide.trading.flag_rules import FlagRules
 
@@ -87,9 +88,8 @@ class LanguagePolicy:
     template: StateTemplateName = "flag"
     algorithm: Algorithm = "ppo"
 
-    def plan(self, rules: FlagRules | None = None) -> FlagPlan:
-        """Return what is said, as a plan; LlmguideError where no model is named."""
-        from llmguide.rl.flag.config import FlagConfig
+    def plan(self, settings: Settings, rules: FlagRules | None = None) -> FlagPlan:
+        """Return what is said, with the settings of --set, as a plan; LlmguideError where no model is named."""
         from llmguide.rl.flag.plan import FlagPlan
         from llmguide.rl.flag.policy import PolicyConfig
 
@@ -99,13 +99,15 @@ class LanguagePolicy:
                 "HuggingFaceTB/SmolLM2-135M-Instruct, or tiny, one with random weights that is for trying out"
             )
         given = {name: value for name, value in (("steps", self.steps), ("rules", rules)) if value is not None}
-        config = FlagConfig(algorithm=self.algorithm, **given)  # type: ignore[arg-type]  # it says which there are
+        config = settings.flag(algorithm=self.algorithm, **given)
         return FlagPlan(self.base, PolicyConfig(frozen=self.frozen, lora_rank=self.lora_rank), config, self.template)
 
-    def plan_of(self, arms: Sequence[str]) -> FlagPlan | None:
+    def plan_of(self, arms: Sequence[str], settings: Settings) -> FlagPlan | None:
         """Return the plan of the arm flag; None where it is not among the arms, and nothing was said of it."""
         if "flag" in arms:
-            return self.plan()
+            return self.plan(settings)
+        for name in settings.of("flag"):
+            raise LlmguideError(f"--set flag.{name} is for the arm flag; add it with --arms, or leave it out")
         usual = LanguagePolicy()
         for part in fields(self):
             if getattr(self, part.name) != getattr(usual, part.name):

@@ -358,7 +358,7 @@ def _refuse(context: typer.Context, options: tuple[str, ...], why: str) -> None:
     """Raise GuidanceError if one of these options was given."""
     for option in options:
         source = context.get_parameter_source(option)
-        if source is not None and source.name == "COMMANDLINE":
+        if source is not None and source.name != "DEFAULT":
             raise GuidanceError(f"--{option.replace('_', '-')} {why}")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from typer.core import TyperGroup
 
-__all__ = ["Commands", "help_width"]
+__all__ = ["FittingGroup", "help_width"]
 
 NARROW = 60
 """Below so many columns, names of options stand above their text rather than beside it."""
@@ -30,7 +30,7 @@ class _FittingContext(_Context):  # type: ignore[misc]  # as above
     formatter_class = _Formatter
 
 
-class Commands(TyperGroup):
+class FittingGroup(TyperGroup):
     """The commands of an application, and of the groups within it."""
 
     def __init__(self, **attributes: Any) -> None:

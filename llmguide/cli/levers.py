@@ -25,6 +25,7 @@ from llmguide.cli.options import (
 )
 from llmguide.cli.outputs import writable
 from llmguide.cli.reading import AS_IT_IS, Reading, parse_seeds, reads_bars, split_names
+from llmguide.cli.settings import AS_PUBLISHED, AgentSettings
 from llmguide.errors import LlmguideError
 from llmguide.inline import FUTURE
 
@@ -54,6 +55,7 @@ def levers(
     ] = "oracle",
     seeds: Seeds = "3",
     episodes: Episodes = 50,
+    settings: AgentSettings = AS_PUBLISHED,
     cash: Cash = 100_000.0,
     cost: Cost = 0.001,
     device: Device = "auto",
@@ -72,13 +74,13 @@ def levers(
     from llmguide.cli.stopping import resumable
     from llmguide.console import err, print_json, records
     from llmguide.experiments.levers import study_levers
-    from llmguide.rl.config import DQNConfig
 
     if provider not in ("oracle", "rules"):
         raise LlmguideError(f"expected --provider oracle or rules, got {provider!r}")
     if provider == "rules" and guidance_accuracy is not None:
         raise LlmguideError("--guidance-accuracy is of --provider oracle: how often rules are right is not known")
     accuracy = None if provider == "rules" else 0.8 if guidance_accuracy is None else guidance_accuracy
+    config = settings.agent(cash=cash, cost=cost)
     writable(out, folder=True)
     with resumable(out):
         study = study_levers(
@@ -88,7 +90,7 @@ def levers(
             accuracy=accuracy,
             seeds=parse_seeds(seeds),
             episodes=episodes,
-            config=DQNConfig(cash=cash, cost=cost),
+            config=config,
             device=device,
             split=split,
             **reading.options,

@@ -8,11 +8,12 @@ from typing import Annotated
 import typer
 
 from llmguide.cli.app import app
+from llmguide.cli.configured import Commands
 from llmguide.cli.options import Json
 
 __all__ = ["live"]
 
-live = typer.Typer(
+live = Commands(
     help="Look at a live or paper run by its journal, and stop it (docs/live.md).",
     no_args_is_help=True,
     rich_markup_mode=None,

@@ -26,6 +26,7 @@ from llmguide.cli.options import (
 )
 from llmguide.cli.outputs import writable
 from llmguide.cli.reading import AS_IT_IS, Reading, parse_seeds, reads_bars, split_names
+from llmguide.cli.settings import AS_PUBLISHED, AgentSettings
 from llmguide.errors import LlmguideError
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ def mixture(
             "deviations.",
         ),
     ] = "0,252",
+    settings: AgentSettings = AS_PUBLISHED,
     cash: Cash = 100_000.0,
     cost: Cost = 0.001,
     device: Device = "auto",
@@ -94,8 +96,8 @@ def mixture(
     from llmguide.cli.stopping import resumable
     from llmguide.console import err, print_json, records
     from llmguide.experiments.mixture import read_tables, study_mixture
-    from llmguide.rl.config import DQNConfig
 
+    config = settings.agent(cash=cash, cost=cost)
     writable(out, folder=True)
     tables = read_tables(guidance or (), any_bars=any_bars)
     with resumable(out):
@@ -109,7 +111,7 @@ def mixture(
             episodes=episodes,
             holdout=holdout,
             agent_prior=_prior(agent_prior),
-            config=DQNConfig(cash=cash, cost=cost),
+            config=config,
             device=device,
             split=split,
             **reading.options,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from llmguide.cli.app import app
+from llmguide.cli.configured import Commands
 from llmguide.cli.groups import Endpoint, Limits, grouped
 from llmguide.cli.options import Json, PlanOnly, Replay
 from llmguide.cli.outputs import writable
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["review"]
 
-review = typer.Typer(
+review = Commands(
     help="Let people judge a model's decisions, blind: their own direction first, then the model's reasons.",
     no_args_is_help=True,
     rich_markup_mode=None,

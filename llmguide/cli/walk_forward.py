@@ -32,6 +32,7 @@ from llmguide.cli.options import (
 )
 from llmguide.cli.outputs import writable
 from llmguide.cli.reading import Reading, parse_seeds, reads_bars, refuse_models, split_names
+from llmguide.cli.settings import Settings
 from llmguide.errors import DataError, GuidanceError
 from llmguide.inline import FUTURE
 
@@ -80,6 +81,7 @@ def walk_forward(
     ] = None,
     seeds: Seeds = "5",
     episodes: Episodes = 50,
+    settings: Settings,
     cash: Cash = 100_000.0,
     cost: Cost = 0.001,
     device: Device = "auto",
@@ -101,13 +103,12 @@ def walk_forward(
     from llmguide.cli.stopping import resumable
     from llmguide.console import err
     from llmguide.experiments.walk_forward import walk_forward as run
-    from llmguide.rl.config import DQNConfig
 
     if guidance is not None and provider is not None:
         raise GuidanceError("give either --guidance or --provider NAME, not both")
     refuse_models(provider)
     names = split_names(arms)
-    flag = policy.plan_of(names or ())
+    flag, config = policy.plan_of(names or (), settings), settings.agent(cash=cash, cost=cost)
     bars = _read(files or [], data, symbol, symbols, start, reading)
     source = _guidance(guidance, provider, list(bars), folder=data is not None)
     writable(out, folder=True)
@@ -123,7 +124,7 @@ def walk_forward(
             seeds=parse_seeds(seeds),
             episodes=episodes,
             any_bars=any_bars,
-            config=DQNConfig(cash=cash, cost=cost),
+            config=config,
             flag=flag,
             device=device,
             periods=periods,

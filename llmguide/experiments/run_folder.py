@@ -1,6 +1,7 @@
 """The run folder: everything a run was made from and gave, each file whole or not there.
 
 config.json             settings, seeds, versions, hashes of the data
+config.toml             options of the command, to be given back with --config; written by the command line
 guidance.parquet        the guidance table
 ARM-SEED.safetensors    agents, and policies of the arm flag, each stored as soon as it is trained
 ARM-SEED.training       the state of an unfinished training; removed when what it becomes is stored

@@ -80,9 +80,12 @@ class DQNConfig:
 
     def __post_init__(self) -> None:
         positive = ("hidden", "learning_rate", "gradient_clip", "batch", "target_update", "epsilon_decay", "cash")
-        for name in positive:
+        for name in (*positive, "reward_clip"):
             if not getattr(self, name) > 0:
                 raise ModelError(f"{name} must be positive, got {getattr(self, name)}")
+        for name in ("learning_rate", "weight_decay", "cash"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ModelError(f"{name} must be a finite number of at least 0, got {getattr(self, name)}")
         for name in ("dropout", "discount", "epsilon_start", "epsilon_end", "sticky", "cost"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ModelError(f"{name} must lie in [0, 1], got {getattr(self, name)}")
