@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo flag-demo test test-slow check bench record clean
+.PHONY: help setup demo flag-demo test test-slow check docs bench record clean
 
 help:
 	@echo "make demo       set up, then run the main job on a synthetic market"
@@ -12,6 +12,7 @@ help:
 	@echo "make test       set up, then run the tests"
 	@echo "make test-slow  the ones marked slow: kills, clusters, browsers, benchmarks; CI runs these too"
 	@echo "make check      what CI checks beside the tests: ruff, mypy, import-linter"
+	@echo "make docs       build the documentation into build/docs, without the network"
 	@echo "make bench      measure the claims about speed"
 	@echo "make record     ask the tests' small language model anew for the recorded study"
 	@echo "make clean      remove the virtual environment and all caches"
@@ -21,7 +22,7 @@ setup: $(READY)
 # The pinned versions hold for the build's own environment too.
 $(READY): setup.cfg pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev,data,cluster,flag]"
+	PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev,docs,data,cluster,flag]"
 	touch $(READY)
 
 demo: $(READY)
@@ -42,6 +43,11 @@ check: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Warnings are errors; the notebook is executed anew only where the library has changed.
+docs: $(READY)
+	$(BIN)/python -m sphinx -W --keep-going --nitpicky --quiet -d build/doctrees docs build/docs
+	@echo "build/docs/index.html"
+
 bench: $(READY)
 	$(BIN)/python benchmarks/all.py
 
@@ -49,5 +55,5 @@ record: $(READY)
 	$(BIN)/python tests/recorded/record.py
 
 clean:
-	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) build docs/commands *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

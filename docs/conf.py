@@ -1,0 +1,73 @@
+"""The documentation site: `make docs` builds it into build/docs, without the network."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE / "ext"))
+
+import llmguide  # noqa: E402
+from notebook_cache import cache_folder  # noqa: E402
+
+project = "llmguide"
+author = "the authors of llmguide"
+project_copyright = "the authors of llmguide, GPL-3.0-or-later"
+release = version = llmguide.__version__
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.napoleon",
+    "myst_nb",
+    "sphinx_copybutton",
+    "sphinx_design",
+    "api_docs",
+    "command_reference",
+]
+exclude_patterns = ["conf.py", "ext", "pictures", "_static", "_templates"]
+# Types in signatures: those of other projects, whose lists of names would come from the network, and of inner modules.
+nitpick_ignore_regex = [("py:(class|exc|obj)", ".*")]
+
+html_theme = "furo"
+html_title = f"llmguide {release}"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_copy_source = False
+html_show_sphinx = False
+html_theme_options = {"navigation_with_keys": True}
+pygments_style = "default"
+pygments_dark_style = "github-dark"
+
+# Markdown
+myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist"]
+myst_heading_anchors = 4
+smartquotes_action = "qe"  # no dashes: they would be made of the two hyphens of an option
+
+# The notebook is executed once for each state of the library.
+nb_custom_formats = {".py": ["jupytext.reads", {"fmt": "py:percent"}]}
+nb_execution_mode = "cache"
+nb_execution_cache_path = str(cache_folder(HERE.parent))
+nb_execution_in_temp = True
+nb_execution_raise_on_error = True
+nb_execution_timeout = 600
+nb_ipywidgets_js: dict[str, dict[str, str]] = {}  # they would come from the network
+nb_merge_streams = True
+
+# Docstrings
+default_role = "backticks"
+add_module_names = False
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_default_options = {"members": True}
+autosummary_generate = False
+maximum_signature_line_length = 88
+napoleon_custom_sections = [("Params", "params_style"), ("Columns", "params_style"), "Formula", "See", "Source"]
+napoleon_numpy_docstring = False
+napoleon_use_ivar = True
+python_use_unqualified_type_names = True
+toc_object_entries_show_parents = "hide"
+
+copybutton_prompt_text = r"\$ |>>> |\.\.\. "
+copybutton_prompt_is_regexp = True
