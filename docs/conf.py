@@ -8,8 +8,9 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE / "ext"))
 
-import llmguide  # noqa: E402
 from notebook_cache import cache_folder  # noqa: E402
+
+import llmguide  # noqa: E402
 
 project = "llmguide"
 author = "the authors of llmguide"

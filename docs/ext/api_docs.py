@@ -1,4 +1,4 @@
-"""How docstrings and classes of llmguide are shown: links from backticks, params of Backtrader's classes as arguments."""
+"""How docstrings are shown: backticks as links, Markdown's tables, params of Backtrader's classes as arguments."""
 
 from __future__ import annotations
 
@@ -33,8 +33,9 @@ def shown_params(
 def as_written(site: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
     """Make reStructuredText of what docstrings write otherwise: tables of Markdown, | for absolute values, `Agent`s."""
     text: list[str] = []
-    for is_table, rows in itertools.groupby(lines, key=lambda line: line.lstrip().startswith("|")):
-        text += _table(list(rows)) if is_table else map(_plain, rows)
+    for is_table, found in itertools.groupby(lines, key=lambda line: line.lstrip().startswith("|")):
+        rows = list(found)
+        text += _table(rows) if is_table else map(_plain, rows)
     if what in ("attribute", "data", "property"):
         text.insert(0, "")  # else napoleon takes the words before a colon for the type, which the annotation has
     lines[:] = text
@@ -83,8 +84,7 @@ def found_elsewhere(site: Sphinx, env: Any, node: pending_xref, contnode: Any) -
     if len(same) == 1:
         entry = domain.objects[same[0]]
         uri = site.builder.get_relative_uri(node.get("refdoc", env.docname), entry.docname)
-        link = nodes.reference("", "", contnode, internal=True, refuri=f"{uri}#{entry.node_id}", reftitle=same[0])
-        return link
+        return nodes.reference("", "", contnode, internal=True, refuri=f"{uri}#{entry.node_id}", reftitle=same[0])
     return contnode if node.get("quiet") else None
 
 
