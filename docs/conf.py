@@ -9,8 +9,13 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE / "ext"))
 
 from notebook_cache import cache_folder  # noqa: E402
+from pygments.lexers.shell import BashLexer  # noqa: E402
+from sphinx.highlighting import lexers  # noqa: E402
 
 import llmguide  # noqa: E402
+
+# Commands stand without a prompt, to be copied; the lexer of that name takes such lines for output.
+lexers["console"] = BashLexer()
 
 project = "llmguide"
 author = "the authors of llmguide"
@@ -38,13 +43,13 @@ html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sphinx = False
 html_theme_options = {"navigation_with_keys": True}
+html_permalinks_icon = "#"
 pygments_style = "default"
 pygments_dark_style = "github-dark"
 
 # Markdown
 myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist"]
 myst_heading_anchors = 4
-smartquotes_action = "qe"  # no dashes: they would be made of the two hyphens of an option
 
 # The notebook is executed once for each state of the library.
 nb_custom_formats = {".py": ["jupytext.reads", {"fmt": "py:percent"}]}
@@ -52,7 +57,7 @@ nb_execution_mode = "cache"
 nb_execution_cache_path = str(cache_folder(HERE.parent))
 nb_execution_in_temp = True
 nb_execution_raise_on_error = True
-nb_execution_timeout = 600
+nb_execution_timeout = -1  # none: a busy machine is no error
 nb_ipywidgets_js: dict[str, dict[str, str]] = {}  # they would come from the network
 nb_merge_streams = True
 

@@ -12,6 +12,7 @@ from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 
 _BAR = re.compile(r"(`[^`]*`)|\|")
+_PAGE = re.compile(r"(?<![\w/])docs/(\w+)\.md")
 _ENDING = re.compile(r"(``[^`]+``|`[^`]+`)(?=\w)")
 _BACKTRADERS = {"alias", "aliased", "frompackages", "lines", "linealias", "packages", "params", "plotinfo", "plotlines"}
 
@@ -25,9 +26,18 @@ def shown_params(
         return signature.replace("<factory>", "..."), returned
     if what != "class" or not hasattr(params, "_getitems"):
         return None
-    given = ", ".join(f"{key}={value!r}" for key, value in params._getitems())
+    defaults = dict(params._getitems())
+    own = [key for one in obj.__mro__ if hasattr(one, "params") for key in _own_params(one)]
+    given = ", ".join(f"{key}={defaults[key]!r}" for key in dict.fromkeys(own))
     data = "data, " if hasattr(obj, "lines") and "strategies" not in name else ""
     return f"({data}*, {given})" if given else f"({data.rstrip(', ')})", ""
+
+
+def _own_params(one: Any) -> list[str]:
+    """Names of the params that a class of Backtrader adds to those of the class below it."""
+    below = next((base.params for base in one.__mro__[1:] if hasattr(base, "params")), None)
+    inherited = set(below._getkeys()) if below else set()
+    return [key for key in one.params._getkeys() if key not in inherited]
 
 
 def as_written(site: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
@@ -42,7 +52,8 @@ def as_written(site: Sphinx, what: str, name: str, obj: Any, options: Any, lines
 
 
 def _plain(line: str) -> str:
-    """A line with its bars and the ends of its words in code, as in `Agent`s, told to reStructuredText."""
+    """A line in which bars, words that go on behind code, as in `Agent`s, and pages of this site are marked."""
+    line = _PAGE.sub(r":doc:`/\1`", line)
     return _ENDING.sub(r"\1\\ ", _BAR.sub(lambda found: found[1] or r"\|", line))
 
 

@@ -43,7 +43,7 @@ def _page(name: str, command: Any, *, level: int) -> Iterator[str]:
     inner = getattr(command, "commands", {})
     if not inner:
         usage = " ".join([name, *command.collect_usage_pieces(context)])
-        yield from ("```console", f"$ {usage}", "```", "")
+        yield from ("```console", usage, "```", "")
     records = [record for one in command.get_params(context) if (record := one.get_help_record(context))]
     yield from (f"```{{program}} {name}", "```", "")
     for declared, told in records:
@@ -59,10 +59,7 @@ def _option(declared: str, told: str) -> Iterator[str]:
     parts = _EXTRA.match(told)
     text, extra = (parts["help"], parts["extra"]) if parts else (told, "")
     yield f"````{{option}} {declared.replace(' / ', ', ')}"
-    yield _escaped(text)
-    if extra:
-        yield from ("", f"*{_escaped(extra[0].upper() + extra[1:])}*")
-    yield from ("````", "")
+    yield from (f"{_escaped(text)} {f'*{_escaped(extra[0].upper() + extra[1:])}.*' if extra else ''}", "````", "")
 
 
 def _prose(text: str) -> str:
