@@ -8,7 +8,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE / "ext"))
 
-from notebook_cache import cache_folder  # noqa: E402
+from executed_notebook import cache_folder  # noqa: E402
 from pygments.lexers.shell import BashLexer  # noqa: E402
 from sphinx.highlighting import lexers  # noqa: E402
 
@@ -31,6 +31,7 @@ extensions = [
     "sphinx_design",
     "api_docs",
     "command_reference",
+    "executed_notebook",
 ]
 exclude_patterns = ["conf.py", "ext", "pictures", "_static", "_templates"]
 # Types in signatures: those of other projects, whose lists of names would come from the network, and of inner modules.

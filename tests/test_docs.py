@@ -20,6 +20,7 @@ from typer.main import get_command
 
 import llmguide
 from llmguide.cli import app
+from llmguide.rl.checkpoint import save_agent
 from llmguide.rl.config import DQNConfig
 
 PYTHON = [block for page in PAGES for block in blocks_of(page, "python")]
@@ -162,12 +163,12 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         bars.to_csv(folder / f"{name}.csv")
     guidance = llmguide.guide(market, "rules")
     small = DQNConfig(hidden=8)
-    runs = folder / "runs" / "aapl"
     for name in ("guidance.parquet", "aapl.parquet", "runs/aapl/guidance.parquet"):
         guidance.save(folder / name)
-    llmguide.train_dqn(train, guidance, seeds=1, episodes=1, config=small, out=runs, progress=False)
-    llmguide.train_dqn(train, seeds=1, episodes=1, config=small, out=runs, progress=False)
-    (folder / "rl-0.safetensors").write_bytes((runs / "rl-0.safetensors").read_bytes())
+    for arm, table in {"hybrid": guidance, "rl": None}.items():
+        agents = llmguide.train_dqn(train, table, seeds=1, episodes=1, config=small, progress=False)
+        for to in (folder, folder / "runs" / "aapl"):
+            save_agent(agents[0], to / f"{arm}-0.safetensors")
     return folder
 
 

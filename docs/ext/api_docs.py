@@ -13,7 +13,7 @@ from sphinx.application import Sphinx
 
 _BAR = re.compile(r"(`[^`]*`)|\|")
 _PAGE = re.compile(r"(?<![\w/])docs/(\w+)\.md")
-_ENDING = re.compile(r"(``[^`]+``|`[^`]+`)(?=\w)")
+_CODE = re.compile(r"(``[^`]+``|`[^`]+`)(\w?)")
 _BACKTRADERS = {"alias", "aliased", "frompackages", "lines", "linealias", "packages", "params", "plotinfo", "plotlines"}
 
 
@@ -54,7 +54,8 @@ def as_written(site: Sphinx, what: str, name: str, obj: Any, options: Any, lines
 def _plain(line: str) -> str:
     """A line in which bars, words that go on behind code, as in `Agent`s, and pages of this site are marked."""
     line = _PAGE.sub(r":doc:`/\1`", line)
-    return _ENDING.sub(r"\1\\ ", _BAR.sub(lambda found: found[1] or r"\|", line))
+    line = _BAR.sub(lambda found: found[1] or r"\|", line)
+    return _CODE.sub(lambda found: found[1] + (rf"\ {found[2]}" if found[2] else ""), line)
 
 
 def _table(rows: list[str]) -> list[str]:
