@@ -8,7 +8,6 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE / "ext"))
 
-from executed_notebook import cache_folder  # noqa: E402
 from pygments.lexers.shell import BashLexer  # noqa: E402
 from sphinx.highlighting import lexers  # noqa: E402
 
@@ -52,13 +51,9 @@ pygments_dark_style = "github-dark"
 myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist"]
 myst_heading_anchors = 4
 
-# The notebook is executed once for each state of the library.
-nb_custom_formats = {".py": ["jupytext.reads", {"fmt": "py:percent"}]}
-nb_execution_mode = "cache"
-nb_execution_cache_path = str(cache_folder(HERE.parent))
-nb_execution_in_temp = True
-nb_execution_raise_on_error = True
-nb_execution_timeout = -1  # none: a busy machine is no error
+# The reader executes the notebook, or takes the outputs that it kept.
+nb_custom_formats = {".py": ["executed_notebook.read", {}]}
+nb_execution_mode = "off"
 nb_ipywidgets_js: dict[str, dict[str, str]] = {}  # they would come from the network
 nb_merge_streams = True
 

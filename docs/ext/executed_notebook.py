@@ -1,27 +1,49 @@
-"""The story as an executed notebook: where its outputs are kept, and the file to download."""
+"""The story as a notebook with its outputs, executed once for each state of it and of the library."""
 
 from __future__ import annotations
 
 import hashlib
 import shutil
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import jupytext
+import nbformat
+from nbclient import NotebookClient
+
+ROOT = Path(__file__).resolve().parents[2]
+KEPT = ROOT / "build" / "notebooks"
 STORY = "story"
 _SHAPING = ("llmguide/**/*.py", "strategies/*.py", "indicators/*.py", "llmguide/**/*.md", "constraints.txt")
 _LINK = f'</h1>\n<p><a href="{STORY}.ipynb" download>Download this notebook with its outputs</a></p>'
 
 
-def cache_folder(root: Path) -> Path:
-    """Return ROOT/build/notebooks/HASH, a folder for each state of the library.
+def read(text: str) -> nbformat.NotebookNode:
+    """Return the notebook of a file in jupytext's percent format with its outputs: those kept, or made now.
 
-    The cache itself compares the notebook's cells only, and would keep outputs of another state.
+    A cell that fails raises nbclient's CellExecutionError, and the site is not built.
     """
-    digest = hashlib.sha256()
-    for path in sorted({path for pattern in _SHAPING for path in root.glob(pattern)}):
-        digest.update(f"{path.relative_to(root)}\0".encode())
+    kept = KEPT / f"{_state(text)}.ipynb"
+    if kept.is_file():
+        return nbformat.read(kept, as_version=4)
+    notebook = jupytext.reads(text, fmt="py:percent")
+    with TemporaryDirectory() as folder:
+        NotebookClient(notebook, timeout=None, resources={"metadata": {"path": folder}}).execute()
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)  # when each cell was run
+    KEPT.mkdir(parents=True, exist_ok=True)
+    nbformat.write(notebook, kept)
+    return notebook
+
+
+def _state(text: str) -> str:
+    """Hash a notebook's text and all that its outputs come from."""
+    digest = hashlib.sha256(text.encode())
+    for path in sorted({path for pattern in _SHAPING for path in ROOT.glob(pattern)}):
+        digest.update(f"\0{path.relative_to(ROOT)}\0".encode())
         digest.update(path.read_bytes())
-    return root / "build" / "notebooks" / digest.hexdigest()[:16]
+    return digest.hexdigest()[:16]
 
 
 def offer(site: Any, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
@@ -38,7 +60,8 @@ def deliver(site: Any, exception: Exception | None) -> None:
 
 
 def setup(site: Any) -> dict[str, bool]:
-    """Hear when a page is written, and when all are."""
+    """Hear what is to be read, when a page is written, and when all are."""
+    site.connect("env-get-outdated", lambda *_: [STORY])  # the library may have changed where the notebook has not
     site.connect("html-page-context", offer)
     site.connect("build-finished", deliver)
     return {"parallel_read_safe": True}
