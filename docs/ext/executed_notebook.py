@@ -1,4 +1,4 @@
-"""The story as a notebook with its outputs, executed once for each state of it and of the library."""
+"""The story as a notebook with its outputs, executed once for each state of its code and of the library."""
 
 from __future__ import annotations
 
@@ -24,22 +24,29 @@ def read(text: str) -> nbformat.NotebookNode:
 
     A cell that fails raises nbclient's CellExecutionError, and the site is not built.
     """
-    kept = KEPT / f"{_state(text)}.ipynb"
-    if kept.is_file():
-        return nbformat.read(kept, as_version=4)
     notebook = jupytext.reads(text, fmt="py:percent")
+    kept = KEPT / f"{_state(notebook)}.ipynb"
+    if kept.is_file():
+        executed = nbformat.read(kept, as_version=4)
+        for cell, done in zip(_code(notebook), _code(executed), strict=True):
+            cell.outputs, cell.execution_count = done.outputs, done.execution_count
+        return notebook
     with TemporaryDirectory() as folder:
         NotebookClient(notebook, timeout=None, resources={"metadata": {"path": folder}}).execute()
-    for cell in notebook.cells:
-        cell.metadata.pop("execution", None)  # when each cell was run
+    for cell in _code(notebook):
+        cell.metadata.pop("execution", None)  # when it was run
     KEPT.mkdir(parents=True, exist_ok=True)
     nbformat.write(notebook, kept)
     return notebook
 
 
-def _state(text: str) -> str:
-    """Hash a notebook's text and all that its outputs come from."""
-    digest = hashlib.sha256(text.encode())
+def _code(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def _state(notebook: nbformat.NotebookNode) -> str:
+    """Hash a notebook's code and all that its outputs come from."""
+    digest = hashlib.sha256("\0".join(cell.source for cell in _code(notebook)).encode())
     for path in sorted({path for pattern in _SHAPING for path in ROOT.glob(pattern)}):
         digest.update(f"\0{path.relative_to(ROOT)}\0".encode())
         digest.update(path.read_bytes())
