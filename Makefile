@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo flag-demo test test-slow test-pythons check dist bench record clean
+.PHONY: help setup demo flag-demo test test-slow test-pythons check docs dist bench record pictures clean
 
 help:
 	@echo "make demo       set up, then run the main job on a synthetic market"
@@ -13,6 +13,7 @@ help:
 	@echo "make test-slow  the ones marked slow: kills, clusters, browsers, benchmarks; CI runs these too"
 	@echo "make test-pythons  a part of the fast tests on the other Pythons (3.11 to 3.13) of this machine; ALL=1 for all"
 	@echo "make check      what CI checks beside the tests: ruff, mypy, import-linter"
+	@echo "make docs       build the documentation into build/docs, without the network"
 	@echo "make dist       build sdist and wheel in dist/, check them, try the wheel in a fresh environment"
 	@echo "make bench      measure the claims about speed"
 	@echo "make record     ask the tests' small language model anew for the recorded study"
@@ -23,7 +24,7 @@ setup: $(READY)
 # The pinned versions hold for the build's own environment too. What is imported is compiled then; the rest of 3 GB is not.
 $(READY): setup.cfg pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -e ".[dev,data,cluster,flag]"
+	PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -e ".[dev,docs,data,cluster,flag]"
 	touch $(READY)
 
 demo: $(READY)
@@ -48,9 +49,14 @@ check: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Warnings are errors; the notebook is executed anew only where the library has changed.
+docs: $(READY)
+	$(BIN)/python -m sphinx -W --keep-going --nitpicky --quiet -d build/doctrees docs build/docs
+	@echo "build/docs/index.html"
+
 # The wheel is built from the sdist, as an index builds it.
 dist: $(READY)
-	rm -rf dist build
+	rm -rf dist build/lib build/bdist.*
 	PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(BIN)/python -m build
 	$(BIN)/twine check --strict dist/*
 	$(BIN)/python .ci/try_dist.py dist
@@ -62,5 +68,5 @@ record: $(READY)
 	$(BIN)/python tests/recorded/record.py
 
 clean:
-	rm -rf $(VENV) $(VENV)-* build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(VENV)-* build dist docs/commands *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -21,8 +21,9 @@
 # a few episodes instead of fifty. It needs no data, key or network, and takes about half a minute. It shows how things
 # are done, not what guidance is worth: these agents have learned next to nothing yet, and lose to holding.
 #
-# Open it as a notebook: `pip install jupytext notebook`, then `jupytext --to notebook docs/story.py`. As a script,
-# `python docs/story.py`, it prints the same tables and writes the figures to `runs/story`.
+# Open it as a notebook: `pip install jupytext notebook`, then `jupytext --to notebook docs/story.py`; `make docs`
+# writes one with all outputs, `build/docs/story.ipynb`. As a script, `python docs/story.py`, it prints the same tables
+# and writes the figures to `runs/story`.
 
 # %%
 from pathlib import Path
