@@ -17,6 +17,7 @@ help:
 	@echo "make dist       build sdist and wheel in dist/, check them, try the wheel in a fresh environment"
 	@echo "make bench      measure the claims about speed"
 	@echo "make record     ask the tests' small language model anew for the recorded study"
+	@echo "make pictures   make the pictures of README and documentation anew (needs Chromium)"
 	@echo "make clean      remove the virtual environment and all caches"
 
 setup: $(READY)
@@ -66,6 +67,9 @@ bench: $(READY)
 
 record: $(READY)
 	$(BIN)/python tests/recorded/record.py
+
+pictures: $(READY)
+	$(BIN)/python docs/pictures/make.py
 
 clean:
 	rm -rf $(VENV) $(VENV)-* build dist docs/commands *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -175,7 +175,10 @@ class RunWarning(DataWarning):
 
 
 def warn_always(message: str) -> None:
-    """Warn (DataWarning) the caller of the caller, also where the same was said there before: it is of other data."""
+    """Warn the caller of the caller with `message`, a DataWarning, even where the same was said there before.
+
+    It is about other data then, and Python alone would tell it once.
+    """
     frame = sys._getframe(2)
     module = frame.f_globals.get("__name__")
     warnings.warn_explicit(message, DataWarning, frame.f_code.co_filename, frame.f_lineno, module)

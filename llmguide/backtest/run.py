@@ -79,7 +79,7 @@ class BacktestResult(Inline):
 
     @property
     def rows(self) -> list[list[str]]:
-        """Its measures as text: name and value."""
+        """The measures as text, each with its name and value."""
         return [
             ["Sharpe ratio", number(self.sharpe)],
             ["annualised by", f"{self.periods:g} bars a year"],

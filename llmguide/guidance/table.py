@@ -270,7 +270,7 @@ class Guidance(Inline):
         return f"{counted(len(self), 'row')} of guidance by {providers}, {span}: {', '.join(parts)}."
 
     def last_rows(self, count: int = 6) -> list[list[str]]:
-        """The last rows as text: issued, direction, confidence, tau, why."""
+        """Return the last `count` rows as text, each with issued, direction, confidence, tau and why."""
         return [
             [
                 f"{row.issued_at:%Y-%m-%d}",

@@ -234,7 +234,7 @@ class SweepResult:
         return places[np.argsort(sign * column[places], kind="stable")]
 
     def chosen(self, row: int) -> pd.Series[Any]:
-        """Return a row by its position, unless a user's rule looks ahead there."""
+        """Return the row at position `row`; LlmguideError where a user's rule looks ahead there."""
         self._try_out(row)
         return self.frame.iloc[row]
 
@@ -316,7 +316,11 @@ class SweepResult:
     def slice_at(
         self, axes: tuple[str, ...], by: str, at: Which, min_trades: int | None = None
     ) -> tuple[NDArray[np.bool_], dict[str, Any]]:
-        """Return which combinations show a measure over some parameters, and the values of the others there."""
+        """Return which combinations show the measure `by` over the parameters `axes`, and the values of the others there.
+
+        `at` is the setting that has those values, or the best one, chosen with `min_trades`. Raises LlmguideError for an
+        unknown or repeated parameter.
+        """
         for name in axes:
             self._known(name)
         if len(set(axes)) < len(axes):

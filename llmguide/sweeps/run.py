@@ -88,7 +88,8 @@ class Sweep(Inline, SweepResult):
         """Return a measure over two parameters, the best ringed; shown by notebooks, written by its `write_html`.
 
         Args:
-            x, y: the parameters, to the right and upwards.
+            x: the parameter to the right.
+            y: the parameter upwards.
             by: the measure.
             at: the others are as this setting has them; those that it leaves out, as the best one has them, unless they
                 have one value.

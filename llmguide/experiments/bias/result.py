@@ -61,7 +61,7 @@ class BiasResult(Inline):
 
     @property
     def turned(self) -> dict[str, pd.Series[Any]]:
-        """How often each of `CHANGES` turned the direction: its row of `measures`, by the change in words."""
+        """How often each of `CHANGES` turned the direction, as its row of `measures`, by the change in words."""
         return {words: self.measure(name) for name, words in CHANGES.items()}
 
     def _shown(self) -> Shown:

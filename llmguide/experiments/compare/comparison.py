@@ -18,7 +18,7 @@ class Comparison(Inline, ComparisonResult):
 
     @property
     def verdict(self) -> str:
-        """Who has the highest mean Sharpe ratio, and what the paired test says of it: as the report begins."""
+        """Who has the highest mean Sharpe ratio, and what the paired test says of it, as the report begins."""
         values = {arm: self.values(arm) for arm in self.arms}
         return summary(ReportData("", self.table, self.tests, values, self.test["close"]))
 

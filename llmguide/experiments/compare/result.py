@@ -89,7 +89,7 @@ class ComparisonResult:
 
     @cached_property
     def intervals(self) -> pd.DataFrame:
-        """95 % intervals over the test bars: of every arm, and of its differences from others.
+        """95 % intervals over the test bars, of every arm and of its differences from others.
 
         The differences are the first trained arm minus every other one, and every arm minus ``hold``.
 

@@ -16,7 +16,7 @@ class PromptStudy(Inline, PromptResult):
 
     @property
     def verdict(self) -> str:
-        """Which prompt has the highest mean Sharpe ratio, and what the test says of it: as the page begins."""
+        """Which prompt has the highest mean Sharpe ratio, and what the test says of it, as the page begins."""
         from llmguide.experiments.prompts.write import page_data  # here: it loads the plotting library
         from llmguide.report.prompts_page import summary
 

@@ -16,7 +16,7 @@ class Walk(Inline, WalkResult):
 
     @property
     def verdict(self) -> str:
-        """The best run of every instrument, and whether it is more than luck: as the page begins."""
+        """The best run of every instrument, and whether it is more than luck, as the page begins."""
         from llmguide.experiments.walk_forward.write import page_data  # here: it loads the plotting library
         from llmguide.report.walk_page import summary
 
