@@ -316,10 +316,10 @@ class SweepResult:
     def slice_at(
         self, axes: tuple[str, ...], by: str, at: Which, min_trades: int | None = None
     ) -> tuple[NDArray[np.bool_], dict[str, Any]]:
-        """Return which combinations show the measure `by` over the parameters `axes`, and the values of the others there.
+        """Return which combinations show the measure `by` over the parameters `axes`, and the others' values there.
 
-        `at` is the setting that has those values, or the best one, chosen with `min_trades`. Raises LlmguideError for an
-        unknown or repeated parameter.
+        `at` is the setting that has those values, or the best one, chosen with `min_trades`. Raises LlmguideError
+        for an unknown or repeated parameter.
         """
         for name in axes:
             self._known(name)
