@@ -56,11 +56,11 @@ class Sweep(Inline, SweepResult):
         from llmguide.sweeps.verdict import unchecked
         from llmguide.sweeps.wording import setting, summary
 
-        what = counted(len(self), "combination")
+        what = f"{counted(len(self), 'combination')} of the rule {self.plan.rule.name}"
         try:
             best = self.best()
         except LlmguideError as error:
-            return f"{what} of the rule {self.plan.rule.name}: {error}."
+            return f"{what}: {error}."
         chosen, measured = setting(self.parameters(best), varied(self)), summary(best, "sharpe")
         return f"Best of {what}: {chosen}. {measured[:1].upper()}{measured[1:]}. {unchecked(len(self))}"
 
