@@ -48,7 +48,8 @@ def make_pages() -> None:
     """Write the pages, each as its user would."""
     BUILD.mkdir(parents=True, exist_ok=True)
     save_bars(sample_bars(years=6, seed=4), BUILD / "sample.csv")
-    llmguide("compare", "sample.csv", "--split", SPLIT, "--seeds", "3", "--episodes", "8", "--name", "Synthetic market", "--out", "run")
+    training = ("--seeds", "3", "--episodes", "8", "--name", "Synthetic market")
+    llmguide("compare", "sample.csv", "--split", SPLIT, *training, "--out", "run")
     llmguide("tearsheet", "run", "--arm", "hybrid", "--out", "hybrid.html")
     grid = ("--param", "short=2:40", "--param", "long=10:120:2", "--where", "long > short", "--start", "120")
     llmguide("sweep", "sample.csv", "--split", SPLIT, *grid, "--heatmap", "short,long", "heatmap.html")

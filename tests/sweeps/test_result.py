@@ -28,7 +28,7 @@ def test_the_frame_has_a_row_for_each_combination_and_a_level_for_each_parameter
     assert list(swept.frame.index) == list(expected)
     assert swept.frame.index.is_unique
     assert len(swept) == 12
-    assert repr(swept).startswith("Sweep: Best of 12 combinations of the rule trend by Sharpe ratio: short ")
+    assert repr(swept).startswith("Sweep: Best of 12 combinations of the rule trend: short ")
     assert swept.frame.loc[(2, 8, 0.002)].shape == (1, 8)
 
 
