@@ -19,7 +19,7 @@ from doc_pages import DOCS, PAGES, ROOT, Block, anchors_of, blocks_of, links_of
 from typer.main import get_command
 
 import llmguide
-from llmguide.cli import app
+from llmguide.cli.commands import app
 from llmguide.rl.checkpoint import save_agent
 from llmguide.rl.config import DQNConfig
 

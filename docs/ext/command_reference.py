@@ -13,7 +13,7 @@ from typing import Any
 
 from typer.main import get_command
 
-from llmguide.cli import app
+from llmguide.cli.commands import app
 
 _MARKED = re.compile(r"(?P<code>`[^`]+`)|(?<![\w-])(?P<option>--?[a-z][a-z-]*)|(?P<mark>[\\*_<>\[\]{}$|#])")
 _EXTRA = re.compile(
