@@ -75,7 +75,8 @@ def main(names: list[str]) -> None:
     bars = sample_bars(years=2)
     if not names:
         print(
-            "| file | what it does | truth | found as | line, first bar, ahead | also reported |\n|---|---|---|---|---|---|"
+            "| file | what it does | truth | found as | line, first bar, ahead | also reported |\n"
+            "|---|---|---|---|---|---|"
         )
     missed = cried = 0
     for name in names or NAMES:
