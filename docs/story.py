@@ -14,16 +14,18 @@
 # %% [markdown]
 # # Does guidance help? The whole story on one page
 #
-# Once a month something that can read says LONG or SHORT, and how sure it is. An agent that trades every day sees that
-# as one more number. Here both are followed from the bars to a verdict, and to the question whether to believe it.
+# Once a month a language model, or anything else that issues guidance, says LONG or SHORT and how sure it is. An agent
+# that trades every day observes that as one more number. This notebook follows both from the bars to a verdict, and
+# asks whether to believe it; read it for an overview of the library.
 #
-# Everything is made here: a synthetic market, guidance by rules instead of a language model, small networks trained for
-# a few episodes instead of fifty. It needs no data, key or network, and takes about half a minute. It shows how things
-# are done, not what guidance is worth: these agents have learned next to nothing yet, and lose to holding.
+# Everything is generated here: a synthetic market, guidance by rules instead of a language model, small networks
+# trained for a few episodes instead of fifty. It needs no data, key or network, and takes about half a minute. It
+# shows how things are done, not what guidance is worth: these agents have learned next to nothing yet, and lose to
+# holding.
 #
 # Open it as a notebook: `pip install jupytext notebook`, then `jupytext --to notebook docs/story.py`; `make docs`
-# writes one with all outputs, `build/docs/story.ipynb`. As a script, `python docs/story.py`, it prints the same tables
-# and writes the figures to `runs/story`.
+# writes one with all outputs, `build/docs/story.ipynb`. Run as a script, `python docs/story.py`, it prints the same
+# tables and writes the figures to `runs/story`.
 
 # %%
 from pathlib import Path
@@ -44,8 +46,9 @@ pd.set_option("display.width", 160, "display.max_columns", None)
 # %% [markdown]
 # ## A market, and guidance for it
 #
-# Six years: four to train on, two that nothing may be chosen by. A row of guidance that is issued on a day was made
-# from the bars before that day, and is in force from its bar on. `tau`, between -1 and +1, is direction times strength.
+# Six years: four to train on, and two test years that must not influence any choice. A row of guidance issued on a
+# given day was made from the bars before that day, and is in force from that day's bar on. `tau`, between -1 and +1,
+# is direction times strength.
 
 # %%
 market = llmguide.sample_bars(years=6, seed=4)
@@ -72,7 +75,7 @@ line.margins(x=0.01)
 # ## What a language model would be asked
 #
 # With a language model the table is made in the same way: `llmguide.guide(market, llmguide.LanguageModel(...))`. This
-# is the question of one month, without asking it: neither the instrument nor the date is in it.
+# previews the question for one month without sending it: it contains neither the instrument nor the date.
 
 # %%
 from llmguide.guidance.preview import preview  # noqa: E402
@@ -83,10 +86,10 @@ question = preview(Study((model.subject(market),), (model.prompt,), model.brief)
 print(question.requests[0]["messages"][-1]["content"][:900], "...")
 
 # %% [markdown]
-# ## Train with and without it, and compare
+# ## Train with and without guidance, and compare
 #
-# `hybrid` sees the guidance, `rl` is the same agent without it, `llm` follows the guidance alone. Every arm trades the
-# test bars in Backtrader. One seed says little about a method like this, so there are several.
+# `hybrid` observes the guidance, `rl` is the same agent without it, `llm` follows the guidance alone. Every arm trades
+# the test bars in Backtrader. One seed says little about a method like this, so several are trained.
 
 # %%
 small = DQNConfig(hidden=64, learning_rate=1e-3)  # published: 512 and 1e-4, for 50 episodes
@@ -119,17 +122,17 @@ axes.legend()
 axes.xaxis.get_major_locator().set_params(integer=True)
 
 # %% [markdown]
-# ## How sure is that?
+# ## How certain is the result?
 #
-# Two different doubts. Would other seeds have said the same? That is what the paired tests are about: the hybrid minus
-# each other arm, over seeds.
+# There are two separate questions. Would other seeds give the same result? The paired tests answer that: the hybrid
+# minus each other arm, over seeds.
 
 # %%
 display(result.tests.round(3))
 
 # %% [markdown]
-# Would another stretch of this market? That is what the 95 % intervals are about: they resample the test bars in
-# blocks. The lower rows are differences.
+# Would another period of this market? The 95 % intervals answer that: they resample the test bars in blocks. The lower
+# rows are differences.
 
 # %%
 display(result.intervals.round(2))
@@ -137,9 +140,9 @@ display(result.intervals.round(2))
 # %% [markdown]
 # ## Does the agent use its guidance?
 #
-# An agent may earn more and yet ignore what it is told. So it is told the opposite, or the same in another order: how
-# many of its decisions change? And a control: guidance that knows the future. An agent that uses guidance must gain
-# from that; whatever it earns there, nobody could have earned.
+# An agent may earn more and still ignore its guidance. So the guidance is inverted, or its months are permuted: how
+# many decisions change? A control adds guidance that knows the future. An agent that uses guidance must gain from it,
+# although nobody could have earned that gain.
 
 # %%
 oracle = llmguide.guide(market, "oracle")
@@ -151,9 +154,9 @@ display(usage.round(2))
 # %% [markdown]
 # ## Many settings at once, and the luck in the best of them
 #
-# Moving averages are the classical rule to beat. All pairs of windows are measured on the training bars; the best one
-# is then tried on the test bars. The best of many always looks good: the probability of backtest overfitting says how
-# likely the choice is to do worse than half of the others on later bars, and the deflated Sharpe ratio how likely the
+# Moving averages are the classical rule to beat. All pairs of windows are evaluated on the training bars; the best one
+# is then tested on the test bars. The best of many always looks good. The probability of backtest overfitting says how
+# likely the choice is to do worse than half of the others on later bars; the deflated Sharpe ratio says how likely the
 # best one is to be more than the luck of so many trials.
 
 # %%
@@ -180,8 +183,8 @@ left.grid(False)
 # %% [markdown]
 # ## The chosen setting in Backtrader
 #
-# Whatever comes out of a sweep can be looked at in full: as a vectorbt portfolio, as a tearsheet, or rerun in Cerebro,
-# where the account is the same to the cent.
+# Any sweep result can be inspected in full: as a vectorbt portfolio, as a tearsheet, or rerun in Cerebro, where the
+# account is the same to the cent.
 
 # %%
 cerebro = found.to_cerebro()
@@ -191,10 +194,10 @@ print(f"final value by the sweep {fast:,.2f}, in Cerebro {in_cerebro:,.2f}")
 assert np.isclose(fast, in_cerebro, rtol=0, atol=0.005)
 
 # %% [markdown]
-# ## And now with your own
+# ## Next: your own data
 #
 # - Bars: `llmguide.read_bars("AAPL.csv")`, or `llmguide bars AAPL` to download some.
-# - Guidance by a language model: `llmguide guide train.csv test.csv --provider llm --plan` says what it would cost.
+# - Guidance from a language model: `llmguide guide train.csv test.csv --provider llm --plan` says what it would cost.
 # - Seeds and episodes: 25 and 50, as published; `result.write("runs/mine")` writes all of this as a report.
 
 # %%

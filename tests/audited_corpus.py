@@ -75,7 +75,8 @@ def main(names: list[str]) -> None:
     bars = sample_bars(years=2)
     if not names:
         print(
-            "| file | what it does | it | found as | line, first bar, ahead | told beside |\n|---|---|---|---|---|---|"
+            "| file | what it does | truth | found as | line, first bar, ahead | also reported |\n"
+            "|---|---|---|---|---|---|"
         )
     missed = cried = 0
     for name in names or NAMES:
@@ -85,7 +86,7 @@ def main(names: list[str]) -> None:
         print(f"{one.result}\n" if names else _row(name, one), flush=True)
     if not names:
         tainted = sum("FOUND_AS" in (FOLDER / f"{name}.py").read_text(encoding="utf-8") for name in NAMES)
-        print(f"\n{len(NAMES)} files, {tainted} of them tainted: {missed} missed, {cried} found in clean ones.")
+        print(f"\n{len(NAMES)} files, {tainted} of them tainted: {missed} missed, {cried} false positives.")
 
 
 if __name__ == "__main__":

@@ -84,7 +84,7 @@ def results(bars: pd.DataFrame) -> Iterator[tuple[str, AuditResult]]:
 
 def main() -> None:
     """Print the table."""
-    print("| what | found as | lines | orders or rows | told beside |\n|---|---|---|---|---|")
+    print("| what | found as | lines | orders or rows | also reported |\n|---|---|---|---|---|")
     for name, result in results(sample_bars(years=2)):
         kinds = " and ".join(dict.fromkeys(found.kind for found in result.findings)) or "clean"
         beside = [f"{fill.kind}: {fill.orders}" for fill in result.fills]

@@ -1,4 +1,4 @@
-"""Sells above the upper band, buys below the lower one, gets out at the middle."""
+"""Sells above the upper band, buys below the lower one, exits at the middle."""
 
 import backtrader as bt
 

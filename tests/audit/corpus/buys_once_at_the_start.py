@@ -1,4 +1,4 @@
-"""Knows tomorrow's close, and acts on it a single time, soon after the beginning."""
+"""Knows tomorrow's close, and acts on it only once, near the start."""
 
 import backtrader as bt
 

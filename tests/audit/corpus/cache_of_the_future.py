@@ -1,4 +1,4 @@
-"""Ranks all days once, and keeps the ranks in its class for the runs that follow."""
+"""Ranks all days once, and keeps the ranks in its class for later runs."""
 
 import backtrader as bt
 import numpy as np

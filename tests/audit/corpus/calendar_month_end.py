@@ -1,4 +1,4 @@
-"""Long over the turn of the month, by the calendar, which is known ahead."""
+"""Long over the turn of the month, by the calendar, which is known in advance."""
 
 import pandas as pd
 

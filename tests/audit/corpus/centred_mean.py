@@ -1,4 +1,4 @@
-"""A mean of the ten days before and after."""
+"""A centred mean: the ten days before and after."""
 
 FOUND_AS = "looks ahead"
 

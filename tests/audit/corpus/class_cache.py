@@ -1,4 +1,4 @@
-"""Keeps what it computed in its class, by date, so that later runs are faster."""
+"""Caches its results in its class, by date, so that later runs are faster."""
 
 import backtrader as bt
 

@@ -1,4 +1,4 @@
-"""Reads the close of the next bar, where there is one."""
+"""Reads the close of the next bar, if there is one."""
 
 import backtrader as bt
 

@@ -1,4 +1,4 @@
-"""The same bar by bar: the bars are preloaded all the same."""
+"""The same without runonce: the bars are still preloaded."""
 
 import backtrader as bt
 

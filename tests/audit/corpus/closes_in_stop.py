@@ -1,4 +1,4 @@
-"""Closes what is open when the run is over, in stop()."""
+"""Closes open positions at the end of the run, in stop()."""
 
 import backtrader as bt
 

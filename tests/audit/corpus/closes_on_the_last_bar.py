@@ -1,4 +1,4 @@
-"""Gets out on the last bar of the data, as nobody can who does not know that it is."""
+"""Exits on the last bar of the data, which it could not know is the last."""
 
 import backtrader as bt
 

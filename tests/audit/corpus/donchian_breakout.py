@@ -1,4 +1,4 @@
-"""Breaks out of the channel of the days before."""
+"""Trades breakouts from the channel of the preceding days."""
 
 import backtrader as bt
 

@@ -1,4 +1,4 @@
-"""A scaler that is fitted to what was known on each day."""
+"""A scaler fitted, on each day, to what was known by then."""
 
 
 def signals(bars):

@@ -1,4 +1,4 @@
-"""One feed against another that begins later: until then its value is the last one of the preloaded data."""
+"""A ratio to a feed that starts later: until then it reads the last value of the preloaded data."""
 
 import backtrader as bt
 

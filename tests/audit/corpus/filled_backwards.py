@@ -1,4 +1,4 @@
-"""An indicator whose first values are filled with its first known one."""
+"""An indicator whose first values are backfilled with its first known one."""
 
 import backtrader as bt
 

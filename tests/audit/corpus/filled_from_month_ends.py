@@ -1,4 +1,4 @@
-"""Month-end values, filled backwards onto the days before."""
+"""Month-end values, backfilled onto the days before."""
 
 FOUND_AS = "looks ahead"
 

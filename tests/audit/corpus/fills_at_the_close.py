@@ -1,4 +1,4 @@
-"""Cheat-on-close: decides by the close that it is filled at."""
+"""Cheat-on-close: decides on the close at which it is filled."""
 
 import backtrader as bt
 

@@ -1,4 +1,4 @@
-"""Cheat-on-open: sizes by the open that it is filled at, and decides by the day before."""
+"""Cheat-on-open: sizes by the open at which it is filled, and decides on the day before."""
 
 import backtrader as bt
 

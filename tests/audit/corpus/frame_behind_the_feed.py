@@ -1,4 +1,4 @@
-"""Reads the frame that the feed was made from."""
+"""Reads the DataFrame from which the feed was made."""
 
 import backtrader as bt
 

@@ -1,4 +1,4 @@
-"""Monthly means, interpolated to days: half of the next month is in them."""
+"""Monthly means, interpolated to days: they contain half of the next month."""
 
 FOUND_AS = "looks ahead"
 

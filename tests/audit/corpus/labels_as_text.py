@@ -1,4 +1,4 @@
-"""Says what to do in words."""
+"""Returns its signals as words."""
 
 import numpy as np
 import pandas as pd

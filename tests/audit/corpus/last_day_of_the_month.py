@@ -1,4 +1,4 @@
-"""Knows a month's last day by the date of the next bar."""
+"""Detects a month's last day by the date of the next bar."""
 
 import backtrader as bt
 

@@ -1,4 +1,4 @@
-"""A line moved by one bar in the wrong direction."""
+"""A line shifted by one bar in the wrong direction."""
 
 import backtrader as bt
 

@@ -1,4 +1,4 @@
-"""Acts on days of much volume, by a quantile of all days."""
+"""Acts on days of high volume, by a quantile over all days."""
 
 FOUND_AS = "looks ahead"
 

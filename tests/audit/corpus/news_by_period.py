@@ -1,4 +1,4 @@
-"""News counts from the end of the quarter that it is about, weeks before it was published."""
+"""News counts from the end of the quarter it is about, weeks before publication."""
 
 import pandas as pd
 

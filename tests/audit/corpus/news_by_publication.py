@@ -1,4 +1,4 @@
-"""News counts from the day on which it was published."""
+"""News counts from the day it was published."""
 
 import pandas as pd
 

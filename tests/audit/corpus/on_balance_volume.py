@@ -1,4 +1,4 @@
-"""An indicator that adds up from the first bar on, so that its level depends on where that is."""
+"""A cumulative indicator whose level depends on the first bar."""
 
 import backtrader as bt
 

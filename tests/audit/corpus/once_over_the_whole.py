@@ -1,4 +1,4 @@
-"""An indicator that takes the mean of its whole line in once()."""
+"""An indicator that averages its whole line in once()."""
 
 import backtrader as bt
 import numpy as np

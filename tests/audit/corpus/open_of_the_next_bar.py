@@ -1,4 +1,4 @@
-"""Prices its limit by the next open; fails on the last bar, where there is none."""
+"""Sets its limit price from the next open; fails on the last bar, where there is none."""
 
 import backtrader as bt
 

@@ -1,4 +1,4 @@
-"""Cheat-on-open: decides at the open by the close of the same day."""
+"""Cheat-on-open: decides at the open on the close of the same day."""
 
 import backtrader as bt
 

@@ -1,4 +1,4 @@
-"""Reads three bars back from the first one on: Python counts on from the end of the preloaded data."""
+"""Reads three bars back from the first bar on: Python wraps around to the end of the preloaded data."""
 
 import backtrader as bt
 

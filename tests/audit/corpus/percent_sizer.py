@@ -1,4 +1,4 @@
-"""A sizer decides how much."""
+"""A sizer sets the order size."""
 
 import backtrader as bt
 

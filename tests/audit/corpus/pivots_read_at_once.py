@@ -1,4 +1,4 @@
-"""The same marks, computed for all bars before the first one is traded: they stand there two days early."""
+"""The same pivots, computed for all bars before trading starts: they appear two days early."""
 
 import backtrader as bt
 

@@ -1,4 +1,4 @@
-"""Marks a high two days later, when it is known to be one, and is read two days later."""
+"""Marks a high two days later, once it is confirmed, and reads it two days later."""
 
 import backtrader as bt
 

@@ -1,4 +1,4 @@
-"""Trades at random, another way each time."""
+"""Trades at random, differently each time."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""A z-score by mean and deviation of all days."""
+"""A z-score using the mean and standard deviation of all days."""
 
 FOUND_AS = "looks ahead"
 

@@ -1,4 +1,4 @@
-"""Weights days by their place in all the data."""
+"""Weights days by their position in the whole data set."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Scales the close by the lowest and the highest of the whole feed."""
+"""Scales the close by the lowest and highest close of the whole feed."""
 
 import backtrader as bt
 

@@ -1,4 +1,4 @@
-"""A scaler and a linear model fitted to all days, and used on each of them."""
+"""A scaler and a linear model fitted to all days and applied to each of them."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""Long until the highest close of all."""
+"""Long until the highest close of the data."""
 
 import pandas as pd
 

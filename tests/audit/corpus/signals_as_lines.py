@@ -1,4 +1,4 @@
-"""Signals computed by pandas beforehand, fed to Backtrader as further lines."""
+"""Signals computed beforehand with pandas, fed to Backtrader as extra lines."""
 
 import backtrader as bt
 

@@ -1,4 +1,4 @@
-"""Signals computed by pandas from the next day's return, fed to Backtrader as a line."""
+"""Signals computed with pandas from the next day's return, fed to Backtrader as a line."""
 
 import backtrader as bt
 

@@ -1,4 +1,4 @@
-"""Takes the noise out with a Fourier transform of all the closes."""
+"""Denoises with a Fourier transform of all the closes."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""An honest rule, except that it spares itself the entries that would be stopped out the next day."""
+"""An honest rule, except that it skips entries that would be stopped out the next day."""
 
 import backtrader as bt
 

@@ -1,4 +1,4 @@
-"""An array of TA-Lib, without dates."""
+"""A TA-Lib array, without dates."""
 
 import talib
 

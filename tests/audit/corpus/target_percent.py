@@ -1,4 +1,4 @@
-"""Half of the account in what rose over three months."""
+"""Half of the account in whatever rose over three months."""
 
 import backtrader as bt
 

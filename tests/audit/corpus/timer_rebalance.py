@@ -1,4 +1,4 @@
-"""Rebalances on the first trading day of a month, told by a timer."""
+"""Rebalances on the first trading day of a month, using a timer."""
 
 import backtrader as bt
 

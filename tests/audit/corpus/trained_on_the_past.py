@@ -1,4 +1,4 @@
-"""A regression that is fitted anew each month, to the days before it."""
+"""A regression refitted each month on the preceding days."""
 
 import numpy as np
 import pandas as pd

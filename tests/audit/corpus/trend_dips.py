@@ -1,4 +1,4 @@
-"""Buys a drop of the day at its close, and holds for some days."""
+"""Buys a one-day drop at its close, and holds for several days."""
 
 import backtrader as bt
 

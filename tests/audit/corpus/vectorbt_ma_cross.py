@@ -1,4 +1,4 @@
-"""Two moving averages of vectorbt."""
+"""Two vectorbt moving averages."""
 
 import vectorbt as vbt
 

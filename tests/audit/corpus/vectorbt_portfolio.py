@@ -1,4 +1,4 @@
-"""A Portfolio of vectorbt, traded at the open after the signal."""
+"""A vectorbt Portfolio, traded at the open after the signal."""
 
 import vectorbt as vbt
 

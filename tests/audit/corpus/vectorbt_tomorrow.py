@@ -1,4 +1,4 @@
-"""vectorbt signals from a shift in the wrong direction."""
+"""vectorbt signals shifted in the wrong direction."""
 
 import vectorbt as vbt
 

@@ -1,4 +1,4 @@
-"""Reads the resampled week that is not over yet: the bars are preloaded."""
+"""Reads the unfinished resampled week: the bars are preloaded."""
 
 import backtrader as bt
 

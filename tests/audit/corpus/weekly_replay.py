@@ -1,4 +1,4 @@
-"""Weeks that grow day by day, replayed by Backtrader."""
+"""Weeks that build up day by day, replayed by Backtrader."""
 
 import backtrader as bt
 

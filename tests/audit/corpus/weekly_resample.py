@@ -1,4 +1,4 @@
-"""Days that go with the trend of weeks, resampled by Backtrader."""
+"""Daily trades that follow the weekly trend, resampled by Backtrader."""
 
 import backtrader as bt
 

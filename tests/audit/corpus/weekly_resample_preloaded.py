@@ -1,4 +1,4 @@
-"""The same with a feed of its own for the weeks: both are preloaded."""
+"""The same with a separate weekly feed: both are preloaded."""
 
 import backtrader as bt
 

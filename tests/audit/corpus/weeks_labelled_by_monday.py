@@ -1,4 +1,4 @@
-"""Weeks made by pandas, each under the date of its Monday: on Monday its Friday is known."""
+"""Weeks made with pandas, each labelled with its Monday: on Monday its Friday is already known."""
 
 import backtrader as bt
 
