@@ -431,7 +431,7 @@ def test_bad_input_is_one_clear_line_and_exit_1(llmguide, words, message):
 
 
 def test_wrong_usage_is_exit_2(llmguide):
-    assert llmguide("compare")[0] == 2
+    assert llmguide("train")[0] == 2
     assert llmguide("frobnicate")[0] == 2
 
 
