@@ -306,7 +306,7 @@ def test_what_was_done_earlier_says_nothing_of_the_pace():
 def test_an_interrupted_command_says_whether_anything_was_written(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with watched_outputs() as outputs:
-        assert outputs.after_interruption() == "interrupted before any output was begun"
+        assert outputs.after_interruption() == "interrupted before any output was written"
         place = writable(tmp_path / "run", folder=True)
         assert outputs.after_interruption() == f"interrupted; nothing was written to {place}"
         place.mkdir()

@@ -209,7 +209,7 @@ def test_guidance_of_other_bars_is_refused_as_soon_as_that_is_clear(make_bars):
         LiveMix({"table": table}, history=bars.iloc[:150]).see(bars.index[150], None)
     short = LiveMix({"table": table})
     walk(short, bars.iloc[:60])
-    with pytest.warns(DataWarning, match="2 of 2 rows of the guidance saw other prices"):  # two are not enough
+    with pytest.warns(DataWarning, match="2 of 2 rows of the guidance saw different prices"):  # two are not enough
         short.check()
 
 
