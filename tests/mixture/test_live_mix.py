@@ -175,7 +175,10 @@ def test_a_function_gets_the_known_bars_and_a_row_whose_values_repeat(make_bars)
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        (lambda bars: np.full(len(bars), 2.0), r"the expert 'mine': the function <lambda>: a side lies in \[-1, 1\]"),
+        (
+            lambda bars: np.full(len(bars), 2.0),
+            r"the expert 'mine': the function <lambda>: expected sides in \[-1",
+        ),
         (lambda bars: np.ones(3), r"the expert 'mine': the function <lambda>: expected the shape \(2,\), got \(3,\)"),
         (lambda bars: ["long"] * len(bars), "the expert 'mine': the function <lambda>: expected numbers"),
     ],

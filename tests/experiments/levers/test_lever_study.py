@@ -198,7 +198,7 @@ def test_levers_have_names_numbers_and_can_be_joined():
         (["constnat"], r"unknown lever 'constnat', choose from .*did you mean 'constant'\?"),
         (["flat=2"], "the lever 'flat' takes no number"),
         (["discount=half"], r"takes a number, as in discount=0\.9"),
-        (["constant+jittered"], "change the same setting; take one"),
+        (["constant+jittered"], "change the same setting; choose one"),
         (["flat", "flat"], "one or more different levers"),
         ([], "one or more different levers"),
     ],
@@ -211,7 +211,7 @@ def test_impossible_levers_are_refused(names, message):
 def test_what_cannot_be_studied_is_refused(data):
     with pytest.raises(LlmguideError, match=r"the lever discount=0\.4 changes nothing"):
         study_levers(data, levers=["discount=0.4"], **SETTINGS)
-    with pytest.raises(LlmguideError, match=r"accuracy is the chance of a right direction in \[0, 1\], got 1\.2"):
+    with pytest.raises(LlmguideError, match=r"the probability of a correct direction, in \[0, 1\], got 1\.2"):
         study_levers(data, levers=["flat"], accuracy=1.2, **SETTINGS)
     with pytest.raises(LlmguideError, match="discount must lie in"):
         study_levers(data, levers=["discount=7"], **SETTINGS)
