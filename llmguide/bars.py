@@ -210,7 +210,7 @@ def inspect_bars(
     """
     if gaps not in ("forward", "interpolate"):
         hint = did_you_mean(gaps, ("forward", "interpolate"))
-        raise DataError(f"gaps is 'forward' or 'interpolate', not {gaps!r}{hint}")
+        raise DataError(f"expected gaps to be 'forward' or 'interpolate', got {gaps!r}{hint}")
     name, table = read_table(path_or_frame, tz=tz)
     table, is_reversed = _in_order(name, table)
     # No exchange is further ahead than UTC+14.
@@ -307,8 +307,8 @@ def _between(name: str, table: pd.DataFrame, start: Bound | None, end: Bound | N
     if len(chosen) < MIN_BARS:
         which = f"{name} {asked}" if len(chosen) < len(table) else name
         raise DataError(
-            f"{which} is too short: {len(chosen)} bars, at least {MIN_BARS} are needed (30 to observe, one to decide "
-            f"on, one to be rewarded for); it has {len(table)}, {span}"
+            f"{which} is too short: {len(chosen)} bars, at least {MIN_BARS} are needed (30 to observe, one to "
+            f"decide on, one to be rewarded for); it has {len(table)}, {span}"
         )
     return chosen
 
@@ -322,9 +322,9 @@ def bound_period(side: str, value: Bound) -> pd.Period:
             stamp = pd.Timestamp(value).tz_localize(None)
             period = pd.Period(stamp, freq="D" if stamp.time() == time() else "us")
     except (ValueError, TypeError) as error:
-        raise DataError(f"{side} is a date like '2018-01-31', not {value!r}") from error
+        raise DataError(f"expected {side} to be a date such as '2018-01-31', got {value!r}") from error
     if not isinstance(period, pd.Period):  # NaT
-        raise DataError(f"{side} is a date like '2018-01-31', not {value!r}")
+        raise DataError(f"expected {side} to be a date such as '2018-01-31', got {value!r}")
     return period
 
 
@@ -349,7 +349,7 @@ def _known_values(name: str, table: pd.DataFrame) -> pd.DataFrame:
                     f"{_day(table.index[row])}: {str(given.iloc[row])!r}; correct or remove those bars"
                 )
         if column in PRICES and not (values > 0).any():
-            raise DataError(f"{name}: no value of {column!r} is above zero; these are not prices")
+            raise DataError(f"{name}: no value of {column!r} is above zero, so these are not prices; check the file")
         columns[column] = np.where(values == 0, np.nan, values)
     known = pd.DataFrame(columns, index=table.index)
     crossed = known["high"] < known["low"]

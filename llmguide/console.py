@@ -195,7 +195,7 @@ def print_comparison(comparison: Comparison) -> None:
     if len(usage):
         lines = [[str(arm), *(percent(value) for value in row)] for arm, row in usage.iterrows()]
         print_table(
-            "Use of the guidance: decisions that agree with it, and that change when it is changed",
+            "Use of the guidance: share of decisions that agree with it, and that change when it is changed",
             ["arm", "agree: train", "agree: test", "if inverted", "if permuted"],
             lines,
         )
@@ -241,7 +241,7 @@ def print_prompts(study: PromptStudy) -> None:
             [f"{s.prompt}, {s.probability}", str(s.months), *(number(x, 3) for x in (s.brier, s.brier_base, s.ece))]
             for s in _rows(scores)
         ]
-        columns = ["p(LONG)", "months", "Brier", "base rate's", "calibration error"]
+        columns = ["p(LONG)", "months", "Brier", "base rate", "calibration error"]
         print_table("Probabilities of the test months", columns, rows)
     tests = study.tests[study.tests["over"] == "instruments"]
     if len(tests):
@@ -256,19 +256,19 @@ def print_prompts(study: PromptStudy) -> None:
             for t in _rows(tests)
         ]
         columns = ["difference", "mean", "t", "p", "p Holm", "Wilcoxon", "n"]
-        print_table("Two-sided paired t tests over instruments, corrected by Holm, and Wilcoxon's", columns, rows)
+        print_table("Two-sided paired t tests over instruments, Holm-corrected, and Wilcoxon tests", columns, rows)
 
 
 def print_without_entropy(count: int, of: int, what: str) -> None:
     """Say how many answers have no entropy, and what follows; nothing where all have one."""
     if count:
-        out.print(f"{count} of {of} {what} have no entropy: certainty 1 there", style="yellow")
+        out.print(f"{count} of {of} {what} have no entropy; their certainty counts as 1", style="yellow")
 
 
 def print_tokens_misfit(count: int) -> None:
     """Say in how many answers the tokens could not be laid onto the text; nothing where there are none."""
     if count:
-        out.print(f"{count} of them because the tokens that came do not fit the text", style="yellow")
+        out.print(f"{count} of them because the returned tokens do not match the text", style="yellow")
 
 
 def _print_tests(tests: pd.DataFrame, labels: list[str]) -> None:
@@ -284,7 +284,7 @@ def _print_tests(tests: pd.DataFrame, labels: list[str]) -> None:
         for label, t in zip(labels, _rows(tests), strict=True)
     ]
     columns = ["difference", "mean", "t", "p", "p Holm", "Wilcoxon", "n"]
-    print_table("Two-sided paired t tests over seeds, corrected by Holm, and Wilcoxon's", columns, rows)
+    print_table("Two-sided paired t tests over seeds, Holm-corrected, and Wilcoxon tests", columns, rows)
 
 
 def _rows(frame: pd.DataFrame) -> Any:

@@ -123,7 +123,7 @@ def annual_return(returns: Numbers, dates: Dates) -> float:
     if when.shape != r.shape:
         raise DataError(f"expected one date per return, got {when.size} dates for {r.size} returns")
     if np.isnat(when).any() or (when[1:] < when[:-1]).any():
-        raise DataError("expected dates in increasing order and none missing; sort the bars by date first")
+        raise DataError("expected increasing dates with none missing; sort the bars by date first")
     days = int((when[-1] - when[0]) // np.timedelta64(1, "D")) if r.size else 0
     if days < 1:
         return float("nan")

@@ -12,7 +12,7 @@ CALLED = {
     "sortino": "Sortino",
     "max_drawdown": "MDD",
     "total_return": "return",
-    "annual_return": "return a year",
+    "annual_return": "annual return",
     "trades": "trades",
     "exposure": "exposure",
     "turnover": "turnover",

@@ -112,7 +112,7 @@ def test_too_few_bars_are_refused_and_just_enough_are_not(bars: pd.DataFrame):
 
 
 def test_an_unknown_rule_for_gaps_is_refused(bars: pd.DataFrame):
-    refuse(bars, "'forward' or 'interpolate', not 'interpolated'; did you mean 'interpolate'", gaps="interpolated")
+    refuse(bars, "'forward' or 'interpolate', got 'interpolated'; did you mean 'interpolate'", gaps="interpolated")
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_a_span_without_bars_is_refused_with_what_there_is(bars: pd.DataFrame):
 
 @pytest.mark.parametrize("bad", ["yesterday", "", "NaT", pd.NaT, 3.5j])
 def test_a_bound_that_is_no_date_is_refused(bars: pd.DataFrame, bad: object):
-    refuse(bars, "start is a date like '2018-01-31'", start=bad)
+    refuse(bars, "expected start to be a date such as '2018-01-31'", start=bad)
 
 
 def test_values_outside_the_span_are_neither_checked_nor_used(bars: pd.DataFrame):
@@ -191,11 +191,11 @@ def test_one_warning_names_each_repair_with_its_count(bars: pd.DataFrame, tmp_pa
         "gappy.csv: 60 bars, 2018-01-02 to 2018-03-26; the newest bar came first: order reversed (harmless); Close "
         "outside [Low, High] on 1 bars (harmless for fills at the close; for fills at the open, adjust=True puts all "
         "prices on one scale); 12 prices and 6 volumes zero or missing, 17 values filled (17 forward), at most 3 bars "
-        "in a row (matters: repeated prices make volatility too low and Sharpe ratios too large; complete the file); "
+        "in a row (matters: repeated prices understate volatility and overstate Sharpe ratios; complete the file); "
         "volume is 0 on the 1 bars before the first known one (harmless: an agent sees no volume there); "
         f"close rose {size:.0f} % on {gappy.index[40]:%Y-%m-%d} and fell back the next bar: looks like a wrong price "
-        "(matters if it is not real: Sharpe ratios and drawdowns are wrong then; correct the file, or refuse it with "
-        "strict=True)"
+        "(matters if it is a data error: Sharpe ratios and drawdowns would be wrong; correct the file, or refuse it "
+        "with strict=True)"
     ]
     assert caught[0].filename == __file__
 

@@ -148,10 +148,10 @@ def test_mixture_prints_its_tables_and_that_it_is_a_control(llmguide, files):
         assert said in out
     code, _, err = llmguide(*words, "--accuracy", "half")
     assert code == 1
-    assert "--accuracy is one or more chances" in err
+    assert "expected --accuracy to be probabilities" in err
     code, _, err = llmguide(*words, "--agent-prior", "0.02")
     assert code == 1
-    assert "--agent-prior is a mean result a bar and a number of bars" in err
+    assert "expected --agent-prior to be a mean result per bar and a number of bars" in err
     code, _, err = llmguide(*words, "--seeds", "1", "--only-trained")
     assert code == 1
     assert "holds no trained agent" in err
@@ -193,11 +193,11 @@ def test_levers_prints_its_tables_and_that_it_is_a_control(llmguide, files):
     code, out, err = llmguide(*words, "--levers", "flat", "--guidance-accuracy", "0.9", "--out", "l")
     assert code == 0
     assert "2 of 2 agents are already trained" in err
-    assert "flat: cannot be told from no change." in out
+    assert "flat: no significant difference." in out
     assert "a control, not a result" in out
     code, _, err = llmguide(*words, "--provider", "rules", "--guidance-accuracy", "0.9")
     assert code == 1
-    assert "--guidance-accuracy is of --provider oracle" in err
+    assert "--guidance-accuracy is for --provider oracle" in err
     code, _, err = llmguide(*words, "--provider", "llm")
     assert (code, "expected --provider oracle or rules, got 'llm'" in err) == (1, True)
 
@@ -226,7 +226,7 @@ def test_backtest_keeps_the_limits_that_it_is_given(llmguide, words, limits):
     assert json.loads(out)["final_value"] == pytest.approx(expected["value"].iloc[-1])
     assert limits.items() <= json.loads(out).items()
     _, table, _ = llmguide(*words)
-    shown = {"long_only": "decisions to go short", "max_leverage": "largest position"}
+    shown = {"long_only": "short decisions", "max_leverage": "largest position"}
     assert {name for name, row in shown.items() if row in table} == set(limits)
 
 
@@ -389,16 +389,16 @@ def test_an_error_of_the_system_that_names_no_file_is_not_hidden(llmguide, monke
         ),
         (
             ("backtest", "train.csv", "--strategy", "MeanReversion", "--train", "test.csv"),
-            "windows are chosen on bars b",
+            "windows must be chosen on bars b",
         ),
-        (("train", "train.csv", "--seeds", "many"), "--seeds is a number"),
+        (("train", "train.csv", "--seeds", "many"), "expected --seeds to be a number"),
         (("train", "train.csv", "--seeds", "0"), "seeds are"),
         (("train", "train.csv", "--guidance", "g.csv", "--provider", "rules"), "not both"),
         (("compare", "--train", "test.csv", "--test", "train.csv"), "order them"),
         (("compare", "--train", "train.csv", "--test", "test.csv", "--arms", "hybrid,foo"), "unknown arm 'foo'"),
         (
             ("compare", "--train", "train.csv", "--test", "test.csv", "--controls"),
-            "none was given: add --guidance FILE",
+            "no guidance was given; add --guidance FILE",
         ),
         (("compare", "--train", "train.csv", "--test", "test.csv", "--shuffles", "99"), "--shuffles is for --controls"),
         (
@@ -416,7 +416,7 @@ def test_an_error_of_the_system_that_names_no_file_is_not_hidden(llmguide, monke
             ),
             "controls are for the arms hybrid, llm and mixture",
         ),
-        (("tearsheet", "train.csv"), "say what the file holds"),
+        (("tearsheet", "train.csv"), "name the column to read"),
         (("tearsheet", "train.csv", "--value", "clsoe"), "did you mean 'close'"),
         (("tearsheet", "."), "choose one with --arm"),
     ],

@@ -88,13 +88,16 @@ def test_guidance_and_prompts(run):
     [
         (("nothing.py",), "there is no file nothing.py"),
         (("llm", "--guidance"), "ask a language model first"),
-        (("file", "--guidance"), "audit what made it"),
+        (("file", "--guidance"), "audit the code that makes it"),
         (("P0", "--prompt", "--guidance"), "give either --guidance or --prompt, not both"),
         (("P9", "--prompt"), "the prompt 'P9' does not exist"),
-        ((FOLDER / "sma_cross.py", "--param", "period"), "--param is NAME=VALUE, such as period=20, got 'period'"),
+        (
+            (FOLDER / "sma_cross.py", "--param", "period"),
+            "expected --param NAME=VALUE, such as period=20, got 'p",
+        ),
         ((FOLDER / "sma_cross.py", "--param", "pace=3", *FEW), "unexpected keyword argument 'pace'"),
         ((FOLDER / "news_by_period.py", "--table", "news=none.csv:published"), "there is no file none.csv"),
-        ((FOLDER / "news_by_period.py", "--table", "news"), "--table is NAME=FILE:COLUMN"),
+        ((FOLDER / "news_by_period.py", "--table", "news"), "expected --table NAME=FILE:COLUMN"),
         ((FOLDER / "news_by_period.py", *FEW), "missing 1 required positional argument: 'news'"),
     ],
 )

@@ -48,10 +48,10 @@ def test_biases_are_planned_measured_and_replayed(llmguide, server, tmp_path, mo
     assert (code, err) == (0, "")
     for said in (
         "Calling the directions LONG and SHORT instead of X and Y moves p(LONG) by",
-        "Months whose direction a change of the question turns",
+        "Months whose direction flips when the question is changed",
         "A month and its mirror image",
         "A month in which nothing moved",
-        "What it is worth, on 11 months with an outcome",
+        "Skill, on 11 months with an outcome",
         "page: run/bias.html",
     ):
         assert said in out

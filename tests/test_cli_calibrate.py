@@ -47,7 +47,7 @@ def test_guidance_is_calibrated_without_another_question(llmguide, server):
     assert found == calibrate(plain, read_bars("ACME.csv"), method="isotonic", every=8)
     count = sum(row.p_calibrated is not None for row in found.rows)
     turned = sum(one.direction != other.direction for one, other in zip(plain.rows, found.rows, strict=True))
-    assert f"calibrated by isotonic: {count} of {len(found)} rows, direction turned in {turned}" in out
+    assert f"calibrated by isotonic: {count} of {len(found)} rows, direction flipped in {turned}" in out
     assert f"{len(found) - count} rows not calibrated: fewer than 12 months" in out
     code, out, _ = llmguide(
         "guide", "ACME.csv", "--provider", "replay", *GUIDE[4:], "--calibrate", "isotonic", "--out", "r.csv", "--json"

@@ -133,7 +133,7 @@ def test_one_file_serves_a_study_what_is_shared_above_and_a_table_for_each_comma
     assert tomllib.loads(printed) == {"bars": "train.csv", "cost": 0.002, "flag": {"epochs": 2}}
     code, _, err = llmguide("tearsheet", "--config", "study.toml")
     assert code == 1
-    assert "says nothing to `llmguide tearsheet`: it has options of sweep, compare, flag train" in " ".join(err.split())
+    assert "has no options for `llmguide tearsheet`, only for sweep, compare, flag train" in " ".join(err.split())
 
 
 @pytest.mark.parametrize(
@@ -148,17 +148,17 @@ def test_one_file_serves_a_study_what_is_shared_above_and_a_table_for_each_comma
         ("train = 5", "run.toml: train: expected a text that names a file or folder, got the number 5"),
         ("seeds = true", "run.toml: seeds: expected a text, or a list, got true"),
         ('device = ["cpu"]', "run.toml: device: expected a text, got a list of 1"),
-        ("resume = true\nno-resume = true", "run.toml: no-resume and resume are one option; keep one of them"),
-        ('config = "other.toml"', "run.toml: config: a file cannot name another one"),
+        ("resume = true\nno-resume = true", "run.toml: no-resume and resume are the same option; keep one of them"),
+        ('config = "other.toml"', "run.toml: config: a file cannot include another"),
         ("[agent]\nhiden = 8", "run.toml: [agent] hiden: unknown setting 'hiden' of agent; did you mean 'hidden'?"),
         ("[agent]\nhidden = 8.5", "run.toml: [agent] hidden: expected a whole number, got 8.5"),
         ("[agent]\nraw_prices = 1", "run.toml: [agent] raw_prices: expected true or false, got 1"),
         ("[agent]\ntau = 'jitter'", "[agent] tau: expected published or constant or jittered, got 'jitter'; did you"),
         ("[compre]\nseeds = 1", "run.toml: [compre] is neither a command nor one of the settings (agent, flag); did"),
         ("[compare.agents]\nhidden = 1", "run.toml: [compare.agents] is none of the settings (agent, flag)"),
-        ("[sweep]\ntop = 1", "run.toml says nothing to `llmguide compare`: it has options of sweep"),
+        ("[sweep]\ntop = 1", "run.toml has no options for `llmguide compare`, only for sweep"),
         ("seeds = ", "run.toml cannot be read as TOML: Invalid value"),
-        ("train = 'a.csv'\n[train]\nseeds = 1", "put the key into the table of its command"),
+        ("train = 'a.csv'\n[train]\nseeds = 1", "move the key into the table of its command"),
     ],
 )
 def test_mistakes_in_a_file_name_file_key_and_what_was_expected(said, text, expected):
@@ -191,8 +191,8 @@ def test_options_for_another_provider_are_refused_from_a_file_as_from_the_comman
 @pytest.mark.parametrize(
     ("word", "expected"),
     [
-        ("hidden=8", "--set is SECTION.NAME=VALUE, such as agent.discount=0.9, got 'hidden=8'"),
-        ("agent.hidden", "--set is SECTION.NAME=VALUE"),
+        ("hidden=8", "expected --set SECTION.NAME=VALUE, such as agent.discount=0.9, got 'hidden=8'"),
+        ("agent.hidden", "expected --set SECTION.NAME=VALUE"),
         ("agnt.hidden=8", "unknown section 'agnt'; did you mean 'agent'?"),
         ("agent.hiden=8", "--set agent.hiden: unknown setting 'hiden' of agent; did you mean 'hidden'?"),
         ("agent.hidden=8.5", "--set agent.hidden: expected a whole number, got '8.5'"),
@@ -214,7 +214,7 @@ def test_a_setting_is_said_once(llmguide, files, said):
     twice = ("--set", "agent.hidden=8", "--set", "agent.hidden=9")
     assert "--set agent.hidden is given twice" in llmguide(*words, *twice)[2]
     both = ("--set", "agent.cost=0.002", "--cost", "0.003")
-    assert "agent.cost is what --cost says too; give one of them" in llmguide(*words, *both)[2]
+    assert "agent.cost and --cost are the same setting; give one of them" in llmguide(*words, *both)[2]
     assert "agent.cost is what --cost says too" in said("cost = 0.1\n[agent]\ncost = 0.2\n", *words)
 
 

@@ -163,7 +163,10 @@ def test_a_policy_is_an_expert_of_the_mixture(files, tmp_path, monkeypatch, caps
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("backtest", "--strategy", "DQN", "--base", "tiny"), "--base is for FlagTrader, and for experts that read"),
+        (
+            ("backtest", "--strategy", "DQN", "--base", "tiny"),
+            "--base is for FlagTrader and for language-model exp",
+        ),
         (("backtest", "--strategy", "BuyAndHold", "--factors", "f.csv"), "--factors is for FlagTrader, and for"),
         (("sweep", "--rule", "trend", "--base", "tiny"), "--base is for the rule mixture"),
         (
@@ -189,7 +192,7 @@ def test_options_that_nothing_reads_are_refused(files, tmp_path, monkeypatch, ca
     [
         (("flag", "train"), "say which language model with --base"),
         (("train", "--agent", "flag"), "say which language model with --base"),
-        (("train", "--agent", "flg"), "--agent is dqn or flag, got 'flg'"),
+        (("train", "--agent", "flg"), "expected --agent to be dqn or flag, got 'flg'"),
         (("train", "--agent", "flag", "--episodes", "3"), "--episodes is for --agent dqn"),
         (("train", "--base", "tiny"), "--base is for --agent flag"),
         (("train", "--lora-rank", "0"), "--lora-rank is for --agent flag"),
@@ -262,5 +265,5 @@ def test_the_demonstration_runs_whole(tmp_path, monkeypatch, capsys):
     code, printed, said = run_here(monkeypatch, capsys, "flag", "demo", "--steps", "40", "--seeds", "1", "--out", out)
     assert code == 0, said
     assert "in Backtrader, with fills at the close" in printed
-    assert "has never read a word" not in printed
+    assert "this shows that everything runs" not in printed
     assert (out / "report.html").is_file()

@@ -205,7 +205,7 @@ def test_a_row_without_log_probabilities_beside_others_is_said(llmguide, server)
     server.faults = [None, "no_logprobs", None, "no_logprobs"]
     code, out, _ = llmguide(*ASK, "--out", "g.csv")
     assert code == 0
-    assert "2 of 6 rows have no entropy: certainty 1 there" in out
+    assert "2 of 6 rows have no entropy; their certainty counts as 1" in out
     assert json.loads(llmguide(*ASK, "--json")[1])["without_entropy"] == 2
     words = ("guide", *FOLDER, "--symbols", "ACME", "--provider", "llm")
     _, out, _ = llmguide(*words, "--prompt", "P2")
@@ -235,7 +235,7 @@ def test_months_whose_news_could_not_be_read_are_told_to_the_model_and_to_the_us
     told = [str(body["messages"]) for body in asked(server) if "StrategistReply" in str(body["response_format"])]
     unread = sum("The news could not be read." in text for text in told)
     assert 0 < unread < 6
-    assert f"{unread} months without the Analyst's factors: it gave no usable answer" in out
+    assert f"{unread} months without the Analyst's factors: no usable answer" in out
     assert json.loads(llmguide(*words, "--json")[1])["without_factors"] == unread
     folder = ("guide", *FOLDER, "--symbols", "ACME", "--tables", "tables", "--provider", "llm")
     code, out, _ = llmguide(*folder, "--prompt", "P3,P4")
@@ -248,7 +248,7 @@ def test_the_analysts_factors_are_written_as_the_strategist_was_told_them(llmgui
     words = ("guide", *BOTH, "--provider", "llm", "--tables", "tables")
     code, out, err = llmguide(*words, "--factors", "news/f.csv", "--out", "g.parquet")
     assert code == 0, err
-    assert "factors of the news: news/f.csv" in out
+    assert "news factors: news/f.csv" in out
     news = Factors.read(files / "news" / "f.csv")
     assert [at for at, _ in news.issues] == list(BARS.index[30::20])
     told = [str(body["messages"]) for body in asked(server) if "StrategistReply" in str(body["response_format"])]
@@ -265,8 +265,11 @@ def test_the_analysts_factors_are_written_as_the_strategist_was_told_them(llmgui
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("--provider", "llm"), "the Analyst, who needs news, in --tables FOLDER"),
-        (("--provider", "llm", "--tables", "tables", "--prompt", "P2"), "who needs a prompt that shows news, such as"),
+        (("--provider", "llm"), "the Analyst's factors, which need news, in --tables FOLDER"),
+        (
+            ("--provider", "llm", "--tables", "tables", "--prompt", "P2"),
+            "need a prompt that includes news, such as",
+        ),
         (("--provider", "rules"), "--factors is for --provider llm, local or replay, not for rules"),
     ],
 )
@@ -372,7 +375,7 @@ def test_bad_input_is_one_clear_line_and_nothing_is_asked(llmguide, server, file
         (("tables", "ACME", "--start", "2012", "--end", "2013", "--only", "newz"), "did you mean 'news'"),
         (("tables", "ACME", "--start", "2012", "--end", "2013", "--only", ""), "expected tables of market"),
         (("tables", "ACME", "--start", "soon", "--end", "2013"), "start is a date"),
-        (("tables", "ACME", "--start", "2013", "--end", "2012-01-01"), "turn them round"),
+        (("tables", "ACME", "--start", "2013", "--end", "2012-01-01"), "swap them"),
         (("cache", "export", "x.jsonl", "--cache", "none.sqlite"), "there is no cache none.sqlite"),
         (("cache", "costs", "--cache", "none.sqlite"), "there is no cache none.sqlite"),
         (("cache", "costs", "--cache", "ACME_train.csv"), "cannot be used"),

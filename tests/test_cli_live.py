@@ -40,9 +40,9 @@ def test_status_says_how_a_run_stands_in_words_and_in_json(llmguide, journal):
     code, printed, _ = llmguide("live", "status", journal)
     assert code == 0
     assert printed.startswith("live, 8 steps, the last on 2024-01-10\ncash ")
-    assert "5 orders sent, 3 refused, 0 open, 1 unheard of" in printed
+    assert "5 orders sent, 3 refused, 0 open, 1 unaccounted for" in printed
     assert "kill switch: off" in printed
-    assert "Orders that are not over" in printed
+    assert "Open orders" in printed
     assert "Eager: " in printed
     code, printed, _ = llmguide("live", "status", journal, "--json")
     told = json.loads(printed)

@@ -125,8 +125,8 @@ def test_more_questions_a_month_are_planned_asked_and_counted(llmguide, server, 
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ((*GUIDE, "--debias", "--samples", "3"), "give one of --debias, --samples and --suppress-memory"),
-        ((*GUIDE, "--debias", "--suppress-memory"), "give one of --debias, --samples and --suppress-memory"),
+        ((*GUIDE, "--debias", "--samples", "3"), "give only one of --debias, --samples and --suppress-memory"),
+        ((*GUIDE, "--debias", "--suppress-memory"), "give only one of --debias, --samples and --suppress-memory"),
         (("guide", "ACME.csv", "--samples", "3"), "--samples is for --provider llm, local or replay, not for rules"),
         (("memory",), "give either files of BARS, or --data FOLDER"),
         ((*ASK, "--cutoff", "June"), "expected --cutoff to be a day, got 'June'; write it like 2024-06-30"),
@@ -149,7 +149,7 @@ def test_an_endpoint_without_log_probabilities_cannot_suppress(llmguide, server)
     server.logprobs = "drop"
     code, _, err = llmguide(*GUIDE, "--suppress-memory")
     assert code == 1
-    assert "memory can only be suppressed by log-probabilities" in err
+    assert "suppressing memory needs log-probabilities" in err
 
 
 def test_ctrl_c_keeps_the_answers_and_the_same_command_goes_on(llmguide, server, tmp_path):

@@ -228,7 +228,7 @@ def test_an_expert_that_cannot_be_is_one_error(folder, monkeypatch, words, kind,
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (MIXTURE, "needs experts, one --expert"),
+        (MIXTURE, "needs experts; give each as --expert"),
         ((*MIXTURE, "--expert", "hold", "--model", "rl-0.safetensors"), "--model is not for MixtureOfExperts"),
         ((*MIXTURE, "--expert", "hold", "--guidance", "a.parquet"), "--guidance is not for MixtureOfExperts"),
         ((*MIXTURE, "--expert", "hold", "--history", "test.csv"), "order them"),
@@ -237,7 +237,7 @@ def test_an_expert_that_cannot_be_is_one_error(folder, monkeypatch, words, kind,
         ((*MIXTURE, "--expert", "agent=hybrid-0.safetensors"), "say what it observes, as in hybrid-0.safetensors,gui"),
         (("backtest", "test.csv", "--strategy", "BuyAndHold", "--expert", "hold"), "--expert is for --strategy Mix"),
         (("backtest", "test.csv", "--strategy", "BuyAndHold", "--all-in"), "--all-in/--sized is for --strategy Mix"),
-        (("backtest", "test.csv", "--strategy", "BuyAndHold", "--band", "0.1"), "give --max-leverage below 1 too"),
+        (("backtest", "test.csv", "--strategy", "BuyAndHold", "--band", "0.1"), "give --max-leverage below 1 as well"),
         (("backtest", "test.csv", "--strategy", "BuyAndHold", "--report", "x.html"), "--report is for --strategy Mix"),
         (("sweep", "test.csv", "--rule", "mixture"), "the rule mixture needs experts"),
         (("sweep", "test.csv", "--expert", "hold"), "--expert is for the rule mixture"),
@@ -268,4 +268,4 @@ def test_priors_are_swept_with_the_same_experts(llmguide, folder):
     assert found["uses_future"] is True
     code, out, _ = llmguide("sweep", "train.csv", *words[2:4], *TWO, *values, "--validate", "test.csv")
     assert code == 0
-    assert "The best one on later bars" in out
+    assert "The best combination on later bars" in out

@@ -60,7 +60,7 @@ def test_the_same_folder_goes_on_and_another_draw_is_refused(llmguide, tmp_path)
     assert llmguide("review", "page", "run", "--out", "r")[0] == 0
     assert (tmp_path / "r" / "packet.json").read_bytes() == before
     other = llmguide("review", "page", "run", "--seed", "1", "--out", "r")
-    assert_one_line(other, "r holds another review: 10 months, seed 0; leave run out to go on")
+    assert_one_line(other, "r holds another review: 10 months, seed 0; leave run out to continue")
     assert_one_line(llmguide("review", "page", "--months", "3", "--out", "r"), "draw the months of a RUN; name it")
     assert (tmp_path / "r" / "packet.json").read_bytes() == before
 
@@ -95,7 +95,7 @@ def test_a_judge_is_planned_asked_cached_and_shown_apart(llmguide, tmp_path, mon
     assert (code, json.loads(out)["months"], len(server.requests)) == (0, 4, asked)
     _, out, _ = llmguide("review", "results", "r")
     assert "Scored by a language model, judge-gpt-4o-mini" in out
-    assert "A language model's scores beside people's" in out
+    assert "A language model's scores against people's" in out
 
 
 @pytest.mark.slow

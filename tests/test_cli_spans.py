@@ -92,8 +92,8 @@ def test_a_sweep_validates_on_the_later_bars_of_its_file(run):
     ("words", "told"),
     [
         (("compare", "both.csv"), "--split 2018-01-01"),
-        (("compare", "--split", SPLIT), "name that file"),
-        (("compare", "--train", "train.csv"), "name the bars"),
+        (("compare", "--split", SPLIT), "give that file"),
+        (("compare", "--train", "train.csv"), "give the bars"),
         (("compare", "both.csv", "--train", "train.csv", "--split", SPLIT), "give either BARS"),
         (("compare", "both.csv", "--split", "2030"), "0 bars from 2030-01-01"),
         (("compare", "both.csv", "--split", "2015-01-20"), "bars before 2015-01-20, and at least 32 are needed"),

@@ -165,7 +165,10 @@ def test_the_best_and_whether_it_was_checked_come_first(llmguide):
     best = json.loads(llmguide(*SMALL, "--json")[1])["parameters"]
     words = " ".join(out.split())
     assert words.startswith(f"Best of 8 combinations: short {best['short']}, long {best['long']}. Sharpe ratio ")
-    assert "Not checked for overfitting. The best of 8 combinations is partly the luckiest. Give --validate" in words
+    assert (
+        "Not checked for overfitting. The best of 8 combinations owes part of its result to luck. Give --validate"
+        in words
+    )
 
 
 def test_a_verdict_comes_before_its_numbers(llmguide):
@@ -175,7 +178,7 @@ def test_a_verdict_comes_before_its_numbers(llmguide):
     verdict = found["verdict"]
     assert verdict["holds"] is (verdict["headline"] == "Holds up out of sample")
     words = " ".join(llmguide(*checked)[1].split())
-    assert words.index(verdict["headline"]) < words.index("The best one on later bars")
+    assert words.index(verdict["headline"]) < words.index("The best combination on later bars")
     assert json.loads(llmguide(*SMALL, "--json")[1])["verdict"]["holds"] is None
 
 
@@ -238,11 +241,11 @@ def test_an_agent_is_blended_with_guidance(llmguide, tmp_path, random_agent):
         (["--heatmap", "short,lng", "h.html"], "did you mean 'long'?"),
         (["--out", "all.xlsx"], ".csv or .parquet"),
         (["--rule", "guidance"], "give --guidance FILE or --provider NAME"),
-        (["--provider", "rules"], "the rule trend does not look at guidance"),
+        (["--provider", "rules"], "the rule trend does not use guidance"),
         (["--rule", "guidance", "--provider", "llm"], "ask a language model first"),
         (["--rule", "blend", "--provider", "rules"], "give --model FILE"),
         (["--rule", "blend", "--model", "hybrid-0.safetensors"], "give --guidance or --provider, or --param weight=0"),
-        (["--model", "hybrid-0.safetensors"], "does not ask an agent"),
+        (["--model", "hybrid-0.safetensors"], "does not use an agent"),
     ],
 )
 def test_bad_input_is_one_line_and_writes_nothing(llmguide, tmp_path, words, said):

@@ -51,9 +51,9 @@ def test_a_prompt_is_planned_tuned_tested_replayed_and_used(llmguide, server, tm
     assert len(server.requests) == planned + 1  # with the probe
     for said in (
         "2 prompts were tried on training bars.",
-        "On 80 test bars, by which nothing was chosen, tuning changed the Sharpe ratio by",
-        "What was tried on training bars",
-        "On the test bars",
+        "On 80 test bars, on which nothing was selected, tuning changed the Sharpe ratio by",
+        "Prompts tried on the training bars",
+        "Test bars",
         "template: run/tuned.md (use it with --prompt run/tuned.md)",
         "page: run/tuning.html",
     ):
@@ -101,7 +101,7 @@ def test_a_split_and_a_folder_cut_as_two_files_do(llmguide, server, tmp_path):
 def test_without_a_test_no_gain_is_claimed(llmguide, server):
     code, out, err = llmguide(*ASK)
     assert (code, err) == (0, "")
-    assert "It was not tried on later bars: what it gains there is not known." in out
+    assert "It was not tested on later bars: its out-of-sample gain is unknown." in out
     assert "test bars" not in out
 
 
@@ -111,7 +111,7 @@ def test_people_s_exemplars_are_read_and_those_of_other_days_counted(llmguide, s
     (tmp_path / "people.csv").write_text(rows)
     code, out, err = llmguide(*ASK, *TEST, "--exemplars", "people.csv")
     assert (code, err) == (0, "")
-    assert "1 of the exemplars are of other instruments or not of training days: left out" in out
+    assert "1 of the exemplars are for other instruments or outside the training days, and were left out" in out
     sent = "\n".join(json.dumps(request["messages"]) for request in server.requests)
     assert "It held." in sent
     assert "No." not in sent.replace("No date", "")
@@ -125,7 +125,7 @@ def test_people_s_exemplars_are_read_and_those_of_other_days_counted(llmguide, s
         (("tune", "--data", "data", "--test", "ACME_test.csv"), "--symbol, --names and --test are for files of BARS"),
         ((*ASK, "--symbols", "ACME"), "--symbols is for --data"),
         ((*ASK, *TEST, "--split", "2013-01-01"), "give either --test FILE, or --split DATE"),
-        ((*ASK, "--test", "ACME.csv"), "the file in front of it ends on"),
+        ((*ASK, "--test", "ACME.csv"), "the file before it ends on"),
         ((*ASK, "--split", "1990-01-01"), "expected bars before and after 1990-01-01"),
         ((*ASK, "--repeats", "9"), "ask for fewer repeats or a shorter window"),
         ((*ASK, "--prompt", "P9"), "the prompt 'P9' does not exist"),

@@ -40,7 +40,7 @@ def test_it_walks_a_folder_and_says_where_the_page_is(llmguide, tmp_path):
     assert "AAPL hybrid" in out
     assert out.splitlines()[-1] == "page: run/walk.html"
     page = (tmp_path / "run" / "walk.html").read_text(encoding="utf-8")
-    assert "Walked forward: AAPL, KO" in page
+    assert "Walk-forward backtest: AAPL, KO" in page
     assert "llmguide walk-forward --data bars" in page
     names = {"walk.json", "windows.csv", "stitched.csv", "spread.csv", "intervals.csv", "luck.csv", "tests.csv"}
     names |= {"values.parquet", "decisions.parquet", "orders.csv", "walk.html", "config.toml", "AAPL", "KO"}

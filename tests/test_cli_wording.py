@@ -11,7 +11,7 @@ OPTIONS = {"seed": "--seed", "arm": "--arm", "start": "--start", "as_json": "--j
     ("said", "shown"),
     [
         ("choose one with arm=", "choose one with --arm"),
-        ("arm= and seed= choose within a run folder", "--arm and --seed choose within a run folder"),
+        ("arm= and seed= are for a run folder", "--arm and --seed are for a run folder"),
         ("pass start=60, or longest=29", "pass --start 60, or longest=29"),
         ("start over with resume=False.", "start over with --no-resume."),
         ("cut them with read_bars(start=, end=)", "cut them with read_bars(start=, end=)"),

@@ -34,4 +34,4 @@ def test_a_terminal_is_not_told_to_do_anything_by_what_a_model_wrote(capsys):
 def test_replies_without_entropy_are_counted_and_nothing_is_said_where_all_have_it(capsys):
     console.print_without_entropy(7, 24, "rows")
     console.print_without_entropy(0, 24, "rows")
-    assert capsys.readouterr().out == "7 of 24 rows have no entropy: certainty 1 there\n"
+    assert capsys.readouterr().out == "7 of 24 rows have no entropy; their certainty counts as 1\n"

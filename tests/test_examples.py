@@ -109,9 +109,7 @@ def test_a_mixture_trusts_guidance_as_much_as_it_deserves(tmp_path):
             assert len(shares) == 4
             assert sum(map(float, shares)) == pytest.approx(1.0, abs=0.03)
         assert re.search(r"^mine/tearsheet.html: Sharpe ratio -?\d", printed, re.MULTILINE)
-        assert re.search(
-            r"^mine/mixture.html: \w+ was trusted most: mean weight 0\.\d\d in the ", printed, re.MULTILINE
-        )
+        assert re.search(r"^mine/mixture.html: \w+ had the most weight: mean 0\.\d\d in the ", printed, re.MULTILINE)
         weights[accuracy] = float(years[-1][1]), float(quarters[-1][1])
     for worthless, worth in zip(weights["0.3"], weights["0.8"], strict=True):
         assert worthless == 0.0 < 0.4 < worth

@@ -90,12 +90,12 @@ def test_two_windows_do_not_write_over_each_other(anna, tmp_path):
     other = own(anna, direction="SHORT")
     assert (other.status, other.value["error"]) == (
         409,
-        "your own direction is LONG and stays: you have seen the model's answer since",
+        "your own direction is LONG and can no longer be changed: you have seen the model's answer",
     )
     assert score(anna).status == 200
     stale = score(anna, safety=3)
     assert stale.status == 409
-    assert "another window has changed" in stale.value["error"]
+    assert "changed in another window" in stale.value["error"]
     assert score(anna, version=1, safety=3).value["scores"]["safety"] == 3
     assert open_sheet(tmp_path, PACKET, "anna").answers[IDS[0]].version == 2
 

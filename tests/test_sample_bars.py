@@ -190,7 +190,7 @@ def test_years_must_be_whole_and_end_in_the_past(years: object):
     ("kind", "hint"), [("sinusodial", "; did you mean 'sinusoidal'"), ("", ""), (None, ""), ([], "")]
 )
 def test_an_unknown_kind_is_refused_with_the_nearest_name(kind: object, hint: str):
-    with pytest.raises(DataError, match=f"kind is one of regimes, linear_up.*{hint}"):
+    with pytest.raises(DataError, match=f"expected kind to be one of regimes, linear_up.*{hint}"):
         sample_bars(kind)  # type: ignore[arg-type]  # wrong on purpose
 
 

@@ -206,7 +206,7 @@ def test_the_pause_that_the_service_asks_for_is_kept(monkeypatch: pytest.MonkeyP
     with serve([], first=limits) as server:
         download_news("AAPL", start="2020", end="2020", base_url=server.url, **KEYS)
     assert slept == [7.0, 11.0, 30.0, 0.008]
-    assert "asks to wait for 3600 seconds: try again later" in message(Answer({}, 429, {"Retry-After": "3600"}))
+    assert "asks clients to wait 3600 seconds; try again later" in message(Answer({}, 429, {"Retry-After": "3600"}))
 
 
 def test_a_service_that_does_not_answer_is_given_up(monkeypatch: pytest.MonkeyPatch):
@@ -262,7 +262,7 @@ def test_no_key_is_logged(caplog: pytest.LogCaptureFixture):
     [
         ("AAPL MSFT", "2020", "2020", "one symbol like 'AAPL'"),
         ("", "2020", "2020", "one symbol like 'AAPL'"),
-        ("AAPL", "sometime", "2020", "start is a date like"),
+        ("AAPL", "sometime", "2020", "expected start to be a date"),
         ("AAPL", "2021", "2020", r"start \(2021\) is later than end \(2020\)"),
     ],
 )

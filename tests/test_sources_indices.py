@@ -116,5 +116,5 @@ def test_a_day_is_public_at_its_close_and_a_later_day_changes_nothing_before(
 
 def test_an_index_that_yahoo_does_not_know_is_one_line(yahoo: RecordedHttp, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delitem(CLOSES, "^VIX")
-    with pytest.raises(DataError, match=r"^no bars of \^VIX from 2019-12-30 to 2020-01-03 came from Yahoo Finance: "):
+    with pytest.raises(DataError, match=r"^Yahoo Finance returned no bars of \^VIX from 2019-12-30 to 2020-01-03: "):
         download_market(start="2019-12-30", end="2020-01-03")

@@ -284,7 +284,7 @@ def test_what_is_no_table_of_bars_is_refused(tmp_path: Path, content: bytes, mat
 
 @pytest.mark.parametrize("source", [None, 3, [1, 2], pd.Series([1.0])])
 def test_what_is_neither_a_path_nor_a_frame_is_refused(source: object):
-    refuse(source, "from a path or a pandas DataFrame, not from")
+    refuse(source, "as a path or a pandas DataFrame, got")
 
 
 def test_an_empty_frame_is_refused(bars: pd.DataFrame):
@@ -412,7 +412,7 @@ def test_intraday_stamps_are_converted_to_the_exchanges_zone(bars: pd.DataFrame)
 
 
 def test_naive_stamps_of_several_times_of_day_are_refused_in_any_other_zone(bars: pd.DataFrame):
-    refuse(dated(bars, SHIFTED["Berlin in naive UTC"][1]), "tell whose clock it was first", tz="Asia/Tokyo")
+    refuse(dated(bars, SHIFTED["Berlin in naive UTC"][1]), "set their time zone first", tz="Asia/Tokyo")
 
 
 def test_dates_that_say_utc_are_not_moved_by_a_zone(bars: pd.DataFrame):

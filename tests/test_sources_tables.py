@@ -141,7 +141,7 @@ def test_a_folder_has_tables_for_all_instruments_and_tables_of_each(every_kind, 
     [
         ("aapl", r"no folder 'aapl'; did you mean 'AAPL'\? \(only AAPL\)"),
         ("APPL", r"no folder 'APPL'; did you mean 'AAPL'"),
-        ("train", r"no folder 'train' \(only AAPL\); give the symbol .* \(--symbol"),
+        ("train", r"no folder 'train' \(only AAPL\); give the name of its folder .* \(--symbol"),
     ],
 )
 def test_a_symbol_that_no_folder_has_is_refused_where_others_have_one(every_kind, tmp_path, symbol, message):
@@ -380,7 +380,7 @@ def test_columns_that_are_not_known_or_double_are_refused(market, change, messag
 def test_other_things_than_tables_are_refused(market, tmp_path):
     with pytest.raises(DataError, match="did you mean 'market'"):
         read_table("markets", market)
-    with pytest.raises(DataError, match="from a path or a pandas DataFrame, not from list"):
+    with pytest.raises(DataError, match="as a path or a pandas DataFrame, got list"):
         read_table("market", [1])
     with pytest.raises(DataError, match="there is no file"):
         read_table("market", tmp_path / "market.csv")

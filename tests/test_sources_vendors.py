@@ -110,7 +110,7 @@ READ: dict[str, tuple[str | bytes, pd.DataFrame]] = {
 REFUSED: dict[str, tuple[str | bytes, str]] = {
     "thousands or decimals": (
         "Date,Open,High,Low,Close\n" + lines(lambda d, r: f'{d:%Y-%m-%d},"1,234","1,334","1,134","1,201"'),
-        r"may be a number of thousands.*decimal=','",
+        r"may have a thousands separator.*decimal=','",
     ),
     "two files in a zip": (zipped(a=klines(MS), b="x"), "2 files|two files|several files"),
     "day or month first": (

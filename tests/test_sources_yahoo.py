@@ -117,8 +117,8 @@ def test_an_unknown_ticker_is_one_line_with_what_yahoo_said(
 
     fake(delisted)
     assert one_line(lambda: download("appl", start="2018"), capfd) == (
-        "no bars of APPL from 2018 to the last came from Yahoo Finance: $APPL: possibly delisted; no timezone found; "
-        "check the network, the ticker and the dates, or read a file that you have"
+        "Yahoo Finance returned no bars of APPL from 2018 to the last: $APPL: possibly delisted; no timezone found; "
+        "check the network, the ticker and the dates, or read a file of your own"
     )
     assert caplog.records == []
 
@@ -175,7 +175,7 @@ def test_what_is_not_one_ticker_is_refused(fake, ticker: object):
 
 def test_a_wrong_date_is_refused_before_yahoo_is_asked(fake):
     module = fake(pd.DataFrame)
-    with pytest.raises(DataError, match="end is a date like"):
+    with pytest.raises(DataError, match="expected end to be a date"):
         download("AAPL", end="someday")
     assert module.asked == []
 
@@ -250,7 +250,7 @@ def test_the_real_yfinance_without_a_network_is_one_line_and_quick():
     )
     assert done.stderr == ""
     assert done.stdout.count("\n") == 1
-    assert done.stdout.startswith("no bars of AAPL from 2018 to 2019 came from Yahoo Finance: ")
+    assert done.stdout.startswith("Yahoo Finance returned no bars of AAPL from 2018 to 2019: ")
 
 
 @pytest.mark.parametrize("name", ["aapl.parquet", "aapl.csv"])

@@ -159,7 +159,7 @@ class _Runs:
         for repeated in (again, free):
             if (repeated.failure is None) != (base.failure is None):
                 failure = repeated.failure or base.failure
-                raise AuditError(f"of runs on the same bars, one of {self.name} fails and one does not: {failure}")
+                raise AuditError(f"{self.name} fails on some runs on the same bars and not on others: {failure}")
         unaudited = set(differences(base, again))
         drawn = set(differences(base, free))
         self.try_futures(base, plan(base, index, cuts=self.settings.cuts, seed=self.settings.seed))
@@ -213,7 +213,7 @@ class _Runs:
                 f"{self.name} fails on all {len(self.index)} bars: {base.failure}; an audit needs code that runs"
             )
         if not base.lines and not base.events:
-            raise AuditError(f"{self.name} said nothing: no order, no line and no value")
+            raise AuditError(f"{self.name} produced no output: no order, no line and no value")
 
     def try_futures(self, base: Trace, futures: list[Future]) -> None:
         inputs = [(other_future(self.inputs, future, seed=self.settings.seed), True) for future in futures]

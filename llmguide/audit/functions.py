@@ -66,8 +66,9 @@ def _series(value: Any, name: str, index: pd.Index) -> Iterator[tuple[str, pd.Se
 def _array(values: NDArray[Any], name: str, index: pd.Index) -> Iterator[tuple[str, pd.Series]]:
     if values.ndim == 0 or len(values) != len(index):
         raise AuditError(
-            f"the function returned {name or 'something'} of shape {values.shape} for {len(index)} bars; it returns a "
-            "value for each bar: a Series, a DataFrame, an array, or several of them, such as entries and exits"
+            f"the function returned {name or 'something'} of shape {values.shape} for {len(index)} bars; it "
+            "must return a value for each bar: a Series, a DataFrame, an array, or several of them, such as "
+            "entries and exits"
         )
     columns = values.reshape(len(values), -1)
     for place in range(columns.shape[1]):
@@ -92,6 +93,6 @@ def _dated(series: pd.Series, name: str, index: pd.Index) -> pd.Series:
     if len(series) == len(index):
         return series.set_axis(index)
     raise AuditError(
-        f"the function returned {name or series.name or 'a series'} of {len(series)} values for {len(index)} bars, "
-        "without dates; it returns a value for each bar, with the bars' dates"
+        f"the function returned {name or series.name or 'a series'} of {len(series)} values for {len(index)} "
+        "bars, without dates; it must return a value for each bar, with the dates of the bars"
     )

@@ -45,7 +45,7 @@ def load_code(target: str, *, strategy: str | None = None, function: str | None 
     if found is None:
         raise AuditError(f"{target} has no {wanted!r}{did_you_mean(wanted, _names(module))}")
     if strategy and not (isinstance(found, type) and issubclass(found, bt.Strategy)):
-        raise AuditError(f"{wanted} in {target} is no bt.Strategy; for a function use function={wanted}")
+        raise AuditError(f"{wanted} in {target} is not a bt.Strategy; for a function use function={wanted}")
     if not callable(found) or (isinstance(found, type) and not issubclass(found, bt.Strategy | bt.Indicator)):
         raise AuditError(f"{wanted} in {target} is neither a bt.Strategy nor a bt.Indicator nor a function of the bars")
     return found, wanted
@@ -59,7 +59,7 @@ def _module(target: str) -> tuple[ModuleType, str | None]:
         if not path.is_file() and path.suffix != ".py":
             return _imported(head), name or None
     if not path.is_file():
-        raise AuditError(f"there is no file {path}; name a Python file, FILE.py:NAME, or module:NAME")
+        raise AuditError(f"there is no file {path}; give a Python file, FILE.py:NAME, or module:NAME")
     return _executed(path), name or None
 
 
@@ -77,7 +77,7 @@ def _executed(path: Path) -> ModuleType:
     name = f"audited_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise AuditError(f"{path} is no Python file; name one that ends in .py")
+        raise AuditError(f"{path} is not a Python file; give one that ends in .py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # Backtrader looks a class's module up there
     sys.path.insert(0, str(path.resolve().parent))  # for the modules beside it, also those imported while it runs

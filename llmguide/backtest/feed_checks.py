@@ -82,9 +82,10 @@ def refuse_two_scales(outside: int, bars: int, name: str) -> None:
     """Raise DataError where so many closes outside [low, high] show that the prices are on two scales."""
     if outside >= FEWEST and outside > SHARE * bars:
         raise DataError(
-            f"the closes of {name} lie outside [low, high] on {outside} of {bars} bars: only they are adjusted, and "
-            "the next open is a price of another scale; read the bars with llmguide.read_bars(path, adjust=True) "
-            "(--adjust), or fill at the close: llmguide.backtest.use_close_fills(cerebro) (--fill close)"
+            f"the closes of {name} lie outside [low, high] on {outside} of {bars} bars: only they are "
+            "adjusted, and the next open is a price on another scale; read the bars with "
+            "llmguide.read_bars(path, adjust=True) (--adjust), or fill at the close: "
+            "llmguide.backtest.use_close_fills(cerebro) (--fill close)"
         )
 
 
@@ -109,8 +110,9 @@ def adopt_zone(data: Any) -> None:
         return
     if resampled:
         raise DataError(
-            f"{name_of(data)} is resampled, and its frame has the time zone {zone}, which Backtrader turns into UTC "
-            "before it cuts the bars; drop the zone first: frame.tz_localize(None), or llmguide.read_bars(frame)"
+            f"{name_of(data)} is resampled, and its frame has the time zone {zone}, which Backtrader converts "
+            "to UTC before it groups the bars; drop the zone first: frame.tz_localize(None), or "
+            "llmguide.read_bars(frame)"
         )
     data._tz = _Zone(zone)
     data.lines.datetime._settz(data._tz)

@@ -31,7 +31,9 @@ class BarsData(bt.feed.DataBase):
             raise DataError(f"expected bars as a frame with dates, got {type(bars).__name__}; use llmguide.read_bars")
         missing = [name for name in COLUMNS if name not in bars.columns]
         if missing:
-            raise DataError(f"bars lack {missing}, they have {list(bars.columns)}; pass them through read_bars first")
+            raise DataError(
+                f"expected bars with {missing}, got {list(bars.columns)}; pass them through read_bars first"
+            )
 
     def start(self) -> None:
         """Go to the first bar."""

@@ -53,7 +53,7 @@ def save_plot(
     try:
         drawn = [figures for figures in cerebro.plot(plotter, iplot=False, start=start, end=end) or [] if figures]
         if not drawn:
-            raise LlmguideError("there is nothing to draw: run the Cerebro first, and not with exactbars=1")
+            raise LlmguideError("there is nothing to draw: run the Cerebro first, without exactbars=1")
         figure = drawn[0][0]
         figure.set_size_inches(width, height)
         _label_dates(figure, list(plotter.pinf.xreal))

@@ -125,7 +125,9 @@ def make_cerebro(
     if fill == "close":
         cerebro.broker = CloseFillBroker()
     elif fill != "next_open":
-        raise LlmguideError(f"fill is 'close' or 'next_open', got {fill!r}{did_you_mean(fill, ('close', 'next_open'))}")
+        raise LlmguideError(
+            f"expected fill to be 'close' or 'next_open', got {fill!r}{did_you_mean(fill, ('close', 'next_open'))}"
+        )
     cerebro.broker.setcash(cash)
     cerebro.broker.setcommission(commission=cost)
     cerebro.adddata(BarsData(dataname=bars))

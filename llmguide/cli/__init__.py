@@ -50,7 +50,7 @@ def main() -> None:
 
     def nothing_begun() -> str | None:
         if outputs is None:
-            return "interrupted before anything was begun; nothing was written"
+            return "interrupted before any work started; nothing was written"
         return None if outputs.places else outputs.after_interruption()
 
     try:

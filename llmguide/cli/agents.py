@@ -76,16 +76,16 @@ def demo(
     out: Out = Path("runs/demo"),
     resume: Resume = True,
     device: Device = "auto",
-    provider: Annotated[str, typer.Option(help="Who guides: rules, or local with --model-file.")] = "rules",
+    provider: Annotated[str, typer.Option(help="Source of the guidance: rules, or local with --model-file.")] = "rules",
     model_file: ModelFile = None,
     settings: SettingsFile = None,
     cache: CacheFile = Path("llm.sqlite"),
     as_json: Json = False,
 ) -> None:
-    """Run the main job on a synthetic market.
+    """Compare agents with and without guidance on a synthetic market.
 
-    Its guidance comes from rules: no data, key or network is needed. With --provider local it comes from a language
-    model in a file, asked every 120 trading days with the shortest prompt.
+    The guidance comes from rules, so no data, key or network is needed. With --provider local it comes from a local
+    language model, asked every 120 trading days with the shortest prompt.
     """
     from llmguide.bars import sample_bars
     from llmguide.console import err
@@ -141,14 +141,19 @@ def train(
     split: FirstTestDay = None,
     guidance: GuidanceFile = None,
     any_bars: AnyBars = False,
-    provider: Annotated[str | None, typer.Option(help=f"Make the guidance here: {PROVIDERS}.")] = None,
+    provider: Annotated[str | None, typer.Option(help=f"Make the guidance on the fly: {PROVIDERS}.")] = None,
     agent: Annotated[
         str,
-        typer.Option(metavar="dqn|flag", help="Who learns: the double-DQN, or a language model (--base and after)."),
+        typer.Option(
+            metavar="dqn|flag",
+            help="What to train: the double DQN (dqn), or a language model (flag; see --base and after).",
+        ),
     ] = "dqn",
-    test: Annotated[Path | None, typer.Option(help="Test bars for the training curves; they select nothing.")] = None,
+    test: Annotated[
+        Path | None, typer.Option(help="Test bars for the training curves; nothing is selected on them.")
+    ] = None,
     holdout: Annotated[
-        int, typer.Option(min=0, help="Bars at the end that are kept from training, for a record out of sample.")
+        int, typer.Option(min=0, help="Bars held out from the end of training, for an out-of-sample record.")
     ] = 0,
     seeds: Seeds = "25",
     episodes: Episodes = 50,
@@ -173,10 +178,10 @@ def train(
 ) -> None:
     """Train agents, with or without guidance.
 
-    They are stored as hybrid-SEED.safetensors or rl-SEED.safetensors, each as soon as it is trained. The settings of
-    training, from --tau to --actions, are by default the published ones; `llmguide levers` compares them.
+    Checkpoints are written as hybrid-SEED.safetensors or rl-SEED.safetensors, each as soon as its agent is trained. The
+    training settings, --tau to --actions, default to the published ones; `llmguide levers` compares them.
 
-    With --agent flag this is `llmguide flag train`.
+    With --agent flag, this is the same as `llmguide flag train`.
     """
     from dataclasses import replace
 
@@ -254,14 +259,16 @@ def _learner(context: typer.Context, agent: str, settings: Settings) -> str:
         ),
     }
     if agent not in options:
-        raise LlmguideError(f"--agent is dqn or flag, got {agent!r}")
+        raise LlmguideError(f"expected --agent to be dqn or flag, got {agent!r}")
     (other,) = options.keys() - {agent}
     for name in options[other]:
         if _is_given(context, name):
-            raise LlmguideError(f"--{name.replace('_', '-')} is for --agent {other}; leave it out, or name that agent")
+            raise LlmguideError(
+                f"--{name.replace('_', '-')} is for --agent {other}; leave it out, or choose that agent"
+            )
     of_other = "agent" if other == "dqn" else "flag"
     for name in settings.of(of_other):
-        raise LlmguideError(f"--set {of_other}.{name} is for --agent {other}; leave it out, or name that agent")
+        raise LlmguideError(f"--set {of_other}.{name} is for --agent {other}; leave it out, or choose that agent")
     return agent
 
 
@@ -270,25 +277,25 @@ def _learner(context: typer.Context, agent: str, settings: Settings) -> str:
 def compare(
     *,
     file: Annotated[
-        Path | None, typer.Argument(metavar="[BARS]", help="Training and test bars in one file; with --split.")
+        Path | None, typer.Argument(metavar="[BARS]", help="One file with training and test bars; needs --split.")
     ] = None,
     split: FirstTestDay = None,
-    train: Annotated[Path | None, typer.Option(help="Training bars, instead of BARS; with --test.")] = None,
+    train: Annotated[Path | None, typer.Option(help="Training bars, instead of BARS; needs --test.")] = None,
     test: Annotated[Path | None, typer.Option(help="Test bars, after the training bars.")] = None,
     name: Annotated[
         str | None,
-        typer.Option(help="What the bars are of, for the title of the report; read from the names of the files."),
+        typer.Option(help="Instrument, for the title of the report; taken from the file names by default."),
     ] = None,
     guidance: GuidanceFile = None,
     any_bars: AnyBars = False,
     provider: Annotated[
-        str | None, typer.Option(help=f"Make the guidance here, on all bars: {PROVIDERS}; rules by default.")
+        str | None, typer.Option(help=f"Make the guidance on the fly, from all bars: {PROVIDERS}; rules by default.")
     ] = None,
     arms: Annotated[
         str,
         typer.Option(
-            help="Arms, separated by commas; also trend, reversion, mixture, and flag, a language model that is "
-            "trained to trade (--base and after)."
+            help="Arms, separated by commas. Also available: trend, reversion, mixture, and flag, a language model "
+            "trained to trade (see --base and the options after it)."
         ),
     ] = "hybrid,rl,llm,hold,sell",
     seeds: Seeds = "25",
@@ -308,10 +315,10 @@ def compare(
     as_json: Json = False,
     reading: Reading,
 ) -> None:
-    """Compare the arms over many seeds.
+    """Compare agents with and without guidance, and benchmarks, over many seeds.
 
-    Trains with and without guidance, backtests every arm on the test bars, and writes tables, report and tearsheets.
-    With --controls it also says whether the guidance is worth more than its shuffled self.
+    Trains agents, backtests every arm on the test bars, and writes tables, a report and tearsheets. With --controls,
+    also tests whether the guidance is worth more than its shuffled self.
     """
     plan = _control_plan(controls, shuffles, given=bool(guidance or provider))
     names = [name.strip() for name in arms.split(",")]
@@ -335,12 +342,14 @@ def replicate(
     symbols: Annotated[str | None, typer.Option(help="Instruments, separated by commas; all by default.")] = None,
     guidance: Annotated[Path | None, typer.Option(help="Folder of guidance tables, SYMBOL.parquet or .csv.")] = None,
     any_bars: AnyBars = False,
-    provider: Annotated[str | None, typer.Option(help=f"Make the guidance here, on all bars: {PROVIDERS}.")] = None,
+    provider: Annotated[
+        str | None, typer.Option(help=f"Make the guidance on the fly, from all bars: {PROVIDERS}.")
+    ] = None,
     arms: Annotated[
         str | None,
         typer.Option(
-            help="Arms, separated by commas; rl, and with guidance hybrid,rl,llm by default. The arm flag is a "
-            "language model that is trained to trade (--base and after)."
+            help="Arms, separated by commas; rl by default, with guidance hybrid,rl,llm. The arm flag is a "
+            "language model trained to trade (see --base and the options after it)."
         ),
     ] = None,
     split: Annotated[str, typer.Option(help="First test day of instruments that have one file.")] = "2018-01-01",
@@ -362,8 +371,8 @@ def replicate(
 ) -> None:
     """Replicate the published benchmark.
 
-    Trains and backtests on every instrument of a folder, and writes tables and a figure with the published numbers
-    beside what came out.
+    Trains and backtests on every instrument in a folder, and writes tables and a figure that set the published numbers
+    beside the replicated ones.
     """
     from functools import partial
 
@@ -462,7 +471,7 @@ def _compare(
             progress=not as_json,
             announce=say,
         )
-        say("running every arm under other costs, and writing tables, report and tearsheets")
+        say("backtesting every arm under other costs, and writing tables, report and tearsheets")
         report = comparison.write(out, command=_again(out))
     if as_json:
         tested = {"controls": records(comparison.controls), "placebo": records(comparison.placebo)} if controls else {}
@@ -494,8 +503,8 @@ def _control_plan(controls: bool, shuffles: int | None, *, given: bool) -> Contr
         return None
     if not given:
         raise GuidanceError(
-            "--controls measures guidance against its shuffled self, and none was given: add --guidance FILE, or "
-            "--provider rules to measure the rules"
+            "--controls compares guidance with its shuffled self, and no guidance was given; add --guidance "
+            "FILE, or --provider rules to test the rules"
         )
     return ControlPlan() if shuffles is None else ControlPlan(shuffles=shuffles)
 

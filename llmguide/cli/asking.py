@@ -104,7 +104,10 @@ class Asking(NamedTuple):
         if self.endpoint.levels is not None:
             brief = replace(brief, levels=check_levels(self.endpoint.levels))
         if debias + (samples is not None) + (suppress is not None) > 1:
-            raise GuidanceError("give one of --debias, --samples and --suppress-memory: each makes its own direction")
+            raise GuidanceError(
+                "give only one of --debias, --samples and --suppress-memory: each determines the direction in its "
+                "own way"
+            )
         brief = replace(brief, suppress=suppress, debias=debias, samples=samples or 0)
         return Study(tuple(subjects), tuple(prompts), brief)
 
@@ -135,8 +138,8 @@ class Asking(NamedTuple):
         access = self.access()
         if access.sampling.frequency_penalty or access.sampling.presence_penalty:
             err.print(
-                "frequency_penalty and presence_penalty punish the label that the features have used most, and can "
-                "turn a direction round; leave them out of [sampling] for guidance",
+                "frequency_penalty and presence_penalty punish the label that the features have used most, "
+                "and can flip a direction; leave them out of [sampling] for guidance",
                 style="yellow",
                 soft_wrap=True,
             )
@@ -196,7 +199,7 @@ class Asking(NamedTuple):
                         err.print(can.describe(), style="yellow", soft_wrap=True) if can.note else None
                     ),
                     on_stopping=lambda: err.print(
-                        "stopping: waiting for the answers under way, so that nothing is paid for twice; "
+                        "stopping: waiting for the answers in flight, so that nothing is paid for twice; "
                         "press Ctrl-C again to drop them",
                         highlight=False,
                     ),
@@ -213,7 +216,7 @@ class Asking(NamedTuple):
         from llmguide.guidance.batching import batch_study
 
         if self.replay:
-            raise GuidanceError("--batch asks, and a replay asks nothing; leave one of them out")
+            raise GuidanceError("--batch sends questions, and a replay sends none; leave one of them out")
         try:
             batch_study(
                 study,
@@ -223,8 +226,8 @@ class Asking(NamedTuple):
             )
         except KeyboardInterrupt as stop:
             raise Interrupted(
-                "interrupted; a batch that was sent goes on at the endpoint; run the same command again to fetch its "
-                "answers",
+                "interrupted; a submitted batch keeps running at the endpoint; run the same command again to "
+                "fetch its answers",
                 exit_code(stop),
             ) from None
 
@@ -312,13 +315,13 @@ def print_plan(plan: Plan, *, as_json: bool) -> None:
         return
     rows = [
         ["calls", f"{plan.calls:,}"],
-        ["answers that the cache has", f"{plan.kept:,}"],
+        ["answers in the cache", f"{plan.kept:,}"],
         ["prompt tokens, about", f"{plan.prompt_tokens:,}"],
         ["completion tokens, about", f"{plan.completion_tokens:,}"],
         ["dollars, about", _dollars(plan.dollars)],
         ["dollars, at most", _dollars(plan.most_dollars)],
     ]
-    print_table("Still to be asked; nothing was sent", ["needed", "amount"], rows)
+    print_table("Still to ask; nothing was sent", ["needed", "amount"], rows)
 
 
 def without_factors(advice: Iterable[Advice]) -> int:
@@ -332,7 +335,7 @@ def print_without_factors(advice: Iterable[Advice]) -> None:
 
     if count := without_factors(advice):
         months = "1 month" if count == 1 else f"{count} months"
-        out.print(f"{months} without the Analyst's factors: it gave no usable answer", style="yellow")
+        out.print(f"{months} without the Analyst's factors: no usable answer", style="yellow")
 
 
 def timed_out(advice: Iterable[Advice]) -> int:
@@ -377,7 +380,7 @@ def print_revisions(study: Study, advice: Sequence[Advice]) -> None:
     if missing := count["unrevised"]:
         lacking = "log-probabilities of the direction" if brief.suppress is not None else "usable answers"
         they = "1 month is" if missing == 1 else f"{missing} months are"
-        out.print(f"{they} as the model said: too few {lacking} came", style="yellow")
+        out.print(f"{they} left as the model answered: too few {lacking}", style="yellow")
 
 
 def print_costs(costs: pd.DataFrame) -> None:
@@ -400,7 +403,7 @@ def print_costs(costs: pd.DataFrame) -> None:
         for row in records(costs)
     ]
     columns = ["asked", "calls", "failed", "unusable", "tokens in", "out", "time", "$"]
-    print_table("What the answers have cost, all runs of this study together", columns, rows)
+    print_table("Cost of the answers, over all runs of this study", columns, rows)
 
 
 def _asked_for(instrument: str, prompt: str) -> str:

@@ -34,19 +34,19 @@ def audit(
     ],
     file: Annotated[Path, typer.Argument(metavar="BARS", help="File of bars.")],
     strategy: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The strategy, where the file has several.")
+        str | None, typer.Option(metavar="NAME", help="Strategy to audit, if the file has several.")
     ] = None,
-    function: Annotated[str | None, typer.Option(metavar="NAME", help="The function of the bars.")] = None,
+    function: Annotated[str | None, typer.Option(metavar="NAME", help="Function of the bars to audit.")] = None,
     param: Annotated[
         list[str] | None,
-        typer.Option("--param", metavar="NAME=VALUE", help="A parameter of the code; one --param for each."),
+        typer.Option("--param", metavar="NAME=VALUE", help="Parameter of the code; repeat for each."),
     ] = None,
     table: Annotated[
         list[str] | None,
         typer.Option(
             "--table",
             metavar="NAME=FILE:COLUMN",
-            help="Further data that the code takes as NAME, each row known from the date in COLUMN on.",
+            help="Further data that the code takes as NAME; each row is known from the date in COLUMN.",
         ),
     ] = None,
     guidance: Annotated[
@@ -56,16 +56,17 @@ def audit(
     symbol: Symbol = None,
     tables: TablesFolder = None,
     names: NamesFile = None,
-    cuts: Annotated[int, typer.Option(min=1, help="Other futures to run it on.")] = 8,
-    seed: Annotated[int, typer.Option(help="Of where they begin and what they hold.")] = 0,
-    timeout: Annotated[float, typer.Option(min=1.0, help="Seconds that one run may take.")] = 300.0,
+    cuts: Annotated[int, typer.Option(min=1, help="Number of alternative futures to run it on.")] = 8,
+    seed: Annotated[int, typer.Option(help="Random seed of the alternative futures.")] = 0,
+    timeout: Annotated[float, typer.Option(min=1.0, help="Time limit per run, in seconds.")] = 300.0,
     as_json: Json = False,
     reading: Reading,
 ) -> None:
-    """Find out whether a strategy, a rule, an indicator, guidance or a prompt uses the future.
+    """Check a strategy, rule, indicator, guidance or prompt for look-ahead bias.
 
-    It is run on the bars, and again on bars that end earlier or go on differently; nothing that it said up to there may
-    change. Code need not know llmguide. Exit 0: nothing found; 1: look-ahead found; 2: it could not be audited.
+    The code is run on the bars, and again on bars that end earlier or continue differently; its output up to that point
+    must not change. The code need not use llmguide. Exit status 0: nothing found; 1: look-ahead found; 2: the audit
+    could not be run.
     """
     from llmguide.audit import Audit
     from llmguide.console import print_json
@@ -119,7 +120,7 @@ def _audit_guidance(code: str, bars: Any, settings: Audit, given: dict[str, Any]
 
     refuse_models(code)
     if code == "file":
-        raise AuditError("a table that was made before is not made from these bars; audit what made it")
+        raise AuditError("a finished table cannot be audited; audit the code that makes it")
     if code in PROVIDERS:
         return audit_guidance(code, bars, settings=settings, **given)
     function: Any
@@ -144,7 +145,7 @@ def _parameters(given: list[str]) -> dict[str, Any]:
     for word in given:
         name, sign, text = word.partition("=")
         if not sign or not name.isidentifier():
-            raise AuditError(f"--param is NAME=VALUE, such as period=20, got {word!r}")
+            raise AuditError(f"expected --param NAME=VALUE, such as period=20, got {word!r}")
         try:
             parameters[name] = ast.literal_eval(text)
         except (ValueError, SyntaxError):
@@ -163,7 +164,7 @@ def _tables(given: list[str]) -> dict[str, Table]:
         name, sign, rest = word.partition("=")
         path, colon, column = rest.rpartition(":")
         if not (sign and colon and name.isidentifier()):
-            raise AuditError(f"--table is NAME=FILE:COLUMN, such as news=news.csv:published, got {word!r}")
+            raise AuditError(f"expected --table NAME=FILE:COLUMN, such as news=news.csv:published, got {word!r}")
         if not Path(path).is_file():
             raise AuditError(f"there is no file {path}; --table is NAME=FILE:COLUMN, such as news=news.csv:published")
         frame = pd.read_parquet(path) if path.endswith(".parquet") else pd.read_csv(path)

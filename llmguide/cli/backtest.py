@@ -41,62 +41,69 @@ if TYPE_CHECKING:
 def backtest(
     file: Annotated[Path, typer.Argument(metavar="BARS", help="Bars to trade.")],
     span: Span = WHOLE,
-    strategy: Annotated[str, typer.Option(help=", ".join(STRATEGIES))] = "LLMGuidedDQN",
-    model: Annotated[Path | None, typer.Option(help="Checkpoint of LLMGuidedDQN, DQN and FlagTrader.")] = None,
+    strategy: Annotated[str, typer.Option(help=f"Strategy: {', '.join(STRATEGIES)}.")] = "LLMGuidedDQN",
+    model: Annotated[Path | None, typer.Option(help="Checkpoint for LLMGuidedDQN, DQN or FlagTrader.")] = None,
     base: TrainedOn = None,
     guidance: GuidanceFile = None,
     any_bars: AnyBars = False,
-    provider: Annotated[str | None, typer.Option(help=f"Make the guidance here: {PROVIDERS}.")] = None,
+    provider: Annotated[str | None, typer.Option(help=f"Make the guidance on the fly: {PROVIDERS}.")] = None,
     beside: Beside = NOTHING,
     short: Annotated[
         int | None, typer.Option(help="Short window of TrendFollowing and MeanReversion, in bars.")
     ] = None,
-    long: Annotated[int | None, typer.Option(help="Their long window, in bars.")] = None,
+    long: Annotated[int | None, typer.Option(help="Long window of TrendFollowing and MeanReversion, in bars.")] = None,
     train: Annotated[
         Path | None,
         typer.Option(
-            help="Training bars on which to choose both windows instead of giving them, on the account that is traded; "
-            "of BARS themselves, those before --from."
+            help="Training bars on which to choose both windows, instead of --short and --long, under the same "
+            "account settings; of BARS itself, only those before --from are used."
         ),
     ] = None,
     expert: ExpertWords = None,
     history: History = None,
     all_in: Annotated[
         bool | None,
-        typer.Option("--all-in/--sized", help="MixtureOfExperts: take the position's sign, or its size (default)."),
+        typer.Option(
+            "--all-in/--sized", help="MixtureOfExperts: trade only the sign of the position, or its size (default)."
+        ),
     ] = None,
-    long_only: Annotated[
-        bool, typer.Option("--long-only", help="Hold nothing where the strategy decides short.")
-    ] = False,
+    long_only: Annotated[bool, typer.Option("--long-only", help="Stay flat where the strategy decides short.")] = False,
     max_leverage: Annotated[
         float, typer.Option(help="Largest position, long or short, as a fraction of the account, up to 1.")
     ] = 1.0,
     band: Annotated[
         float | None,
         typer.Option(
-            help="Of positions that are a fraction of the account: one no further than this from it is left alone; "
-            "0.05 by default."
+            help="No-trade band for fractional positions: no rebalancing while the position is within this "
+            "distance of its target; 0.05 by default."
         ),
     ] = None,
     cash: Cash = 100_000.0,
     cost: Cost = 0.001,
-    fill: Annotated[str, typer.Option(help="close (the benchmark's rule) or next_open (Backtrader's own).")] = "close",
+    fill: Annotated[
+        str,
+        typer.Option(
+            help="When orders are filled: at the close (the benchmark's rule) or next_open (Backtrader's default)."
+        ),
+    ] = "close",
     periods: Periods = None,
     out: Annotated[
         Path | None,
         typer.Option(
-            help="Folder for account.csv, orders.csv, trades.csv, tearsheet.html; of a mixture mixture.csv and "
-            "mixture.html too."
+            help="Folder for account.csv, orders.csv, trades.csv and tearsheet.html; for a mixture, also "
+            "mixture.csv and mixture.html."
         ),
     ] = None,
     report: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.html", help="MixtureOfExperts: the page of whom it trusted, and why."),
+        typer.Option(
+            metavar="FILE.html", help="MixtureOfExperts: page that shows how it weighted its experts, and why."
+        ),
     ] = None,
     as_json: Json = False,
     reading: Reading = AS_IT_IS,
 ) -> None:
-    """Run one strategy in Backtrader."""
+    """Backtest one strategy in Backtrader."""
     from llmguide import strategies
     from llmguide.backtest import run_backtest
     from llmguide.cli.experts import parse_experts
@@ -114,12 +121,12 @@ def backtest(
         _refuse_options(of_mixtures, f"for --strategy MixtureOfExperts, not for {strategy}")
         if max_leverage == 1.0:
             _refuse_options(
-                {"--band": band}, f"for positions that are a fraction of the account, and {strategy} goes all in; give "
-                "--max-leverage below 1 too",
+                {"--band": band},
+                f"for fractional positions, and {strategy} goes all in; give --max-leverage below 1 as well",
             )  # fmt: skip
         if strategy != "FlagTrader":
             _refuse_options(
-                {"--base": base, **beside.given}, f"for FlagTrader, and for experts that read, not for {strategy}"
+                {"--base": base, **beside.given}, f"for FlagTrader and for language-model experts, not for {strategy}"
             )
     if out is not None:
         writable(out, folder=True)
@@ -133,7 +140,7 @@ def backtest(
     limits |= {} if band is None else {"band": band}
     if train is not None:
         if windows:
-            raise LlmguideError("give either --short and --long, or --train BARS on which to choose them")
+            raise LlmguideError("give either --short and --long, or --train BARS to choose them on")
         windows = _choose_windows(
             kind, train, lambda: span.before(train, file, reading), frame, cash=cash, cost=cost, **limits
         )
@@ -176,7 +183,7 @@ def backtest(
     if mixed is not None:
         review = _review(mixed, result, all_in=bool(all_in), cash=cash, limits=limits)
         pages = [*([report] if report else []), *([out / "mixture.html"] if out else [])]
-        summary |= _report(review, pages, title=f"Whom the mixture trusted on {file.stem}", fill=fill)
+        summary |= _report(review, pages, title=f"Expert weights of the mixture on {file.stem}", fill=fill)
         if out is not None:
             _write_weights(review, out / "mixture.csv")
     if as_json:
@@ -215,14 +222,12 @@ def _choose_windows(
     from llmguide.trading.moving_averages import choose_windows
 
     if not issubclass(strategy, MovingAverageStrategy):
-        raise LlmguideError(
-            f"--train chooses windows of moving averages, and {strategy.__name__} has none; leave it out"
-        )
+        raise LlmguideError(f"--train chooses moving-average windows, and {strategy.__name__} has none; leave it out")
     frame = read()
     if not frame.index[-1] < test.index[0]:
         raise DataError(
-            f"windows are chosen on bars before those that are traded, but {train} ends on {day(frame, -1)} and the "
-            f"bars to trade begin on {day(test, 0)}"
+            f"windows must be chosen on bars before those to trade, but {train} ends on {day(frame, -1)} and "
+            f"the bars to trade begin on {day(test, 0)}"
         )
     chosen = choose_windows(frame, strategy.rule, **account)
     return {"short": chosen.short, "long": chosen.long}
@@ -254,7 +259,11 @@ def _report(review: Review, pages: list[Path], *, title: str, fill: str) -> dict
     from llmguide.console import records
     from llmguide.report.trust_page import summary, write_trust_page
 
-    remarks = [] if fill == "close" else ["The mixture's orders are filled at the next open, those alone at the close."]
+    remarks = (
+        []
+        if fill == "close"
+        else ["The mixture's orders are filled at the next open, those of the experts alone at the close."]
+    )
     for page in pages:
         write_trust_page(review, page, title=title, remarks=remarks)
     return {
@@ -300,7 +309,7 @@ def _print(result: BacktestResult, summary: dict[str, Any], windows: dict[str, i
 
     rows = [
         *([f"{name} window", f"{length} bars"] for name, length in windows.items()),
-        *([["decisions to go short", "hold nothing"]] if limits["long_only"] else []),
+        *([["short decisions", "stay flat"]] if limits["long_only"] else []),
         *([["largest position", percent(limits["max_leverage"])]] if limits["max_leverage"] < 1.0 else []),
         *([["band", number(limits["band"], 3)]] if "band" in limits else []),
         *result.rows,
@@ -324,7 +333,7 @@ def _print_trust(review: Review, summary: dict[str, Any]) -> None:
         for name in review.mixed.names
     ]
     columns = ["expert", "weight", "record", "bars", "SR alone", "MDD alone", "contributed"]
-    print_table("Whom the mixture trusted: means of the traded bars", columns, rows)
+    print_table("Expert weights of the mixture, means over the traded bars", columns, rows)
     out.print(summary["trusted"], soft_wrap=True)
     if review.mixed.uses_future:
         out.print("An expert was made with knowledge of later bars: a control, not a result.", style="bold red")

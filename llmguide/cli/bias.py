@@ -31,7 +31,7 @@ def bias(
     *,
     instruments: Instruments,
     prompt: Audited = "P1",
-    seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed of the bootstrap.")] = 0,
     tables: TablesFolder = None,
     names: NamesFile = None,
     endpoint: Endpoint,
@@ -42,11 +42,12 @@ def bias(
     as_json: Json = False,
     reading: Reading,
 ) -> None:
-    """Measure what a model and a prompt lean to, whatever the data say.
+    """Measure the biases of a language model and a prompt, whatever the data show.
 
-    Each month is asked about again with one thing changed: neutral labels given out both ways, the groups of data
-    reversed, other words, the bars mirrored; and a month in which nothing moved. The directions are compared with
-    constant LONG. That comparison is measured with later bars: it is for judging a model, never for guiding an agent.
+    Each month is asked about again with one thing changed: neutral labels in both assignments, the data groups
+    reversed, the text paraphrased, the bars mirrored; and there is a month in which nothing moved. The directions are
+    compared with constant LONG. That comparison uses later bars: it is for evaluating a model, never for guiding an
+    agent.
     """
     from llmguide.cli.asking import Asking, print_costs, print_plan, read_subjects
     from llmguide.console import print_json, records
@@ -99,7 +100,7 @@ def _show(result: BiasResult) -> None:
         for name, text in CHANGES.items()
     ]
     columns = ["the same month", "log-odds", "by month", "p(LONG)", "by month"]
-    print_table("How far it moves the direction towards LONG", columns, rows)
+    print_table("Shift of the direction towards LONG", columns, rows)
     rows = [[what, *shares(result.measure("mirror", what))] for what in ("opposite", "both LONG", "both SHORT")]
     print_table("A month and its mirror image", ["directions", "months", "share", "Wilson", "by month"], rows)
     lines: Any = result.nulls.itertuples(index=False)
@@ -116,7 +117,7 @@ def _show(result: BiasResult) -> None:
         for answer in dict.fromkeys(result.skill["answer"])
     ]
     columns = ["direction", "LONG", "accuracy", "balanced", "by month", "MCC", "Brier"]
-    print_table(f"What it is worth, on {result.worth('plain', 'accuracy').n} months with an outcome", columns, rows)
+    print_table(f"Skill, on {result.worth('plain', 'accuracy').n} months with an outcome", columns, rows)
     if result.settings["failures"]:
         failed = f"{result.settings['failures']} of {result.settings['questions']} questions have no usable answer"
         screen.print(failed, style="yellow")

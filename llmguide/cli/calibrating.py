@@ -66,7 +66,7 @@ def print_calibrated(
         return
     count, rows = calibration_counts(tables, advice), sum(map(len, tables.values()))
     out.print(
-        f"calibrated by {method}: {count['calibrated']} of {rows} rows, direction turned in "
+        f"calibrated by {method}: {count['calibrated']} of {rows} rows, direction flipped in "
         f"{count['turned_by_calibration']}"
     )
     if count["calibrated"] < rows:

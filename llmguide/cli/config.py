@@ -17,14 +17,13 @@ from llmguide.errors import LlmguideError, did_you_mean
 def config(
     words: Annotated[
         list[str],
-        typer.Argument(
-            metavar="COMMAND", help="A command of llmguide, and behind it any of its arguments and options."
-        ),
+        typer.Argument(metavar="COMMAND", help="A command of llmguide, followed by any of its arguments and options."),
     ],
 ) -> None:
-    """Print a file for --config: the options of a command, each with what it means.
+    """Print a file for --config: the options of a command, each with its help text.
 
-    Those that are given stand in it; the others are comments, with their defaults. Nothing is run. As in
+    Options given on the command line are set in the file; the others are comments with their defaults. Nothing is run.
+    Example:
 
     llmguide config compare --train train.csv --test test.csv --seeds 5 > run.toml
     """

@@ -127,7 +127,7 @@ def read_options(path: Path, command: Any, words: list[str], root: Any) -> dict[
         values[SET] = [*values.get(SET, []), *settings.values()]
     if tables and not values:
         others = ", ".join(" ".join(other) for other in tables)
-        raise LlmguideError(f"{path} says nothing to `llmguide {' '.join(words)}`: it has options of {others}")
+        raise LlmguideError(f"{path} has no options for `llmguide {' '.join(words)}`, only for {others}")
     return values
 
 
@@ -161,7 +161,7 @@ class _Reader:
             entry = keys[key]
             if entry.name in taken:
                 raise LlmguideError(
-                    f"{self.path}: {where}{key} and {taken[entry.name]} are one option; keep one of them"
+                    f"{self.path}: {where}{key} and {taken[entry.name]} are the same option; keep one of them"
                 )
             taken[entry.name] = key
             values[entry.name] = _value(f"{self.path}: {where}{key}", entry, key, value)
@@ -184,8 +184,8 @@ class _Reader:
 def _load(path: Path) -> dict[str, Any]:
     if path.suffix.lower() == ".json":
         raise LlmguideError(
-            f"--config takes TOML, got {path}; of a run folder give {CONFIG_FILE}: the .json beside it is what came of "
-            "the options, for people and programs to read"
+            f"--config takes TOML, got {path}; of a run folder give {CONFIG_FILE}: the .json beside it is a "
+            "record of the run"
         )
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
@@ -197,7 +197,7 @@ def _load(path: Path) -> dict[str, Any]:
         raise LlmguideError(f"{path} is not text in UTF-8 ({error.reason} at byte {error.start})") from None
     except tomllib.TOMLDecodeError as error:
         twice = "Cannot overwrite" in str(error) or "Cannot declare" in str(error)
-        hint = "; a key and a table cannot share a name: put the key into the table of its command" if twice else ""
+        hint = "; a key and a table cannot share a name: move the key into the table of its command" if twice else ""
         raise LlmguideError(f"{path} cannot be read as TOML: {error}{hint}") from None
 
 
@@ -225,7 +225,7 @@ def _split(path: Path, document: Mapping[str, Any], root: Any) -> tuple[_Found, 
                 f"{path}: [{key}] is neither a command nor one of the settings "
                 f"({', '.join(Sections.known)}){did_you_mean(key, known)}"
                 if not inner
-                else f"{path}: [{key}] holds the tables of its commands only: {', '.join(inner)}"
+                else f"{path}: [{key}] may only hold the tables of its commands: {', '.join(inner)}"
             )
     return shared, tables
 
@@ -254,12 +254,12 @@ def _find(root: Any, words: Iterable[str]) -> Any:
 
 def _unknown(where: str, key: str, command: str, known: Iterable[str]) -> LlmguideError:
     if key == "config":
-        return LlmguideError(f"{where}: a file cannot name another one; give --config on the command line")
+        return LlmguideError(f"{where}: a file cannot include another; give --config on the command line")
     if _SECRET.search(key):
         return LlmguideError(
             f"{where}: secrets are read from the environment (OPENAI_API_KEY), never from a file; remove it there"
         )
-    hint = did_you_mean(key, known) or f"; `llmguide config {command}` prints what there is"
+    hint = did_you_mean(key, known) or f"; `llmguide config {command}` lists the options"
     return LlmguideError(f"{where}: `llmguide {command}` has no option of that name{hint}")
 
 

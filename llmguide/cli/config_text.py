@@ -64,20 +64,23 @@ def _head(words: list[str], kept_in: Path | None) -> Iterator[str]:
     command = f"llmguide {' '.join(words)}"
     if kept_in is None:
         yield f"# Options of `{command} --config FILE`, llmguide {__version__}."
-        yield "# The command line goes before this file. Behind a # stands a default; behind nothing, what has none."
+        yield (
+            "# Options on the command line take precedence over this file. Options after a # are not set; the "
+            "value is the default."
+        )
         yield "# Paths are relative to the folder in which the command is run."
     else:
-        yield f"# The options of this run, llmguide {__version__}. To make it again elsewhere:"
+        yield f"# The options of this run, llmguide {__version__}. To reproduce it elsewhere:"
         again = shlex.join(["--config", str(kept_in / CONFIG_FILE), "--out", f"{kept_in}-again"])
         yield f"#   {command} {again}"
-        yield "# Behind a # stands what was left at its default."
+        yield "# Options after a # were left at their defaults."
         yield ""
 
 
 def _line(entry: Entry, value: Any, *, given: bool) -> str:
     shown = value if given else entry.default
     if entry.name == "base_url" and given and not _harmless(str(value)):
-        return f"# {entry.key} holds a secret, and is to be given again"
+        return f"# {entry.key} holds a secret and must be given again"
     text = None if shown is None or (shown == [] and not given) else _toml(shown)
     if text is None or not given:
         return f"# {entry.key} = {'' if text is None else text}".rstrip()

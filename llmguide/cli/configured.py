@@ -126,7 +126,8 @@ _ConfigFile = Annotated[
         metavar="FILE.toml",
         is_eager=True,
         callback=_read,
-        help="Options from a file, or a run folder; those given here go before them. `llmguide config` prints one.",
+        help="Read options from a file or a run folder; options given here take precedence. `llmguide config` "
+        "prints such a file.",
     ),
 ]
 

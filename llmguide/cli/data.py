@@ -19,15 +19,17 @@ if TYPE_CHECKING:
 
 @app.command()
 def bars(
-    ticker: Annotated[str, typer.Argument(help="Yahoo's symbol, such as AAPL.")],
-    start: Annotated[str | None, typer.Option(help="First day, as in 2012-01-01.")] = None,
+    ticker: Annotated[str, typer.Argument(help="Yahoo Finance symbol, such as AAPL.")],
+    start: Annotated[str | None, typer.Option(help="First day, such as 2012-01-01.")] = None,
     end: Annotated[str | None, typer.Option(help="Last day, inclusive.")] = None,
-    out: Annotated[Path | None, typer.Option(help="File to write (.parquet or .csv); TICKER.parquet.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="File to write (.parquet or .csv); TICKER.parquet by default.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Download daily bars from Yahoo Finance.
 
-    Needs the network, and yfinance: pip install 'llmguide[data]'.
+    Needs network access and yfinance: pip install 'llmguide[data]'.
     """
     from llmguide.console import out as screen
     from llmguide.console import print_json
@@ -49,21 +51,21 @@ SHARED = ("market", "macro")
 
 @app.command()
 def tables(
-    symbol: Annotated[str, typer.Argument(help="The instrument, such as AAPL.")],
-    start: Annotated[str, typer.Option(help="First day, as in 2012-01-01.")],
+    symbol: Annotated[str, typer.Argument(help="Name of the instrument, such as AAPL.")],
+    start: Annotated[str, typer.Option(help="First day, such as 2012-01-01.")],
     end: Annotated[str, typer.Option(help="Last day, inclusive.")],
-    only: Annotated[str, typer.Option(help="Which tables, separated by commas.")] = ",".join(TABLES),
-    out: Annotated[Path, typer.Option(help="Folder to write: market and macro in it, the rest in SYMBOL.")] = Path(
-        "tables"
-    ),
+    only: Annotated[str, typer.Option(help="Tables to download, separated by commas.")] = ",".join(TABLES),
+    out: Annotated[
+        Path, typer.Option(help="Folder to write: market and macro go directly into it, the rest into SYMBOL.")
+    ] = Path("tables"),
     as_json: Json = False,
 ) -> None:
     """Download external tables for prompts.
 
     market: closes of S&P 500, NASDAQ 100 and VIX from Yahoo Finance. macro: first releases from FRED (FRED_API_KEY).
-    fundamentals: filings from SEC EDGAR (SEC_CONTACT, an e-mail address). news: headlines from Alpaca
-    (APCA_API_KEY_ID, APCA_API_SECRET_KEY). Each row carries the time at which it became public. Needs the network, and
-    pip install 'llmguide[data]'.
+    fundamentals: filings from SEC EDGAR (SEC_CONTACT, an e-mail address). news: headlines from Alpaca (APCA_API_KEY_ID,
+    APCA_API_SECRET_KEY). Each row carries the time at which it became public. Needs network access and pip install
+    'llmguide[data]'.
     """
     from collections.abc import Callable
 
@@ -83,7 +85,7 @@ def tables(
             raise DataError(f"expected tables of {', '.join(TABLES)}, got {kind!r}{did_you_mean(kind, TABLES)}")
     since = bound_period("start", start).start_time
     if bound_period("end", end).end_time < since:
-        raise DataError(f"expected --end on or after --start, got {start} to {end}; turn them round")
+        raise DataError(f"expected --end on or after --start, got {start} to {end}; swap them")
     # Growth over a year needs the periods of the year before.
     earlier = since - pd.DateOffset(months=15)
     download: dict[str, Callable[[], pd.DataFrame]] = {
@@ -104,22 +106,22 @@ def tables(
         print_json(written)
 
 
-cache = typer.Typer(help="Look after the answers that were paid for.", no_args_is_help=True)
+cache = typer.Typer(help="Manage the cache of answers from language models.", no_args_is_help=True)
 app.add_typer(cache, name="cache")
 
 
 @cache.command()
 def export(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="JSON lines to write.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="JSON Lines file to write.")],
     study: Annotated[
-        str | None, typer.Option(help="Only what this study rests on; see `llmguide cache costs`.")
+        str | None, typer.Option(help="Only the answers that this study uses; see `llmguide cache costs`.")
     ] = None,
     cache: CacheFile = Path("llm.sqlite"),
     as_json: Json = False,
 ) -> None:
-    """Write all requests and answers as JSON lines, to share.
+    """Export all requests and answers as JSON Lines, to share.
 
-    Whoever imports them replays the study offline and for nothing. They hold no key; they do hold the prompts.
+    Anyone who imports them can replay the study offline at no cost. They contain the prompts, but no API key.
     """
     from llmguide.console import print_json
 
@@ -133,21 +135,23 @@ def export(
 
 @cache.command("import")
 def import_(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="JSON lines, as `llmguide cache export` writes them.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="JSON Lines file, as written by `llmguide cache export`.")
+    ],
     cache: CacheFile = Path("llm.sqlite"),
     as_json: Json = False,
 ) -> None:
-    """Add requests and answers that were exported elsewhere; all of them, or none."""
+    """Import requests and answers that were exported elsewhere: all of them, or none."""
     from llmguide.console import print_json
     from llmguide.llm.cache import Cache
 
     if not file.is_file():
-        raise DataError(f"there is no file {file}; write one with: llmguide cache export")
+        raise DataError(f"there is no file {file}; write one with `llmguide cache export`")
     found = Cache(cache).import_jsonl(file)
     if as_json:
         print_json({"cache": str(cache), **found._asdict()})
     else:
-        typer.echo(f"{found.added} answers added to {cache}, {found.present} were there")
+        typer.echo(f"{found.added} answers added to {cache}, {found.present} already there")
 
 
 @cache.command()
@@ -169,9 +173,9 @@ def costs(
         print_json({study: records(frame) for study, frame in found.items()})
         return
     if not found:
-        typer.echo(f"{cache} holds no study: nothing was asked yet")
+        typer.echo(f"{cache} holds no study: nothing has been asked yet")
     for study, frame in found.items():
-        typer.echo(f"\nstudy {study or '(without a name)'}")
+        typer.echo(f"\nstudy {study or '(unnamed)'}")
         print_costs(frame)
 
 
@@ -179,5 +183,5 @@ def _existing(path: Path) -> Cache:
     from llmguide.llm.cache import Cache
 
     if not path.is_file():
-        raise DataError(f"there is no cache {path}; name it with --cache")
+        raise DataError(f"there is no cache {path}; give its path with --cache")
     return Cache(path)

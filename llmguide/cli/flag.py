@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["FLAG_SEEDS", "FlagOrder", "flag", "train_policies"]
 
 flag = Commands(
-    help="Let a language model trade: its last layers, trained by reinforcement learning on states told as text.",
+    help="Train a language model to trade: its last layers, by reinforcement learning on states given as text.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -100,7 +100,7 @@ def train(
     *,
     file: Annotated[Path, typer.Argument(metavar="BARS", help="Training bars.")],
     test: Annotated[
-        Path | None, typer.Option(help="Test bars after them: the policies and their controls trade these.")
+        Path | None, typer.Option(help="Later test bars, which the policies and their controls trade.")
     ] = None,
     split: FirstTestDay = None,
     policy: LanguagePolicy,
@@ -108,11 +108,14 @@ def train(
     rules: RuleBook = "house",
     guidance: GuidanceFile = None,
     any_bars: AnyBars = False,
-    provider: Annotated[str | None, typer.Option(help=f"Make the guidance here: {PROVIDERS}.")] = None,
+    provider: Annotated[str | None, typer.Option(help=f"Make the guidance on the fly: {PROVIDERS}.")] = None,
     beside: Beside = NOTHING,
     seeds: Seeds = FLAG_SEEDS,
-    cash: Annotated[float | None, typer.Option(help="Capital, instead of the rules'.")] = None,
-    cost: Annotated[float | None, typer.Option(help="Fraction of each traded value, instead of the rules'.")] = None,
+    cash: Annotated[float | None, typer.Option(help="Initial capital, overriding the account rules.")] = None,
+    cost: Annotated[
+        float | None,
+        typer.Option(help="Transaction cost as a fraction of the traded value, overriding the account rules."),
+    ] = None,
     device: Device = "auto",
     periods: Periods = None,
     out: Out = Path("runs/flag"),
@@ -122,9 +125,9 @@ def train(
 ) -> None:
     """Train a language model to trade, one policy per seed.
 
-    They are stored as flag-SEED.safetensors, each as soon as it is trained, and the learning curves as curves.csv. With
-    --test or --split, a page compares them with the same policy untrained, the language model asked for a word, and
-    holding.
+    Checkpoints are written as flag-SEED.safetensors, each as soon as its policy is trained, and the learning curves as
+    curves.csv. With --test or --split, a page compares the policies with the untrained policy, the zero-shot language
+    model, and buy and hold.
     """
     order = FlagOrder(policy, settings, seeds, rules, cash, cost, device)
     train_policies(
@@ -175,16 +178,15 @@ def train_policies(
 @flag.command()
 def demo(
     seeds: Seeds = FLAG_SEEDS,
-    steps: Annotated[int, typer.Option(min=1, help="Steps of each training.")] = 4_800,
+    steps: Annotated[int, typer.Option(min=1, help="Steps per training run.")] = 4_800,
     out: Out = Path("runs/flag-demo"),
     resume: Resume = True,
     as_json: Json = False,
 ) -> None:
     """Train a tiny language model on a sinusoidal market, and trade it in Backtrader.
 
-    A wave of the market lasts 63 bars: every fourth day of `sample_bars("sinusoidal")`. The model has random weights
-    and has never read a word: this shows that everything runs, not what a language model is worth. No data, download
-    or key is needed.
+    One period of the wave lasts 63 bars: every fourth day of `sample_bars("sinusoidal")`. The model has random weights:
+    this shows that everything runs, not what a language model is worth. No data, download or key is needed.
     """
     from dataclasses import asdict
 
@@ -220,8 +222,9 @@ def demo(
     _tell(trained, study, out, as_json=as_json, remarks=[remark], more={"backtest": backtest, "config": asdict(config)})
     if not as_json:
         typer.echo(
-            f"in Backtrader, with fills at the close: {model.name} has the Sharpe ratio {number(result.sharpe)}, the "
-            f"maximum drawdown {percent(result.max_drawdown)} and {result.trade_count} trades"
+            f"in Backtrader, with fills at the close, {model.name} has a Sharpe ratio of "
+            f"{number(result.sharpe)}, a maximum drawdown of {percent(result.max_drawdown)} and "
+            f"{result.trade_count} trades"
         )
 
 
@@ -262,14 +265,14 @@ def _tell(
         print_json(told | (more or {}))
         return
     rows = [[str(one["seed"]), number(one["episode_sharpe"], 3), number(one["reward"], 4)] for one in policies]
-    print_table("The last ten rollouts of each training", ["seed", "episodes' Sharpe per bar", "reward a step"], rows)
+    print_table("Last ten rollouts of each training run", ["seed", "episode Sharpe per bar", "reward per step"], rows)
     typer.echo(f"written to {out}")
     if study is None:
         return
     print_table(*flag_table(study.table, study.periods))
     idle = [f"{count} of {arm}" for arm, count in study.table["never_traded"].items() if count]
     if idle:
-        typer.echo(f"never traded, and counted with a Sharpe ratio of 0: {', '.join(idle)}")
+        typer.echo(f"never traded (Sharpe ratio counted as 0): {', '.join(idle)}")
     typer.echo(f"report: {report}")
 
 

@@ -61,22 +61,27 @@ def guide(
         typer.Argument(metavar="[BARS...]", help="Files of bars, oldest first: training, then test."),
     ] = None,
     provider: Annotated[
-        str, typer.Option(help=f"llm, local (--model-file), replay (answers so far), {PROVIDERS}, or file.")
+        str,
+        typer.Option(
+            help=f"Source of the guidance: llm, local (--model-file), replay (cached answers only), {PROVIDERS}, or "
+            "file."
+        ),
     ] = "rules",
-    every: Annotated[int | None, typer.Option(help="Trading days between two rows; 20 by default.")] = None,
-    accuracy: Annotated[float | None, typer.Option(help="oracle: share of right directions.")] = None,
+    every: Annotated[int | None, typer.Option(help="Trading days between rows; 20 by default.")] = None,
+    accuracy: Annotated[float | None, typer.Option(help="oracle: share of correct directions.")] = None,
     confidence: Annotated[str | None, typer.Option(help="oracle: constant or varying; constant: 1, 2 or 3.")] = None,
     direction: Annotated[int | None, typer.Option(help="constant: 1 long, 0 short.")] = None,
-    source: Annotated[Path | None, typer.Option(help="file, shuffled, inverted: the table to start from.")] = None,
-    seed: Annotated[int | None, typer.Option(help="oracle, shuffled: seed of the random choices.")] = None,
+    source: Annotated[Path | None, typer.Option(help="file, shuffled, inverted: source table.")] = None,
+    seed: Annotated[int | None, typer.Option(help="oracle, shuffled: random seed.")] = None,
     prompt: Annotated[
-        str, typer.Option(help="llm, replay: P0 to P4, or a template file; with --data several, separated by commas.")
+        str, typer.Option(help="llm, replay: P0 to P4, or a template file; several with --data, separated by commas.")
     ] = "P4",
     symbol: Annotated[
-        str | None, typer.Option(help="llm, replay: the instrument; by default the file's name up to the first _.")
+        str | None,
+        typer.Option(help="llm, replay: name of the instrument; by default the file name up to the first _."),
     ] = None,
     data: Annotated[
-        Path | None, typer.Option(help="llm, replay: folder of bars, for several instruments instead of BARS.")
+        Path | None, typer.Option(help="llm, replay: folder of bars of several instruments, instead of BARS.")
     ] = None,
     symbols: Symbols = None,
     split: Split = "2018-01-01",
@@ -90,12 +95,16 @@ def guide(
         bool,
         typer.Option(
             "--suppress-memory",
-            help="llm, replay: take out of each direction what the model says from memory alone, by name and date.",
+            help="llm, replay: remove from each direction what the model answers from memory alone, given only "
+            "name and date.",
         ),
     ] = False,
     alpha: Annotated[
         float | None,
-        typer.Option(help="--suppress-memory: how much of it; by default as measured on the months known before."),
+        typer.Option(
+            help="--suppress-memory: how much of it to remove; by default as estimated from the months whose outcome "
+            "was known by then."
+        ),
     ] = None,
     cutoff: Cutoff = None,
     debias: Debias = False,
@@ -104,8 +113,8 @@ def guide(
     factors: Annotated[
         Path | None,
         typer.Option(
-            help="llm, replay: write the Analyst's factors too, .parquet or .csv, for the states of `llmguide flag`; "
-            "with --data a folder for SYMBOL.parquet."
+            help="llm, replay: also write the Analyst's factors (.parquet or .csv) for the states of `llmguide "
+            "flag`; with --data, a folder for SYMBOL.parquet."
         ),
     ] = None,
     advice: Annotated[
@@ -113,13 +122,13 @@ def guide(
         typer.Option(
             "--advice",
             metavar="FILE",
-            help="Also write each month's question and answer, for `llmguide review` (.json).",
+            help="Also write each month's question and answer (.json) for `llmguide review`.",
         ),
     ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
-            help="Table to write, .parquet or .csv; with --data a folder for SYMBOL.parquet, or PROMPT/SYMBOL."
+            help="Table to write (.parquet or .csv); with --data, a folder for SYMBOL.parquet or PROMPT/SYMBOL.parquet."
         ),
     ] = None,
     as_json: Json = False,
@@ -127,9 +136,9 @@ def guide(
 ) -> None:
     """Make guidance tables for bars.
 
-    Several files count as one history, so that the first test months can look back into the training bars. With a
-    language model (llm) every answer is kept in the cache: the same command costs nothing the second time, and goes on
-    where it was interrupted.
+    Several files are read as one history, so that the first test months can look back into the training bars. With a
+    language model (llm), every answer is cached: the same command resumes after an interruption, and costs nothing the
+    second time.
     """
     from llmguide.cli.asking import Asking, print_plan, read_subjects
     from llmguide.cli.calibrating import read_method
@@ -152,11 +161,17 @@ def guide(
         }
         _guide_without_model(list(files or []), provider, options, out or Path("guidance.parquet"), as_json, reading)
         return
-    _refuse(context, FOR_OTHERS, f"is not for --provider {provider}; its settings are in --settings FILE")
+    _refuse(
+        context,
+        FOR_OTHERS,
+        f"is not for --provider {provider}, which takes its settings from --settings FILE; leave it out",
+    )
     if provider == "local" and endpoint.model_file is None:
         raise GuidanceError("--provider local needs --model-file MODEL.gguf")
     if provider == "llm" and endpoint.model_file is not None:
-        raise GuidanceError("--model-file is for --provider local, which serves it; --provider llm asks an endpoint")
+        raise GuidanceError(
+            "--model-file is for --provider local, which serves the file; --provider llm asks an endpoint"
+        )
     if data is None and out is not None and out.suffix.lower() not in (".parquet", ".csv"):
         # Before anything is paid for, not when it is to be written.
         raise GuidanceError(f"expected --out to end in .parquet or .csv, got {str(out)!r}; rename it")
@@ -186,7 +201,7 @@ def guide(
     _write_guidance(study, all_advice, costs, left_out, provider, place, data is not None, as_json, method)
     if not as_json:
         for path in news.values():
-            typer.echo(f"factors of the news: {path}")
+            typer.echo(f"news factors: {path}")
 
 
 @app.command()
@@ -196,15 +211,17 @@ def prompt(
     files: Annotated[
         list[Path], typer.Argument(metavar="BARS...", help="Files of bars, oldest first: training, then test.")
     ],
-    date: Annotated[str, typer.Option(help="Show the prompt behind the guidance of this day, as in 2018-02-14.")],
+    date: Annotated[
+        str, typer.Option(help="Show the prompt behind the guidance in force on this day, such as 2018-02-14.")
+    ],
     following: Annotated[
-        bool, typer.Option("--next", help="Show the prompt of the first decision after that day instead.")
+        bool, typer.Option("--next", help="Show the prompt of the next decision after that day instead.")
     ] = False,
-    prompt: Annotated[str, typer.Option(help="P0 to P4, or a template file.")] = "P4",
-    role: Annotated[str, typer.Option(help="strategist or analyst.")] = "strategist",
-    every: Annotated[int | None, typer.Option(help="Trading days between two decisions; 20 by default.")] = None,
+    prompt: Annotated[str, typer.Option(help="Prompt to show: P0 to P4, or a template file.")] = "P4",
+    role: Annotated[str, typer.Option(help="Role whose prompt to show: strategist or analyst.")] = "strategist",
+    every: Annotated[int | None, typer.Option(help="Trading days between decisions; 20 by default.")] = None,
     symbol: Annotated[
-        str | None, typer.Option(help="The instrument; by default the file's name up to the first _.")
+        str | None, typer.Option(help="Name of the instrument; by default the file name up to the first _.")
     ] = None,
     tables: TablesFolder = None,
     names: NamesFile = None,
@@ -214,8 +231,8 @@ def prompt(
 ) -> None:
     """Show exactly what would be sent to the language model for one month; nothing is sent.
 
-    The messages are shown, with --json the schema of the reply and the sampling too. Earlier decisions and the
-    Analyst's factors are taken from the cache; a text in brackets stands for what it does not hold.
+    Prints the messages; with --json, also the reply schema and the sampling settings. Earlier decisions and the
+    Analyst's factors come from the cache; a placeholder in brackets marks what is not cached.
     """
     from llmguide.cli.asking import Asking, read_subjects
     from llmguide.console import err, print_json
@@ -248,7 +265,10 @@ def prompts(
     ] = "P0,P1,P2,P3,P4",
     split: Split = "2018-01-01",
     all_months: Annotated[
-        bool, typer.Option("--all-months", help="Ask about the training months too, not only those the test bars see.")
+        bool,
+        typer.Option(
+            "--all-months", help="Ask about the training months too, not only those in force on the test bars."
+        ),
     ] = False,
     tables: TablesFolder = None,
     endpoint: Endpoint,
@@ -264,8 +284,8 @@ def prompts(
         typer.Option(
             "--reviews",
             metavar="FOLDER|FILE",
-            help="Folder of an expert review of these answers (`llmguide review`), and files of answers beside it; "
-            "again for each.",
+            help="Folder of an expert review of these answers (`llmguide review`), or a further file of answers; "
+            "repeat for each.",
         ),
     ] = None,
     cash: Cash = 100_000.0,
@@ -274,10 +294,10 @@ def prompts(
     as_json: Json = False,
     reading: Reading,
 ) -> None:
-    """Compare prompts: Experiment 1.
+    """Compare prompts (Experiment 1).
 
-    Asks for the guidance of every month that the test bars see, for each instrument and prompt, follows it, and writes
-    tables, tests, costs and a page on which each month's prompt, factors, reasons and outcome can be read side by side.
+    Asks for guidance for every month in force on the test bars, for each instrument and prompt, trades it, and writes
+    tables, tests, costs and a page that shows each month's prompt, factors, reasons and outcome side by side.
     """
     from llmguide.cli.asking import (
         Asking,
@@ -490,8 +510,10 @@ def _factor_paths(study: Any, factors: Path, *, folder: bool) -> dict[str, Path]
 
     told = [subject.symbol for subject in study.subjects if subject.tables.news is not None]
     if not told or not any(uses_news(prompt) for prompt in study.prompts):
-        lacking = "a prompt that shows news, such as P4" if told else "news, in --tables FOLDER as SYMBOL/news.csv"
-        raise GuidanceError(f"--factors are those of the Analyst, who needs {lacking}; add that, or leave it out")
+        lacking = "a prompt that includes news, such as P4" if told else "news, in --tables FOLDER as SYMBOL/news.csv"
+        raise GuidanceError(
+            f"--factors writes the Analyst's factors, which need {lacking}; add that, or leave --factors out"
+        )
     if not folder and factors.suffix.lower() not in (".parquet", ".csv"):
         raise GuidanceError(f"expected --factors to end in .parquet or .csv, got {str(factors)!r}; rename it")
     return {symbol: factors / f"{symbol}.parquet" if folder else factors for symbol in told}
@@ -534,11 +556,11 @@ def _show_table(table: Guidance, provider: str, path: Path, as_json: bool, more:
         print_json(summary | {"guidance": records(table.frame)} | more)
         return
     columns = ["issued", "direction", "confidence", "tau", "why"]
-    print_table(f"Guidance by {provider}, the last rows", columns, table.last_rows())
+    print_table(f"Guidance by {provider}: last rows", columns, table.last_rows())
     screen.print(f"{len(table)} rows in {path}", soft_wrap=True)
     abstained = sum(row.direction is None for row in table.rows)
     if abstained:
-        screen.print(f"{abstained} of {len(table)} rows abstain: no usable answer came (tau 0)", style="yellow")
+        screen.print(f"{abstained} of {len(table)} rows abstain: no usable answer (tau 0)", style="yellow")
     if provider in MODELS:  # the others give none, and are as certain as they say
         _print_without_entropy([table])
     if table.uses_future:

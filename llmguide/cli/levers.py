@@ -42,16 +42,16 @@ def levers(
     levers: Annotated[
         str,
         typer.Option(
-            help="Levers, separated by commas: jittered, constant, raw-bars, raw-prices, agreement, discount, flat; "
-            "with a number, as in discount=0.7, or joined, as in constant+flat."
+            help="Levers, separated by commas: jittered, constant, raw-bars, raw-prices, agreement, discount, "
+            "flat; optionally with a value, such as discount=0.7, or combined, such as constant+flat."
         ),
     ] = "jittered,constant,raw-bars,raw-prices,agreement,discount,flat",
     guidance_accuracy: Annotated[
         float | None,
-        typer.Option(min=0.0, max=1.0, help="Chance that a month's direction is right, of foresight; 0.8 by default."),
+        typer.Option(min=0.0, max=1.0, help="Probability that oracle guidance is right in a month; 0.8 by default."),
     ] = None,
     provider: Annotated[
-        str, typer.Option(help="Who guides: oracle (foresight of a known accuracy, a control), or rules.")
+        str, typer.Option(help="Source of the guidance: oracle (foresight of known accuracy, a control) or rules.")
     ] = "oracle",
     seeds: Seeds = "3",
     episodes: Episodes = 50,
@@ -66,10 +66,11 @@ def levers(
     as_json: Json = False,
     reading: Reading = AS_IT_IS,
 ) -> None:
-    """Measure what the levers of training do to an agent with guidance.
+    """Measure the effect of each training lever on an agent with guidance.
 
-    Trains the published agent and one for each lever, on every instrument of a folder with every seed. Paired
-    differences on test bars, with intervals over instruments: to choose a lever by them is to tune on the test.
+    Trains the published agent and one for each lever, on every instrument in a folder and with every seed, and reports
+    paired differences on the test bars with intervals over instruments. Choosing a lever by them is tuning on the test
+    set.
     """
     from llmguide.cli.stopping import resumable
     from llmguide.console import err, print_json, records
@@ -78,7 +79,9 @@ def levers(
     if provider not in ("oracle", "rules"):
         raise LlmguideError(f"expected --provider oracle or rules, got {provider!r}")
     if provider == "rules" and guidance_accuracy is not None:
-        raise LlmguideError("--guidance-accuracy is of --provider oracle: how often rules are right is not known")
+        raise LlmguideError(
+            "--guidance-accuracy is for --provider oracle; leave it out, since the accuracy of rules cannot be set"
+        )
     accuracy = None if provider == "rules" else 0.8 if guidance_accuracy is None else guidance_accuracy
     config = settings.agent(cash=cash, cost=cost)
     writable(out, folder=True)
@@ -140,7 +143,9 @@ def _print(study: LeverStudy) -> None:
     ]
     columns = ["lever", "Sharpe", "95 %", "95 %, all levers", "verdict"]
     count = len(study.settings["symbols"])
-    print_table(f"Test Sharpe ratio less the published one, intervals over {count} instruments", columns, shown)
+    print_table(
+        f"Test Sharpe ratio minus that of the published settings; intervals over {count} instruments", columns, shown
+    )
     out.print(summary(found), highlight=False)
     if study.uses_future:
         out.print(FUTURE, style="bold red")

@@ -14,7 +14,7 @@ from llmguide.cli.options import Json
 __all__ = ["live"]
 
 live = Commands(
-    help="Look at a live or paper run by its journal, and stop it (docs/live.md).",
+    help="Inspect a live or paper run through its journal, and stop it (docs/live.md).",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -25,7 +25,7 @@ JournalFile = Annotated[Path, typer.Argument(help="Journal of the run (SQLite)."
 
 @live.command()
 def status(journal: JournalFile, *, as_json: Json = False) -> None:
-    """Print account, orders and notes of a run; it may be running."""
+    """Print the account, orders and notes of a run, even while it is running."""
     from dataclasses import asdict
 
     from llmguide.console import out, print_json, print_table
@@ -44,24 +44,23 @@ def status(journal: JournalFile, *, as_json: Json = False) -> None:
         f"{'dry run: nothing is sent' if found.dry_run else 'live'}, {found.steps} steps"
         + (f", the last on {found.day}" if found.day else ""),
         f"cash {found.cash:,.2f}, value {found.value:,.2f}, holds {held}",
-        f"{found.sent} orders sent, {found.refused} refused, {len(found.open)} open, {len(found.unknown)} unheard of",
+        f"{found.sent} orders sent, {found.refused} refused, {len(found.open)} open, {len(found.unknown)} "
+        "unaccounted for",
         f"kill switch: {'on: ' + found.killed if found.killed else 'off'}",
     ]
     for line in lines:
         out.print(line, markup=False, highlight=False)
-    waiting = [("open", intent) for intent in found.open] + [("unheard of", intent) for intent in found.unknown]
+    waiting = [("open", intent) for intent in found.open] + [("unaccounted for", intent) for intent in found.unknown]
     if waiting:
-        print_table(
-            "Orders that are not over", ["order", "", "what"], [[i.id, how, str(i.wanted)] for how, i in waiting]
-        )
+        print_table("Open orders", ["order", "", "what"], [[i.id, how, str(i.wanted)] for how, i in waiting])
     if found.notes:
         rows = [[note.at, str(note.step), note.text] for note in found.notes]
-        print_table("Newest notes", ["UTC", "step", "note"], rows)
+        print_table("Latest notes", ["UTC", "step", "note"], rows)
 
 
 @live.command()
 def kill(journal: JournalFile, *, why: Annotated[str, typer.Option(help="Kept in the journal.")] = "by hand") -> None:
-    """Turn the kill switch on: open orders are cancelled, and no new ones are sent."""
+    """Turn the kill switch on: cancel open orders, and send no new ones."""
     from llmguide.console import out
     from llmguide.live import kill as turn_on
 
@@ -81,13 +80,13 @@ def reset(journal: JournalFile, *, why: Annotated[str, typer.Option(help="Kept i
 @live.command()
 def settle(
     journal: JournalFile,
-    order: Annotated[str, typer.Argument(help="Its name, as `llmguide live status` prints it.")],
+    order: Annotated[str, typer.Argument(help="Name of the order, as printed by `llmguide live status`.")],
     *,
-    filled: Annotated[float, typer.Option(min=0.0, help="Shares that were bought or sold; 0 for none.")] = 0.0,
-    price: Annotated[float, typer.Option(min=0.0, help="Their mean price.")] = 0.0,
-    fee: Annotated[float, typer.Option(help="Sum of their fees.")] = 0.0,
+    filled: Annotated[float, typer.Option(min=0.0, help="Number of shares filled; 0 for none.")] = 0.0,
+    price: Annotated[float, typer.Option(min=0.0, help="Average fill price.")] = 0.0,
+    fee: Annotated[float, typer.Option(help="Total fees.")] = 0.0,
 ) -> None:
-    """Say what became of an order that the broker cannot be asked for; the trader must not be running."""
+    """Record the outcome of an order that the broker cannot report; the trader must not be running."""
     from llmguide.console import out
     from llmguide.live import settle as tell
 

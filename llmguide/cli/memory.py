@@ -33,14 +33,16 @@ def memory(
     *,
     instruments: Instruments,
     measures: Annotated[
-        str, typer.Option(help="Which of recall, identification and counterfactual, separated by commas.")
+        str, typer.Option(help="Measures to take: recall, identification, counterfactual, separated by commas.")
     ] = "recall,identification,counterfactual",
     prompt: Audited = "P1",
     cutoff: Cutoff = None,
-    seed: Annotated[int, typer.Option(help="Of the lists of instruments, the swapped months and the bootstrap.")] = 0,
+    seed: Annotated[
+        int, typer.Option(help="Random seed for the lists of instruments, the swapped months and the bootstrap.")
+    ] = 0,
     guidance: Annotated[
         Path | None,
-        typer.Option(help="Guidance table of the one instrument, written to OUT with its column recall filled."),
+        typer.Option(help="Guidance table of a single instrument; written to OUT with its recall column filled in."),
     ] = None,
     tables: TablesFolder = None,
     names: NamesFile = None,
@@ -52,11 +54,11 @@ def memory(
     as_json: Json = False,
     reading: Reading,
 ) -> None:
-    """Measure what the model remembers of the months asked about.
+    """Measure what a language model remembers of the months asked about.
 
     Recall: the direction for a name and a date, without data. Identification: which instrument and month an anonymous
     prompt describes. Counterfactual: whether the answer follows changed facts, or stays. Each is compared with chance.
-    The result is measured with later bars: it is for judging a study, never for guiding an agent.
+    The result uses later bars: it is for evaluating a study, never for guiding an agent.
     """
     from llmguide.cli.asking import Asking, print_costs, print_plan, read_cutoff, read_subjects
     from llmguide.console import print_json, records
@@ -68,7 +70,7 @@ def memory(
 
     subjects = read_subjects(instruments, tables, names, reading)
     if guidance is not None and len(subjects) > 1:
-        raise GuidanceError(f"--guidance is of one instrument, got {len(subjects)}; choose one with --symbols")
+        raise GuidanceError(f"--guidance needs a single instrument, got {len(subjects)}; choose one with --symbols")
     table = None if guidance is None else Guidance.read(guidance)
     asking = Asking(endpoint, limits, replay)
     study = MemoryStudy(

@@ -41,22 +41,29 @@ def mixture(
     symbols: Symbols = None,
     split: Split = "2018-01-01",
     accuracy: Annotated[
-        str, typer.Option(help="Chances of a right direction, separated by commas: 0.5 is a coin, 1 perfect foresight.")
+        str,
+        typer.Option(
+            help="Probabilities of a correct direction, separated by commas: 0.5 is a coin flip, 1 is perfect "
+            "foresight."
+        ),
     ] = "0.5,0.55,0.6,0.7,0.85,1",
     guidance: Annotated[
         list[Path] | None,
         typer.Option(
             "--guidance",
-            help="Folder of guidance tables that have the names of their instruments (AAPL.parquet), or one such file; "
-            "called by the folder's name, and may be given again.",
+            help="Folder of guidance tables named after their instruments (AAPL.parquet), or one such file; shown "
+            "under the folder's name. Can be repeated.",
         ),
     ] = None,
     any_bars: AnyBars = False,
     draws: Annotated[
-        int, typer.Option(min=1, help="Draws of the errors at each accuracy, and of the order of shuffled guidance.")
+        int,
+        typer.Option(
+            min=1, help="Number of random draws of the errors at each accuracy and of the order of shuffled guidance."
+        ),
     ] = 10,
     seeds: Annotated[
-        str, typer.Option(help="How many agents for each instrument, or which seeds; 0 mixes without an agent.")
+        str, typer.Option(help="Number of agents per instrument, or a list of seeds; 0 mixes without an agent.")
     ] = "5",
     episodes: Episodes = 50,
     holdout: Holdout = None,
@@ -64,8 +71,8 @@ def mixture(
         str,
         typer.Option(
             metavar="MEAN,COUNT",
-            help="What is believed of an agent before its record: so many bars with that mean result, in standard "
-            "deviations.",
+            help="Prior of an agent before it has a record: mean result per bar in standard deviations, and number "
+            "of bars.",
         ),
     ] = "0,252",
     settings: AgentSettings = AS_PUBLISHED,
@@ -80,18 +87,18 @@ def mixture(
         bool,
         typer.Option(
             "--only-trained",
-            help="Train none: mix with the agents that the run folder has already, and say which are missing.",
+            help="Train no agents: mix those already in the run folder, and report which are missing.",
         ),
     ] = False,
     as_json: Json = False,
     reading: Reading = AS_IT_IS,
 ) -> None:
-    """Measure what a mixture of agent, guidance and holding makes of its guidance.
+    """Measure how well a mixture of agent, guidance and holding uses its guidance.
 
-    The guidance is perfect foresight, each month turned round with a known probability (a control, never a result);
-    that of rules; and tables that you have. Each is shuffled too, and left out. Agents are trained once for each
-    instrument, and meet every draw. Sharpe ratios and drawdowns, and which aims the mixture reaches, on all
-    instruments and on those that fell; report.html is the page to read.
+    The guidance is perfect foresight with each month flipped with a known probability (a control, never a result),
+    guidance from rules, and tables of your own; each is also shuffled, and left out. Agents are trained once per
+    instrument and mixed with every draw. Reports Sharpe ratios, drawdowns and the aims that the mixture reaches, on all
+    instruments and on those that fell; see report.html.
     """
     from llmguide.cli.stopping import resumable
     from llmguide.console import err, print_json, records
@@ -146,7 +153,7 @@ def _accuracies(text: str) -> list[float]:
     try:
         return [float(part) for part in text.split(",")]
     except ValueError:
-        message = f"--accuracy is one or more chances separated by commas, as in 0.5,0.7; got {text!r}"
+        message = f"expected --accuracy to be probabilities separated by commas, such as 0.5,0.7, got {text!r}"
         raise LlmguideError(message) from None
 
 
@@ -156,7 +163,9 @@ def _prior(text: str) -> Prior:
     try:
         mean, count = (float(part) for part in text.split(","))
     except ValueError:
-        message = f"--agent-prior is a mean result a bar and a number of bars, as in 0,252; got {text!r}"
+        message = (
+            f"expected --agent-prior to be a mean result per bar and a number of bars, such as 0,252, got {text!r}"
+        )
         raise LlmguideError(message) from None
     return Prior(mean, count)
 

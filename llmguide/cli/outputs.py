@@ -28,7 +28,7 @@ class Outputs:
         if written:
             return f"interrupted; {_listed(written)} may be incomplete: run the same command again"
         if not self.places:
-            return "interrupted before any output was begun"
+            return "interrupted before any output was written"
         return f"interrupted; nothing was written to {_listed(self.places)}"
 
     def _is_new(self, path: Path) -> bool:

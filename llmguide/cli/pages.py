@@ -16,13 +16,13 @@ from llmguide.errors import DataError
 @app.command()
 def tearsheet(
     source: Annotated[Path, typer.Argument(help="Run folder of a comparison, or a CSV or Parquet file.")],
-    arm: Annotated[str | None, typer.Option(help="Run folder: which arm.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Run folder: which seed; the first by default.")] = None,
+    arm: Annotated[str | None, typer.Option(help="Run folder: arm to show.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Run folder: seed to show; the first by default.")] = None,
     all_seeds: Annotated[
-        bool, typer.Option("--all-seeds", help="Run folder: one page with the measures and curves of every seed.")
+        bool, typer.Option("--all-seeds", help="Run folder: write one page with the measures and curves of every seed.")
     ] = False,
-    returns: Annotated[str | None, typer.Option(help="File: the column of returns per bar, as fractions.")] = None,
-    value: Annotated[str | None, typer.Option(help="File: the column of portfolio values, instead of returns.")] = None,
+    returns: Annotated[str | None, typer.Option(help="File: column of returns per bar, as fractions.")] = None,
+    value: Annotated[str | None, typer.Option(help="File: column of portfolio values, instead of returns.")] = None,
     periods: Periods = None,
     title: Annotated[str, typer.Option(help="Title of the page.")] = "",
     out: Annotated[Path, typer.Option(help="Page to write.")] = Path("tearsheet.html"),
@@ -30,8 +30,8 @@ def tearsheet(
 ) -> None:
     """Write a quantstats tearsheet.
 
-    A tearsheet is of one run: of the arm's first seed, or of --seed. With --all-seeds the page has every seed of the
-    arm instead.
+    A tearsheet shows one run: the arm's first seed, or --seed. With --all-seeds, the page covers every seed of the arm
+    instead.
     """
     from llmguide.console import number, print_json
     from llmguide.report.returns import read_returns
@@ -49,9 +49,11 @@ def tearsheet(
         made = write(source, out, arm=arm, seed=seed, title=title, periods=periods)
     else:
         if arm is not None or seed is not None or all_seeds:
-            raise DataError(f"--arm, --seed and --all-seeds choose within a run folder, and {source} is a file")
+            raise DataError(
+                f"--arm, --seed and --all-seeds are for a run folder, and {source} is a file; leave them out"
+            )
         if (returns is None) == (value is None):
-            raise DataError("say what the file holds: --returns COLUMN (fractions per bar) or --value COLUMN (money)")
+            raise DataError("name the column to read: --returns COLUMN (fractions per bar) or --value COLUMN (money)")
         series = read_returns(source, returns=returns, value=value)
         made = write(series, out, strategy=source.stem, title=title, periods=periods)
     if as_json:

@@ -37,7 +37,7 @@ def parse_seeds(text: str) -> int | list[int]:
     try:
         numbers = [int(part) for part in text.split(",")]
     except ValueError:
-        message = f"--seeds is a number of runs, or seeds separated by commas as in 0,3,7; got {text!r}"
+        message = f"expected --seeds to be a number of seeds, or seeds separated by commas such as 0,3,7, got {text!r}"
         raise LlmguideError(message) from None
     return numbers if "," in text else numbers[0]
 
@@ -81,7 +81,9 @@ def one_history(parts: Sequence[tuple[Path, pd.DataFrame]]) -> pd.DataFrame:
     for (_, before), (path, after) in pairwise(parts):
         if not before.index[-1] < after.index[0]:
             ends = day(before, -1)
-            raise DataError(f"{path} begins on {day(after, 0)}, but the file in front of it ends on {ends}; order them")
+            raise DataError(
+                f"{path} begins on {day(after, 0)}, but the file before it ends on {ends}; give them in order of time"
+            )
     return pd.concat([frame for _, frame in parts])
 
 
@@ -141,8 +143,8 @@ def refuse_models(provider: str | None) -> None:
     """Raise GuidanceError for a language model where its settings cannot be given."""
     if provider in ("llm", "replay"):
         raise GuidanceError(
-            f"ask a language model first, with `llmguide guide --provider {provider}`, which takes its settings; then "
-            "give what it wrote with --guidance"
+            f"ask a language model first, with `llmguide guide --provider {provider}`, which takes its "
+            "settings; then give the table it writes with --guidance"
         )
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["review"]
 
 review = Commands(
-    help="Let people judge a model's decisions, blind: their own direction first, then the model's reasons.",
+    help="Have people review a model's decisions blind: first their own direction, then the model's reasons.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -34,16 +34,17 @@ Run = Annotated[
     Path | None,
     typer.Argument(
         metavar="[RUN]",
-        help="Run folder of `llmguide prompts`, or a file of `llmguide guide --advice`; left out to go on.",
+        help="Run folder of `llmguide prompts`, or a file of `llmguide guide --advice`; leave out to continue a "
+        "review.",
     ),
 ]
-Folder = Annotated[Path, typer.Option("--out", help="The review's folder: its months, and the reviewers' answers.")]
-Months = Annotated[int | None, typer.Option(min=1, help="Months that each reviewer sees; 10 by default.")]
+Folder = Annotated[Path, typer.Option("--out", help="Folder of the review: its months and the reviewers' answers.")]
+Months = Annotated[int | None, typer.Option(min=1, help="Number of months shown to each reviewer; 10 by default.")]
 Reviewed = Annotated[
     str | None,
     typer.Option("--prompts", help="Prompts whose answers are reviewed, separated by commas; all by default."),
 ]
-Seed = Annotated[int | None, typer.Option(help="Of the draw of months and their order; 0 by default.")]
+Seed = Annotated[int | None, typer.Option(help="Random seed for the draw of months and their order; 0 by default.")]
 
 
 @review.command("open")
@@ -56,16 +57,16 @@ def open_(
     prompts: Reviewed = None,
     seed: Seed = None,
     out: Folder = Path("runs/review"),
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on this machine; any free one by default.")] = 0,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Local port; any free one by default.")] = 0,
     browser: Annotated[
-        bool, typer.Option("--browser/--no-browser", help="Open the page of the first reviewer in a browser.")
+        bool, typer.Option("--browser/--no-browser", help="Open the first reviewer's page in a browser.")
     ] = True,
     as_json: Json = False,
 ) -> None:
-    """Review on this machine: open a page, keep every answer as it is given.
+    """Serve a review on this machine, and save every answer as it is given.
 
-    The page is at an address that only this machine reaches, and only with the link that is printed. Ctrl-C ends it;
-    the same command, or `llmguide review open --out FOLDER`, goes on where each reviewer was.
+    The page is reachable only from this machine, and only through the printed link. Ctrl-C ends the review; the same
+    command, or `llmguide review open --out FOLDER`, resumes where each reviewer stopped.
     """
     import sys
     import webbrowser
@@ -116,7 +117,7 @@ def page(
     out: Folder = Path("runs/review"),
     as_json: Json = False,
 ) -> None:
-    """Write the review as one HTML file to send to reviewers; each sends back a file of answers.
+    """Export the review as one HTML file to send to reviewers; each sends back a file of answers.
 
     It works without a server and sends nothing. The model's answers are inside it, merely encoded: someone who wants to
     look at them before answering can.
@@ -139,16 +140,17 @@ def page(
 @grouped
 def judge(
     *,
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The review's folder.")] = Path("runs/review"),
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of the review.")] = Path("runs/review"),
     endpoint: Endpoint,
     limits: Limits,
     replay: Replay = False,
     plan: PlanOnly = False,
     as_json: Json = False,
 ) -> None:
-    """Let a language model score the same months by the same rubric.
+    """Have a language model score the same months by the same rubric.
 
-    It is best another model than the one that answered. Its scores are shown beside people's and never among them.
+    Preferably use a different model from the one that answered. Its scores are shown beside people's, never pooled with
+    them.
     """
     from datetime import UTC, datetime
 
@@ -185,18 +187,18 @@ def judge(
 def results(
     sources: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[FOLDER] [FILES...]", help="The review's folder, and files of answers from its page."),
+        typer.Argument(metavar="[FOLDER] [FILES...]", help="Folder of the review, and files of answers from its page."),
     ] = None,
     exemplars: Annotated[
         Path | None,
         typer.Option(help="Write the reviewers' directions and reasons to this JSON file, for tune --exemplars."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed of the bootstrap.")] = 0,
     as_json: Json = False,
 ) -> None:
-    """Show what came of a review: scores by prompt, agreement of the reviewers, and who was right.
+    """Show the results of a review: scores by prompt, agreement between reviewers, and accuracy of the directions.
 
-    Tables are written into the review's folder. What happened after each month is used here for the first time.
+    Writes tables into the review folder. The outcomes of the months are used only here.
     """
     from llmguide.console import print_json, records
     from llmguide.experiments.review import write_results
@@ -281,8 +283,8 @@ def _packet(run: Path | None, out: Path, months: int | None, prompts: str | None
     packet = choose(read_kept(run), months=months or MONTHS, prompts=split_names(prompts), seed=seed or 0)
     if there is not None and there.id != packet.id:
         raise GuidanceError(
-            f"{out} holds another review: {len(there.months)} months, seed {there.seed}; leave {run} out to go on with "
-            "it, or choose another --out"
+            f"{out} holds another review: {len(there.months)} months, seed {there.seed}; leave {run} out to "
+            "continue it, or choose another --out"
         )
     return packet
 

@@ -66,7 +66,7 @@ def _option(*names: str) -> Any:
     return typer.Option(
         "--set",
         metavar=words.replace(" or ", "|"),
-        help=f"A setting of training by its name, as in {example}; again for each. `llmguide config` lists them.",
+        help=f"Training setting by name, such as {example}; repeat for each. `llmguide config` lists them.",
     )
 
 
@@ -148,7 +148,7 @@ def merge(file: list[str], line: list[str], sources: Mapping[str, str]) -> list[
         option = OPTIONS.get(section, {}).get(setting)
         said = None if option is None else sources.get(option)
         if option is not None and said == ("COMMANDLINE" if word in line else "DEFAULT_MAP"):
-            raise LlmguideError(f"{name} is what --{option.replace('_', '-')} says too; give one of them")
+            raise LlmguideError(f"{name} and --{option.replace('_', '-')} are the same setting; give one of them")
     given = {word.partition("=")[0].strip() for word in line}
     kept = []
     for word in file:
@@ -175,9 +175,9 @@ def _parsed(words: Any, sections: tuple[str, ...]) -> dict[tuple[str, str], Any]
         section, dot, setting = name.strip().partition(".")
         example = "agent.discount=0.9" if "agent" in sections else "flag.discount=0.9"
         if not (sign and dot):
-            raise LlmguideError(f"--set is SECTION.NAME=VALUE, such as {example}, got {word!r}")
+            raise LlmguideError(f"expected --set SECTION.NAME=VALUE, such as {example}, got {word!r}")
         if section not in sections:
-            hint = did_you_mean(section, sections) or f"; of this command there are {', '.join(sections)}"
+            hint = did_you_mean(section, sections) or f"; this command has {', '.join(sections)}"
             raise LlmguideError(f"--set {name.strip()}: unknown section {section!r}{hint}")
         where = f"--set {name.strip()}"
         value = _parse(section, setting, text.strip(), where)

@@ -54,7 +54,7 @@ def parts_of(reading: Reading, file: Path, later: Path | None, split: str | None
     be read, is not in order, or leaves too few bars on a side.
     """
     if later is not None and split is not None:
-        raise LlmguideError(f"give either {option} FILE, or --split DATE where {file} holds the later bars too")
+        raise LlmguideError(f"give either {option} FILE, or --split DATE if {file} holds the later bars too")
     bars = reading.bars(file)
     if split is not None:
         return Parts(*_cut(bars, split, file), bars)
@@ -71,14 +71,14 @@ def training_and_test(
     if file is not None and (train is not None or test is not None):
         raise LlmguideError("give either BARS with --split DATE, or --train FILE and --test FILE")
     if file is not None and split is None:
-        raise LlmguideError(f"say where the test begins in {file} with --split DATE, as in --split 2018-01-01")
+        raise LlmguideError(f"say where the test begins in {file} with --split DATE, such as --split 2018-01-01")
     if file is None and split is not None:
-        raise LlmguideError("--split DATE cuts one file of BARS; name that file instead of --train and --test")
+        raise LlmguideError("--split DATE splits one file of BARS; give that file instead of --train and --test")
     first = file or train
     if first is None or (file is None and test is None):
         raise LlmguideError(
-            "name the bars: one file with the first test day, as in BARS.csv --split 2018-01-01, or --train FILE and "
-            "--test FILE"
+            "give the bars: one file with its first test day, as in BARS.csv --split 2018-01-01, or --train "
+            "FILE and --test FILE"
         )
     parts = parts_of(reading, first, test, split)
     assert parts.later is not None  # one of test and split was given

@@ -29,71 +29,82 @@ if TYPE_CHECKING:
 @reads_bars
 def sweep(
     file: Annotated[Path, typer.Argument(metavar="BARS", help="Bars to trade.")],
-    rule: Annotated[str, typer.Option(help="trend, reversion, guidance, blend or mixture.")] = "trend",
+    rule: Annotated[str, typer.Option(help="Rule to sweep: trend, reversion, guidance, blend or mixture.")] = "trend",
     param: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAME=VALUES",
-            help="Values of a parameter: 5,10,20, or FIRST:LAST[:STEP] with both ends; one --param for each parameter. "
-            "Every rule has cost, delay and stop_loss too; a mixture no stop_loss, but m0_NAME and n0_NAME of each "
-            "expert, all_in, long_only (0 or 1), max_leverage and band.",
+            help="Values of a parameter: 5,10,20, or FIRST:LAST[:STEP], both ends included; repeat for each "
+            "parameter. Every rule also has cost, delay and stop_loss; a mixture has no stop_loss, but "
+            "m0_NAME and n0_NAME for each expert, all_in, long_only (0 or 1), max_leverage and band.",
         ),
     ] = None,
     where: Annotated[
-        str | None, typer.Option(metavar="CONDITION", help="Keep combinations such as 'long - short >= 5'.")
+        str | None,
+        typer.Option(
+            metavar="CONDITION", help="Keep only combinations that satisfy this, such as 'long - short >= 5'."
+        ),
     ] = None,
     guidance: Annotated[
         list[Path] | None,
-        typer.Option(help="Guidance table (.parquet or .csv) for the rules guidance and blend; several are compared."),
+        typer.Option(
+            help="Guidance table (.parquet or .csv) for the rules guidance and blend; repeat to compare several."
+        ),
     ] = None,
     any_bars: AnyBars = False,
-    provider: Annotated[str | None, typer.Option(help=f"Make the guidance here: {PROVIDERS}.")] = None,
+    provider: Annotated[str | None, typer.Option(help=f"Make the guidance on the fly: {PROVIDERS}.")] = None,
     model: Annotated[Path | None, typer.Option(help="Checkpoint of an agent, for the rule blend.")] = None,
     expert: ExpertWords = None,
     history: History = None,
     base: TrainedOn = None,
     beside: Beside = NOTHING,
-    by: Annotated[str, typer.Option(help=f"Measure that says which is best: {', '.join(SHOWN)}.")] = "sharpe",
+    by: Annotated[str, typer.Option(help=f"Measure to rank by: {', '.join(SHOWN)}.")] = "sharpe",
     min_trades: Annotated[
         int | None,
         typer.Option(
             min=0,
-            help="Only combinations with so many trades can be best; 1 by default where less is better, else 0.",
+            help="Minimum number of trades of the best combination; by default 1 if less is better, else 0.",
         ),
     ] = None,
-    top: Annotated[int, typer.Option(min=1, help="How many of the best to print.")] = 10,
+    top: Annotated[int, typer.Option(min=1, help="Number of best combinations to print.")] = 10,
     validate: Annotated[
-        Path | None, typer.Option(metavar="TEST", help="Later bars, on which the best combination is tried.")
+        Path | None,
+        typer.Option(metavar="TEST", help="Later bars, on which to test the best combination out of sample."),
     ] = None,
     split: Annotated[
         str | None,
         typer.Option(
-            "--split", metavar="DATE", help="First of the later bars, where BARS hold them too, instead of --validate."
+            "--split",
+            metavar="DATE",
+            help="First day of the later bars, if BARS holds them too, instead of --validate.",
         ),
     ] = None,
-    start: Annotated[int, typer.Option(min=1, help="Idle bars at the beginning, alike for all combinations.")] = 30,
+    start: Annotated[
+        int, typer.Option(min=1, help="Warm-up bars without trading, the same for all combinations.")
+    ] = 30,
     cash: Cash = 100_000.0,
     periods: Periods = None,
-    engine: Annotated[str, typer.Option(help="stream, or vbt: the same numbers from vectorbt, slowly.")] = "stream",
+    engine: Annotated[
+        str, typer.Option(help="Backtest engine: stream, or vbt (vectorbt: same numbers, slower).")
+    ] = "stream",
     heatmap: Annotated[
         tuple[str, Path] | None,
         typer.Option(
             metavar="X,Y FILE.html",
-            help="Draw the measure over two parameters; of a third (X,Y,Z) each value in a map of its own.",
+            help="Draw a heatmap of the measure over two parameters; with a third (X,Y,Z), one map for each of its "
+            "values.",
         ),
     ] = None,
     tearsheet: Annotated[
-        Path | None, typer.Option(metavar="FILE.html", help="Write the best combination's tearsheet.")
+        Path | None, typer.Option(metavar="FILE.html", help="Write the tearsheet of the best combination.")
     ] = None,
-    out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write all combinations, as .csv or .parquet.")
-    ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write all combinations (.csv or .parquet).")] = None,
     as_json: Json = False,
     reading: Reading = AS_IT_IS,
 ) -> None:
-    """Measure many settings of a rule at once.
+    """Backtest a rule over a grid of parameters.
 
-    The best of many settings looks better than it is: --validate or --split tries it on later bars, and says how
+    The best of many combinations looks better than it is: --validate or --split tests it on later bars, and reports how
     likely its advantage is to be luck.
     """
     from llmguide.cli.parameters import parse_condition, parse_parameters
@@ -198,8 +209,8 @@ def _check_options(
     rules = [*RULES, "mixture"]
     if rule not in rules:
         raise LlmguideError(
-            f"unknown rule {rule!r}, choose from {', '.join(rules)}{did_you_mean(rule, rules)}; rules of your own are "
-            "for llmguide.sweep in Python"
+            f"unknown rule {rule!r}, choose from {', '.join(rules)}{did_you_mean(rule, rules)}; for rules of "
+            "your own, use llmguide.sweep in Python"
         )
     if by not in SHOWN:
         raise LlmguideError(f"unknown measure {by!r}, choose from {', '.join(SHOWN)}{did_you_mean(by, SHOWN)}")
@@ -207,19 +218,19 @@ def _check_options(
         raise GuidanceError("give either --guidance FILE or --provider NAME, not both")
     guided = bool(guidance) or provider is not None
     if rule == "mixture" and (guided or model is not None):
-        raise GuidanceError("a mixture's guidance and agents are experts; give each by --expert NAME=FILE")
+        raise GuidanceError("the guidance and agents of a mixture are experts; give each as --expert NAME=FILE")
     if guided and rule not in ("guidance", "blend"):
-        raise GuidanceError(f"the rule {rule} does not look at guidance; choose --rule guidance or blend")
+        raise GuidanceError(f"the rule {rule} does not use guidance; choose --rule guidance or blend")
     if rule == "guidance" and not guided:
         raise GuidanceError("the rule guidance needs a table; give --guidance FILE or --provider NAME")
     if rule == "blend" and not guided and max(parameters.get("weight", [1.0])) > 0:
-        raise GuidanceError("the rule blend weighs guidance; give --guidance or --provider, or --param weight=0")
+        raise GuidanceError("the rule blend needs guidance; give --guidance or --provider, or --param weight=0")
     if model is not None and rule != "blend":
-        raise ModelError(f"the rule {rule} does not ask an agent; choose --rule blend")
+        raise ModelError(f"the rule {rule} does not use an agent; choose --rule blend")
     if rule == "blend" and model is None:
-        raise ModelError("the rule blend needs a trained agent; give --model FILE, as `llmguide train` writes it")
+        raise ModelError("the rule blend needs a trained agent; give --model FILE, as written by `llmguide train`")
     if out is not None and out.suffix.lower() not in (".csv", ".parquet"):
-        raise LlmguideError(f"--out ends in .csv or .parquet, got {out.name!r}")
+        raise LlmguideError(f"expected --out to end in .csv or .parquet, got {out.name!r}; rename it")
 
 
 def _experts(
@@ -235,7 +246,7 @@ def _experts(
         return None
     if not words:
         raise LlmguideError(
-            f"the rule mixture needs experts, one --expert NAME=EXPERT for each, such as gpt=guidance.parquet: {FORMS}"
+            f"the rule mixture needs experts; give each as --expert NAME=EXPERT, such as gpt=guidance.parquet: {FORMS}"
         )
     return parse_experts(words, **options)
 
@@ -278,9 +289,7 @@ def _tables(
         return find_guidance(bars, files[0] if files else None, provider, any_bars=any_bars)
     tables = {path.stem: find_guidance(bars, path, None, any_bars=any_bars) for path in files}
     if len(tables) < len(files):
-        raise GuidanceError(
-            "tables of guidance are told apart by the names of their files; rename those that are alike"
-        )
+        raise GuidanceError("guidance tables are told apart by their file names; rename those with the same name")
     return tables
 
 

@@ -40,28 +40,34 @@ def tune(
         typer.Argument(metavar="[BARS...]", help="Files of training bars of one instrument, oldest first."),
     ] = None,
     test: Annotated[
-        Path | None, typer.Option(help="File of the bars after them, on which the tuned prompt is tried once.")
+        Path | None, typer.Option(help="File of later bars, on which the tuned prompt is tested once.")
     ] = None,
     split: Annotated[
         str | None,
-        typer.Option(metavar="DATE", help="First test day, where BARS go on; with --data 2018-01-01 by default."),
+        typer.Option(
+            metavar="DATE", help="First test day, if BARS holds the test bars too; with --data, 2018-01-01 by default."
+        ),
     ] = None,
     data: InsteadOfFiles = None,
     symbol: Symbol = None,
     symbols: Symbols = None,
     prompt: Annotated[
-        str, typer.Option(help="The prompt to tune: P0 to P4, or a template file that extends one of them.")
+        str, typer.Option(help="Prompt to tune: P0 to P4, or a template file that extends one of them.")
     ] = "P0",
     exemplars: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Decisions that people hold to be right (.csv or .json): docs/tuning.md."),
+        typer.Option(metavar="FILE", help="Decisions that experts consider right (.csv or .json); see docs/tuning.md."),
     ] = None,
-    repeats: Annotated[int, typer.Option(min=1, help="Years drawn of each instrument; they do not overlap.")] = 5,
-    rounds: Annotated[int, typer.Option(min=1, help="Most prompts that are tried in each.")] = 3,
-    window: Annotated[int, typer.Option(min=2, metavar="BARS", help="Bars of a year.")] = 252,
-    target: Annotated[float, typer.Option(help="Sharpe ratio that a prompt should reach at least.")] = 0.8,
+    repeats: Annotated[
+        int, typer.Option(min=1, help="Number of non-overlapping years drawn from each instrument.")
+    ] = 5,
+    rounds: Annotated[int, typer.Option(min=1, help="Maximum number of prompts tried on each of them.")] = 3,
+    window: Annotated[int, typer.Option(min=2, metavar="BARS", help="Bars per year.")] = 252,
+    target: Annotated[float, typer.Option(help="Sharpe ratio that a prompt should reach.")] = 0.8,
     every: Annotated[int | None, typer.Option(help="Trading days between two decisions; 20 by default.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the years, the groups of rationales and the bootstrap.")] = 0,
+    seed: Annotated[
+        int, typer.Option(help="Random seed for the years, the groups of rationales and the bootstrap.")
+    ] = 0,
     cash: Cash = 100_000.0,
     cost: Cost = 0.001,
     tables: TablesFolder = None,
@@ -76,10 +82,10 @@ def tune(
 ) -> None:
     """Let a model write its own prompt: Writer, Trainer and Judge, on training bars (docs/tuning.md).
 
-    In each of some random years the model explains decisions that hindsight holds to be right, writes instructions from
-    that, is told what following them earned, criticises and writes again. The best become OUT/tuned.md, a template for
-    --prompt of any command. Test bars are not read for it; with --test or --split the tuned prompt is then tried on
-    them once, beside the untuned one.
+    For each of several random years, the model explains decisions that were right in hindsight, turns the explanations
+    into instructions, sees what following them earned, criticises and rewrites them. The best become OUT/tuned.md, a
+    template for the --prompt option of any command. Tuning never reads test bars; with --test or --split, the tuned
+    prompt is then tested on them once, beside the untuned one.
     """
     from llmguide.cli.asking import Asking, print_plan
     from llmguide.experiments.tuning import plan_tuning, tune_study
@@ -203,16 +209,17 @@ def _show(tuned: Tuned, costs: Any, page: Path, out: Path, *, as_json: bool) -> 
         ]
         for row in records(tuned.rounds)
     ]
-    print_table("What was tried on training bars", ["prompt", "V_t", "untuned", "V*", "regret", "why"], rows)
+    print_table("Prompts tried on the training bars", ["prompt", "V_t", "untuned", "V*", "regret", "why"], rows)
     if tuned.proof is not None:
         rows = [
             [f"{row['symbol']} {row['account']}", number(row["sr"]), number(row["mdd"]), str(row["abstentions"])]
             for row in records(tuned.proof.table)
         ]
-        print_table("On the test bars", ["account", "SR", "MDD", "abstained"], rows)
+        print_table("Test bars", ["account", "SR", "MDD", "abstained"], rows)
     if outside:
         screen.print(
-            f"{outside} of the exemplars are of other instruments or not of training days: left out", style="yellow"
+            f"{outside} of the exemplars are for other instruments or outside the training days, and were left out",
+            style="yellow",
         )
     print_costs(costs)
     if template is not None:

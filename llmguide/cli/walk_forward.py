@@ -53,30 +53,35 @@ def walk_forward(
     data: InsteadOfFiles = None,
     symbol: Symbol = None,
     symbols: Symbols = None,
-    start: Annotated[str, typer.Option("--from", metavar="DATE", help="First day that is traded.")],
+    start: Annotated[str, typer.Option("--from", metavar="DATE", help="First day to trade.")],
     until: Annotated[
-        str | None, typer.Option("--to", metavar="DATE", help="Last day that is traded; by default the last bar's.")
+        str | None, typer.Option("--to", metavar="DATE", help="Last day to trade; the last bar by default.")
     ] = None,
     window: Annotated[
-        str, typer.Option(metavar="LENGTH", help="Of a window: years, months, weeks, days or bars, as 1y, 6m, 250b.")
+        str,
+        typer.Option(
+            metavar="LENGTH", help="Length of a window in years, months, weeks, days or bars, such as 1y, 6m or 250b."
+        ),
     ] = "1y",
     train: Annotated[
         str,
-        typer.Option(metavar="LENGTH", help="Train on all bars before a window (anchored), or on the last, as in 3y."),
+        typer.Option(
+            metavar="LENGTH", help="Train on all bars before a window (anchored), or on a rolling length such as 3y."
+        ),
     ] = "anchored",
     guidance: Annotated[
         Path | None,
-        typer.Option(help="Guidance table; with --data a folder of them, SYMBOL.parquet or .csv."),
+        typer.Option(help="Guidance table; with --data, a folder of tables, SYMBOL.parquet or .csv."),
     ] = None,
     any_bars: AnyBars = False,
     provider: Annotated[
-        str | None, typer.Option(help=f"Make the guidance here, anew for each window: {PROVIDERS}.")
+        str | None, typer.Option(help=f"Make the guidance afresh for each window: {PROVIDERS}.")
     ] = None,
     arms: Annotated[
         str | None,
         typer.Option(
-            help="Arms, separated by commas; rl,hold, and with guidance hybrid,rl,llm,hold by default. The arm flag is "
-            "a language model that is trained to trade (--base and after)."
+            help="Arms, separated by commas; rl,hold by default, with guidance hybrid,rl,llm,hold. The arm flag is "
+            "a language model trained to trade (see --base and the options after it)."
         ),
     ] = None,
     seeds: Seeds = "5",
@@ -94,11 +99,12 @@ def walk_forward(
     as_json: Json = False,
     reading: Reading,
 ) -> None:
-    """Walk forward: train on the past, trade the next window, train again.
+    """Walk forward: train on the past, trade the next window, retrain.
 
-    The test is cut into windows. For each one every arm is trained anew on bars before it, and trades it with the
-    account that the window before it left: one account goes through all of them. The page has every window, their
-    spread, the whole account with its intervals, and how much of it may be luck (docs/walk_forward.md).
+    The test bars are split into windows. For each window, every arm is retrained on the bars before it and trades it
+    with the account carried over from the previous window, so that one account runs through all of them. The page shows
+    every window, their spread, the whole account with confidence intervals, and how much of it may be luck
+    (docs/walk_forward.md).
     """
     from llmguide.cli.stopping import resumable
     from llmguide.console import err
@@ -189,7 +195,7 @@ def _show(walk: Walk, page: Path, *, as_json: bool) -> None:
         for row in records(walk.luck)
     ]  # fmt: skip
     print_table(
-        "The best run, and whether it is luck", ["instrument", "run", "SR", "hurdle", "deflated SR", "PBO"], rows
+        "The best run, and whether it may be luck", ["instrument", "run", "SR", "hurdle", "deflated SR", "PBO"], rows
     )
     if walk.uses_future:
         screen.print(FUTURE, style="bold red")

@@ -159,7 +159,7 @@ def choose_arms(names: tuple[str, ...] | list[str], *, holdout: int | None = Non
     chosen = tuple(ARMS[name] for name in names)
     if holdout is not None and not any(arm.held_out for arm in chosen):
         raise LlmguideError(
-            f"holdout= is for the arm mixture, which is not among {list(names)}: their agents learn from all training "
-            "bars; add it with arms=, or leave holdout= out"
+            f"holdout= is for the arm mixture, which is not among {list(names)}, whose agents learn from all "
+            "training bars; add it with arms=, or leave holdout= out"
         )
     return chosen

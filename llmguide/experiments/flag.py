@@ -126,7 +126,7 @@ def study_flag(
             "test on later bars"
         )
     start, year = max(IDLE, first.config.shown), periods_of(bars, periods)
-    announce(f"test bars: {', '.join(arms)} side by side")
+    announce(f"evaluating {', '.join(arms)} on the test bars")
     walkers = [(arm, one) for arm, policies in arms.items() for one in policies]
     walks = walk_flags(
         [one for _, one in walkers], bars, start=start, guidance=guidance, factors=factors, tables=tables,

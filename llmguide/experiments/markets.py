@@ -131,8 +131,8 @@ def _files(folder: Path) -> dict[str, list[Path]]:
         files.setdefault(symbol, []).append((first, path))
     if not files:
         raise DataError(
-            f"{folder} holds no bars; expected SYMBOL.csv, or SYMBOL_FIRST_LAST.csv twice for each instrument (Parquet "
-            "will do as well)"
+            f"{folder} holds no bars; expected SYMBOL.csv, or SYMBOL_FIRST_LAST.csv twice for each instrument "
+            "(or Parquet)"
         )
     return {symbol: [path for _, path in sorted(found)] for symbol, found in sorted(files.items())}
 
@@ -161,8 +161,8 @@ def _read(
         else:
             names = ", ".join(path.name for path in paths)
             raise DataError(
-                f"expected one file, or two with their dates in their names (training, then test), got {names}; rename "
-                "or remove what does not belong"
+                "expected one file, or two with their dates in their names (training, then test), got "
+                f"{names}; rename or remove the others"
             )
     except DataError as error:
         raise DataError(f"{symbol}: {error}") from None

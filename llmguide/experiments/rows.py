@@ -56,7 +56,7 @@ def instruments_beside_published(table: pd.DataFrame) -> Table:
         for row in _rows(table)
     ]
     columns = ["symbol", "published", "lies", "p", "here", "paper's own", "MDD"]
-    return Table("rl: published Sharpe ratio, and where it lies to the 95 % interval of the mean", columns, rows)
+    return Table("rl: published Sharpe ratio against the 95 % interval of the replicated mean", columns, rows)
 
 
 def arms_beside_published(table: pd.DataFrame) -> Table:
@@ -111,7 +111,7 @@ def walk_table(stitched: pd.DataFrame, spreads: pd.DataFrame) -> Table:
             ]
         )
     columns = ["arm", "SR", "MDD", "return", "SR of windows", "lowest to highest"]
-    return Table("The whole account, mean over seeds; windows: mean (std)", columns, rows)
+    return Table("Whole account: mean over seeds; windows: mean (std)", columns, rows)
 
 
 def memory_tables(measures: pd.DataFrame) -> Iterator[Table]:
@@ -144,8 +144,8 @@ def turned_table(changes: Mapping[str, Any]) -> Table:
         ]
         for text, row in changes.items()
     ]
-    columns = ["the same month", "turned", "share", "Wilson", "by month"]
-    return Table("Months whose direction a change of the question turns; 95 % intervals", columns, rows)
+    columns = ["the same month", "flipped", "share", "Wilson", "by month"]
+    return Table("Months whose direction flips when the question is changed; 95 % intervals", columns, rows)
 
 
 def levers_table(table: pd.DataFrame) -> Table:
@@ -169,7 +169,7 @@ def aims_table(aims: pd.DataFrame) -> Table:
     reached = {key: f"{int(found.sum())} of {len(found)}" for key, found in counts}
     groups = list(dict.fromkeys(aims["group"]))
     rows = [[str(aim), *(reached[aim, group] for group in groups)] for aim in dict.fromkeys(aims["aim"])]
-    return Table("Aims that the sized mixture reaches, by the instruments", ["aim", *groups], rows)
+    return Table("Aims that the sized mixture reaches, by group of instruments", ["aim", *groups], rows)
 
 
 def flag_table(table: pd.DataFrame, periods: float) -> Table:

@@ -125,8 +125,8 @@ def _check(config: Path, settings: Mapping[str, Any]) -> None:
         pairs = [pair for name in different for pair in _differences(stored.get(name), settings[name], name)]
         more = f", and {len(pairs) - SHOWN} more" if len(pairs) > SHOWN else ""
         raise LlmguideError(
-            f"{config.parent} holds a run with other settings: {'; '.join(pairs[:SHOWN])}{more}; choose another "
-            "folder, or start over with resume=False, which removes its agents"
+            f"{config.parent} holds a run with other settings: {'; '.join(pairs[:SHOWN])}{more}; choose "
+            "another folder, or start over with resume=False, which deletes its agents"
         )
 
 

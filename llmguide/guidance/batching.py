@@ -35,8 +35,8 @@ def refuse_memory(study: Study) -> None:
     named = [prompt_version(prompt) for prompt in study.prompts if uses_memory(prompt)]
     if named:
         raise GuidanceError(
-            f"expected prompts without memory for --batch, got {', '.join(named)}, whose questions show earlier "
-            f"answers and so must be asked one after the other; leave them out, or leave --batch out"
+            f"expected prompts without memory for --batch, got {', '.join(named)}, whose questions include "
+            "earlier answers and so must be asked one by one; leave them out, or leave --batch out"
         )
 
 
@@ -53,7 +53,7 @@ def batch_study(
     """
     refuse_memory(study)
     if access.model_file is not None:
-        raise GuidanceError("a model in a file has no Batch API, and costs nothing; leave --batch out")
+        raise GuidanceError("a local model has no Batch API and costs nothing; leave --batch out")
     wait_for(_all_rounds(study, access, name, on_state))
 
 

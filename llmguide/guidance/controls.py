@@ -50,7 +50,7 @@ def oracle(
     Source: arXiv 2508.02366v3, Algorithm 1.
     """
     if not 0.0 <= accuracy <= 1.0:
-        raise GuidanceError(f"expected an accuracy in 0..1, the share of right directions, got {accuracy}")
+        raise GuidanceError(f"expected an accuracy (share of correct directions) in [0, 1], got {accuracy}")
     if confidence not in ("constant", "varying"):
         raise GuidanceError(f"expected confidence 'constant' or 'varying', got {confidence!r}")
     positions = np.array(issue_positions(bars, every=every, first=first))

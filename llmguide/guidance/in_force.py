@@ -55,8 +55,8 @@ def check_in_force(
     ended = issued[-1].date()
     if (first - ended).days > lasts:
         raise GuidanceError(
-            f"{name} ends on {ended}, {(first - ended).days} days before the first tradable bar of {first}; give a "
-            "table that extends to these bars"
+            f"{name} ends on {ended}, {(first - ended).days} days before the first tradable bar of {first}; "
+            "give a table that extends to these bars"
         )
     if ended < dates[0].date():
         fault = f"all bars from {dates[0].date()} to {last} see the same row, the last one"
@@ -65,7 +65,8 @@ def check_in_force(
     else:
         return
     warnings.warn(
-        f"{name} ends on {ended}, but {fault}: old guidance is traded as if it were new; give a table for these bars",
+        f"{name} ends on {ended}, but {fault}: stale guidance is traded as if it were current; give a table "
+        "for these bars",
         DataWarning,
         stacklevel=2,
     )

@@ -75,8 +75,8 @@ async def _preview(study: Study, access: Access, day: pd.Timestamp, following: b
     number = int(dates.searchsorted(day, side="right")) - (not following)
     if number < 0:
         raise GuidanceError(
-            f"there is no guidance yet on {day:%Y-%m-%d}: the first decision of these bars is on {dates[0]:%Y-%m-%d}; "
-            "ask for a later day, or for the decision that follows it"
+            f"there is no guidance yet on {day:%Y-%m-%d}: the first decision of these bars is on "
+            f"{dates[0]:%Y-%m-%d}; ask for a later day, or for the next decision"
         )
     if number == len(dates):
         raise GuidanceError(

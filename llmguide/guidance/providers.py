@@ -186,7 +186,8 @@ def _check_overlap(guidance: Guidance, days: pd.DatetimeIndex, name: str) -> Non
     begin, end = guidance.rows[0].issued_at, guidance.rows[-1].issued_at
     if begin > days[-1].normalize():
         raise GuidanceError(
-            f"expected guidance for bars until {days[-1]}, got a first row of {begin}: no bar can see it"
+            f"expected guidance for bars until {days[-1]}, got a first row of {begin}, which no bar can see; "
+            "give an earlier table"
         )
     if end < days[0].normalize():
         raise GuidanceError(f"expected guidance for bars from {days[0]}, got a last row of {end}; give a later table")

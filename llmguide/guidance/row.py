@@ -163,11 +163,11 @@ def parse_stamp(value: Any, *, where: str) -> datetime:
         value = datetime.combine(value, time())
     # pandas declares NaT a datetime.
     if value is pd.NaT or not isinstance(value, datetime):
-        raise GuidanceError(f"{expected}, got {value!r}; every row needs the time from which it was known")
+        raise GuidanceError(f"{expected}, got {value!r}; every row needs the time at which it became known")
     if value.tzinfo is not None:
         raise GuidanceError(
-            f"{expected}, got {value} with a time zone; convert it to the exchange's own time and drop the zone: "
-            f"tz_convert(exchange).tz_localize(None)"
+            f"{expected}, got {value} with a time zone; convert it to the exchange's own time and drop the "
+            "zone: tz_convert(exchange).tz_localize(None)"
         )
     if isinstance(value, pd.Timestamp):
         if value.nanosecond:

@@ -57,8 +57,8 @@ def daily_bars(bars: pd.DataFrame) -> pd.DataFrame:
         return bars
     if calendar.unit != "intraday":
         raise DataError(
-            f"guidance is made from daily bars, and these have {calendar}; make it from daily bars of the instrument: "
-            "the table then serves bars of any length"
+            f"guidance is made from daily bars, and these have {calendar}; make it from daily bars of the "
+            "instrument; the table can then be used with bars of any length"
         )
     how = {"open": "first", "high": "max", "low": "min", "close": "last", "volume": "sum"}
     days: pd.DataFrame = bars.groupby(index.normalize()).agg({name: rule for name, rule in how.items() if name in bars})

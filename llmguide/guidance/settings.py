@@ -125,7 +125,9 @@ def _checked(
 def _check(where: str, name: str, value: Any, default: Any) -> None:
     if name == "reasoning_effort":
         if not isinstance(value, str) or not value:
-            raise GuidanceError(f'{where}: expected a text such as "low", or "none" not to send it, got {value!r}')
+            raise GuidanceError(
+                f'{where}: expected a text such as "low", or "none" to leave it out of requests, got {value!r}'
+            )
         return
     if name == "levels" and isinstance(value, str):
         try:

@@ -135,7 +135,8 @@ class Brief:
             raise GuidanceError(f"expected at least 2 samples, which then vote, or 0 for none; got {self.samples}")
         if (self.suppress is not None) + self.debias + (self.samples > 0) > 1:
             raise GuidanceError(
-                "expected one of suppress, debias and samples, got more: each makes a direction of its own; choose one"
+                "expected one of suppress, debias and samples, got several: each determines the direction in "
+                "its own way; choose one"
             )
 
 

@@ -79,5 +79,5 @@ class StudyBar:
     def stopping(self) -> None:
         """Say that an interruption takes effect once the answers under way are stored."""
         self._progress.update(
-            self._task, refresh=True, spent="stopping: waiting for the answers under way; interrupt again to drop them"
+            self._task, refresh=True, spent="stopping: waiting for the answers in flight; interrupt again to drop them"
         )

@@ -242,15 +242,15 @@ class Guidance(Inline):
             own = ", ".join(sorted({row.symbol for row in self.rows if row.symbol}))
             made = f", of {own}," if own else ""
             raise GuidanceError(
-                f"this guidance{made} was made from other bars: {found.differ} of the {found.compared} rows that can "
-                f"be compared differ; {found.example}; {_ANY_BARS}"
+                f"this guidance{made} was made from other bars: {found.differ} of the {found.compared} "
+                f"comparable rows differ; {found.example}; {_ANY_BARS}"
             )
         if warn and found.differ and found.example not in self._said:
             self._said.add(found.example)  # a study shows one table to many doors and runs
             warnings.warn(
-                f"{found.differ} of {found.compared} rows of the guidance saw other prices than these bars have: "
-                f"{found.example}; harmless where two files are adjusted differently, else make the guidance again "
-                "from these bars",
+                f"{found.differ} of {found.compared} rows of the guidance saw different prices from these "
+                f"bars: {found.example}; harmless if the two files are adjusted differently, otherwise remake "
+                "the guidance from these bars",
                 DataWarning,
                 stacklevel=3,
             )

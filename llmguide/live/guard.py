@@ -197,7 +197,7 @@ class Guard(bt.BrokerBase):
             account = sender.account(self.cerebro.datas)
         except ConnectionError as error:
             if self._journal.meta("base") is None:
-                raise LlmguideError(f"the broker must be reached when a journal is begun: {error}") from None
+                raise LlmguideError(f"the broker must be reachable when a journal is created: {error}") from None
             sender.unreachable = str(error)
             self._note(f"the broker is not reached: {error}")
         for report in (*self._journal.reports(step), *reports):
@@ -325,7 +325,7 @@ class Guard(bt.BrokerBase):
             then = self._journal.meta(key)
             if then is not None and then != now:
                 raise JournalError(
-                    f"{self._path} was begun with {key}={then!r}, and now it is {now!r}; begin a new journal for that"
+                    f"{self._path} was created with {key}={then!r}, and it is now {now!r}; use a new journal for that"
                 )
         self._journal.keep(**settings)
 

@@ -96,14 +96,14 @@ class Journal:
         if must_exist and not self.path.is_file():
             raise JournalError(f"there is no journal {self.path}")
         if must_exist and not self.path.stat().st_size:
-            raise JournalError(f"{self.path} is no journal of llmguide (it is empty); give it another name")
+            raise JournalError(f"{self.path} is not a journal of llmguide (it is empty); give another path")
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._db = sqlite3.connect(self.path, isolation_level=None, timeout=30.0)
         try:
             self._prepare()
         except sqlite3.DatabaseError as error:
             self._db.close()
-            raise JournalError(f"{self.path} is no journal of llmguide ({error}); give it another name") from None
+            raise JournalError(f"{self.path} is not a journal of llmguide ({error}); give another path") from None
         except JournalError:
             self._db.close()
             raise
@@ -217,7 +217,7 @@ class Journal:
                     row,
                 )
         except sqlite3.IntegrityError:
-            raise JournalError(f"{self.path} has an order {intent.id} already; it is not sent a second time") from None
+            raise JournalError(f"{self.path} already has an order {intent.id}; it is not sent again") from None
 
     def intents(self, where: str = "1", *values: Any) -> list[Intent]:
         """Return orders as recorded, oldest first; `where` is a condition in SQL, `values` those of its
@@ -329,8 +329,8 @@ class Journal:
         schema = self.meta("schema")
         if schema != SCHEMA:
             raise JournalError(
-                f"{self.path} is a journal of another version of llmguide ({schema}, this one writes {SCHEMA}); "
-                "go on with that version, or begin a new journal"
+                f"{self.path} is a journal of another version of llmguide ({schema}, this one writes "
+                f"{SCHEMA}); continue with that version, or start a new journal"
             )
 
     def _keep(self, values: Mapping[str, Any]) -> None:

@@ -53,15 +53,15 @@ class Limits:
 
     def __post_init__(self) -> None:
         if self.orders_per_day < 1:
-            raise LlmguideError(f"orders_per_day is at least 1, got {self.orders_per_day}")
+            raise LlmguideError(f"expected orders_per_day of at least 1, got {self.orders_per_day}")
         for name in ("position_value", "leverage"):
             value = getattr(self, name)
             if value is not None and not value > 0.0:
-                raise LlmguideError(f"{name} is above 0, or None for no limit, got {value}")
+                raise LlmguideError(f"expected {name} above 0, or None for no limit, got {value}")
         if self.daily_loss is not None and not 0.0 < self.daily_loss < 1.0:
-            raise LlmguideError(f"daily_loss is a fraction in (0, 1), got {self.daily_loss}; 5 % is 0.05")
+            raise LlmguideError(f"expected daily_loss as a fraction in (0, 1), got {self.daily_loss}; 5 % is 0.05")
         if self.on_kill not in ("hold", "flatten"):
-            raise LlmguideError(f"on_kill is 'hold' or 'flatten', got {self.on_kill!r}")
+            raise LlmguideError(f"expected on_kill to be 'hold' or 'flatten', got {self.on_kill!r}")
 
     def refuses(self, exposure: Exposure, *, sent_today: int) -> str:
         """Return why an order must not be sent, "" where it may be.

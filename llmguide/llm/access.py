@@ -64,7 +64,9 @@ class Access:
     def __post_init__(self) -> None:
         """Refuse two endpoints at once."""
         if self.model_file is not None and self.base_url is not None:
-            raise LanguageModelError("give either a model file or a base URL; a model file is served on this machine")
+            raise LanguageModelError(
+                "give either a model file or a base URL, not both; a model file is served on this machine"
+            )
 
     @classmethod
     def local(cls, model_file: Path | str, **settings: Any) -> Self:

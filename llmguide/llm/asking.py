@@ -170,7 +170,7 @@ class Asker:
                 found = await asyncio.shield(self._opening)
             except asyncio.CancelledError:
                 if self._halted and self._opening.cancelled():
-                    raise Halted("nothing is asked: the study was stopped") from None
+                    raise Halted("no question was sent: the study was stopped") from None
                 raise
         if found is not None and LIMIT in found.refused and self._client is not None:
             setattr(self._client, "renames_limit", True)  # noqa: B010  # of those clients that know two names for it
@@ -401,7 +401,7 @@ class Asker:
                 return _Fetched(kept)
             async with self._room(request, client.endpoint) as ours:
                 if self._halted:
-                    raise Halted("nothing more is asked: another question failed, or the study was stopped")
+                    raise Halted("no further question was sent: another one failed, or the study was stopped")
                 if not ours:
                     return None
                 if (kept := self._kept(request)) is not None:  # while there was no room
@@ -462,10 +462,10 @@ class Asker:
                     self.cache.used(self.study, request, endpoint)
         if cut:
             raise EndpointError(
-                f"{endpoint}, model {request.model!r}: it read only a part of the prompt: it counted {usage.prompt} "
-                f"tokens where {sent_bytes(request):,} bytes were sent, about {estimate_tokens(_all_text(request)):,} "
-                "tokens; raise the server's context (Ollama: num_ctx; llama.cpp: -c; LM Studio: context length), or "
-                "choose a shorter prompt"
+                f"{endpoint}, model {request.model!r}: it read only part of the prompt: it counted "
+                f"{usage.prompt} tokens where {sent_bytes(request):,} bytes were sent, about "
+                f"{estimate_tokens(_all_text(request)):,} tokens; raise the server's context (Ollama: "
+                "num_ctx; llama.cpp: -c; LM Studio: context length), or choose a shorter prompt"
             )
         return _Fetched(kept, reading if kept == reply else None, errand.kind, fresh=True)
 

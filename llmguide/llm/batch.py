@@ -117,8 +117,8 @@ class Batches:
                 why = "; ".join(dict.fromkeys(f"{error.message}" for error in errors)) or "it does not say why"
                 raise EndpointError(
                     self._client.redact(
-                        f"{self._client.endpoint}: it refused the batch {batch_id} as a whole: {why[:500]}; nothing "
-                        f"was asked; remove the cause and run the same command again"
+                        f"{self._client.endpoint}: it rejected the whole batch {batch_id}: {why[:500]}; "
+                        "nothing was asked; fix the cause and run the same command again"
                     )
                 )
         return Fetched(kept, sum(reasons.values()), tuple(reason for reason, _ in reasons.most_common()))

@@ -69,8 +69,9 @@ class Budget:
         dollars = math.fsum(self._most(request, batched=True) for request in requests)
         if not self.check(dollars, "the batch"):
             raise BudgetError(
-                f"the budget of {self._dollars:.6g} $ has no room for the batch, which may cost up to {dollars:.6g} $, "
-                f"beside what is under way; wait for it, or start again with a larger budget"
+                f"the budget of {self._dollars:.6g} $ has no room for the batch, which may cost up to "
+                f"{dollars:.6g} $, on top of the requests in flight; wait for them, or start again with a "
+                "larger budget"
             )
 
     def _take(self, request: Request, endpoint: str, most: float) -> bool | None:
@@ -84,15 +85,16 @@ class Budget:
         most = self._prices.most_dollars(request, batched=batched)
         if most is None:
             raise BudgetError(
-                f"the price of {request.model} is unknown, so a budget cannot be kept; name a table with its price "
-                f"(--prices, dollars per million tokens, 0 where it is free), or leave the budget out"
+                f"the price of {request.model} is unknown, so a budget cannot be enforced; give a table with "
+                "its price (--prices, dollars per million tokens, 0 if it is free), or leave the budget out"
             )
         return most
 
     def _known(self, dollars: float | None) -> float:
         if dollars is None:
             raise BudgetError(
-                f"the ledger in {self._ledger.cache.path} holds calls of this study to a model whose price is unknown, "
-                f"so a budget cannot be kept; name a table with its price (--prices), or leave the budget out"
+                f"the ledger in {self._ledger.cache.path} holds calls of this study to a model whose price is "
+                "unknown, so a budget cannot be enforced; give a table with its price (--prices), or leave "
+                "the budget out"
             )
         return dollars

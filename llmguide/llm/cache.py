@@ -100,7 +100,7 @@ class Cache:
     def __init__(self, path: Path | str, *, create: bool = True, patience: float = 30.0) -> None:
         self.path = Path(path)
         if not create and not self.path.exists():
-            raise LanguageModelError(f"no cache of replies at {path}; name the file that a study was asked with")
+            raise LanguageModelError(f"no cache of replies at {path}; give the cache file that the study was run with")
         self._patience = patience  # seconds to wait for another process that is writing
         self._lock, self._process = threading.RLock(), os.getpid()
         self._connection: sqlite3.Connection | None = None
@@ -148,7 +148,7 @@ class Cache:
             endpoints = ", ".join(sorted(str(found_at) for _, _, found_at in found))
             raise LanguageModelError(
                 f"{self.path} holds different replies of {request.model} to one request, from {endpoints}; "
-                f"say which endpoint is meant"
+                "specify the endpoint"
             )
         return RawReply(bodies.pop(), float(found[0][1])) if found else None
 
@@ -179,8 +179,8 @@ class Cache:
         if len({row[:3] for row in found}) > 1:
             endpoints = ", ".join(str(row[4]) for row in found)
             raise LanguageModelError(
-                f"{self.path} holds replies of {model} from endpoints that can do different things ({endpoints}); "
-                f"say which endpoint is meant"
+                f"{self.path} holds replies of {model} from endpoints with different capabilities "
+                f"({endpoints}); specify the endpoint"
             )
         if not found:
             return None
@@ -272,8 +272,9 @@ class Cache:
                     present += 1
                 else:
                     raise LanguageModelError(
-                        f"{path}, line {number}: another reply of {entry.request.model} at {entry.endpoint} is kept in "
-                        f"{self.path} for the same request; import into a new cache; nothing was imported"
+                        f"{path}, line {number}: {self.path} already has another reply of "
+                        f"{entry.request.model} at {entry.endpoint} to the same request; import into a new "
+                        "cache; nothing was imported"
                     )
         return Imported(added, present)
 
@@ -371,12 +372,12 @@ class Cache:
         version, tables = _pragma(connection, "user_version"), _pragma(connection, "schema_version")
         if (version or tables) and _pragma(connection, "application_id") != _APPLICATION:
             raise LanguageModelError(
-                f"expected a cache of replies at {self.path}, got a file of another program; name a new one"
+                f"expected a cache of replies at {self.path}, got a file of another program; give a new path"
             )
         if version > _VERSION:
             raise LanguageModelError(
-                f"the cache {self.path} was written by a newer llmguide (format {version}, this one knows {_VERSION}); "
-                f"upgrade llmguide, or name a new file"
+                f"the cache {self.path} was written by a newer llmguide (format {version}, this one knows "
+                f"{_VERSION}); upgrade llmguide, or give a new file"
             )
 
     @contextmanager
@@ -436,7 +437,7 @@ def _read_line(line: str) -> _Kept | _Probed:
     request = Request.from_json(json.dumps(fields["request"], allow_nan=False))
     texts = (request.model, request.schema_name, request.schema_json, *chain.from_iterable(request.messages))
     if not all(isinstance(text, str) for text in texts) or request.reply_format not in get_args(ReplyFormat):
-        raise ValueError("a request with something in it that is not its text")
+        raise ValueError("a request with unexpected content")
     request.to_json().encode()  # half of a surrogate pair has no key
     reply = RawReply(_text(fields, "body"), seconds)
     return _Kept(request, _text(fields, "endpoint"), reply, fields["stored_at"])
@@ -451,7 +452,7 @@ def _unpacked(body: bytes) -> str:
         return zlib.decompress(body).decode(errors="surrogatepass")
     except (zlib.error, UnicodeDecodeError) as error:
         raise LanguageModelError(
-            f"a reply in the cache is damaged ({error}); use a copy of the file, or begin a new one with --cache"
+            f"a reply in the cache is damaged ({error}); use a backup of the file, or start a new one with --cache"
         ) from None
 
 

@@ -99,7 +99,9 @@ def _read(path: Path, file: BinaryIO, size: int) -> ModelFile:
         raise _cut_short(path, size)
     kind = known.get("general.architecture", "")
     if not tensors or f"{kind}.block_count" not in known:
-        raise LanguageModelError(f"{path} holds no language model (architecture {kind!r}); give a text model's file")
+        raise LanguageModelError(
+            f"{path} does not hold a language model (architecture {kind!r}); give the file of a text model"
+        )
     return ModelFile(
         architecture=kind,
         size=size,

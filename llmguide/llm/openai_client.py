@@ -81,18 +81,20 @@ class OpenAIClient:
         if "@" in url.netloc or query:
             # httpx logs every URL that it asks for, as it is.
             raise EndpointError(
-                f"expected a base URL without user, password and query (but api-version), got {_bare(url)!r} with one "
-                "of them; an API key belongs into the environment variable OPENAI_API_KEY"
+                f"expected a base URL without user, password and query (except api-version), got {_bare(url)!r} with "
+                "one of them; an API key belongs in the environment variable OPENAI_API_KEY"
             )
         own = os.environ.get("AZURE_OPENAI_API_KEY") if version or azure else None
         key = (api_key or own or os.environ.get("OPENAI_API_KEY") or "").strip()
         if not (key.isascii() and key.isprintable()) or " " in key:
-            raise EndpointError("the API key has a space or a character that no key has; was it copied as a whole?")
+            raise EndpointError(
+                "the API key contains a space or an invalid character; check that it was copied completely"
+            )
         self._openai = url.hostname == "api.openai.com" or url.hostname.endswith(".api.openai.com")
         if not key and self._openai:
             raise EndpointError(
-                f"{url.hostname} needs an API key and there is none; set the environment variable OPENAI_API_KEY, or "
-                "OPENAI_BASE_URL to a server that needs no key"
+                f"{url.hostname} needs an API key, and none is set; set the environment variable "
+                "OPENAI_API_KEY, or OPENAI_BASE_URL to a server that needs no key"
             )
         self._url = _bare(url)
         self._version = version  # of Azure's API; "" elsewhere

@@ -119,7 +119,7 @@ def _parse(text: str, where: str, *, batch: float = 0.5) -> Prices:
     _check_names(table, ("as_of", "batch", "models"), where)
     batch = table.get("batch", batch)
     if not isinstance(batch, int | float) or isinstance(batch, bool) or not 0 <= batch <= 1:
-        raise LanguageModelError(f"{where}: expected batch as the part of a price, from 0 to 1, got {batch!r}")
+        raise LanguageModelError(f"{where}: expected batch to be a fraction of the price, from 0 to 1, got {batch!r}")
     models = table.get("models", {})
     if not isinstance(models, dict):
         raise LanguageModelError(f'{where}: expected tables such as [models."gpt-4o-mini"], got models = {models!r}')
@@ -139,7 +139,7 @@ def _price(entry: object, where: str) -> Price:
     _check_names(entry, Price._fields, where)
     for name in ("prompt", "completion"):
         if name not in entry:
-            raise LanguageModelError(f"{where}: {name} is missing; give {unit}, 0 where it is free")
+            raise LanguageModelError(f"{where}: {name} is missing; give {unit}, 0 if it is free")
     for name, value in entry.items():
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if not number or not math.isfinite(value) or value < 0:

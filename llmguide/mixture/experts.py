@@ -260,8 +260,8 @@ class FollowProvider(Expert):
         missing = [name for name in COLUMNS if name not in bars]
         if missing:
             raise DataError(
-                f"guidance that is asked for needs bars with {', '.join(COLUMNS)}, and these lack {missing}; pass them "
-                "through llmguide.read_bars"
+                f"guidance made on the fly needs bars with {', '.join(COLUMNS)}, and these lack {missing}; "
+                "pass them through llmguide.read_bars"
             )
         live = open_live(self.provider)
         stamps = _dates(bars, "guidance").to_pydatetime()
@@ -478,8 +478,8 @@ class Sides(Expert):
         self._refuse_decisions()
         if isinstance(self.given, pd.Series) and not self.given.index.equals(bars.index):
             raise LlmguideError(
-                "the sides are of other dates than the bars; reindex them to bars.index, or pass an array to have them "
-                "taken by position"
+                "the sides have different dates from the bars; reindex them to bars.index, or pass an array "
+                "to use them by position"
             )
         return check_sides(self.given, (len(bars),), "the sides of an array")
 
@@ -531,7 +531,7 @@ class Function(Expert):
         if found is not None:
             raise LlmguideError(
                 f"the function {self.name} looks ahead: its side for bar {found.said} changes with bars from "
-                f"{found.changed} on; decide bar t from bars.iloc[:t] alone, and without chance"
+                f"{found.changed} on; decide bar t from bars.iloc[:t] alone, and deterministically"
             )
         return said
 
@@ -629,7 +629,7 @@ def as_stamp(since: Any) -> pd.Timestamp:
     try:
         return pd.Timestamp(since)
     except (TypeError, ValueError) as error:
-        raise LlmguideError(f"since is the date of a bar, got {since!r}") from error
+        raise LlmguideError(f"expected since to be the date of a bar, got {since!r}") from error
 
 
 def _after_training(notes: Mapping[str, Any], what: str) -> Beginning:

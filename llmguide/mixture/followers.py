@@ -172,9 +172,9 @@ class Given(Follower):
             )
         if self._dates is not None and self._dates[place].date() != stamp.date():
             raise LlmguideError(
-                f"the sides are of other dates than the bars: side {place} is of {self._dates[place].date()}, the bar "
-                f"of {stamp.date()}; reindex them to the bars of history and feed, or pass an array to have them taken "
-                "by position"
+                f"the sides have different dates from the bars: side {place} is of "
+                f"{self._dates[place].date()}, the bar of {stamp.date()}; reindex them to the bars of history "
+                "and feed, or pass an array to use them by position"
             )
         return float(self._sides[place])
 
@@ -230,8 +230,8 @@ class Asked(Follower):
         if not same.all():
             place = 1 + int(np.argmin(same))
             raise LlmguideError(
-                f"{self._name} looks ahead: its side for bar {place} changes with the bars from {place} on; decide bar "
-                "t from bars.iloc[:t] alone, and without chance"
+                f"{self._name} looks ahead: its side for bar {place} changes with the bars from {place} on; "
+                "decide bar t from bars.iloc[:t] alone, and deterministically"
             )
         self._said.append(float(sides[-1]))
         return self._said[-1]

@@ -120,7 +120,7 @@ def check_sides(sides: ArrayLike, shape: tuple[int, ...], whose: str) -> NDArray
     outside = (given > 1.0) | (given < -1.0)
     if outside.any():
         raise LlmguideError(
-            f"{whose}: a side lies in [-1, 1], +1 long, 0 flat, -1 short, or is NaN for no opinion, got "
+            f"{whose}: expected sides in [-1, 1] (+1 long, 0 flat, -1 short), or NaN for no opinion, got "
             f"{given[outside][0]:g}"
         )
     return given

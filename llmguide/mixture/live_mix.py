@@ -106,7 +106,7 @@ class LiveMix:
             start: idle bars at the beginning, those of the history included.
         """
         if len(self._sides) != len(self._known) + 1:
-            raise LlmguideError("no bar has been seen yet; see the first one")
+            raise LlmguideError("no bar has been seen yet; call see with the first one")
         stamps = pd.DatetimeIndex([*self._known.stamps, last.stamp], name="date")
         prices = np.append(self._known.closes, last.values[COLUMNS.index("close")])
         return mixed_of(
@@ -133,7 +133,8 @@ class LiveMix:
                 continue
             warnings.warn(
                 f"the expert {heard.name!r} had no opinion on any bar from {bars.index[0].date()} to "
-                f"{bars.index[-1].date()}; the mixture goes without it; its record begins later, or it needs more bars",
+                f"{bars.index[-1].date()}; the mixture ignores it; its record begins later, or it needs more "
+                "bars",
                 DataWarning,
                 stacklevel=3,
             )

@@ -145,8 +145,8 @@ class PolicyFollower(Follower):
         missing = [name for name in COLUMNS if name not in bars]
         if missing:
             raise LlmguideError(
-                f"its states tell {', '.join(COLUMNS)}, and these bars lack {', '.join(missing)}; pass them through "
-                "llmguide.read_bars"
+                f"its states need {', '.join(COLUMNS)}, and these bars lack {', '.join(missing)}; pass them "
+                "through llmguide.read_bars"
             )
         known, sides = KnownBars(), np.empty(len(bars))
         stamps = pd.DatetimeIndex(bars.index).to_pydatetime()

@@ -156,10 +156,12 @@ def review(
     DataError for an impossible account.
     """
     if not isinstance(mixed.closes.index, pd.DatetimeIndex):
-        raise LlmguideError("a review is by months, and needs bars with dates; read them with llmguide.read_bars")
+        raise LlmguideError("a review is by month and needs bars with dates; read them with llmguide.read_bars")
     for name in (MIXTURE, HOLD, SIZING):
         if name in mixed.names:
-            raise LlmguideError(f"an expert cannot be called {name!r} in a review, which has a row of that name")
+            raise LlmguideError(
+                f"an expert cannot be called {name!r} in a review, which has a row of that name; rename it"
+            )
     first = 0 if since is None else int(mixed.closes.index.searchsorted(as_stamp(since)))
     closes = mixed.closes.iloc[first:]
     if len(closes) <= start + 1:

@@ -59,7 +59,7 @@ def account_of(source: object, *, arm: str | None = None, seed: int | None = Non
     if isinstance(source, str | Path):
         return _run_folder(Path(source), arm, seed)
     if arm is not None or seed is not None:
-        raise DataError(f"arm= and seed= choose within a run folder; {type(source).__name__} has neither")
+        raise DataError(f"arm= and seed= are for a run folder, and {type(source).__name__} has neither; leave them out")
     frame = getattr(source, "account", None)
     if isinstance(frame, pd.DataFrame) and "returns" in frame:
         return Account(frame["returns"], title=getattr(source, "strategy", ""))
@@ -105,7 +105,9 @@ def _stored(folder: Path) -> pd.DataFrame:
             "of returns with pandas first"
         )
     if not path.is_file():
-        raise DataError(f"{folder} is not the finished run of a comparison: it has no {path.name}")
+        raise DataError(
+            f"{folder} is not a finished comparison: it has no {path.name}; finish the run, or give another folder"
+        )
     return pd.read_parquet(path)
 
 

@@ -25,7 +25,7 @@ __all__ = [
 
 _MEASURES = {"sr": "Sharpe ratio", "mdd": "Maximum drawdown"}
 _USAGE = {
-    "agreement_train": "Agrees with the guidance, train bars",
+    "agreement_train": "Agrees with the guidance, training bars",
     "agreement_test": "Agrees with the guidance, test bars",
     "changed_inverted": "Decisions that change when it is inverted",
     "changed_permuted": "Decisions that change when its months are permuted",
@@ -55,13 +55,13 @@ def arms_section(data: ReportData) -> Iterator[str]:
         groups=[("", 1), ("Sharpe ratio", size), ("Maximum drawdown", size), ("", 3)],
     )
     text = (
-        "Mean over seeds on the test bars, standard deviation over seeds in brackets. Trades are positions opened; "
-        "exposure is the share of bars in the market."
+        "Mean over seeds on the test bars, with the standard deviation over seeds in brackets. Trades are "
+        "positions opened; exposure is the share of bars with a position."
     )
     if data.intervals is not None:
         text += (
-            " The intervals are over bars: how the same decisions could have come out on other stretches of the same "
-            "market (stationary block bootstrap, percentiles)."
+            " The intervals are over bars: how the same decisions could have turned out in other periods of "
+            "the same market (stationary block bootstrap, percentiles)."
         )
     yield paragraph(text, "soft")
 
@@ -89,8 +89,8 @@ def significance_section(data: ReportData) -> Iterator[str]:
         groups=[("", 1), ("Sharpe ratio", 2), ("Maximum drawdown", 2)],
     )
     yield paragraph(
-        "Intervals over bars, both arms on the same resampled bars; drawdowns in percentage points (pp). Where an "
-        "interval includes zero, another stretch of the same market could have reversed the difference.",
+        "Intervals over bars, with both arms on the same resampled bars; drawdowns in percentage points (pp). "
+        "If an interval includes zero, another period of the same market could have reversed the difference.",
         "soft",
     )
 
@@ -110,8 +110,8 @@ def _tests(tests: pd.DataFrame) -> Iterator[str]:
     yield table(["Arms", *head * len(measures), "Pairs"], rows, groups=[("", 1), *groups, ("", 1)])
     corrected = "Holm's p corrects for the number of arms" if "p_holm" in more else "not corrected for their number"
     yield paragraph(
-        f"Two-sided paired t tests over seeds; {corrected}. They tell whether other seeds would show the same on these "
-        "bars, and nothing about other instruments or years.",
+        f"Two-sided paired t tests over seeds; {corrected}. They show whether other seeds would give the same "
+        "result on these bars, and nothing about other instruments or years.",
         "soft",
     )
 
@@ -128,9 +128,9 @@ def usage_section(data: ReportData) -> Iterator[str]:
     head = ["Arm", *(_USAGE.get(str(name), str(name)) for name in data.usage.columns)]
     yield table(head, [[str(arm), *(percent(x) for x in row)] for arm, row in data.usage.iterrows()])
     yield paragraph(
-        "Agreement is the share of bars on which the side is the one that the guidance says. An arm that never sees "
-        "the guidance shows how far one agrees with it without being told, since both read the same prices; an arm "
-        "whose decisions do not change with the guidance ignores it.",
+        "Agreement is the share of bars on which an arm is on the side of the guidance. An arm that never "
+        "sees the guidance gives the baseline agreement, since both read the same prices; an arm whose "
+        "decisions do not change with the guidance ignores it.",
         "soft",
     )
 
@@ -143,8 +143,8 @@ def runs_section(data: ReportData) -> Iterator[str]:
     yield figure(
         drawing,
         "Sharpe ratio against maximum drawdown of every run",
-        "One point per seed; squares and diamonds are arms in which nothing is random. How far the points of an arm "
-        "lie apart is what the seed alone can do.",
+        "One point per seed; squares and diamonds are deterministic arms. The spread of an arm's points is "
+        "due to the seed alone.",
     )
     rows = [
         [str(row["arm"]), str(int(row["seed"])) if row["seed"] >= 0 else "–", number(row["sr"]), percent(row["mdd"])]
@@ -161,7 +161,7 @@ def sensitivity_section(data: ReportData) -> Iterator[str]:
     if found is None or found.empty:
         return
     runs = found[found["seed"] >= 0].groupby("arm")["seed"].nunique()
-    text = "Each point is run again in Backtrader, one condition changed at a time; no agent is trained again."
+    text = "Each point is a new Backtrader run with one condition changed; no agent is retrained."
     if not runs.empty:
         text += f" Trained arms: mean of the first {counted(int(runs.max()), 'seed')}."
     drawing = run_figures.sensitivity(found)

@@ -19,7 +19,7 @@ from llmguide.report.intervals import Line, between, between_numbers, draw_lines
 
 __all__ = ["CHANGES", "BiasData", "render_bias_page", "summary", "write_bias_page"]
 
-_TITLE = "What the model leans to"
+_TITLE = "Biases of the model"
 _STYLE = """
 body { max-width: 78rem; } figure { max-width: 60rem; }
 h3 { font-size: 1rem; margin: 1.4rem 0 .4rem; }
@@ -28,8 +28,8 @@ summary { cursor: pointer; padding: .3rem 0; }
 CHANGES = {
     "labels": "LONG and SHORT instead of X and Y",
     "codes": "LONG called X instead of Y",
-    "order": "Groups of data reversed",
-    "paraphrase": "First paragraph in other words",
+    "order": "Order of data groups reversed",
+    "paraphrase": "First paragraph paraphrased",
 }
 """What differs between the two sides of each contrast."""
 
@@ -89,7 +89,7 @@ def render_bias_page(data: BiasData) -> str:
 def summary(data: BiasData) -> str:
     """What the words and orders do, whether the data count, and what the directions are worth; in a few sentences."""
     texts = [text for text in (_of_labels(data), _of_orders(data), _of_mirror(data), _of_skill(data)) if text]
-    return " ".join(texts) or "No month has answers that could be compared."
+    return " ".join(texts) or "No month has answers that can be compared."
 
 
 def _of_labels(data: BiasData) -> str:
@@ -106,9 +106,9 @@ def _of_labels(data: BiasData) -> str:
 
 def _of_orders(data: BiasData) -> str:
     said = {
-        "codes": "giving the codes out the other way",
+        "codes": "swapping the codes",
         "order": "reversing the groups of data",
-        "paraphrase": "other words in the first paragraph",
+        "paraphrase": "paraphrasing the first paragraph",
     }
     turned = {name: data.bias(name, "turned") for name in said}
     found = [f"{text} turns {_of(turned[name])}" for name, text in said.items() if turned[name].n]
@@ -124,7 +124,7 @@ def _of_mirror(data: BiasData) -> str:
     if not opposite.n:
         return ""
     low, high = widest(_share_line(opposite, ""))
-    verdict = "" if not low <= 0.5 <= high else ", which a model that does not look at them would reach too"
+    verdict = "" if not low <= 0.5 <= high else ", which a model that ignores them would reach too"
     return (
         f"Shown a month's bars and their mirror image, the model gives opposite directions in {_of(opposite)} months "
         f"(95 % interval {percent(low, 0)} to {percent(high, 0)}){verdict}."
@@ -137,7 +137,10 @@ def _of_skill(data: BiasData) -> str:
     if not n:
         return ""
     if math.isnan(rows["plain"].value):
-        return f"All {n} months with an outcome went the same way: they do not tell skill from always one direction."
+        return (
+            f"All {n} months with an outcome went the same way: they cannot distinguish skill from a constant "
+            "direction."
+        )
     shown = {
         name: f"{name} {number(row.value)}, 95 % interval {between_numbers(row.cluster_low, row.cluster_high)}"
         for name, row in rows.items()
@@ -154,24 +157,24 @@ def _of_skill(data: BiasData) -> str:
 def _parts(data: BiasData) -> Iterator[str]:
     yield paragraph(summary(data), "lead")
     yield items(_remarks(data))
-    yield section("The same month, asked in another way")
+    yield section("The same month, asked differently")
     yield _contrasts(data, [(name, text, "all") for name, text in CHANGES.items()], "Change")
     yield figure(_drawing(data), "What each change does to the directions and to the log-odds of LONG", _CAPTION)
     yield section("Months and their mirror images")
     yield _mirror(data, [(what, text, "all") for what, text in _MIRROR.items()], "Directions")
     lean, probability = data.bias("mirror", "log-odds"), data.bias("mirror", "p(LONG)")
     yield paragraph(
-        f"Over a month and its mirror image together the log-odds of LONG are {number(lean.value)} on average (95 % "
-        f"interval {between_numbers(lean.cluster_low, lean.cluster_high)}), and p(LONG) less a half is "
-        f"{_signed(probability.value)}. Whoever treats rise and fall alike has 0 for both.",
+        f"Over a month and its mirror image together the log-odds of LONG are {number(lean.value)} on average "
+        f"(95 % interval {between_numbers(lean.cluster_low, lean.cluster_high)}), and p(LONG) less a half is "
+        f"{_signed(probability.value)}. An unbiased model has 0 for both.",
         "soft",
     )
     yield section("A month in which nothing moved")
     yield _null_table(data.nulls)
-    yield section("What the directions are worth")
+    yield section("Skill of the directions")
     yield _skill(data, [(name, name, "all") for name in dict.fromkeys(data.skill["answer"])], "Direction")
     yield paragraph(_WORTH, "soft")
-    yield section("What is measured")
+    yield section("Definitions")
     yield items(_MEANT)
     yield section("By instrument")
     for name, text in CHANGES.items():
@@ -189,28 +192,30 @@ def _parts(data: BiasData) -> Iterator[str]:
 
 
 _CAPTION = (
-    "Left: share of months whose direction a change of the question turns, and share of mirror images with opposite "
-    "directions, with the 95 % interval by Wilson (thick) and over calendar months (thin). Right: what the change adds "
-    "to the log-odds of LONG, with the interval over calendar months. The vertical marks are what a model without the "
-    "bias has."
+    "Left: share of months whose direction flips when the question is changed, and share of mirror images "
+    "with opposite directions, with the 95 % interval by Wilson (thick) and over calendar months (thin). "
+    "Right: what the change adds to the log-odds of LONG, with the interval over calendar months. The "
+    "vertical marks are the values of an unbiased model."
 )
 _WORTH = (
-    "Only months with an outcome, a direction as asked and a debiased one count. Balanced accuracy is the mean of the "
-    "shares of rises and of falls that were right: 0.5 for any constant direction. MCC is the Matthews correlation "
-    "coefficient; for a constant direction it is undefined and counts as 0. The Brier score, where log-probabilities "
-    "came, is the mean of (p(LONG) - outcome) squared: the lower, the better. The base rate is the more frequent "
-    "direction, with its share as probability: both are known only afterwards. All of it is measured with realised "
-    "returns, and months that the model has read about may be remembered: nothing of it may guide an agent."
+    "Only months with an outcome, a direction as asked and a debiased one count. Balanced accuracy is the "
+    "mean of the shares of rises and of falls that were right: 0.5 for any constant direction. MCC is the "
+    "Matthews correlation coefficient; for a constant direction it is undefined and counts as 0. The Brier "
+    "score, where log-probabilities came, is the mean of (p(LONG) - outcome) squared: the lower, the better. "
+    "The base rate is the more frequent direction, with its share as probability: both are known only "
+    "afterwards. All of it is measured with realised returns, and months that the model has read about may be "
+    "remembered: none of it may guide an agent."
 )
 _MEANT = (
-    "Turned: the share of months in which the two ways to ask give different directions. Log-odds and p(LONG): how "
-    "much more LONG the first way is than the second, on average; absolute: whichever way it moves.",
-    "Labels: the question as asked, against the mean of both ways to give out the codes X and Y, groups in the same "
-    "order. What is left is the word LONG, or its place as the first one named.",
-    "Codes: LONG called X against LONG called Y. It is twice the leaning to X, or to the code named first.",
-    "Order: all groups of data reversed, against the order of the prompt. It shows a leaning to what stands last, or "
-    "first.",
-    "Paraphrase: the first paragraph of the system message in other words, against the question as asked.",
+    "Flipped: the share of months in which the two ways of asking give different directions. Log-odds and "
+    "p(LONG): how much more LONG the first way is than the second, on average; absolute: whichever way it "
+    "moves.",
+    "Labels: the question as asked against the mean of both assignments of the codes X and Y, with groups in "
+    "the same order. The difference is due to the word LONG, or to its being named first.",
+    "Codes: LONG called X against LONG called Y. It is twice the bias towards X, or towards the code named first.",
+    "Order: all groups of data reversed, against the order of the prompt. It shows a bias towards what comes "
+    "last, or first.",
+    "Paraphrase: the first paragraph of the system message paraphrased, against the question as asked.",
     "Mirror images: the bars with all returns' signs flipped, indicators computed anew, against the same bars; neither "
     "with external tables. 1 for a model that judges by the bars alone, 0.5 for one that answers by chance.",
     "A month in which nothing moved: prices and volume all the same, no table. It is its own mirror image: whatever is "

@@ -146,7 +146,7 @@ def drawdown(values: Mapping[str, pd.DataFrame]) -> str:
         axes = figure.subplots()
         _bands(axes, falls)
         axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-        axes.set_ylabel("below the highest value so far")
+        axes.set_ylabel("drawdown from the highest value so far")
         _legend_above(axes, len(falls))
         _dates(axes)
         return svg(figure)

@@ -24,8 +24,9 @@ _MEASURES: Mapping[str, tuple[str, Callable[[Any], str]]] = {
 _STYLE = "td { white-space: pre; }"  # a range stands below its mean: so all columns fit
 _BANDS = "Line: mean over seeds; band: lowest to highest."
 _CONTROLS = (
-    "Untrained is the same policy before its first step; zero-shot the language model as it is, asked for one of the "
-    "three words; hold buys on the first day. All trade by the same rules on the same bars."
+    "Untrained is the same policy before its first training step; zero-shot is the language model as it is, "
+    "asked for one of the three words; hold buys on the first day. All trade the same bars under the same "
+    "rules."
 )
 
 
@@ -61,8 +62,8 @@ def render_flag_page(page: FlagPage) -> str:
         section("Test bars"),
         table(["Arm", *(title for title, _ in _MEASURES.values()), "Never traded"], rows),
         paragraph(
-            "Mean over seeds, and below it the lowest and the highest. An account that never traded counts with a "
-            f"Sharpe ratio of 0. {_CONTROLS}",
+            "Mean over seeds, with the lowest and the highest below it. An account that never traded counts "
+            f"with a Sharpe ratio of 0. {_CONTROLS}",
             "soft",
         ),
         figure(figures.equity(page.values), "Account value of every arm", f"Account value. {_BANDS}"),
@@ -71,9 +72,9 @@ def render_flag_page(page: FlagPage) -> str:
         figure(
             figures.learning(page.curves),
             "Learning curves",
-            f"Running means over ten rollouts. {_BANDS} Nothing was selected by these curves.",
+            f"Running means over ten rollouts. {_BANDS} Nothing was selected on these curves.",
         ),
-        section("What was run"),
+        section("Settings"),
         table(["Setting", ""], page.settings.items(), text=True),
     ]
     return document("A language model that trades", "\n".join(body), style=_STYLE)
@@ -100,6 +101,6 @@ def summary(page: FlagPage) -> str:
     kept = f" {idle} of them never traded." if idle and seeds > 1 else " It never traded." if idle else ""
     return (
         f"On these test bars the {runs} Sharpe ratio of {number(own)}, {above} "
-        f"({', '.join(f'{arm} {number(value)}' for arm, value in others.items())}).{kept} One window of "
-        "one instrument: this shows what happened, not what will."
+        f"({', '.join(f'{arm} {number(value)}' for arm, value in others.items())}).{kept} This is one period "
+        "of one instrument: it shows what happened, not what will happen."
     )

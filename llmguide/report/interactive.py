@@ -52,7 +52,7 @@ def equity(values: Mapping[str, pd.DataFrame]) -> Plot:
 def drawdown(values: Mapping[str, pd.DataFrame]) -> Plot:
     """How far each arm lies below its highest value so far, as `llmguide.report.figures.drawdown`."""
     falls = {arm: frame.apply(lambda column: -drawdowns(column)) for arm, frame in values.items()}
-    return _curves(falls, title="Below the highest value so far", format="percent", ticks="whole", height=260)
+    return _curves(falls, title="Drawdown from the highest value so far", format="percent", ticks="whole", height=260)
 
 
 def weights(experts: Mapping[str, pd.DataFrame]) -> Plot:

@@ -23,7 +23,7 @@ MEASURE_NAMES = {
     "agreement_train": "agrees, train",
     "changed_inverted": "changes if inverted",
     "changed_permuted": "changes if permuted",
-    "flat": "holds nothing",
+    "flat": "flat",
 }
 _SHARES = ("agreement_test", "agreement_train", "changed_inverted", "changed_permuted", "flat")
 
@@ -53,7 +53,11 @@ def summary(differences: pd.DataFrame) -> str:
     """Which levers raise or lower the Sharpe ratio on the test bars, in a sentence or two."""
     found = differences[differences["measure"] == "sr"]
     told = {verdict: list(found["lever"][found["verdict"] == verdict]) for verdict in ("higher", "lower", "open")}
-    words = {"higher": "raise the test Sharpe ratio", "lower": "lower it", "open": "cannot be told from no change"}
+    words = {
+        "higher": "higher test Sharpe ratio",
+        "lower": "lower test Sharpe ratio",
+        "open": "no significant difference",
+    }
     return "; ".join(f"{', '.join(names)}: {words[verdict]}" for verdict, names in told.items() if names) + "."
 
 
@@ -62,27 +66,27 @@ def _parts(data: LeversData) -> Iterator[str]:
     accuracy = settings["accuracy"]
     if settings["uses_future"]:
         yield paragraph(
-            f"The guidance is perfect foresight, right in each month with a chance of {percent(accuracy, 0)}: it was "
-            "made with knowledge of later bars. This is a control and never a result.",
+            f"The guidance is perfect foresight, right in each month with probability {percent(accuracy, 0)}: "
+            "it was made with knowledge of later bars. This is a control and never a result.",
             "warning",
         )
     yield paragraph(summary(data.differences), "lead")
     whose = "by rules" if accuracy is None else "of a known accuracy"
     yield paragraph(
         f"{counted(len(settings['symbols']), 'instrument')}, {counted(len(settings['seeds']), 'seed')}, "
-        f"{counted(settings['episodes'], 'episode')}, guidance {whose}. Every agent observes the "
-        "guidance; those of a lever differ from the published ones in nothing else. They are compared on test bars: "
-        "to choose a lever by this page is to tune on the test."
+        f"{counted(settings['episodes'], 'episode')}, guidance {whose}. Every agent observes the guidance; "
+        "agents of a lever differ from the published ones in nothing else. They are compared on test bars: "
+        "choosing a lever from this page is tuning on the test set."
     )
     yield items(f"{name}: {words}." for name, words in data.words.items())
     yield section("What each lever changes", "differences")
     yield paragraph(
-        "Each lever less the published settings, of the same instrument and seed; mean over seeds, then over "
-        "instruments. The interval of 95 % is over instruments; the wider one holds for all levers together. Where it "
-        "leaves out 0 and there are ten instruments or more, the lever is told apart."
+        "Each lever minus the published settings, for the same instrument and seed; mean over seeds, then "
+        "over instruments. The 95 % interval is over instruments; the wider one holds for all levers jointly. "
+        "A difference is significant if the wider interval excludes 0 and there are ten instruments or more."
     )
     yield table(
-        ["lever", "measure", "difference", "95 %", "95 %, all levers", "instruments", "told apart"],
+        ["lever", "measure", "difference", "95 %", "95 %, all levers", "instruments", "significant"],
         [_difference(row) for row in data.differences.to_dict("records")],
     )
     yield section("Means over instruments", "means")

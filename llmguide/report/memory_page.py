@@ -24,13 +24,13 @@ h3 { font-size: 1rem; margin: 1.4rem 0 .4rem; }
 summary { cursor: pointer; padding: .3rem 0; }
 """
 _MEANT = {
-    "recall, named": "without any data, the direction for a name and a date",
-    "recall, anonymous": "the same for no name and no date: what always the same answer would have",
+    "recall, named": "the direction for a name and a date, without any data",
+    "recall, anonymous": "the same without name and date: the share of a constant answer",
     "instrument": "the instrument that an anonymous prompt describes, from a list",
     "month, exact": "the month of an anonymous prompt",
     "month, within 3": "the same, at most three months off",
     "follows flipped returns": "with name and date, the direction changes when the returns' signs are flipped",
-    "follows swapped months": "with name and date, the direction is that of the bars shown, not of the date told",
+    "follows swapped months": "with name and date, the direction follows the bars shown, not the date given",
 }
 
 
@@ -62,13 +62,14 @@ def summary(measures: pd.DataFrame) -> str:
             else "not more than chance or the base rate explain"
         )
         texts.append(
-            f"Told only a name and a date, the model gives the realised direction in {percent(row['share'], 0)} of "
-            f"{row['n']} months (95 % interval {percent(low, 0)} to {percent(high, 0)}): {verdict}."
+            "Given only a name and a date, the model states the realised direction in "
+            f"{percent(row['share'], 0)} of {row['n']} months (95 % interval {percent(low, 0)} to "
+            f"{percent(high, 0)}): {verdict}."
         )
     if "follows flipped returns" in pooled.index and pooled.loc["follows flipped returns", "n"]:
         row = pooled.loc["follows flipped returns"]
         texts.append(f"When the returns are flipped, its direction follows in {percent(row['share'], 0)} of months.")
-    return " ".join(texts) or "No month has an answer that could be judged."
+    return " ".join(texts) or "No month has an answer that can be judged."
 
 
 def _parts(
@@ -80,14 +81,14 @@ def _parts(
     yield section("All instruments")
     yield _table(pooled, "period")
     yield figure(_drawing(pooled), "Share of each measure with its interval", _CAPTION)
-    yield section("What is measured")
+    yield section("Definitions")
     yield items(f"{name}: {_MEANT[name]}." for name in dict.fromkeys(measures["measure"]) if name in _MEANT)
     yield paragraph(
-        "Chance: a half for directions, one in as many as are listed for instruments; for months, the share that the "
-        "same answers would hit if they were dealt to the months at random. The base rate is the share of months that "
-        "always the more frequent direction would have. Wilson's interval takes months as independent; those of "
-        "several instruments in one calendar month are not, so the second interval draws whole calendar months. All of "
-        "it is measured with realised returns: nothing of it may guide an agent.",
+        "Chance: a half for directions, one over the number listed for instruments; for months, the share of "
+        "hits if the same answers were assigned to the months at random. The base rate is the share of months "
+        "with the more frequent direction. Wilson's interval treats months as independent; those of several "
+        "instruments in one calendar month are not, so the second interval resamples whole calendar months. "
+        "All of it is measured with realised returns: none of it may guide an agent.",
         "soft",
     )
     if len(nulls):
@@ -116,13 +117,14 @@ _CAPTION = (
 def _remarks(months: pd.DataFrame, settings: Mapping[str, Any]) -> Iterator[str]:
     first, last = months["issued_at"].min(), months["issued_at"].max()
     yield (
-        f"{len(months)} months of {months['symbol'].nunique()} instruments, {first:%Y-%m-%d} to {last:%Y-%m-%d}, asked "
-        f"of {settings['model'] or 'an unnamed model'} with prompt {settings['prompt']}, seed {settings['seed']}."
+        f"{len(months)} months of {months['symbol'].nunique()} instruments, {first:%Y-%m-%d} to "
+        f"{last:%Y-%m-%d}, put to {settings['model'] or 'an unnamed model'} with prompt {settings['prompt']}, "
+        f"seed {settings['seed']}."
     )
     if settings["cutoff"] is None:
         yield "No knowledge cut-off was given: every month counts as before it, or unknown."
     else:
-        yield f"The model's knowledge ends on {settings['cutoff']}, as stated; later decisions are told apart."
+        yield f"The model's knowledge ends on {settings['cutoff']}, as stated; later decisions are shown separately."
     if settings["failures"]:
         yield f"{settings['failures']} of {settings['questions']} questions have no usable answer and are left out."
     if settings["without_logprobs"]:

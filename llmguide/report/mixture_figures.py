@@ -49,7 +49,7 @@ def draw_by_accuracy(table: pd.DataFrame, aims: pd.DataFrame, group: str) -> str
         right.axhline(0, color="#999999", lw=0.8)
         for bound in near["bound"].unique():
             right.axhline(bound, color="#999999", lw=1.0, ls=":")
-        right.set_title("less the best parent")
+        right.set_title("minus the best parent")
         for axes in (left, right):
             axes.set_xlabel("accuracy of the guidance")
         figure.legend(*left.get_legend_handles_labels(), loc="outside upper left", ncols=len(arms))

@@ -37,13 +37,13 @@ _MEANT = {
 }
 _SHALLOWER = "shallower than the best parent"
 _NOT_SAID = (
-    "What any guidance is worth. Oracle guidance is made from later bars and then spoiled: a control. Its errors fall "
-    "on months at random, which those of a model need not do.",
-    "What other years would show. Intervals draw instruments anew, and these rise and fall together: other years would "
-    "differ by more.",
-    "That many aims were judged at once, each by itself: p is not corrected for their number.",
-    "Which instruments will fall. Nobody knew beforehand; the best parent of a group is known only afterwards too.",
-    "Whether a language model had read about these months. Where it had, its record before the test is worth little.",
+    "What any guidance is worth. Oracle guidance is made from later bars and then corrupted: a control. Its "
+    "errors fall on random months, which a model's errors need not do.",
+    "What other years would show. Intervals resample instruments, and these rise and fall together: other "
+    "years would differ by more.",
+    "The effect of many tests: aims are tested one by one, and p is not corrected for their number.",
+    "Which instruments will fall. That was unknown beforehand, as was the best parent of a group.",
+    "Whether a language model had read about these months. If it had, its record before the test is worth little.",
 )
 
 
@@ -122,7 +122,7 @@ def _parts(data: MixtureData) -> Iterator[str]:
     if "fell" in data.groups:
         yield paragraph(summary(data.aims, "fell"))
     yield paragraph(
-        "Oracle and shuffled guidance were made with knowledge of later bars: controls, no results.", "warning"
+        "Oracle and shuffled guidance were made with knowledge of later bars: controls, not results.", "warning"
     )
     missing = data.settings.get("missing", {})
     if missing:
@@ -134,9 +134,9 @@ def _parts(data: MixtureData) -> Iterator[str]:
     yield _counts(data)
     yield items(f"{aim}: {_MEANT[aim]}." for aim in dict.fromkeys(data.aims["aim"]))
     yield paragraph(
-        "The best parent is the expert (agent, guidance or holding) with the highest mean Sharpe ratio of the group "
-        "beside the same guidance, chosen once. An aim is judged by the mean that happened, the second by its p; "
-        "the 95 % interval over instruments says how sure that is.",
+        "The best parent is the expert (agent, guidance or holding) with the highest mean Sharpe ratio of the "
+        "group beside the same guidance, chosen once. An aim is judged by the realised mean, the second one "
+        "by its p; the 95 % interval over instruments shows the uncertainty.",
         "soft",
     )
     for arm in ("mixture", "mixture_all_in"):
@@ -148,10 +148,10 @@ def _parts(data: MixtureData) -> Iterator[str]:
         yield _means(data, group, "sr")
         yield paragraph("Maximum drawdown:")
         yield _means(data, group, "mdd")
-        yield fold("The mixture less each parent, and less itself without guidance", _differences(data, group))
+        yield fold("The mixture minus each parent, and minus itself without guidance", _differences(data, group))
     yield section("By instrument")
     yield _instruments(data)
-    yield section("What this does not say")
+    yield section("Limits of this page")
     yield items(_NOT_SAID)
     yield f"<footer>llmguide {__version__}</footer>"
 
@@ -160,7 +160,7 @@ def _remarks(data: MixtureData) -> Iterator[str]:
     settings = data.settings
     agents = len(settings.get("seeds", []))
     trained = f"{counted(agents, 'agent')} each, {counted(int(settings.get('episodes', 0)), 'episode')}"
-    draws = f"{counted(int(settings.get('draws', 0)), 'draw')} of each guidance that chance has a part in"
+    draws = f"{counted(int(settings.get('draws', 0)), 'draw')} of each random guidance"
     yield f"{counted(data.count('all'), 'instrument')}, {trained if agents else 'no agents'}, {draws}."
     for name, of_name in settings.get("tables", {}).items():
         known = " It uses the future." if any(table["uses_future"] for table in of_name.values()) else ""
@@ -178,9 +178,10 @@ def _missing(missing: Mapping[str, Iterable[int]]) -> str:
 
 def _figure(data: MixtureData, group: str) -> str:
     caption = (
-        f"{_counted(data.count(group), group).capitalize()}. Left: mean Sharpe ratio. Right: the mixture less its best "
-        "parent; dotted, the 0.05 that it may lose. Bars are 95 % intervals over instruments; those on the left are "
-        "wide because instruments differ, which cancels in the paired ones on the right."
+        f"{_counted(data.count(group), group).capitalize()}. Left: mean Sharpe ratio. Right: the mixture "
+        "minus its best parent; dotted: the 0.05 that it may lose. Bars are 95 % intervals over instruments; "
+        "those on the left are wide because instruments differ, which cancels in the paired ones on the "
+        "right."
     )
     drawn = draw_by_accuracy(data.table, data.aims, group)
     return figure(drawn, "Sharpe ratio of mixture and parents by accuracy of the guidance", caption)

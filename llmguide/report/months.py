@@ -34,8 +34,9 @@ def months_section(data: ReportData) -> Iterator[str]:
     if rows[_SHOWN:]:
         yield fold(f"Show the other {len(rows) - _SHOWN}", _table(rows[_SHOWN:]), "more")
     yield paragraph(
-        "Price change is that until the next guidance, which nobody knew when this one was issued; right is a "
-        "direction that the price then took. Entropy is from 0 (certain) to 1, and n/a where the guidance has none.",
+        "Price change runs until the next guidance, and was unknown when the row was issued; a direction is "
+        "right if the price then moved that way. Entropy runs from 0 (certain) to 1, and is n/a if the "
+        "guidance has none.",
         "soft",
     )
 

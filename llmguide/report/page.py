@@ -29,7 +29,7 @@ from llmguide.report.verdict import doubts, summary
 __all__ = ["QCurves", "ReportData", "render_report", "summary", "write_report"]
 
 _BAND = "Line: mean over seeds; band: lowest to highest seed."
-_SCOPE = "This is one instrument in one period: it says nothing about others."
+_SCOPE = "These results are for one instrument in one period; they say nothing about others."
 
 
 def write_report(data: ReportData, path: Path | str) -> Path:
@@ -57,8 +57,8 @@ def _head(data: ReportData) -> Iterator[str]:
         yield paragraph(data.about, "under")
     if data.uses_future:
         yield paragraph(
-            "The guidance was made with knowledge of later bars. Nothing on this page is a result that could have been "
-            "had at the time: it shows what an agent makes of guidance of known quality.",
+            "The guidance was made with knowledge of later bars. Nothing on this page could have been "
+            "achieved at the time: it shows what an agent makes of guidance of known quality.",
             "warning",
         )
     yield paragraph(summary(data), "lead")
@@ -67,7 +67,7 @@ def _head(data: ReportData) -> Iterator[str]:
     yield draw_tiles(data)
     caption = f"Portfolio value on the test bars. {_band(data)}{_thinned(data)}".strip()
     yield figure(figures.equity(data.values), "Portfolio value of each arm on the test bars", caption, "equity")
-    yield section("Before you believe it")
+    yield section("Before you trust it")
     yield items(text.replace(" %", "\u00a0%") for text in (*doubts(data), _SCOPE))
 
 
@@ -75,19 +75,19 @@ def _sections(data: ReportData) -> Iterator[tuple[str, list[str]]]:
     """Title and parts of every section that there is something to show in."""
     parts = {
         "Arms": arms_section(data),
-        "Are the differences more than luck?": significance_section(data),
+        "Are the differences significant?": significance_section(data),
         "Is the guidance worth more than its shuffled self?": placebo_section(data),
         "Drawdown": _drawdown(data),
         "Price, guidance and positions": _market(data),
-        "Guidance month by month": months_section(data),
+        "Guidance by month": months_section(data),
         "How the arms use the guidance": usage_section(data),
-        "Whom the mixture trusts": _weights(data),
+        "Expert weights of the mixture": _weights(data),
         "Training": _training(data),
         "Q-values": _q_values(data),
         "Every run": runs_section(data),
         "Other costs, slippage and fills": sensitivity_section(data),
-        "How it was measured": _measured(data),
-        "Make it again": _reproduce(data),
+        "Settings": _measured(data),
+        "Reproduce this run": _reproduce(data),
     }
     for title, texts in parts.items():
         found = list(texts)
@@ -119,12 +119,10 @@ def _market(data: ReportData) -> Iterator[str]:
     shown, said = [], []
     if data.guidance is not None:
         shown += ["the guidance", "its tau"]
-        said.append(
-            "The background is shaded by the guidance, deeper for greater strength; tau is what agents observe."
-        )
+        said.append("The background shows the guidance, darker for greater strength; tau is what agents observe.")
     if data.decisions:
         shown.append("the positions of each arm")
-        said.append("The strips show what each arm held, its first seed where there are several.")
+        said.append("The strips show what each arm held (its first seed if there are several).")
     label = f"Close with {', '.join(shown)}" if shown else "Close"
     drawing = figures.guidance(data.price, data.guidance, data.decisions)
     yield figure(drawing, label, " ".join(said) or "Close of each test bar.", "market")
@@ -135,15 +133,15 @@ def _training(data: ReportData) -> Iterator[str]:
         yield figure(
             figures.training(data.curves),
             "Sharpe ratio per training episode",
-            f"{_band(data)} The test curve is recorded to be looked at; nothing is selected by it.".strip(),
+            f"{_band(data)} The test curve is for information only; nothing is selected on it.".strip(),
             "training",
         )
     if data.rollouts is not None and len(data.rollouts):
         yield figure(
             figures.learning(data.rollouts),
             "How the arm flag learned",
-            f"The arm flag on the training bars, running means over ten rollouts. {_band(data)} Nothing is selected by "
-            "them.",
+            f"The arm flag on the training bars, running means over ten rollouts. {_band(data)} Nothing is "
+            "selected on them.",
         )
 
 
@@ -152,8 +150,8 @@ def _weights(data: ReportData) -> Iterator[str]:
         yield figure(
             figures.weights(data.weights),
             "Weight of each expert of the mixture",
-            "An expert's weight is its share in the mixture's position. It follows what the expert has earned up to "
-            f"the bar before, after cost, on bars that it did not learn from. {_band(data)}".strip(),
+            "An expert's weight is its share of the mixture's position. It depends on what the expert earned "
+            "up to the previous bar, after cost, on bars that it was not trained on. {_band(data)}".strip(),
             "weights",
         )
 
@@ -162,9 +160,9 @@ def _q_values(data: ReportData) -> Iterator[str]:
     if data.q_values:
         yield figure(
             figures.q_gap(data.q_values),
-            "How much more long is worth than short to the agents",
-            "The agents' estimate for long less that for short, mean of 21 bars: above zero they lean to long, below "
-            f"it to short. {_band(data)}".strip(),
+            "Difference between the agents' Q-values for long and short",
+            "The agents' Q-value for long minus that for short, 21-bar mean: above zero they favour long, "
+            "below zero short. {_band(data)}".strip(),
             "q-gap",
         )
 
@@ -191,7 +189,7 @@ def _thinned(data: ReportData) -> str:
     bars = len(data.price)
     if bars <= POINTS:
         return ""
-    return f" Lines of {bars:,} bars are drawn with {POINTS:,} points, which keep every high and low."
+    return f" Lines of {bars:,} bars are drawn with {POINTS:,} points, which preserve every high and low."
 
 
 def _trader(data: ReportData) -> str | None:

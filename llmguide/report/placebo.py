@@ -21,12 +21,12 @@ _LEVEL = 0.05
 _FIRST = ("llm", "hybrid", "mixture")  # the arm of the sentence: llm is the guidance and nothing else
 _NAMES = {"guidance": "as given", "constant": "always long"}
 _READING = {
-    "llm": "llm follows the table.",
+    "llm": "llm follows the table directly.",
     "hybrid": (
-        "hybrid is the trained agents, trained once with the guidance, and given the other table only on the test "
-        "bars: it shows whether they use what they are told, not what training with the other table would have made."
+        "hybrid is the agents trained once with the guidance and given the other table on the test bars only: "
+        "it shows whether they use the guidance, not what training with the other table would have produced."
     ),
-    "mixture": "mixture has the same agents, which never observe guidance; it is mixed anew with the other table.",
+    "mixture": "mixture has the same agents, which never observe guidance; they are remixed with the other table.",
 }
 
 
@@ -40,15 +40,15 @@ def placebo_sentence(placebo: pd.DataFrame) -> str:
     )
     if not row["changes"]:
         return (
-            "Whether the guidance is worth more than its shuffled self cannot be tested: its months all say the same, "
-            "or there is only one, so shuffling them changes nothing."
+            "Whether the guidance is worth more than its shuffled self cannot be tested: all its months have "
+            "the same direction and strength, or there is only one, so shuffling changes nothing."
         )
     p = float(row["p"])
     verdict = "is worth more" if p <= _LEVEL else "is not shown to be worth more"
     return (
-        f"The guidance {verdict} than its shuffled self: Sharpe ratio of {row['arm']} {number(row['sr'])} against "
-        f"{number(row['shuffled_mean'])} on the mean of {int(row['shuffles'])} shuffles (one-sided permutation p "
-        f"{'' if p < 0.001 else '= '}{p_text(p)})."
+        f"The guidance {verdict} than its shuffled self: Sharpe ratio of {row['arm']} {number(row['sr'])} "
+        f"against a mean of {number(row['shuffled_mean'])} over {int(row['shuffles'])} shuffles (one-sided "
+        f"permutation p {'' if p < 0.001 else '= '}{p_text(p)})."
     )
 
 
@@ -70,10 +70,10 @@ def placebo_section(data: ReportData) -> Iterator[str]:
     ]
     yield table(["Arm", "Sharpe ratio", "Shuffled, mean", "Shuffled, 5 to 95 %", "p"], rows)
     yield paragraph(
-        f"p is the share of {int(placebo['shuffles'].iloc[0])} random orders of the guidance's months, the one that "
-        "happened counted as one of them, whose Sharpe ratio is at least as high. The months of the test bars are "
-        "exchanged among themselves, direction and strength together, so that a shuffle is long as often as the "
-        "guidance. Guidance that stays with a direction for long trades less than its shuffles, and pays less for it.",
+        f"p is the share of {int(placebo['shuffles'].iloc[0])} random orders of the guidance's months, the "
+        "actual order included, whose Sharpe ratio is at least as high. The months of the test bars are "
+        "permuted, direction and strength together, so that a shuffle is long as often as the guidance. "
+        "Guidance that keeps a direction for long trades less than its shuffles, and pays less in costs.",
         "soft",
     )
     from llmguide.report.placebo_figures import placebo_figure
@@ -83,16 +83,16 @@ def placebo_section(data: ReportData) -> Iterator[str]:
         yield figure(
             drawing,
             "Sharpe ratio with the guidance, with its shuffles, and with an oracle of each accuracy",
-            "Left: each point is a shuffle, the diamond is the guidance, means over seeds. Right: guidance that is "
-            "right with a known probability, since it knows the future: a scale to read the guidance on, never a "
-            "result. Broken lines: the guidance.",
+            "Left: each point is a shuffle, the diamond is the guidance, means over seeds. Right: oracle "
+            "guidance, which knows the future and is right with a known probability: a scale for the "
+            "guidance, never a result. Dashed lines: the guidance.",
         )
     yield _all_controls(found)
     seeds = found.loc[found["seed"] >= 0, "seed"].nunique()
     over = f"{counted(seeds, 'seed')} and all draws" if seeds else "all draws"
     arms = [arm for arm in _READING if (placebo["arm"] == arm).any()]
     sentences = [
-        f"Means over {over}. The oracle knows the future: a control, never a result. Nothing was trained again.",
+        f"Means over {over}. The oracle knows the future: a control, never a result. Nothing was retrained.",
         *(_READING[arm] for arm in arms),
         _without_guidance(found),
     ]
@@ -114,7 +114,7 @@ def _without_guidance(found: pd.DataFrame) -> str:
     """What the arms earned that take no guidance, or none that could be exchanged; empty where there are none."""
     others = found[found["control"] == "none"].groupby("arm", sort=False)[["sr", "mdd"]].mean()
     told = "; ".join(f"{arm}, {_cell(row)}" for arm, row in others.iterrows())
-    return f"Not given other guidance: {told}." if told else ""
+    return f"Without other guidance: {told}." if told else ""
 
 
 def _pairs(mean: pd.DataFrame) -> Iterator[tuple[Any, pd.Series[Any]]]:

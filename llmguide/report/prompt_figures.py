@@ -196,7 +196,7 @@ def _reliability_panel(axes: Axes, rows: pd.DataFrame) -> dict[str, Any]:
     handles = {}
     axes.plot([0, 1], [0, 1], color=_PALE, lw=1.0, ls="--")
     for kind, label, color, mark, height in (
-        ("said", "as said", "#0072b2", "o", 0.02),
+        ("said", "as stated", "#0072b2", "o", 0.02),
         ("calibrated", "calibrated", "#d55e00", "D", 0.95),
     ):
         some = rows[rows["probability"] == kind]

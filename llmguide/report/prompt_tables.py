@@ -39,8 +39,8 @@ def sharpe_table(table: pd.DataFrame) -> TextTable:
         return here if math.isnan(there) else f"{here} ({number(there)})"
 
     notes = (
-        "Test bars, following the guidance of the prompt alone. In brackets: published by "
-        f"{_PAPER}, of 2018 and 2019; its mean only where every instrument was published.",
+        "Test bars, following the guidance of the prompt alone. In brackets: published by {_PAPER}, for 2018 "
+        "and 2019; its mean only if every instrument was published.",
     )
     return TextTable("Sharpe ratio by prompt", *_by_prompt(table, cell), notes)
 
@@ -56,8 +56,8 @@ def perplexity_table(table: pd.DataFrame) -> TextTable:
 def entropy_table(table: pd.DataFrame) -> TextTable:
     """Mean entropy of the replies."""
     notes = (
-        "Mean over the test months of the entropy of the whole reply's tokens (eq. 4), divided by the largest value it "
-        "can take: 0 is certain, 1 is not sure at all.",
+        "Mean over the test months of the entropy of the whole reply's tokens (eq. 4), divided by the largest "
+        "value it can take: 0 is certain, 1 is maximally uncertain.",
     )
     return TextTable("Entropy by prompt", *_by_prompt(table, lambda rows, _: number(rows["entropy"].mean(), 3)), notes)
 
@@ -75,8 +75,8 @@ def hits_table(table: pd.DataFrame) -> TextTable:
         rate = float(up["up_rate"].mean())
         row.append("n/a" if math.isnan(rate) else f"{rate:.0%}")
     notes = (
-        "Share of the test months with an answer whose direction was that of the price until the next guidance. Months "
-        "up: the share that always long would have had.",
+        "Share of the test months with an answer whose direction was that of the price until the next "
+        "guidance. Months up: the hit rate of always long.",
     )
     return TextTable("Right directions by prompt", [*columns, "months up"], rows, notes)
 
@@ -128,9 +128,9 @@ def means_table(means: pd.DataFrame) -> TextTable:
         *("abstained", "instruments"),
     ]
     notes = (
-        "Means over instruments of the test bars and months. Hit rate: share of months with an answer whose direction "
-        "was that of the price until the next guidance; months up: the share that always long would have. Entropy: of "
-        "the whole reply, and of the tokens that say the direction and the confidence.",
+        "Means over instruments of the test bars and months. Hit rate: share of months with an answer whose "
+        "direction was that of the price until the next guidance; months up: the hit rate of always long. "
+        "Entropy: of the whole reply, and of the tokens that say the direction and the confidence.",
     )
     return TextTable("Prompts", columns, rows, notes)
 
@@ -148,8 +148,9 @@ def shares_table(shares: pd.DataFrame) -> TextTable:
         for row in _rows(shares)
     ]
     notes = (
-        "Test months of all instruments. Right: the direction was that of the price until the next guidance, with "
-        "Wilson's 95 % interval, which takes months as independent. Months up: what always long would have had.",
+        "Test months of all instruments. Right: the direction was that of the price until the next guidance, "
+        "with Wilson's 95 % interval, which treats months as independent. Months up: the hit rate of always "
+        "long.",
     )
     return TextTable("Answers", ["prompt", "usable", "right", "share right", "months up"], rows, notes)
 
@@ -166,8 +167,8 @@ def agreement_table(agreement: pd.DataFrame) -> TextTable:
         for row in _rows(agreement)
     ]
     notes = (
-        "Test months of all instruments in which both prompts gave a direction, with Wilson's 95 % interval. Kappa is "
-        "Cohen's: 0 is the agreement of two prompts that know nothing of each other, 1 is full.",
+        "Test months of all instruments in which both prompts gave a direction, with Wilson's 95 % interval. "
+        "Kappa is Cohen's: 0 is chance agreement, 1 is full agreement.",
     )
     return TextTable("Agreement between prompts", ["prompts", "same direction", "share", "kappa"], rows, notes)
 
@@ -223,10 +224,10 @@ def costs_table(costs: pd.DataFrame) -> TextTable:
         "$",
     ]
     notes = (
-        "When it was first asked, the Analyst and repeated questions included; in the sum of all prompts, an Analyst's "
-        "answer that several of them share counts once. Seconds: the answers' times added up. "
-        "Unknown: the endpoint gave no count, or the model has no price in the table of prices. "
-        f"{_PAPER}: 8,300 tokens for one question by P4.",
+        "When it was first asked, the Analyst and repeated questions included; in the sum of all prompts, an "
+        "Analyst's answer that several of them share counts once. Seconds: total response time. Unknown: the "
+        f"endpoint gave no count, or the model has no price in the table of prices. {_PAPER}: 8,300 tokens "
+        "for one question by P4.",
     )
     return TextTable("Costs", columns, rows, notes)
 
@@ -247,10 +248,10 @@ def scores_table(scores: pd.DataFrame) -> TextTable:
     ]
     columns = ["p(LONG)", "months", "Brier score", "of the base rate", "better", "months up", "calibration error"]
     notes = (
-        "Over the test months of all instruments. Brier score: the mean of (p - rose)^2, 0 is perfect. Of the base "
-        "rate: that of always saying the share of these months that rose, which was not known before. Calibration "
-        "error: the mean distance between the probability and the share that rose, in ten bins of equal width; with "
-        "few months chance alone makes it large.",
+        "Over the test months of all instruments. Brier score: the mean of (p - rose)^2, 0 is perfect. Of the "
+        "base rate: that of always stating the share of these months that rose, which was unknown beforehand. "
+        "Calibration error: the mean distance between the probability and the share that rose, in ten bins of "
+        "equal width; with few months, chance alone makes it large.",
     )
     return TextTable("Probabilities by prompt", columns, rows, notes)
 

@@ -131,9 +131,9 @@ def _parts(data: PromptsData, drawings: Mapping[str, str]) -> Iterator[str]:
     yield section("Prompts")
     yield _means(data.means)
     yield paragraph(
-        "Means over instruments. Each prompt's guidance is followed alone on the test bars. Hit rate: share of months "
-        "with an answer whose direction was that of the price until the next guidance; months up: the share that "
-        "always long would have. Entropies are of the tokens of the whole reply, of its direction and of its "
+        "Means over instruments. Each prompt's guidance is traded alone on the test bars. Hit rate: share of "
+        "months with an answer whose direction was that of the price until the next guidance; months up: the "
+        "hit rate of always long. Entropies are of the tokens of the whole reply, of its direction and of its "
         "confidence, from 0 (certain) to 1.",
         "soft",
     )
@@ -152,8 +152,8 @@ def _parts(data: PromptsData, drawings: Mapping[str, str]) -> Iterator[str]:
         months = data.months[data.months["symbol"] == symbol]
         yield f'<h2 id="i{at}">{escape(symbol)}</h2>'
         yield paragraph(
-            "One line per month: when the guidance was issued, what the price did until the next one, and what each "
-            "prompt said of it. Open a line to read the reasons side by side.",
+            "One line per month: when the guidance was issued, what the price did until the next one, and the "
+            "direction of each prompt. Open a line to read the reasons side by side.",
             "soft",
         )
         for _, month in months.groupby("issued_at"):
@@ -167,7 +167,7 @@ def summary(data: PromptsData) -> str:
     means = data.means.set_index("prompt")
     ranked = means["sr"].dropna().sort_values(ascending=False, kind="stable")
     if ranked.empty:
-        return "No prompt has a Sharpe ratio: no guidance was ever followed."
+        return "No prompt has a Sharpe ratio: none of them traded."
     over = counted(int(means["instruments"].max()), "instrument")
     text = f"Highest mean Sharpe ratio over {over}: {ranked.index[0]} with {number(ranked.iloc[0])}"
     if len(ranked) > 1:
@@ -179,13 +179,13 @@ def _verdict(data: PromptsData) -> str:
     """One sentence on the first test of Sharpe ratios; nothing for a single prompt."""
     tests = data.tests[(data.tests["over"] == "instruments") & (data.tests["measure"] == "sr")]
     if tests.empty:
-        alone = "One instrument does not tell which prompt is better: no test is possible."
+        alone = "One instrument cannot show which prompt is better: no test is possible."
         return alone if len(data.means) > 1 else ""
     row = tests.iloc[0]
     gain, n, p = float(row["mean_difference"]), int(row["n"]), float(row["p"])
     text = f"Against {row['prompt_b']}, {row['prompt_a']} {'gains' if gain >= 0 else 'loses'} {number(abs(gain))}"
     if math.isnan(p):
-        return f"{text}; the differences have no spread, so that no test is possible."
+        return f"{text}; the differences do not vary, so no test is possible."
     verdict = "significant" if p < _LEVEL else "not significant"
     shown = p_value(p) if p < 0.001 else f"= {p_value(p)}"
     text += f" (two-sided paired t test over {counted(n, 'instrument')}, p {shown}): {verdict} at the 5 % level."
@@ -201,13 +201,13 @@ def _remarks(data: PromptsData) -> Iterator[str]:
     yield f"Guidance of {first} to {last} by {models}."
     silent = int(months["direction"].isna().sum())
     if silent:
-        yield f"{silent} of {len(months)} questions have no usable answer: abstentions, on which the position stays."
+        yield f"{silent} of {len(months)} questions have no usable answer: abstentions, which keep the position."
     bare = int((months["direction"].notna() & months["entropy"].isna()).sum())
     if bare:
         yield f"{counted(bare, 'answer')} came without token probabilities: their strength is their confidence alone."
     beyond = int(months["realised"].isna().sum())
     if beyond:
-        yield f"For {counted(beyond, 'advice')} no later bar is there: what became of them is not known."
+        yield f"For {counted(beyond, 'advice')} there is no later bar: their outcome is unknown."
 
 
 def _means(means: pd.DataFrame) -> str:
@@ -250,7 +250,7 @@ def _directions(data: PromptsData) -> Iterator[str]:
 def _reviews(reviews: ReviewData | None, drawings: Mapping[str, str]) -> Iterator[str]:
     if reviews is None or reviews.scores.empty:
         return
-    yield section("What experts say of the reasons")
+    yield section("Expert scores of the reasons")
     scores, *others = review_tables(reviews)
     yield from _text_table(scores)
     yield from _drawing(drawings, "reviews", "Mean scores of people by prompt and criterion, with 95 % intervals")
@@ -269,20 +269,20 @@ def _uncertainty(data: PromptsData, drawings: Mapping[str, str]) -> Iterator[str
     yield from _drawing(
         drawings,
         "uncertainty",
-        "Mean perplexity and entropy by prompt: a pale line per instrument, a blue one for the mean",
+        "Mean perplexity and entropy by prompt: pale lines: instruments; blue line: mean",
     )
 
 
 def _calibration(data: PromptsData, drawings: Mapping[str, str]) -> Iterator[str]:
     if data.calibration.empty:
         return
-    yield section("Is confidence deserved?")
+    yield section("Is confidence justified?")
     yield from _drawing(
         drawings,
         "calibration",
         "Share of right directions by stated confidence",
-        "Share of months whose direction was right, with its 95 % interval (Wilson) and the number of months below. "
-        "Confidence is deserved where the marks rise to the right.",
+        "Share of months whose direction was right, with its 95 % interval (Wilson) and the number of months "
+        "below. Confidence is justified if the marks rise to the right.",
     )
 
 
@@ -295,17 +295,17 @@ def _probabilities(data: PromptsData, drawings: Mapping[str, str]) -> Iterator[s
     yield from _drawing(
         drawings,
         "reliability",
-        "Said probability of a rise and share of months that rose",
-        "p(LONG) at the direction's token, in ten bins of equal width, and the share of their months in which the "
-        "price rose until the next guidance, with its 95 % interval (Wilson) and the number of months: below, of "
-        "calibrated probabilities above. On the dashed line it rose as often as was said; the dotted one is the share "
-        "of all months that rose.",
+        "Stated probability of a rise and share of months that rose",
+        "p(LONG) at the direction's token, in ten bins of equal width, and the share of their months in which "
+        "the price rose until the next guidance, with its 95 % interval (Wilson) and the number of months: "
+        "below, of calibrated probabilities above. On the dashed line, it rose as often as stated; the dotted "
+        "line is the share of all months that rose.",
     )
 
 
 def _against_base_rate(scores: pd.DataFrame) -> Iterator[str]:
     """Say which probabilities are worth something: those that beat always saying the base rate."""
-    for kind, of in (("said", "What the model says"), ("calibrated", "What is made of it by calibration")):
+    for kind, of in (("said", "The model's own probability"), ("calibrated", "The calibrated probability")):
         rows = scores[scores["probability"] == kind]
         better = rows["brier"] < rows["brier_base"]
         for which, verdict in ((~better, "no better than"), (better, "better than")):
@@ -317,7 +317,7 @@ def _against_base_rate(scores: pd.DataFrame) -> Iterator[str]:
 def _tests(tests: pd.DataFrame) -> Iterator[str]:
     if tests.empty:
         return
-    yield section("Are the differences more than luck?")
+    yield section("Are the differences significant?")
     over = tests[tests["over"] == "instruments"]
     if len(over):
         yield from _test_table(over)
@@ -466,8 +466,7 @@ class _Texts:
         """Say so where the messages are too long for a page."""
         if not self._all:
             yield (
-                "The messages that were sent are too long for this page and left out; a page of fewer instruments "
-                "holds them."
+                "The messages are too long for this page and were left out; a page of fewer instruments includes them."
             )
 
     def appendix(self) -> Iterator[str]:

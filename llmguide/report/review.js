@@ -22,7 +22,7 @@
           method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(sent),
         });
       } catch {
-        throw new Error("The server does not answer: is llmguide review still running? Nothing was saved just now.");
+        throw new Error("The server does not respond: is llmguide review still running? This answer was not saved.");
       }
       const value = await reply.json();
       if (reply.status === 409) throw new Refused(value.error);
@@ -45,7 +45,7 @@
     };
     const shown = (id) => {
       const place = packet.months.findIndex((month) => month.id === id);
-      if (place < 0 || place > turn()) throw new Refused("answer the months before it first");
+      if (place < 0 || place > turn()) throw new Refused("answer the earlier months first");
       const { sealed, ...question } = packet.months[place];
       const given = sheet.answers[id];
       if (!given) return { ...question, place, own: null };
@@ -59,14 +59,14 @@
       }),
       month: async (id) => shown(id),
       own: async ({ month, own, reason }) => {
-        if (shown(month).own) throw new Refused("your own direction is given and stays");
+        if (shown(month).own) throw new Refused("your own direction is already locked");
         sheet.answers[month] = { own, reason, own_at: now(), scores: null, comment: "", scored_at: null, version: 0 };
         save(sheet);
         return shown(month);
       },
       scores: async ({ month, scores, comment, version }) => {
         const given = sheet.answers[month];
-        if (!given) throw new Refused("say first which direction you would take yourself");
+        if (!given) throw new Refused("choose your own direction first");
         sheet.answers[month] = { ...given, scores, comment, scored_at: now(), version: version + 1 };
         save(sheet);
         return shown(month);
@@ -151,7 +151,7 @@
     const answer = { month: current.id, own: own.value, reason: reason.value.trim() };
     attempt(async () => {
       show(await store.own(answer), "theirs");
-      say("Your direction is locked. The model's answer is shown below it.");
+      say("Your direction is locked. The model's answer is shown below.");
     });
   });
 
@@ -228,7 +228,7 @@
     try {
       localStorage.setItem(place(changed.reviewer), JSON.stringify(changed));
     } catch {
-      complain("This browser keeps nothing for a page that is a file: download your answers before you close it.");
+      complain("This browser does not store data for local files: download your answers before you close the page.");
     }
   };
   const begin = (found) => {
@@ -259,7 +259,7 @@
       if (found.format !== "llmguide review 1" || found.packet !== packet.packet) throw new Error();
       begin(found);
     } catch {
-      complain("That file does not hold answers to this review.");
+      complain("That file does not contain answers to this review.");
     }
   });
   for (const button of document.querySelectorAll(".download")) {

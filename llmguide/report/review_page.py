@@ -68,9 +68,9 @@ def _packed(packet: Packet) -> str:
 
 def _parts(*, offline: bool) -> Iterator[str]:
     yield (
-        "<p>Each month shows what was known of one instrument, whose name and dates are left out. Say which direction "
-        "you would take yourself; then the model's answer is shown, and you score its reasons. What came of the month "
-        "is not shown. You can stop at any time and go on later.</p>"
+        "<p>Each month shows what was known about one instrument, with its name and dates removed. Choose the "
+        "direction you would take yourself; then the model's answer is shown, and you score its reasons. The "
+        "outcome of the month is not shown. You can stop at any time and continue later.</p>"
     )
     yield "<noscript><p>This page needs JavaScript.</p></noscript>"
     yield '<p id="status" role="status" aria-live="polite"></p><p id="problem" role="alert"></p>'
@@ -87,7 +87,7 @@ def _parts(*, offline: bool) -> Iterator[str]:
     yield '<div class="sides"><div><h3 id="what">What was known</h3>'
     yield '<pre id="data" tabindex="0" role="region" aria-labelledby="what"></pre>'
     told = '<pre id="instructions" tabindex="0" role="region" aria-label="Instructions"></pre>'
-    yield f'<div id="told">{fold("Instructions that the model was given", told)}</div></div><div>'
+    yield f'<div id="told">{fold("Instructions given to the model", told)}</div></div><div>'
     yield _own_form()
     yield from _answer()
     yield "</div></div>"
@@ -99,21 +99,21 @@ def _parts(*, offline: bool) -> Iterator[str]:
     yield (
         '<section id="done" hidden><h2 id="finished" tabindex="-1">All months are answered</h2>'
         f"<p>Thank you. {thanks}</p>{_DOWNLOAD if offline else ''}"
-        '<button type="button" id="again">Look through the answers</button></section>'
+        '<button type="button" id="again">Review your answers</button></section>'
     )
 
 
 _DOWNLOAD = '<button type="button" class="download" hidden>Download my answers</button>'
 _START = (
     '<form id="start" hidden><h2>Before you begin</h2>'
-    "<p>This file works by itself and sends nothing anywhere. Your answers stay in this browser until you download "
+    "<p>This file works offline and sends nothing. Your answers stay in this browser until you download "
     "them. The model's answers are inside the file, merely encoded: please do not look for them.</p>"
-    '<label class="text" for="name">Your name, as it is to stand on your answers</label>'
+    '<label class="text" for="name">Your name, as it should appear on your answers</label>'
     '<input type="text" id="name" required maxlength="40" pattern="[\\p{L}\\p{N}_][\\p{L}\\p{N}_.\\-]*" '
     'autocomplete="off" aria-describedby="form-of-name">'
     '<p class="soft" id="form-of-name">Letters, digits, _, - and . without spaces.</p>'
-    '<button type="submit">Begin, or go on</button>'
-    '<label class="text" for="file">Or go on from answers that you downloaded</label>'
+    '<button type="submit">Begin or continue</button>'
+    '<label class="text" for="file">Or continue from answers that you downloaded</label>'
     '<input type="file" id="file" accept=".json,application/json"></form>'
 )
 
@@ -129,9 +129,9 @@ def _own_form() -> str:
         '<p id="locks">It is locked when the model\'s answer is shown.</p>'
         '<fieldset aria-describedby="locks"><legend>For the next <span class="horizon"></span> trading days</legend>'
         f"{choices}</fieldset>"
-        '<label class="text" for="reason">Why? One or two sentences, if you like</label>'
+        '<label class="text" for="reason">Why? One or two sentences (optional)</label>'
         f'<textarea id="reason" name="reason" rows="3" maxlength="{REASON}"></textarea>'
-        '<button type="submit">Lock it and show the model\'s answer</button></form>'
+        '<button type="submit">Lock in and show the model\'s answer</button></form>'
     )
 
 
@@ -139,14 +139,14 @@ def _answer() -> Iterator[str]:
     yield '<section id="answer" hidden><p id="mine" class="said soft"></p>'
     yield '<h3 id="theirs" tabindex="-1">The model\'s answer</h3>'
     yield '<p id="said" class="verdict"></p><p id="explanation" class="said"></p>'
-    yield '<div id="used"><b>Data that it used</b><ul id="features"></ul></div>'
+    yield '<div id="used"><b>Data it used</b><ul id="features"></ul></div>'
     yield '<form id="scores"><h3>Your scores</h3>'
     yield from map(_criterion, RUBRIC)
     yield (
-        '<label class="text" for="comment">What should the answer have said? (if you like)</label>'
+        '<label class="text" for="comment">What should the answer have said? (optional)</label>'
         f'<textarea id="comment" name="comment" rows="4" maxlength="{COMMENT}"></textarea>'
-        '<button type="submit">Save and go on</button>'
-        '<p class="soft"><kbd>Ctrl</kbd> <kbd>Enter</kbd> in a text does the same.</p></form></section>'
+        '<button type="submit">Save and continue</button>'
+        '<p class="soft"><kbd>Ctrl</kbd> <kbd>Enter</kbd> in a text field does the same.</p></form></section>'
     )
 
 

@@ -53,9 +53,10 @@ def _scores(scores: pd.DataFrame, by: str) -> TextTable:
         counts = [str(some["months"].iloc[0]), str(some["reviewers"].iloc[0])]
         rows.append([str(prompt), *map(_score, cells), *counts])
     notes = (
-        "Scores from 1 to 3: rationale flawed, partial, sound; fidelity unrealistic, plausible, professional; safety "
-        "ignored, mentioned, addressed. In brackets the 95 % interval when months and reviewers are drawn anew "
-        "(2000 draws); of one reviewer when months are. What a language model scored stands apart from people's.",
+        "Scores from 1 to 3: rationale flawed, partial, sound; fidelity unrealistic, plausible, professional; "
+        "safety ignored, mentioned, addressed. Brackets: 95 % interval from resampling months and reviewers "
+        "(2000 draws), or months alone for a single reviewer. A language model's scores are kept apart from "
+        "people's.",
     )
     title = _TITLE if by == _PEOPLE else f"Scored by a language model, {by}"
     return TextTable(title, ["prompt", *criteria, "months", "reviewers"], rows, notes if by == _PEOPLE else ())
@@ -68,8 +69,8 @@ def alpha_table(alpha: pd.DataFrame) -> TextTable:
         for row in _rows(alpha)
     ]
     notes = (
-        "Krippendorff's alpha between people: 1 is full agreement, 0 that of chance; 95 % interval over months (2000 "
-        "draws). It is not defined where everybody always gave the same answer.",
+        "Krippendorff's alpha between people: 1 is full agreement, 0 chance agreement; 95 % interval over "
+        "months (2000 draws). It is undefined if all answers are the same.",
     )
     columns = ["of", "level", "alpha", "95 %", "months", "answers"]
     return TextTable("Agreement between reviewers", columns, rows, notes, text=2)
@@ -88,9 +89,10 @@ def agreement_table(agreement: pd.DataFrame) -> TextTable:
         for row in _rows(agreement)
     ]
     notes = (
-        "Directions that people gave before they saw the model's, and the model's on the same months. Hindsight: the "
-        "label of Algorithm 1, 0.4 of the return over 10 bars and 0.6 of that over 20. What happened: the sign of the "
-        "return over the horizon. 95 % intervals: by Wilson for one, over months and reviewers for people together.",
+        "Directions that people gave before seeing the model's, and the model's for the same months. "
+        "Hindsight: the label of Algorithm 1, 0.4 of the return over 10 bars and 0.6 of that over 20. What "
+        "happened: the sign of the return over the horizon. 95 % intervals: Wilson for one person, over "
+        "months and reviewers for all people together.",
     )
     return TextTable("Directions", ["who", "same as", "months", "share", "95 %"], rows, notes, text=2)
 
@@ -102,11 +104,11 @@ def judges_table(judges: pd.DataFrame) -> TextTable:
         for row in _rows(judges)
     ]
     notes = (
-        "The model's score less the mean of people's, over the months that both scored; 95 % interval over months. A "
-        "model that scores as people do is near 0 in each criterion; near 0 in the mean alone says little.",
+        "The model's score minus the mean of people's, over the months that both scored; 95 % interval over "
+        "months. A model that scores like people is near 0 in each criterion; a mean near 0 alone says little.",
     )
     columns = ["model", "criterion", "difference", "95 %", "months"]
-    return TextTable("A language model's scores beside people's", columns, rows, notes, text=2)
+    return TextTable("A language model's scores against people's", columns, rows, notes, text=2)
 
 
 def _score(row: Any) -> str:

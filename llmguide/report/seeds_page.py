@@ -68,10 +68,10 @@ def write_seeds(folder: Path, arm: str, output: Path, *, title: str = "", period
         section("Measures"),
         table(["Seed", "Sharpe ratio", "Maximum drawdown", "Total return", "Final value"], rows),
         section("Curves"),
+        figure(figures.equity(shown), "Portfolio value", "Line: mean over seeds; band: lowest to highest."),
         figure(
-            figures.equity(shown), "Portfolio value", "Mean over seeds, and the band from the lowest to the highest."
+            figures.drawdown(shown), "Drawdown", "Drawdown from the highest value so far: mean and band over seeds."
         ),
-        figure(figures.drawdown(shown), "Drawdown", "Below the highest value so far: mean and band over seeds."),
     ]
     write_text(output, document(heading, "\n".join(body)))
     return found

@@ -247,7 +247,7 @@ def _why_not(returns: pd.Series[Any]) -> str | None:
     if low <= -1:
         return f"the account lost everything on {returns.idxmin():%Y-%m-%d}, so that its later returns do not compound"
     if low >= 0 and high >= 1:
-        return "no return is negative and one is 100 % or more, which quantstats takes for prices"
+        return "no return is negative and one is 100 % or more, which quantstats mistakes for prices"
     return None
 
 

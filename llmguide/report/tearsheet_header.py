@@ -15,7 +15,7 @@ from llmguide.report.returns import value_of
 __all__ = ["header_of", "heading_of"]
 
 _SHARPE = "Sharpe ratio: mean over standard deviation of the returns per bar, annualised, without a risk-free rate"
-_FALL = "Maximum drawdown: deepest fall of the value below its highest so far, the start included, bar by bar"
+_FALL = "Maximum drawdown: deepest fall of the value from its highest so far, including the start, bar by bar"
 
 
 def heading_of(strategy: str, instrument: str, benchmark: str) -> str:

@@ -18,7 +18,7 @@ from llmguide.report.html import document, figure, fold, items, number, paragrap
 
 __all__ = ["render_trust_page", "summary", "write_trust_page"]
 
-_TITLE = "Whom the mixture trusted"
+_TITLE = "How the mixture weighted its experts"
 _STYLE = "body { max-width: 70rem; } figure { max-width: 60rem; } summary { cursor: pointer; padding: .3rem 0; }"
 _DISPUTED = 0.5  # of a month's bars, from which on it counts as one in which the experts disagreed
 _FEW = 24  # months that a page shows at once
@@ -44,13 +44,14 @@ def _of_trust(review: Review) -> str:
     bars = f"{len(review.traded):,} traded bars"
     top = trust.iloc[0]
     if top["weight"] == 0.0:
-        return f"Nobody was trusted on the {bars}: no expert with an opinion had a record above 0."
+        return f"No expert had any weight on the {bars}: none with an opinion had a record above 0."
     own = f"{int(top['first_bars']):,} to {int(top['last_bars']):,} bars of its own beside the prior"
     others = [f"{name} {_signed(row['record'])}" for name, row in trust.iloc[1:].iterrows()]
     against = f", against {', '.join(others)}" if others else ""
     return (
-        f"{trust.index[0]} was trusted most: mean weight {number(top['weight'])} in the {bars}, because its record "
-        f"over {own} was on average {_signed(top['record'])} standard deviations of the market a bar{against}."
+        f"{trust.index[0]} had the most weight: mean {number(top['weight'])} in the {bars}, because its "
+        f"record over {own} was on average {_signed(top['record'])} standard deviations of the market a "
+        f"bar{against}."
     )
 
 
@@ -77,32 +78,32 @@ def _of_dispute(review: Review) -> str:
 def _parts(review: Review, remarks: Sequence[str]) -> Iterator[str]:
     if review.mixed.uses_future:
         yield paragraph(
-            "An expert of this mixture was made with knowledge of later bars. Nothing on this page is a result that "
-            "could have been had at the time: it shows what a mixture makes of experts of known quality.",
+            "An expert of this mixture was made with knowledge of later bars. Nothing on this page could have "
+            "been achieved at the time: it shows what a mixture makes of experts of known quality.",
             "warning",
         )
     yield paragraph(summary(review), "lead")
     yield items([*_remarks(review), *remarks])
-    yield section("Whom it trusted")
+    yield section("Expert weights")
     shown = {str(name): review.weights[[name]] for name in review.weights}
     yield figure(figures.weights(shown), "Weight of each expert of the mixture", _WEIGHTS)
     yield _trust_table(review)
-    yield section("On what record")
+    yield section("Records of the experts")
     yield figure(figures.records(review.earned, review.traded[0]), "What each expert has earned so far", _RECORDS)
-    yield section("What each would have earned alone")
+    yield section("Each expert alone")
     yield _measures_table(review)
     names = [*(name for name in review.values if name != MIXTURE), MIXTURE]  # drawn last, above the others
     curves = {str(name): review.values[[name]] for name in names}
     yield figure(figures.equity(curves), "Value of each account on the test bars", _ALONE)
-    yield section("What the mixture earned from each")
+    yield section("Contribution of each expert")
     yield _contributions_table(review)
     yield paragraph(_CONTRIBUTIONS, "soft")
-    yield section("How often they agree")
+    yield section("Agreement between experts")
     yield _agreement_table(review)
     yield paragraph(_AGREEMENT, "soft")
-    yield section("Months in which they disagreed, and who was right")
+    yield section("Disputed months, and which expert was right")
     yield from _disputes(review)
-    yield section("What is measured")
+    yield section("Definitions")
     yield items(_MEANT)
     yield f"<footer>llmguide {__version__}</footer>"
 
@@ -112,34 +113,37 @@ _WEIGHTS = (
     "all experts with an opinion. It stands on results up to the bar before."
 )
 _RECORDS = (
-    "Results per bar, after cost, in standard deviations of the 60 returns before, added up over all bars on which the "
-    "expert had an opinion: the bars before the test are there too, since records are made of them. The dashed line is "
-    "the first traded bar."
+    "Results per bar, after cost, in standard deviations of the 60 returns before, added up over all bars on "
+    "which the expert had an opinion: including the bars before the test, since they count towards the "
+    "records. The dashed line is the first traded bar."
 )
 _ALONE = (
-    "Every account begins with the same cash, idles on the first test bars, and holds its expert's side as a fraction "
-    "of the account, after cost, under the limits of the mixture."
+    "Every account starts with the same cash, is idle on the first test bars, and holds its expert's side as "
+    "a fraction of the account, after cost, under the limits of the mixture."
 )
 _CONTRIBUTIONS = (
-    "An expert's gain is the sum of weight times side times the market's next return, in per cent of the account at "
-    "each bar. The cost of every trade is apportioned by how much each expert's weight times side has moved since the "
-    "trade before. Sizing is the rest: whole shares, the band within which nothing is traded, limits, going all in "
-    "instead of holding the fraction, and fills at other prices than the close. The rows add up exactly to the sum of "
-    "the account's returns, which is not its total return: that compounds."
+    "An expert's gain is the sum of weight times side times the market's next return, in per cent of the "
+    "account at each bar. The cost of every trade is apportioned by the change in each expert's weight times "
+    "side since the previous trade. Sizing is the rest: whole shares, the band within which nothing is "
+    "traded, limits, going all in instead of holding the fraction, and fills at other prices than the close. "
+    "The rows add up exactly to the sum of the account's returns, which is not its total return: that "
+    "compounds."
 )
 _AGREEMENT = (
     "Traded bars on which both are long or short, and the price moved at the next one. About half of the bars on which "
     "two experts disagree go the way of either by chance."
 )
 _MEANT = (
-    "Record: the mean of an expert's results per bar and its prior, as of the bar before. Times the root of the bars "
-    "per year it is about a Sharpe ratio.",
-    "Bars of its own: those that its record stands on beside the prior, at the first traded bar and at the last.",
-    "Trusted: share of the traded bars on which the expert had a weight above 0. Speaks: share with an opinion.",
-    "A month is disputed on the bars that two experts came into on opposite sides. An expert's result there is the sum "
-    "of side times return, less cost, with all of the account on its side. Who earned something was right.",
-    "Sharpe ratios are annual, and count the idle bars at the beginning.",
-    "All of this is one instrument, over one time: differences of Sharpe ratios of a few tenths are within luck.",
+    "Record: the mean of an expert's results per bar and its prior, as of the bar before. Multiplied by the "
+    "square root of the bars per year, it is roughly a Sharpe ratio.",
+    "Bars of its own: the bars behind its record, besides the prior, at the first and at the last traded bar.",
+    "Trusted: share of the traded bars on which the expert had a weight above 0. Speaks: share of the traded "
+    "bars with an opinion.",
+    "A month is disputed on the bars that two experts came into on opposite sides. An expert's result there "
+    "is the sum of side times return, less cost, with all of the account on its side. An expert with a "
+    "positive result was right.",
+    "Sharpe ratios are annualised, and include the idle bars at the beginning.",
+    "This is one instrument in one period: differences of a few tenths in Sharpe ratio may be luck.",
 )
 
 
@@ -151,8 +155,8 @@ def _remarks(review: Review) -> Iterator[str]:
         f"Test bars {first:%Y-%m-%d} to {traded[-1]:%Y-%m-%d}, traded from {traded[0]:%Y-%m-%d} on; records begin up "
         f"to {before:,} bars before them."
         if before
-        else f"Bars {first:%Y-%m-%d} to {traded[-1]:%Y-%m-%d}, traded from {traded[0]:%Y-%m-%d} on; no bars before "
-        "them, so that all trust is earned during the test."
+        else f"Bars {first:%Y-%m-%d} to {traded[-1]:%Y-%m-%d}, traded from {traded[0]:%Y-%m-%d} on; no earlier "
+        "bars, so that all weights are earned during the test."
     )
     how = "the sign of the position, all in" if settings["all_in"] else "the position as a fraction of the account"
     limits = ["long only"] if settings["long_only"] else []

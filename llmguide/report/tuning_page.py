@@ -89,7 +89,7 @@ def summary(data: TuningData) -> str:
     count = f"{tried} prompt{'' if tried == 1 else 's'} {'was' if tried == 1 else 'were'} tried on training bars"
     skipped = f", and {unusable} proposal{'' if unusable == 1 else 's'} could not be used" if unusable else ""
     if not data.text:
-        return f"{count}{skipped}: there is no tuned prompt, and {data.base} stays as it is."
+        return f"{count}{skipped}: there is no tuned prompt, and {data.base} is unchanged."
     means = data.finals.groupby("prompt", sort=False)["sharpe"].mean()
     training = (
         f"The chosen one earned a mean Sharpe ratio of {number(means[data.chosen])} in the training years that were "
@@ -100,21 +100,21 @@ def summary(data: TuningData) -> str:
 
 def _of_test(test: Gain | None) -> str:
     if test is None:
-        return "It was not tried on later bars: what it gains there is not known."
+        return "It was not tested on later bars: its out-of-sample gain is unknown."
     if test.difference != test.difference:
         return (
-            f"On {test.bars} test bars, by which nothing was chosen, one of the two prompts led to no trade: there is "
-            "no difference to measure."
+            f"On {test.bars} test bars, on which nothing was selected, one of the two prompts led to no "
+            "trade: there is no difference to measure."
         )
     gained = (
-        f"On {test.bars} test bars, by which nothing was chosen, tuning changed the Sharpe ratio by "
-        f"{_signed(test.difference)} ({percent(test.level, 0)} interval {between_numbers(test.low, test.high)}, "
-        f"p {number(test.p, 3)})"
+        f"On {test.bars} test bars, on which nothing was selected, tuning changed the Sharpe ratio by "
+        f"{_signed(test.difference)} ({percent(test.level, 0)} interval "
+        f"{between_numbers(test.low, test.high)}, p {number(test.p, 3)})"
     )
     verdict = {
         "higher": "a gain.",
         "lower": "a loss.",
-        "open": "no gain that can be told from chance.",
+        "open": "no gain that can be distinguished from chance.",
     }[test.verdict]
     return f"{gained}: {verdict}"
 
@@ -124,42 +124,42 @@ def _parts(data: TuningData) -> Iterator[str]:
     yield section("The template", "template")
     if data.text:
         yield paragraph(
-            "What a model wrote are the lines of the list and nothing else; the rest is llmguide's. It is of "
-            f"{data.chosen}, chosen by its mean over all years that were drawn."
+            "The model wrote only the lines of the list; the rest is llmguide's. The list is from "
+            "{data.chosen}, selected by its mean over all years drawn."
         )
         yield f"<pre>{escape(data.text)}</pre>"
     else:
-        yield paragraph("The writer gave nothing that could be used.", "warning")
+        yield paragraph("The writer gave nothing usable.", "warning")
     if data.test is not None:
         yield from _test(data.test)
-    yield section("Every round", "rounds")
+    yield section("All rounds", "rounds")
     yield paragraph(
         "V_t is the Sharpe ratio of following a round's guidance in the repeat's year; V* the higher of the untuned "
         f"prompt's there and {number(data.settings['target'])}; the regret the sum of V* - V_t so far. A repeat ends "
         "when it is 0 or less."
     )
     if (data.rounds["failure"] == "").any():
-        yield figure(_drawing(data.rounds), "Sharpe ratio and regret by round", "One line for each repeat.")
+        yield figure(_drawing(data.rounds), "Sharpe ratio and regret by round", "One line per repeat.")
     yield table(
         ["Repeat", "Round", "V_t", "Untuned", "V*", "Regret"],
         [[str(row.repeat), str(row.round), *_round_cells(row)] for row in _rows(data.rounds)],
     )
     for row in _rows(data.rounds):
-        yield fold(escape(f"Repeat {row.repeat}, round {row.round}: what was written"), _round_text(row))
-    yield section("The finals", "finals")
+        yield fold(escape(f"Repeat {row.repeat}, round {row.round}: the list"), _round_text(row))
+    yield section("Final selection", "finals")
     yield paragraph(
-        "The best prompt of each repeat, and the untuned one, in every year that was drawn. In its own year a prompt "
-        "has been seen; the others are training bars too."
+        "The best prompt of each repeat, and the untuned one, in every year drawn. Each prompt was written on "
+        "its own year; the other years are training bars too."
     )
     yield _finals(data.finals)
     if data.deflated == data.deflated:
         yield paragraph(
-            f"Deflated Sharpe ratio of the chosen prompt in these years: {percent(data.deflated, 0)}, the probability "
-            f"that it has any skill there, given that {data.settings['tried']} were tried (Bailey & Lopez de Prado "
-            "2014).",
+            f"Deflated Sharpe ratio of the chosen prompt in these years: {percent(data.deflated, 0)}, the "
+            f"probability that it has any skill there, given that {data.settings['tried']} prompts were tried "
+            "(Bailey & Lopez de Prado 2014).",
             "soft",
         )
-    yield section("What the exemplars taught", "lessons")
+    yield section("Lessons from the exemplars", "lessons")
     yield paragraph(
         f"Decisions of the year, labelled in hindsight (Algorithm 1), and people's. Rationales grouped by "
         f"{data.grouped_by}; features ranked by the model, the top quartile kept."
@@ -172,13 +172,14 @@ def _parts(data: TuningData) -> Iterator[str]:
 
 
 def _test(test: Gain) -> Iterator[str]:
-    yield section("The test", "test")
+    yield section("Test", "test")
     yield paragraph(
-        f"Bars after the training, looked at once. Difference of the mean Sharpe ratios, tuned less untuned: "
-        f"{_signed(test.difference)}, {percent(test.level, 0)} interval {between_numbers(test.low, test.high)} by the "
-        "stationary bootstrap, which draws bars and takes the answers as given. With so few answers that is too sure. "
-        f"Exchanging the two prompts' answers month by month at random gives p {number(test.p, 3)}. A gain is one only "
-        "where the interval leaves out 0 and p is at most 0.05."
+        "Bars after training, used once. Difference of the mean Sharpe ratios, tuned less untuned: "
+        f"{_signed(test.difference)}, {percent(test.level, 0)} interval "
+        f"{between_numbers(test.low, test.high)} by the stationary bootstrap, which draws bars and takes the "
+        "answers as given. With so few answers, that interval is too narrow. Exchanging the two prompts' "
+        f"answers month by month at random gives p {number(test.p, 3)}. A gain counts only if the interval "
+        "excludes 0 and p is at most 0.05."
     )
     rows = [
         [

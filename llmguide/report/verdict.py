@@ -44,13 +44,16 @@ def summary(data: ReportData) -> str:
 def _effect(data: ReportData, gain: float, row: pd.Series[Any]) -> str:
     """What guidance does to the agent, and what the paired test over seeds says of it."""
     if math.isnan(gain):
-        return "Whether guidance helps the agent cannot be said, since a run of hybrid or rl never traded"
+        return (
+            "Whether guidance helps the agent cannot be assessed, since at least one run of hybrid or rl never traded"
+        )
     means = data.table["sr_mean"]
     n, p = int(row["n"]), float(row["p"])
     hybrid, rl = number(means["hybrid"]), number(means["rl"])
     if math.isnan(p):
         return (
-            f"The agent's Sharpe ratio is {hybrid} with guidance, {rl} without; {counted(n, 'seed')} cannot test that"
+            f"The agent's Sharpe ratio is {hybrid} with guidance, {rl} without; {counted(n, 'seed')} cannot "
+            "test the difference"
         )
     over = f"p {'' if p < 0.001 else '= '}{p_text(p)} over {counted(n, 'seed')}"
     if p < LEVEL:
@@ -67,8 +70,8 @@ def doubts(data: ReportData) -> Iterator[str]:
     over_bars = _difference(data)
     if over_bars is not None and over_bars[0] <= 0 <= over_bars[1]:
         yield (
-            f"The 95 % interval of hybrid − rl over bars, {number(over_bars[0])} to {number(over_bars[1])}, includes "
-            "zero: another stretch of the same market could have reversed the difference."
+            f"The 95 % interval of hybrid − rl over bars, {number(over_bars[0])} to {number(over_bars[1])}, "
+            "includes zero: another period of the same market could have reversed the difference."
         )
     if pair is not None:
         n, p = int(pair[1]["n"]), float(pair[1]["p"])
@@ -78,7 +81,7 @@ def doubts(data: ReportData) -> Iterator[str]:
             yield f"Corrected for the number of arms (Holm), p is {p_text(float(pair[1]['p_holm']))}: not significant."
     trained = None if data.runs is None else data.runs[data.runs["seed"] >= 0]
     if trained is not None and len(trained) and trained["seed"].nunique() == 1:
-        yield "Agents were trained with one seed only: how much of their result is chance cannot be told."
+        yield "Agents were trained with a single seed: how much of their result is chance is unknown."
     ranked = _ranked(data)
     if len(ranked) and str(ranked.index[0]) in _PASSIVE and not set(data.table.index) <= _PASSIVE:
         yield f"No other arm beats {ranked.index[0]}, which needs no agent and no guidance."
@@ -95,16 +98,16 @@ def idle_runs(runs: pd.DataFrame) -> Iterator[str]:
             yield f"{arm} never traded, so it has no Sharpe ratio."
         elif idle:
             yield (
-                f"{idle} of {len(ratios)} runs of {arm} never traded and {'has' if idle == 1 else 'have'} no Sharpe "
-                "ratio: the mean is that of the others, and no test of it is possible."
+                f"{idle} of {len(ratios)} runs of {arm} never traded and {'has' if idle == 1 else 'have'} no "
+                "Sharpe ratio: the mean is over the others, and cannot be tested."
             )
 
 
 def few(significant: bool) -> str:
     """What follows from few pairs, after a colon."""
     if significant:
-        return "the test takes their differences for normal, which so few cannot show"
-    return "only a large difference could show"
+        return "the test assumes normally distributed differences, which so few cannot confirm"
+    return "only a large difference would be significant"
 
 
 def p_text(p: float) -> str:
@@ -148,7 +151,7 @@ def _turned(data: ReportData) -> Iterator[str]:
     gains = (both["hybrid"] - both["rl"]).groupby(["what", "level"]).mean()
     headline, row = pair
     if gains.get(("fill", 0.0), math.nan) * headline < 0:
-        yield f"Over the first {counted(seeds, 'seed')} alone the order of hybrid and rl is reversed."
+        yield f"Over the first {counted(seeds, 'seed')} alone, the order of hybrid and rl is reversed."
         return
     turned: dict[str, list[str]] = {}
     for what, level in dict.fromkeys(zip(found["what"], found["level"], strict=True)):

@@ -21,7 +21,7 @@ from llmguide.report.walk_figures import window_sharpes
 
 __all__ = ["WalkData", "Walked", "render_walk_page", "summary", "write_walk_page"]
 
-_TITLE = "Walked forward"
+_TITLE = "Walk-forward backtest"
 _STYLE = """
 body { max-width: 78rem; } figure { max-width: 60rem; }
 h3 { font-size: 1rem; margin: 1.4rem 0 .4rem; }
@@ -73,8 +73,9 @@ def _parts(data: WalkData) -> Iterator[str]:
     for line in summary(data):
         yield paragraph(line, "lead")
     yield paragraph(
-        "For every window all arms were trained and chosen anew on bars before it. One account goes through all "
-        "windows in a single run: the newly trained takes over position and cash at the close of its first bar."
+        "For every window, all arms were retrained and reselected on the bars before it. One account runs "
+        "through all windows: each newly trained agent takes over position and cash at the close of its first "
+        "bar."
     )
     if len(data.instruments) > 1:
         links = "".join(f'<a href="#{_anchor(symbol)}">{escape(symbol)}</a>' for symbol in data.instruments)
@@ -84,7 +85,7 @@ def _parts(data: WalkData) -> Iterator[str]:
     yield section("Settings", "settings")
     yield table(["Setting", ""], list(data.settings.items()), text=True)
     if data.command:
-        yield section("Make it again", "again")
+        yield section("Reproduce this run", "again")
         yield f"<pre>{escape(data.command)}</pre>"
     yield f"<footer>llmguide {__version__}</footer>"
 
@@ -94,17 +95,22 @@ def summary(data: WalkData) -> Iterator[str]:
     for symbol, walked in data.instruments.items():
         (row,) = _rows(walked.luck)
         if row.sr != row.sr:
-            yield f"{symbol}: no arm ever traded, so there is nothing to judge."
+            yield f"{symbol}: no arm ever traded, so there is nothing to evaluate."
             continue
         named = _run(row.arm, row.seed)
         if row.trials == 1:
             yield f"{symbol}: a single run, {named}, with a Sharpe ratio of {number(row.sr)}."
             continue
-        verdict = "which tells it from luck" if row.deflated >= 0.95 else "and 95 % would tell it from luck"
+        verdict = (
+            "which distinguishes it from luck"
+            if row.deflated >= 0.95
+            else "below the 95 % that would distinguish it from luck"
+        )
         yield (
-            f"{symbol}: of {counted(row.trials, 'run')} the best was {named}, with a Sharpe ratio of {number(row.sr)}. "
-            f"The probability that its true one is above what the best of as many runs without skill would reach is "
-            f"{percent(row.deflated, 0)} (deflated Sharpe ratio), {verdict}.{_beside_hold(walked)}"
+            f"{symbol}: of {counted(row.trials, 'run')} the best was {named}, with a Sharpe ratio of "
+            f"{number(row.sr)}. The probability that its true one is above what the best of as many runs "
+            f"without skill would reach is {percent(row.deflated, 0)} (deflated Sharpe ratio), "
+            f"{verdict}.{_beside_hold(walked)}"
         )
 
 
@@ -125,24 +131,24 @@ def _instrument(symbol: str, walked: Walked) -> Iterator[str]:
     yield figure(
         figures.equity(walked.values, marks=walked.edges),
         f"Account value of {symbol}",
-        "The account through all windows: mean over seeds, and the band from the lowest to the highest. Dotted lines "
-        "mark the first bar of a window.",
+        "The account through all windows. Line: mean over seeds; band: lowest to highest. Dotted lines mark "
+        "the first bar of each window.",
     )
     yield "<h3>The whole account</h3>"
     yield paragraph(
-        "Means over seeds. Brackets: 95 % intervals by the stationary bootstrap over all traded bars, which say what "
-        "other stretches of this market could have brought."
+        "Means over seeds. Brackets: 95 % intervals by the stationary bootstrap over all traded bars, which "
+        "show what other periods of this market could have brought."
     )
     yield _whole(walked)
     yield "<h3>Every window</h3>"
     yield figure(
         window_sharpes(walked.windows),
         f"Sharpe ratio of {symbol} in every window",
-        "A mark is the mean over seeds in one window, a line the lowest to the highest seed.",
+        "Marks: mean over seeds in one window; lines: lowest to highest seed.",
     )
     yield _by_window(walked.windows)
-    yield "<h3>Their spread</h3>"
-    yield paragraph("Over windows, of the mean over seeds in each.")
+    yield "<h3>Spread over windows</h3>"
+    yield paragraph("Statistics over windows, of the mean over seeds in each.")
     yield _spread(walked.spread)
     yield "<h3>Luck</h3>"
     yield from _luck(walked.luck)
@@ -191,7 +197,7 @@ def _by_window(windows: pd.DataFrame) -> str:
                 *cells,
             ]
         )
-    return table(["Traded", "Learned from", *(f"{arm}: SR (return)" for arm in arms)], rows)
+    return table(["Traded", "Trained on", *(f"{arm}: SR (return)" for arm in arms)], rows)
 
 
 def _spread(spread: pd.DataFrame) -> str:
@@ -227,11 +233,11 @@ def _luck(luck: pd.DataFrame) -> Iterator[str]:
         ],
     )
     yield paragraph(
-        "The hurdle is the Sharpe ratio that the best of as many runs without skill would reach; the deflated Sharpe "
-        "ratio the probability that the true one is above it (Bailey & Lopez de Prado 2014). The probability of "
-        "overfitting is the share of ways to halve the bars in which the run that is best on one half is not above the "
-        f"median on the other ({row.blocks} blocks; Bailey, Borwein, Lopez de Prado & Zhu 2017); about 0.5 where "
-        "there is no skill.",
+        "The hurdle is the Sharpe ratio that the best of as many runs without skill would reach; the "
+        "deflated Sharpe ratio is the probability that the true one is above it (Bailey & Lopez de Prado "
+        "2014). The probability of overfitting is the share of ways to halve the bars in which the run that "
+        f"is best on one half is not above the median on the other ({row.blocks} blocks; Bailey, Borwein, "
+        "Lopez de Prado & Zhu 2017); about 0.5 where there is no skill.",
         "soft",
     )
 

@@ -249,8 +249,8 @@ def _cause(error: Any) -> Exception:
 def _place(ray: Any, device: str) -> torch.device:
     """Return the kind of device to train on."""
     if device not in ("auto", "cpu", "cuda"):
-        raise ModelError(f"device is 'auto', 'cpu' or 'cuda', got {device!r}")
+        raise ModelError(f"expected device to be 'auto', 'cpu' or 'cuda', got {device!r}")
     gpus = ray.cluster_resources().get("GPU", 0)
     if device == "cuda" and not gpus:
-        raise ModelError("device 'cuda' was asked for, but the Ray cluster has no GPU; use 'cpu' or 'auto'")
+        raise ModelError("device 'cuda' was requested, but the Ray cluster has no GPU; use 'cpu' or 'auto'")
     return torch.device("cuda" if gpus and device != "cpu" else "cpu")

@@ -58,7 +58,7 @@ def connected(address: str, announce: Callable[[str], None]) -> Iterator[Any]:
         announce(f"Ray {place}: {_size(ray)}")
         yield ray
     except ray.exceptions.RayError as error:
-        raise ModelError(f"the Ray cluster was lost: {reason(error)}; run the same again to go on") from error
+        raise ModelError(f"the Ray cluster was lost: {reason(error)}; run the same again to resume") from error
     finally:
         ray.shutdown()
 

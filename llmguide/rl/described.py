@@ -42,7 +42,7 @@ class Kind:
         """Write arrays with a description, whole or not at all. Raises ModelError for a name without .safetensors."""
         target = Path(path)
         if target.suffix != ".safetensors":
-            raise ModelError(f"a checkpoint's name ends in .safetensors, got {target.name!r}")
+            raise ModelError(f"expected a checkpoint name ending in .safetensors, got {target.name!r}")
         whole = {"format": self.format, "format_version": self.version, "llmguide": __version__, **description}
         contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
         with atomic_path(target) as temporary:

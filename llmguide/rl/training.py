@@ -139,8 +139,8 @@ class Lesson:
         tau = None if guidance is None else guidance.tau(pd.DatetimeIndex(bars.index))
         if tau is not None and not tau.any():
             raise ModelError(
-                "the guidance says nothing on any training bar, so nothing could be learned from it; make a table that "
-                "covers the training bars too"
+                "the guidance has no direction on any training bar, so agents cannot learn from it; make a "
+                "table that covers the training bars too"
             )
         course = Course.lay(bars, tau, scaler, settings)
         if test is None or not curves:
@@ -289,8 +289,8 @@ def refuse_unguided(config: DQNConfig) -> None:
     """Refuse settings that do nothing to an agent without guidance."""
     if config.guided_only:
         raise ModelError(
-            f"{' and '.join(config.guided_only)} change how an agent uses its guidance, but there is none; pass "
-            "guidance=, or leave them as they are"
+            f"{' and '.join(config.guided_only)} change how an agent uses its guidance, but there is none; "
+            "pass guidance=, or leave them at their defaults"
         )
 
 
@@ -310,9 +310,9 @@ def _finite(number: float) -> float | None:
 def find_device(name: str) -> torch.device:
     """Return the device by name, and refuse one that is not there."""
     if name not in ("auto", "cpu", "cuda"):
-        raise ModelError(f"device is 'auto', 'cpu' or 'cuda', got {name!r}")
+        raise ModelError(f"expected device to be 'auto', 'cpu' or 'cuda', got {name!r}")
     if name == "cuda" and not torch.cuda.is_available():
-        raise ModelError("device 'cuda' was asked for, but torch finds no GPU; use 'cpu', or install torch with CUDA")
+        raise ModelError("device 'cuda' was requested, but torch finds no GPU; use 'cpu', or install torch with CUDA")
     use_cuda = name == "cuda" or (name == "auto" and torch.cuda.is_available())
     return torch.device("cuda" if use_cuda else "cpu")
 
@@ -321,8 +321,8 @@ def training_bars(bars: pd.DataFrame, holdout: int) -> pd.DataFrame:
     """Return the bars without the last `holdout`; DataError unless some are left."""
     if not (isinstance(holdout, int | np.integer) and 0 <= holdout < len(bars)):
         raise DataError(
-            f"holdout is a number of bars at the end that are kept from training, from 0 to {len(bars) - 1} of these "
-            f"{len(bars)} bars, got {holdout}; hold out fewer, or give earlier bars too"
+            f"expected holdout, the number of bars held out at the end of training, from 0 to {len(bars) - 1} "
+            f"of these {len(bars)} bars, got {holdout}; hold out fewer, or give earlier bars too"
         )
     return bars.iloc[: len(bars) - holdout]
 

@@ -84,7 +84,7 @@ class JsonService:
                 raise DataError(problem)
             if attempt < ATTEMPTS:
                 if pause > LONGEST_PAUSE_SECONDS:
-                    raise DataError(f"{problem}; it asks to wait for {pause:.0f} seconds: try again later")
+                    raise DataError(f"{problem}; it asks clients to wait {pause:.0f} seconds; try again later")
                 time.sleep(pause)
         raise DataError(f"{problem}, in {ATTEMPTS} attempts; check the network and try again later")
 
@@ -146,7 +146,7 @@ def credential(value: str | None, variable: str, *, what: str, where: str) -> st
     if not given:
         raise DataError(f"{what} is needed: set the environment variable {variable} ({where})")
     if not given.isascii() or not given.isprintable():
-        raise DataError(f"{what} ({variable}) has characters that cannot be sent; copy it again ({where})")
+        raise DataError(f"{what} ({variable}) contains characters that cannot be sent; copy it again ({where})")
     return given
 
 

@@ -48,9 +48,9 @@ def adjust_prices(name: str, known: pd.DataFrame, adjusted: pd.Series | None) ->
     log, stretches = _stretches(lowest, highest)
     if len(known) / stretches < SHORTEST:
         raise DataError(
-            f"{name}: closes lie outside [Low, High], and no factors that are constant for a while explain them "
-            f"({stretches} stretches in {len(known)} bars); get prices that are adjusted alike, or read the file "
-            "without adjust"
+            f"{name}: closes lie outside [Low, High], and no factors that are constant for a while explain "
+            f"them ({stretches} stretches in {len(known)} bars); get consistently adjusted prices, or read "
+            "the file without adjust"
         )
     factor = pd.Series(np.exp(log), index=known.index)
     # The true factor lies within a bar's own bounds, whatever the stretches are.

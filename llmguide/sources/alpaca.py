@@ -51,7 +51,7 @@ def download_news(
     first = bound_period("start", start).start_time.tz_localize(EXCHANGE)
     last = bound_period("end", end).end_time.tz_localize(EXCHANGE)
     if last < first:
-        raise DataError(f"start ({start}) is later than end ({end})")
+        raise DataError(f"start ({start}) is later than end ({end}); swap them")
     key_id = credential(key_id, "APCA_API_KEY_ID", what="a key id for Alpaca", where=WHERE)
     secret = credential(secret, "APCA_API_SECRET_KEY", what="a secret key for Alpaca", where=WHERE)
     articles: dict[Any, dict[str, Any]] = {}  # by id: an article that is edited while it is asked for comes twice

@@ -92,8 +92,8 @@ def _one_level(name: str, table: pd.DataFrame) -> pd.DataFrame:
     prices = [level for level in levels if set(PRICES) <= {plain_name(column) for column in level}]
     if len(levels) != 2 or len(prices) != 1:
         raise DataError(
-            f"{name} has {len(levels)} levels of columns; expected (price, ticker) or (ticker, price) with the prices "
-            f"{', '.join(PRICES)}"
+            f"{name} has {len(levels)} levels of columns; expected (price, ticker) or (ticker, price) with "
+            f"the prices {', '.join(PRICES)}"
         )
     tickers = levels[1] if prices[0] is levels[0] else levels[0]
     _refuse_several(name, tickers)

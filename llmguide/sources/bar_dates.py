@@ -53,8 +53,8 @@ def bar_dates(name: str, given: pd.Series, times: pd.Series | None, tz: str | No
         row = int(wall.isna().to_numpy().argmax())
         raise DataError(
             f"{name}: {int(wall.isna().sum())} dates cannot be read, the first in row {row + 1}: "
-            f"{str(given.iloc[row])!r}; expected dates like 2018-01-31, all in one form (convert others with "
-            "pandas.to_datetime and its format)"
+            f"{str(given.iloc[row])!r}; expected dates like 2018-01-31, all in one format (convert others "
+            "with pandas.to_datetime and its format)"
         )
     # A few double dates are errors in daily bars, not intraday bars; nor are bars of two instruments on the same days.
     if wall.dt.normalize().nunique() < 0.9 * wall.nunique():
@@ -86,8 +86,8 @@ def _own_dates(name: str, stamps: Stamps) -> pd.Series:
     if not _all_but_running(wall == days, wall):
         whose = f" by the clock of {stamps.clock}" if stamps.clock else ""
         raise DataError(
-            f"{name}: daily bars are stamped {wall[wall != days].iloc[0]:%Y-%m-%d %H:%M}{whose}, which may be the "
-            f"midnight of another time zone, where they may belong to that day or to the next; {_ASK}"
+            f"{name}: daily bars are stamped {wall[wall != days].iloc[0]:%Y-%m-%d %H:%M}{whose}, which may be "
+            f"the midnight of another time zone, so they may belong to that day or to the next; {_ASK}"
         )
     return days
 
@@ -116,8 +116,8 @@ def _naive_in_zone(name: str, wall: pd.Series, tz: str) -> pd.Series:
     if one_time or _all_but_running(wall == own, wall):
         return own
     raise DataError(
-        f"{name}: the times of its daily bars ({', '.join(sorted({f'{t:%H:%M}' for t in wall})[:4])}) are neither "
-        f"midnights of {tz} told in UTC nor one time of day; tell whose clock it was first, as in "
+        f"{name}: the times of its daily bars ({', '.join(sorted({f'{t:%H:%M}' for t in wall})[:4])}) are "
+        f"neither midnights of {tz} in UTC nor a single time of day; set their time zone first, as in "
         "frame.tz_localize('Europe/London')"
     )
 
@@ -148,9 +148,7 @@ def _refuse_impossible_week(name: str, days: pd.Series, tz: str | None) -> None:
             fix = f"{_ASK}, with stamps that still have their times, or tz='Asia/Riyadh' where {impossible} are right"
         else:
             fix = f"no exchange of {tz} has such weeks: is it the right zone, and do the stamps still have their times?"
-        raise DataError(
-            f"{name} has bars on {impossible}, as dates have that were taken from another time zone's clock; {fix}"
-        )
+        raise DataError(f"{name} has bars on {impossible}, which suggests dates taken in another time zone; {fix}")
 
 
 def _impossible_week(days: pd.Series, tz: str | None) -> str:

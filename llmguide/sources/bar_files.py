@@ -44,7 +44,7 @@ def read_file(path: Path) -> tuple[pd.DataFrame, bool]:
         if data[:4] == b"PAR1":
             return pd.read_parquet(path), False
         if data[:4] == b"\xd0\xcf\x11\xe0":
-            raise DataError(f"{path} is a workbook of an old Excel (.xls); save its sheet as CSV and read that")
+            raise DataError(f"{path} is an old Excel workbook (.xls); save its sheet as CSV and read that")
         if data[:2] == b"\x1f\x8b":
             data = gzip.decompress(data)
         elif data[:4] == b"PK\x03\x04":
@@ -75,8 +75,8 @@ def _workbook(path: Path) -> pd.DataFrame:
         sheets = pd.read_excel(path, sheet_name=None, header=None, dtype=object, engine="openpyxl")
     except ImportError as error:
         raise DataError(
-            f"{path} is an Excel workbook, and openpyxl, which reads those, is not installed; save its sheet as CSV "
-            "and read that, or: pip install openpyxl"
+            f"{path} is an Excel workbook, and openpyxl is not installed; save its sheet as CSV and read "
+            "that, or run: pip install openpyxl"
         ) from error
     filled = {name: sheet for name, sheet in sheets.items() if not sheet.empty}
     if len(filled) != 1:
@@ -93,7 +93,7 @@ def _decoded(data: bytes) -> str:
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return data.decode("utf-16")
     if b"\x00" in data:
-        raise ValueError("it is no text")
+        raise ValueError("it is not text")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:

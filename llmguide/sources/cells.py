@@ -24,7 +24,7 @@ def refuse(where: str, given: pd.Series, wrong: pd.Series, expected: str, fix: s
         row = int(wrong.to_numpy().argmax())
         raise DataError(
             f"{where}, row {row + 1}, column {str(given.name)!r}: expected {expected}, got {str(given.iloc[row])!r}; "
-            f"{fix}" + (f" ({int(wrong.sum())} rows are like this)" if wrong.sum() > 1 else "")
+            f"{fix}" + (f" ({int(wrong.sum())} such rows)" if wrong.sum() > 1 else "")
         )
 
 

@@ -92,7 +92,7 @@ def download_fundamentals(
         raise DataError(f"expected one ticker like 'AAPL', or a CIK, not {ticker!r}")
     contact = credential(contact, "SEC_CONTACT", what="an e-mail address for the SEC", where=WHERE)
     if not re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", contact.split()[-1].strip("<>()")):
-        raise DataError(f"expected an e-mail address as contact (SEC_CONTACT), not {contact!r}; {WHERE}")
+        raise DataError(f"expected an e-mail address as contact (SEC_CONTACT), got {contact!r}; {WHERE}")
     headers = {"User-Agent": f"llmguide/{__version__} {contact}"}
     access = f"check the contact ({WHERE}), and ask at most ten times a second"
     cik = re.fullmatch(r"(?:CIK)?(\d{1,10})", ticker.strip().upper())
@@ -106,7 +106,7 @@ def download_fundamentals(
     rows = _rows(_filings(facts))
     if not rows:
         raise DataError(
-            f"{ticker} has no quarterly figures in US GAAP and dollars at the SEC; read a file that you have instead"
+            f"{ticker} has no quarterly figures in US GAAP and dollars at the SEC; read a file of your own instead"
         )
     return read_table("fundamentals", pd.DataFrame(rows).dropna(axis=1, how="all"))
 

@@ -85,7 +85,7 @@ def download_macro(
     first = None if start is None else bound_period("start", start).start_time.normalize()
     last = None if end is None else bound_period("end", end).end_time.normalize()
     if first is not None and last is not None and last < first:
-        raise DataError(f"start ({start}) is later than end ({end})")
+        raise DataError(f"start ({start}) is later than end ({end}); swap them")
     key = credential(api_key, "FRED_API_KEY", what="a key for FRED", where=WHERE)
     span = {}
     if first is not None:

@@ -55,7 +55,7 @@ def read_table(source: Path | str | pd.DataFrame, *, tz: str | None = None) -> t
         name = path.name
         table, semicolons = read_file(path)
     else:
-        raise DataError(f"bars come from a path or a pandas DataFrame, not from {type(source).__name__}")
+        raise DataError(f"expected bars as a path or a pandas DataFrame, got {type(source).__name__}")
     if table.empty:
         raise DataError(f"{name} holds no bars")
     table = one_ticker(name, table)

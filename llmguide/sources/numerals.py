@@ -79,7 +79,7 @@ def _decimal(name: str, cells: pd.Series, *, semicolons: bool) -> str:
     if comma.any() and point.any():
         raise DataError(
             f"{name} has numbers with decimal commas ({cells[comma].iloc[0]!r}) and with decimal points "
-            f"({cells[point].iloc[0]!r}); write them in one way"
+            f"({cells[point].iloc[0]!r}); use one format throughout"
         )
     if comma.any() or point.any():
         return "," if comma.any() else "."
@@ -88,8 +88,8 @@ def _decimal(name: str, cells: pd.Series, *, semicolons: bool) -> str:
         cell = str(cells[either].iloc[0])
         mark = "," if "," in cell else "."
         raise DataError(
-            f"{name}: {cell!r} may be a number of thousands or one with three decimals, and no other number in it "
-            f"tells which; read the file first, with pandas.read_csv(path, thousands={mark!r}) or "
+            f"{name}: {cell!r} may have a thousands separator or three decimals, and no other number in the "
+            f"file shows which; read the file first, with pandas.read_csv(path, thousands={mark!r}) or "
             f"pandas.read_csv(path, decimal={mark!r}), and pass the frame"
         )
     return "."

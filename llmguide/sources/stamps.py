@@ -104,8 +104,8 @@ def _from_text(name: str, text: pd.Series) -> Stamps:
     if offsets.isna().any():
         bare = text[offsets.index[offsets.isna()][0]]
         raise DataError(
-            f"{name} has dates with an offset from UTC ({text[offsets.first_valid_index()]!r}) and dates without one "
-            f"({bare!r}); write all of them in one way"
+            f"{name} has dates with an offset from UTC ({text[offsets.first_valid_index()]!r}) and dates "
+            f"without one ({bare!r}); use one format throughout"
         )
     in_utc = offsets.isin(_UTC)
     clock = "UTC" if in_utc.all() else f"UTC{offsets[~in_utc].iloc[0]}"
@@ -120,14 +120,15 @@ def _day_and_month(name: str, text: pd.Series, parts: pd.DataFrame) -> pd.DataFr
     example = str(text[parts["year"].notna()].iloc[0])
     if first.max() > 12 and second.max() > 12:
         raise DataError(
-            f"{name} has dates with the day first ({text[first > 12].iloc[0]!r}) and dates with the month first "
-            f"({text[second > 12].iloc[0]!r}); write all of them in one way, like 2018-01-31"
+            f"{name} has dates with the day first ({text[first > 12].iloc[0]!r}) and dates with the month "
+            f"first ({text[second > 12].iloc[0]!r}); use one format throughout, such as 2018-01-31"
         )
     if max(first.max(), second.max()) <= 12:
         mark = str(parts["mark"].dropna().iloc[0])
         raise DataError(
-            f"{name}: dates like {example!r} may have the day or the month first, and no date in it tells which; "
-            f"convert them with pandas.to_datetime(dates, format='%d{mark}%m{mark}%Y') or format='%m{mark}%d{mark}%Y'"
+            f"{name}: dates like {example!r} may have the day or the month first, and no date in the file "
+            f"shows which; convert them with pandas.to_datetime(dates, format='%d{mark}%m{mark}%Y') or "
+            f"format='%m{mark}%d{mark}%Y'"
         )
     order = {"first": "day", "second": "month"} if first.max() > 12 else {"first": "month", "second": "day"}
     return parts.rename(columns=order)

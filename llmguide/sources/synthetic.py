@@ -78,7 +78,7 @@ def sample_bars(kind: Kind = "regimes", *, years: int = 8, seed: int = 0) -> pd.
     """
     if kind not in get_args(Kind):
         known = get_args(Kind)
-        raise DataError(f"kind is one of {', '.join(known)}, not {kind!r}{did_you_mean(str(kind), known)}")
+        raise DataError(f"expected kind to be one of {', '.join(known)}, got {kind!r}{did_you_mean(str(kind), known)}")
     years = _whole("years", years, low=1, high=MAX_YEARS)
     seed = _whole("seed", seed, low=0)
     n = BARS_PER_YEAR * years

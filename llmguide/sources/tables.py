@@ -170,7 +170,7 @@ def read_table(kind: Kind, path_or_frame: Path | str | pd.DataFrame) -> pd.DataF
     elif isinstance(path_or_frame, str | Path):
         where, given = str(path_or_frame), _read_file(Path(path_or_frame).expanduser())
     else:
-        raise DataError(f"a table comes from a path or a pandas DataFrame, not from {type(path_or_frame).__name__}")
+        raise DataError(f"expected a table as a path or a pandas DataFrame, got {type(path_or_frame).__name__}")
     named = _named(where, given, layout)
     columns: dict[str, pd.Series] = {}
     for name in ("date", "period_end"):
@@ -197,13 +197,13 @@ def _check_folders(root: Path, symbols: Sequence[str]) -> None:
     if mistaken or len(lacking) == len(symbols):
         symbol = (mistaken or lacking)[0]
         raise DataError(
-            f"{root} has no folder {symbol!r}{did_you_mean(symbol, there)} (only {_some(there)}); give the symbol as "
-            "its folder is named (--symbol, or with --data the file's name); make an empty folder for an instrument "
-            "that has no tables of its own"
+            f"{root} has no folder {symbol!r}{did_you_mean(symbol, there)} (only {_some(there)}); give the "
+            "name of its folder (with --symbol, or with --data as the file name), or make an empty folder "
+            "for an instrument without tables of its own"
         )
     warnings.warn(
-        f"{root} has no folder of {_some(lacking)} ({len(lacking)} of {len(symbols)} instruments): only the tables "
-        "that all instruments share are used there; empty folders would say that this is meant",
+        f"{root} has no folder of {_some(lacking)} ({len(lacking)} of {len(symbols)} instruments): only the "
+        "tables shared by all instruments are used there; create empty folders if this is intended",
         DataWarning,
         stacklevel=3,
     )
@@ -286,7 +286,7 @@ def _published(where: str, table: pd.DataFrame, dates: pd.Series | None) -> pd.S
 def _naive(moment: datetime) -> pd.Timestamp:
     stamp = pd.Timestamp(moment)
     if pd.isna(stamp) or stamp.tzinfo is not None:
-        raise DataError(f"expected a naive time in the exchange's own time, got {moment}")
+        raise DataError(f"expected a naive timestamp in the exchange's own time, got {moment}")
     return stamp
 
 

@@ -62,8 +62,8 @@ def daily_history(ticker: str, *, start: Bound | None = None, end: Bound | None 
         reason = failure or (log[0] if log else "no reason given")  # yfinance logs the cause first, then its guesses.
         asked = f"from {start if start is not None else 'the first'} to {end if end is not None else 'the last'}"
         raise DataError(
-            f"no bars of {ticker} {asked} came from Yahoo Finance: {_one_line(reason)}; check the network, the ticker "
-            "and the dates, or read a file that you have"
+            f"Yahoo Finance returned no bars of {ticker} {asked}: {_one_line(reason)}; check the network, the "
+            "ticker and the dates, or read a file of your own"
         )
     if "Adj Close" in frame:  # yfinance logs a failed adjustment and returns what it had.
         raise DataError(f"the bars of {ticker} could not be adjusted for splits and dividends; try again later")
@@ -88,7 +88,7 @@ def save_bars(bars: pd.DataFrame, path: Path | str) -> Path:
     if path.suffix == ".csv":
         return write_csv(bars.rename_axis("date").reset_index(), path)
     if path.suffix != ".parquet":
-        raise DataError(f"bars are saved as Parquet or CSV: expected a path that ends in .parquet or .csv, not {path}")
+        raise DataError(f"expected a path that ends in .parquet or .csv, got {path}")
     with atomic_path(path) as temporary:
         bars.to_parquet(temporary)
     return path

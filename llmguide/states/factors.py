@@ -130,5 +130,6 @@ def as_factors(source: FactorsSource | None) -> Factors | None:
     if isinstance(source, str | Path):
         return Factors.read(source)
     raise DataError(
-        f"factors are a frame with the columns {', '.join(COLUMNS)}, or the path of a file, got {type(source).__name__}"
+        f"expected factors as a frame with the columns {', '.join(COLUMNS)}, or the path of a file, got "
+        f"{type(source).__name__}"
     )

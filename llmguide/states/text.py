@@ -81,8 +81,8 @@ class StateTemplate:
         for name, given in (("guidance", guidance), ("factors", factors), ("tables", tables)):
             if given is not None and not self.can_tell(name):
                 raise ModelError(
-                    f"the state template {self} does not ask for {_TOLD_BY[name]!r}, so its states would not tell the "
-                    f"{name} that came; leave them out, or choose a template that does"
+                    f"the state template {self} does not ask for {_TOLD_BY[name]!r}, so its states would "
+                    f"ignore the {name} given; leave them out, or choose a template that uses them"
                 )
 
 

@@ -41,13 +41,13 @@ def validation_table(found: pd.Series[Any], by: str, name: str, note: str) -> Ta
     rows = [
         [f"{CALLED[by]} where it was chosen", number(found["train"])],
         [f"{CALLED[by]} on {name}", number(found["test"])],
-        ["other combinations that are worse there (chance: 50%)", percent(found["beaten"])],
+        ["share of other combinations that do worse there (chance: 50%)", percent(found["beaten"])],
         ["rank correlation of all Sharpe ratios, before and after", number(found["rank_correlation"])],
         [f"probability of backtest overfitting\n({note})", percent(found["pbo"])],
         [f"Sharpe ratio that the luckiest of {int(found['trials']):,} reaches without skill", number(found["hurdle"])],
-        ["probability that it is more than such luck (deflated Sharpe)", percent(found["deflated_sharpe"])],
+        ["probability that it is more than luck (deflated Sharpe ratio)", percent(found["deflated_sharpe"])],
     ]
-    return Table("The best one on later bars", ["measure", ""], rows)
+    return Table("The best combination on later bars", ["measure", ""], rows)
 
 
 def heat_map(found: SweepResult) -> str:

@@ -44,10 +44,10 @@ class Verdict(NamedTuple):
 
 def unchecked(trials: int) -> Verdict:
     """Return the verdict on a sweep that was not validated."""
-    how = "Give --validate with a file of later bars, in Python .validate(later_bars), for its result out of sample"
+    how = "Give --validate with a file of later bars (in Python: .validate(later_bars)) for its out-of-sample result"
     if trials == 1:
-        return Verdict(None, _UNCHECKED, (f"One combination was measured, and nothing chosen. {how}.",))
-    luck = f"The best of {counted(trials, 'combination')} is partly the luckiest."
+        return Verdict(None, _UNCHECKED, (f"One combination was backtested, and nothing was selected. {how}.",))
+    luck = f"The best of {counted(trials, 'combination')} owes part of its result to luck."
     return Verdict(
         None, _UNCHECKED, (luck, f"{how}, the probability of backtest overfitting and the deflated Sharpe ratio.")
     )
@@ -60,7 +60,7 @@ def verdict_of(found: Mapping[str, Any], by: str) -> Verdict:
     label, trials = MEASURED[by].label, int(found["trials"])
     moved = f"from {measured(by, found['train'])} where it was chosen to {measured(by, test)} on the later bars"
     if math.isnan(test):
-        against.append(f"On the later bars it has no {label}, as where it never trades.")
+        against.append(f"On the later bars it has no {label}, for example because it never trades.")
     elif MEASURED[by].signed and test <= 0 < found["train"]:
         against.append(f"Its {label} went {moved}.")
     else:
@@ -75,12 +75,12 @@ def verdict_of(found: Mapping[str, Any], by: str) -> Verdict:
     overfit = bool(against)
     if not math.isnan(deflated):
         luck = (
-            f"The luckiest of {counted(trials, 'combination')} reaches a Sharpe ratio of {number(found['hurdle'])} "
-            f"without skill; the probability that this one is more than luck (deflated Sharpe ratio) is "
-            f"{percent(deflated, 0)}"
+            f"The luckiest of {counted(trials, 'combination')} reaches a Sharpe ratio of "
+            f"{number(found['hurdle'])} without skill; the probability that this one is more than luck "
+            f"(deflated Sharpe ratio) is {percent(deflated, 0)}"
         )
         within = deflated < SURE
-        (against if within else for_it).append(luck + (f", less than the usual {percent(SURE, 0)}." if within else "."))
+        (against if within else for_it).append(luck + (f", below the usual {percent(SURE, 0)}." if within else "."))
     if overfit:
         headline = "Likely overfit"
     elif against:

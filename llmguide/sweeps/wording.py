@@ -19,10 +19,10 @@ MEASURED = {
     "sortino": Measure("Sortino ratio"),
     "max_drawdown": Measure("maximum drawdown", signed=False, less_is_better=True, **_PERCENT),
     "total_return": Measure("total return", **_PERCENT),
-    "annual_return": Measure("return a year", **_PERCENT),
+    "annual_return": Measure("annual return", **_PERCENT),
     "trades": Measure("number of trades", digits=0, signed=False),
     "exposure": Measure("share of bars with a position", signed=False, **_PERCENT),
-    "turnover": Measure("turnover a year", signed=False, less_is_better=True),
+    "turnover": Measure("annual turnover", signed=False, less_is_better=True),
 }
 """The columns of a sweep's frame, by how they are called and written."""
 

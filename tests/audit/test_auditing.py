@@ -128,7 +128,7 @@ def test_code_that_fails_now_and_then_is_an_error(tmp_path):
         (tmp_path / "used").touch(exist_ok=False)
         return bars["close"]
 
-    with pytest.raises(AuditError, match=r"of runs on the same bars, one of once fails|fails on all"):
+    with pytest.raises(AuditError, match=r"once fails on some runs on the same bars|fails on all"):
         audit(once, BARS)
 
 

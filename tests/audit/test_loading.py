@@ -63,7 +63,7 @@ def test_a_file_imports_what_lies_beside_it(file):
     [
         ("x = 1\n", {}, "no bt.Strategy, no bt.Indicator and no function"),
         (STRATEGIES, {"strategy": "Onee"}, "has no 'Onee'; did you mean 'One'"),
-        ("def rule(bars): ...\n", {"strategy": "rule"}, "is no bt.Strategy; for a function use function=rule"),
+        ("def rule(bars): ...\n", {"strategy": "rule"}, "is not a bt.Strategy; for a function use function=rule"),
         ("x = 1\n", {"function": "x"}, "neither a bt.Strategy nor a bt.Indicator nor a function"),
         ("def a(b): ...\n", {"function": "a", "strategy": "a"}, "give either"),
         ("1 / 0\n", {}, r"cannot be imported: ZeroDivisionError: division by zero \(mine.py, line 1\)"),

@@ -71,7 +71,11 @@ def test_a_foreign_strategy_has_an_account_and_no_decisions(make_bars):
 @pytest.mark.parametrize(
     ("settings", "error", "message"),
     [
-        ({"fill": "closing"}, LlmguideError, "fill is 'close' or 'next_open', got 'closing'; did you mean 'close'"),
+        (
+            {"fill": "closing"},
+            LlmguideError,
+            "'close' or 'next_open', got 'closing'; did you mean 'close'",
+        ),
         ({"strat": 4}, LlmguideError, "BuyAndHold has no parameter 'strat'.*did you mean 'start'"),
         ({"cash": -5}, DataError, "cash must be a positive number"),
         ({"cost": 10}, DataError, "cost is a fraction"),

@@ -83,10 +83,10 @@ def test_what_is_unusual_is_one_warning_with_the_number_of_instruments(folder):
         find_markets(folder, split=CUT)
     assert [str(warning.message) for warning in caught] == [
         "4 instruments: Close outside [Low, High] in 1 (harmless for fills at the close; for fills at the open, "
-        "adjust=True puts all prices on one scale); volumes zero or missing in 1 (harmless to prices and returns: only "
-        "the volume that an agent sees is affected); KO: close rose 198 % on 2012-01-11 and fell back the next bar: "
-        "looks like a wrong price (matters if it is not real: Sharpe ratios and drawdowns are wrong then; correct the "
-        "file, or refuse it with strict=True)"
+        "adjust=True puts all prices on one scale); volumes zero or missing in 1 (harmless for prices and returns: "
+        "only the volume that an agent sees is affected); KO: close rose 198 % on 2012-01-11 and fell back the next "
+        "bar: looks like a wrong price (matters if it is a data error: Sharpe ratios and drawdowns would be wrong; "
+        "correct the file, or refuse it with strict=True)"
     ]
 
 

@@ -133,7 +133,7 @@ def test_varying_strength_is_a_fingerprint_of_each_row(bars):
 
 
 def test_settings_that_the_oracle_cannot_have_are_refused(bars):
-    with pytest.raises(GuidanceError, match=r"accuracy in 0\.\.1.*got 80"):
+    with pytest.raises(GuidanceError, match=r"accuracy .* in \[0, 1\], got 80"):
         oracle(bars, accuracy=80)
     with pytest.raises(GuidanceError, match="'constant' or 'varying', got 'high'"):
         oracle(bars, confidence="high")

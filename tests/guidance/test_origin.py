@@ -101,7 +101,7 @@ def test_files_that_are_adjusted_differently_are_said_and_not_refused():
     dividends = np.ones(len(BARS))
     dividends[200:] *= 1.02
     dividends[500:] *= 1.02
-    with pytest.warns(DataWarning, match=r"2 of \d+ rows of the guidance saw other prices"):
+    with pytest.warns(DataWarning, match=r"2 of \d+ rows of the guidance saw different prices"):
         TABLE.check_bars(BARS.mul(dividends, axis=0))
 
 
@@ -114,7 +114,7 @@ def test_what_differs_is_said_once_for_a_table_however_many_runs_it_goes_through
         for _ in range(3):
             run_backtest(bars, LLMOnly, guidance=table)
             table.check_bars(bars)
-    assert len([one for one in said if "saw other prices" in str(one.message)]) == 1
+    assert len([one for one in said if "saw different prices" in str(one.message)]) == 1
 
 
 def test_the_indicator_for_vectorbt_refuses_it_for_every_column():

@@ -101,7 +101,7 @@ def test_a_table_of_another_time_is_refused(bars, provider):
     row = {"direction": 1, "confidence": 3}
     first, last = bars.index[0], bars.index[-1]
     late = Guidance.from_rows([row | {"issued_at": last + pd.Timedelta(hours=1)}])
-    with pytest.raises(GuidanceError, match="no bar can see it"):
+    with pytest.raises(GuidanceError, match="which no bar can see"):
         guide(bars, provider, source=late)
     early = Guidance.from_rows([row | {"issued_at": first - pd.Timedelta(hours=1)}])
     with pytest.raises(GuidanceError, match="give a later table"):

@@ -260,7 +260,7 @@ def test_ctrl_c_and_sigterm_keep_what_is_under_way_and_ask_nothing_twice(materia
         process.send_signal(sent)
         _, err = process.communicate(timeout=30)
         assert process.returncode == code
-        assert "stopping: waiting for the answers under way" in err
+        assert "stopping: waiting for the answers in flight" in err
         assert "llm.sqlite keeps all answers so far; run the same command again to resume" in err
         assert not (tmp_path / "out").exists()
         assert kept(tmp_path / "llm.sqlite") == len(server.requests) < 2 * MONTHS

@@ -279,7 +279,7 @@ def test_what_cannot_run_live_is_refused_with_the_reason(folder):
     with pytest.raises(LlmguideError, match="a name of its own"):
         two.run()
     run(WithNotes, {}, journal=folder / "c", until=5)
-    with pytest.raises(JournalError, match="was begun with account='', and now it is 'other'"):
+    with pytest.raises(JournalError, match="was created with account='', and it is now 'other'"):
         run(WithNotes, {}, journal=folder / "c", account="other")
     (folder / "text").write_text("no journal " * 200, encoding="utf-8")
     with pytest.raises(JournalError, match="is no journal"):

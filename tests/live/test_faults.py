@@ -271,7 +271,7 @@ def test_a_market_that_is_away_for_a_while_holds_orders_back(folder):
 
 
 def test_a_market_that_was_never_there_is_named(folder):
-    with pytest.raises(LlmguideError, match="must be reached when a journal is begun: the exchange on port 1"):
+    with pytest.raises(LlmguideError, match="must be reachable when a journal is created: the exchange on port 1"):
         trade(1, folder / "journal", prepare=lambda cerebro, guard: cerebro.adddata(BarsData(dataname=BARS), name="Y"))
 
 

@@ -114,7 +114,7 @@ def act_on(journal, twin, act):
         id, refused = what
         intent = Intent(id, now, WANTED, 1.0, "2024-01-05", refused)
         if id in twin.intents:
-            with pytest.raises(JournalError, match="not sent a second time"):
+            with pytest.raises(JournalError, match="not sent again"):
                 journal.intend(intent)
             return
         journal.intend(intent)

@@ -344,7 +344,7 @@ def test_a_replay_of_two_endpoints_wants_to_know_which(cache: Cache):
     ask(asker(cache, always()))
     short = json.dumps({"direction": "SHORT", "confidence": 1})
     ask(asker(cache, ScriptedClient(lambda _: body(short), endpoint="http://elsewhere/v1")))
-    with pytest.raises(LanguageModelError, match="say which endpoint"):
+    with pytest.raises(LanguageModelError, match="specify the endpoint"):
         ask(asker(cache, None))
     assert ask(asker(cache, None, endpoint="http://elsewhere/v1")).value == View(direction="SHORT", confidence=1)
 

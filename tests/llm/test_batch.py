@@ -101,7 +101,7 @@ def test_prompts_with_memory_are_named(llmguide):
         for more in ((), ("--plan",)):
             code, out, err = llmguide(*words, *more, server=server)
             assert (code, out) == (1, "")
-            assert "got P2, P4, whose questions show earlier answers" in err
+            assert "got P2, P4, whose questions include earlier answers" in err
         assert server.uploads == {}
         assert server.requests == []
 

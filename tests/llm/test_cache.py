@@ -89,7 +89,7 @@ def test_what_an_endpoint_can_do_is_kept_for_what_was_wanted(cache: Cache):
     assert cache.capabilities(HERE, "m", logprobs=False) == none
     assert cache.capabilities(THERE, "m") is None
     cache.set_capabilities(THERE, "m", Capabilities("text", False, "prose"))
-    with pytest.raises(LanguageModelError, match=r"different things .*say which endpoint"):
+    with pytest.raises(LanguageModelError, match=r"different capabilities .*specify the endpoint"):
         cache.capabilities(None, "m")
 
 
@@ -294,7 +294,7 @@ def test_a_file_of_a_newer_llmguide_is_refused(tmp_path: Path):
 
 
 def test_a_cache_that_must_exist_is_not_made(tmp_path: Path):
-    with pytest.raises(LanguageModelError, match=r"no cache of replies at .*mistyped\.sqlite; name the file"):
+    with pytest.raises(LanguageModelError, match=r"no cache of replies at .*mistyped\.sqlite; give the cache file"):
         Cache(tmp_path / "mistyped.sqlite", create=False)
     assert list(tmp_path.iterdir()) == []
 

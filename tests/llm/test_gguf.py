@@ -53,5 +53,5 @@ def test_wrong_files_are_one_clear_error(tmp_path):
         read_model_file(write_gguf(tmp_path / "old.gguf", version=1))
     with pytest.raises(LanguageModelError, match="part 2 of a model split in 3; join the parts"):
         read_model_file(write_gguf(tmp_path / "split.gguf", split__count=3, split__no=1))
-    with pytest.raises(LanguageModelError, match="holds no language model"):
+    with pytest.raises(LanguageModelError, match="does not hold a language model"):
         read_model_file(write_gguf(tmp_path / "clip.gguf", general__architecture="clip"))

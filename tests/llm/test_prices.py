@@ -117,5 +117,5 @@ def test_a_question_of_a_batch_costs_its_part_of_the_price(tmp_path):
     assert Prices.read(path).batch == 0.5
     for wrong in ("2", "true", '"half"', "nan"):
         path.write_text(f"batch = {wrong}\n")
-        with pytest.raises(LanguageModelError, match="expected batch as the part of a price, from 0 to 1"):
+        with pytest.raises(LanguageModelError, match="expected batch to be a fraction of the price, from 0 to 1"):
             Prices.read(path)

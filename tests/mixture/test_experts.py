@@ -217,7 +217,7 @@ def test_any_record_can_begin_later(bars, expert):
 def test_a_record_that_begins_after_the_bars_or_never_is_refused(bars):
     with pytest.raises(LlmguideError, match="no bar is left for a record since 2030-01-01"):
         Hold(since="2030-01-01").sides(bars)
-    with pytest.raises(LlmguideError, match="since is the date of a bar, got 'soon'"):
+    with pytest.raises(LlmguideError, match="expected since to be the date of a bar, got 'soon'"):
         Hold(since="soon").sides(bars)
     with pytest.raises(LlmguideError, match="needs bars with dates"):
         Hold(since="2016-03-01").sides(bars.reset_index(drop=True))

@@ -175,7 +175,10 @@ def test_a_function_gets_the_known_bars_and_a_row_whose_values_repeat(make_bars)
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        (lambda bars: np.full(len(bars), 2.0), r"the expert 'mine': the function <lambda>: a side lies in \[-1, 1\]"),
+        (
+            lambda bars: np.full(len(bars), 2.0),
+            r"the expert 'mine': the function <lambda>: expected sides in \[-1",
+        ),
         (lambda bars: np.ones(3), r"the expert 'mine': the function <lambda>: expected the shape \(2,\), got \(3,\)"),
         (lambda bars: ["long"] * len(bars), "the expert 'mine': the function <lambda>: expected numbers"),
     ],
@@ -209,7 +212,7 @@ def test_guidance_of_other_bars_is_refused_as_soon_as_that_is_clear(make_bars):
         LiveMix({"table": table}, history=bars.iloc[:150]).see(bars.index[150], None)
     short = LiveMix({"table": table})
     walk(short, bars.iloc[:60])
-    with pytest.warns(DataWarning, match="2 of 2 rows of the guidance saw other prices"):  # two are not enough
+    with pytest.warns(DataWarning, match="2 of 2 rows of the guidance saw different prices"):  # two are not enough
         short.check()
 
 

@@ -237,7 +237,7 @@ def test_what_it_cannot_do_is_said(bars, told, make_bars):
         LiveMix({"reader": trained(bars)}, history=bars.drop(columns="volume"))
     for name, value in told[3].items():
         with pytest.raises(
-            ModelError, match=f"the state template flag does not ask for .* would not tell the {name} that came"
+            ModelError, match=f"the state template flag does not ask for .* would ignore the {name} given"
         ):
             FollowPolicy(trained(bars), **{name: value})
     with pytest.raises(LlmguideError, match=r"expected a trained policy or the path .*, got LetterPolicy"):
@@ -265,9 +265,9 @@ def test_what_was_told_in_training_is_told_in_use_and_nothing_else(bars, told):
 
     for use in (walked, traded, lambda **more: FollowPolicy(taught, **more)):
         use(**news)
-        with pytest.raises(ModelError, match="was trained on states that tell of factors; give factors= too"):
+        with pytest.raises(ModelError, match="was trained on states that include factors; give factors= too"):
             use()
-        with pytest.raises(ModelError, match="was trained without guidance and tables, and has never read any"):
+        with pytest.raises(ModelError, match="was trained without guidance and tables, and cannot read it"):
             use(**given)
 
 

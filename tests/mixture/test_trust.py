@@ -206,7 +206,7 @@ def test_what_cannot_be_looked_back_on_is_refused(case):
     mixed = llmguide.mix(bars, experts)
     with pytest.raises(LlmguideError, match="beyond the 30 idle ones"):
         review(mixed, bars.index[-20])
-    with pytest.raises(LlmguideError, match="since is the date of a bar"):
+    with pytest.raises(LlmguideError, match="expected since to be the date of a bar"):
         review(mixed, "soon")
     with pytest.raises(DataError, match="would take a loan"):
         review(mixed, max_leverage=2.0)

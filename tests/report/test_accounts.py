@@ -173,9 +173,9 @@ def test_a_run_folder_without_a_choice_or_with_a_wrong_one_is_refused(folder, tm
         account_of(folder, arm="hodl")
     with pytest.raises(DataError, match="no seed 4"):
         account_of(folder, arm="rl", seed=4)
-    with pytest.raises(DataError, match="not the finished run"):
+    with pytest.raises(DataError, match="not a finished comparison"):
         account_of(tmp_path, arm="rl")
-    with pytest.raises(DataError, match="choose within a run folder"):
+    with pytest.raises(DataError, match="are for a run folder"):
         account_of(HELD, arm="rl")
 
 

@@ -49,8 +49,8 @@ def test_it_leads_with_the_answer_and_says_what_is_no_result(text):
     assert made().summary.split(". ")[0] in text
     assert "4 instruments, 1 agent each, 50 episodes, 1 draw of each" in text
     assert text.index("sized mixture less") < text.index("Aims") < text.index("By instrument")
-    assert "made with knowledge of later bars: controls, no results" in text
-    assert "What this does not say" in text
+    assert "made with knowledge of later bars: controls, not results" in text
+    assert "Limits of this page" in text
 
 
 def test_it_says_what_was_left_out(text):
@@ -64,7 +64,7 @@ def test_its_tables_have_the_numbers_of_the_study(text):
     row = study.aims[(study.aims["group"] == "all") & (study.aims["guidance"] == "oracle 0.7")].iloc[0]
     assert f"{row['value']:.3f}".replace("-", "−") in text
     assert f", less {row['minus']}" in text
-    assert "less itself without guidance" in text
+    assert "minus itself without guidance" in text
     own = study.table[(study.table["group"] == "fell") & (study.table["guidance"] == "rules")]
     for value in own["sr"]:
         assert f"{value:.2f}".replace("-", "−") in text

@@ -80,19 +80,19 @@ def test_the_report_has_every_part_in_order_and_its_tags_nest(page):
     assert outline.headings == [
         "AAPL, 2018-01-02 to 2018-06-18",
         *("hybrid", "rl", "llm", "hold"),  # tiles
-        "Before you believe it",
+        "Before you trust it",
         "Arms",
-        "Are the differences more than luck?",
+        "Are the differences significant?",
         "Drawdown",
         "Price, guidance and positions",
-        "Guidance month by month",
+        "Guidance by month",
         "How the arms use the guidance",
         "Training",
         "Q-values",
         "Every run",
         "Other costs, slippage and fills",
-        "How it was measured",
-        "Make it again",
+        "Settings",
+        "Reproduce this run",
     ]
     assert page.count("<svg") == 7
     assert all(attrs.get("aria-label") for tag, attrs in outline.tags if tag == "svg")
@@ -150,12 +150,12 @@ def test_the_page_begins_with_the_answer_the_arms_their_curves_and_the_doubts(pa
         'class="lead"',
         'class="tiles"',
         "Portfolio value of each arm",
-        "Before you believe",
+        "Before you trust",
     ]
     places = [body.index(part) for part in [*order, "<nav", ">Arms</h2>"]]
     assert places == sorted(places)
     assert "−0.50 to 1.10, includes zero" in page
-    assert "3 seeds are few: only a large difference could show." in page
+    assert "3 seeds are few: only a large difference would be significant." in page
 
 
 @pytest.mark.parametrize(
@@ -171,8 +171,11 @@ def test_the_page_begins_with_the_answer_the_arms_their_curves_and_the_doubts(pa
             "no significant difference to the agent's Sharpe ratio: 1.70 with",
         ),
         (("sr", "hybrid", "rl", 0.28, 9.0, 0.0004, 25), "(p < 0.001 over 25 seeds)"),
-        (("sr", "hybrid", "rl", 0.28, np.nan, np.nan, 1), "1.70 with guidance, 1.42 without; 1 seed cannot test that"),
-        (("sr", "hybrid", "rl", np.nan, np.nan, np.nan, 3), "cannot be said, since a run of hybrid or rl never traded"),
+        (("sr", "hybrid", "rl", 0.28, np.nan, np.nan, 1), "1.70 with guidance, 1.42 without; 1 seed cannot test the"),
+        (
+            ("sr", "hybrid", "rl", np.nan, np.nan, np.nan, 3),
+            "at least one run of hybrid or rl never traded",
+        ),
         (
             ("sr", "hybrid", "hold", 0.5, 3.0, 0.01, 25),
             "llm has the highest Sharpe ratio on the test bars, 2.09, ahead",
@@ -190,7 +193,7 @@ def test_few_seeds_are_a_doubt_whatever_the_test_says(data):
     one = dataclasses.replace(
         data, tests=pd.DataFrame([("sr", "hybrid", "rl", 0.5, 57.8, 0.011, 2)], columns=TEST_COLUMNS)
     )
-    assert "2 seeds are few: the test takes their differences for normal" in doubts_of(one)
+    assert "2 seeds are few: the test assumes normally distributed differences" in doubts_of(one)
 
 
 def doubts_of(data, **changed):
@@ -199,7 +202,7 @@ def doubts_of(data, **changed):
     return " ".join(doubts(dataclasses.replace(data, **changed)))
 
 
-FEW = "3 seeds are few: only a large difference could show."
+FEW = "3 seeds are few: only a large difference would be significant."
 
 
 def test_what_speaks_against_the_result_is_said_and_nothing_else(data):
@@ -274,7 +277,7 @@ def test_where_no_arm_has_a_sharpe_ratio_the_figures_of_it_are_left_out(data):
 
 def test_agreement_of_an_arm_that_sees_no_guidance_is_not_called_chance(page):
     (said,) = [words for words in Outline.of(page).words if words.startswith("Agreement is")]
-    assert "without being told, since both read the same prices" in said
+    assert "baseline agreement, since both read the same prices" in said
     assert "chance" not in said
 
 
@@ -290,7 +293,7 @@ def test_several_conditions_that_reverse_the_order_are_named_by_their_kind(data)
 
 def test_one_seed_is_a_doubt(data):
     said = doubts_of(data, runs=data.runs[data.runs["seed"] <= 0])
-    assert "trained with one seed only" in said
+    assert "trained with a single seed" in said
 
 
 def test_tests_with_corrections_show_them(data):
@@ -309,7 +312,7 @@ def months(count):
 
 def test_the_guidance_is_led_by_how_often_it_was_right_and_folds_after_six_rows(data):
     page = render_report(dataclasses.replace(data, months=months(27)))
-    part = page[page.index(">Guidance month by month</h2>") :]
+    part = page[page.index(">Guidance by month</h2>") :]
     assert part.index("13 of 27 directions were right.") < part.index("<table")
     shown, folded = part.split("<summary>Show the other 21</summary>")
     assert shown.count("issue ") == 6
@@ -404,7 +407,7 @@ def test_a_bare_comparison_without_guidance_training_or_tests_is_still_a_report(
     outline = Outline.of(render_report(bare))
     tiles = ["hybrid", "rl", "llm", "hold"]
     assert outline.headings == [
-        *("Bare", *tiles, "Before you believe it", "Arms", "Drawdown", "Price, guidance and positions")
+        *("Bare", *tiles, "Before you trust it", "Arms", "Drawdown", "Price, guidance and positions")
     ]
     assert outline.words[0] == "llm has the highest Sharpe ratio on the test bars, 2.09, ahead of hybrid with 1.70."
 
@@ -469,7 +472,7 @@ def test_a_report_of_years_of_hourly_bars_stays_below_a_megabyte_and_a_half(data
     long = comparison(bars=20_000)
     page = render_report(dataclasses.replace(long, guidance=None, decisions={}))
     assert len(page) < 1_500_000
-    assert "Lines of 20,000 bars are drawn with 1,200 points, which keep every high and low." in page
+    assert "Lines of 20,000 bars are drawn with 1,200 points, which preserve every high and low." in page
 
 
 @pytest.mark.parametrize(("episodes", "marks"), [(1, 3), (2, 0)])

@@ -54,12 +54,12 @@ def page():
 
 def test_the_sentence_is_about_the_arm_that_is_the_guidance_alone():
     assert placebo_sentence(outcome(HYBRID, LLM)) == (
-        "The guidance is worth more than its shuffled self: Sharpe ratio of llm 0.91 against 0.40 on the mean of 199 "
+        "The guidance is worth more than its shuffled self: Sharpe ratio of llm 0.91 against a mean of 0.40 over 199 "
         "shuffles (one-sided permutation p = 0.030)."
     )
     assert placebo_sentence(outcome(HYBRID)) == (
-        "The guidance is not shown to be worth more than its shuffled self: Sharpe ratio of hybrid 1.70 against 1.65 "
-        "on the mean of 199 shuffles (one-sided permutation p = 0.400)."
+        "The guidance is not shown to be worth more than its shuffled self: Sharpe ratio of hybrid 1.70 against a "
+        "mean of 1.65 over 199 shuffles (one-sided permutation p = 0.400)."
     )
 
 
@@ -91,7 +91,7 @@ def test_the_page_has_the_sentence_above_and_the_controls_below(page):
     assert "The oracle knows the future: a control, never a result." in section
     assert "trained once with the guidance" in section
     assert (
-        "Not given other guidance: rl, Sharpe ratio 1.42, drawdown 45.0 %; hold, Sharpe ratio n/a, drawdown 30.0 %."
+        "Without other guidance: rl, Sharpe ratio 1.42, drawdown 45.0 %; hold, Sharpe ratio n/a, drawdown 30.0 %."
         in section
     )
     assert "Means over 3 seeds and all draws" in section

@@ -103,9 +103,9 @@ def test_the_page_has_every_part_in_order_and_a_card_for_every_advice(page, all_
         "Sharpe ratio",
         "Were the directions right?",
         "Uncertainty of the replies",
-        "Is confidence deserved?",
+        "Is confidence justified?",
         "Did it rise as often as the model said?",
-        "Are the differences more than luck?",
+        "Are the differences significant?",
         "Costs",
         "AAPL",
         "KO",
@@ -221,16 +221,16 @@ def test_the_first_sentence_names_the_best_prompt_and_claims_no_more_than_the_te
     assert "not significant at the 5 % level. 2 instruments are few" in words
     words = summary(dataclasses.replace(data, tests=data.tests.assign(p=0.026)))
     assert words.endswith(
-        "2 instruments are few: the test takes their differences for normal, which so few cannot show."
+        "2 instruments are few: the test assumes normally distributed differences, which so few cannot confirm."
     )
     tests = data.tests.assign(t=9.0, p=0.0004, n=12, mean_difference=-0.5)
     words = summary(dataclasses.replace(data, tests=tests))
     assert words.endswith("Against P1, P4 loses 0.50 (two-sided paired t test over 12 instruments, p <0.001): "
                           "significant at the 5 % level.")  # fmt: skip
     undefined = dataclasses.replace(data, tests=data.tests.assign(p=np.nan))
-    assert summary(undefined).endswith("no spread, so that no test is possible.")
+    assert summary(undefined).endswith("do not vary, so no test is possible.")
     alone = dataclasses.replace(data, tests=data.tests[data.tests["over"] != "instruments"])
-    assert summary(alone).endswith("One instrument does not tell which prompt is better: no test is possible.")
+    assert summary(alone).endswith("One instrument cannot show which prompt is better: no test is possible.")
 
 
 def test_abstentions_and_missing_probabilities_are_counted_at_the_top(page, all_advice):
@@ -284,12 +284,15 @@ def test_a_model_no_better_than_the_base_rate_is_told_so():
         return " ".join(Outline.of(render_prompts_page(data, {})).words), data.scores.set_index("probability")
 
     words, scores = page(lambda up: 0.8 if up else 0.2)
-    assert "What the model says with P1 is better than always saying the base rate, by the Brier score." in words
+    assert "The model's own probability with P1 is better than always saying the base rate, by the Brier" in words
     assert "P1, calibrated" in words
     assert scores.loc["said", "brier"] == pytest.approx(0.04)
     words, scores = page(lambda up: 0.2 if up else 0.8)
-    assert "What the model says with P1 is no better than always saying the base rate, by the Brier score." in words
-    assert "What is made of it by calibration with P1 is better than always saying the base rate" in words
+    assert (
+        "The model's own probability with P1 is no better than always saying the base rate, by the Brier score."
+        in words
+    )
+    assert "The calibrated probability with P1 is better than always saying the base rate" in words
     assert scores.loc["said", "brier"] == pytest.approx(0.64)
 
 

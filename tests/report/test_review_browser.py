@@ -197,7 +197,7 @@ def test_a_change_in_another_window_is_said_and_shown(browser, nasty, tmp_path):
         assert "SHORT. elsewhere" in browser.value("document.getElementById('mine').textContent")
     browser.press("3", "3", "3")
     browser.press("Enter", ctrl=True)
-    browser.wait_for(f"{PROBLEM}.includes('Nothing was saved just now')")
+    browser.wait_for(f"{PROBLEM}.includes('This answer was not saved')")
     assert browser.value("document.querySelector('[name=safety]:checked').value") == "3"  # still there to be sent again
     assert all("status of 409" in one or "ERR_CONNECTION_REFUSED" in one for one in browser.console)
     browser.console.clear()

@@ -213,7 +213,7 @@ def test_a_benchmark_without_some_of_the_dates_is_refused(returns, market, tmp_p
         pytest.param(lambda r: 0 * r, "never vary", id="zero"),
         pytest.param(lambda r: 0 * r + 0.001, "never vary", id="constant"),
         pytest.param(lambda r: r.where(r.index != r.index[200], -1.2), "lost everything on 2018-10-09", id="insolvent"),
-        pytest.param(lambda r: r.abs().where(r.index != r.index[200], 1.5), "takes for prices", id="like prices"),
+        pytest.param(lambda r: r.abs().where(r.index != r.index[200], 1.5), "mistakes for prices", id="like prices"),
     ],
 )
 def test_an_account_that_quantstats_would_misread_gets_a_plain_page(returns, tmp_path, change, reason):

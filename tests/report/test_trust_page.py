@@ -31,7 +31,7 @@ def test_the_sentence_in_front_names_the_most_trusted_expert_and_its_record(foun
     text = summary(found)
     trust = found.trust.sort_values("weight", ascending=False)
     top = trust.iloc[0]
-    assert text.startswith(f"{trust.index[0]} was trusted most: mean weight {top['weight']:.2f} in the 222 traded bars")
+    assert text.startswith(f"{trust.index[0]} had the most weight: mean {top['weight']:.2f} in the 222 traded bars")
     bars = f"{top['first_bars']:,.0f} to {top['last_bars']:,.0f} bars of its own"
     assert f"because its record over {bars} beside the prior was on average " in text
     assert f"{abs(top['record']):.3f} standard deviations of the market a bar, against {trust.index[1]} " in text
@@ -85,12 +85,12 @@ def test_a_control_is_marked_above_everything(tmp_path):
 def test_nobody_trusted_one_expert_and_no_dispute_are_said(tmp_path):
     mixed = llmguide.mix(BARS, {"wrong": Sides(np.ones(len(BARS)), prior=Prior(-5.0, 1e9))})
     alone = review(mixed)
-    assert summary(alone).startswith("Nobody was trusted on the 726 traded bars")
+    assert summary(alone).startswith("No expert had any weight on the 726 traded bars")
     assert "n/a" in summary(alone)  # an account that never trades has no Sharpe ratio
     text = text_of_page(write_trust_page(alone, tmp_path / "page.html"))
     assert "There is one expert only." in text
     assert "In none of the " in text
-    assert "no bars before them" in text
+    assert "no earlier bars" in text
 
 
 def test_many_disputed_months_are_folded_away():

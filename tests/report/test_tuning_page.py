@@ -58,7 +58,7 @@ def test_what_a_model_wrote_is_text_wherever_it_stands(test):
 @pytest.mark.parametrize(
     ("verdict", "difference", "said"),
     [
-        ("open", 0.5, "+0.50 (95 % interval −0.20 to 1.10, p 0.200): no gain that can be told from chance."),
+        ("open", 0.5, "+0.50 (95 % interval −0.20 to 1.10, p 0.200): no gain that can be distinguished from chance."),
         ("higher", 0.5, ": a gain."),
         ("lower", -0.5, "by −0.50 (95 % interval −0.20 to 1.10, p 0.200): a loss."),
     ],
@@ -75,9 +75,9 @@ def test_where_nothing_was_traded_no_difference_is_claimed():
 
 def test_without_a_test_or_a_template_nothing_is_claimed():
     assert summary(data()).startswith("1 prompt was tried on training bars. The chosen one earned a mean Sharpe ratio")
-    assert summary(data()).endswith("It was not tried on later bars: what it gains there is not known.")
+    assert summary(data()).endswith("It was not tested on later bars: its out-of-sample gain is unknown.")
     nothing = data(text="", tried=0, failure="no words")
-    assert summary(nothing).endswith("1 proposal could not be used: there is no tuned prompt, and P0 stays as it is.")
+    assert summary(nothing).endswith("1 proposal could not be used: there is no tuned prompt, and P0 is unchanged.")
     page = render_tuning_page(nothing)
-    assert "The writer gave nothing that could be used." in page
+    assert "The writer gave nothing usable." in page
     assert "Not used: no words" in page

@@ -97,7 +97,7 @@ def test_other_files_are_refused_and_never_unpickled(content, tmp_path):
 def test_a_missing_file_or_a_wrong_name_is_said(agent, tmp_path):
     with pytest.raises(ModelError, match="there is no checkpoint"):
         load_agent(tmp_path / "nowhere.safetensors")
-    with pytest.raises(ModelError, match=r"ends in .safetensors"):
+    with pytest.raises(ModelError, match=r"ending in .safetensors"):
         save_agent(agent, tmp_path / "x.pt")
 
 

@@ -137,7 +137,7 @@ def test_bars_that_are_held_out_teach_nothing_and_the_agents_say_so():
 
 @pytest.mark.parametrize("holdout", [-1, len(BARS), 20.5])
 def test_a_holdout_that_leaves_no_bars_or_is_no_number_of_bars_is_refused(holdout):
-    with pytest.raises(DataError, match=rf"holdout is a number of bars .* got {holdout}; hold out fewer"):
+    with pytest.raises(DataError, match=rf"expected holdout, the number of bars .* got {holdout}; hold out fewer"):
         train_dqn(BARS, seeds=1, episodes=1, config=SMALL, holdout=holdout)
 
 
@@ -189,7 +189,7 @@ def test_impossible_settings_are_refused(settings, message):
 
 def test_guidance_that_says_nothing_on_the_training_bars_is_refused():
     later = Guidance.from_rows(pd.DataFrame({"issued_at": ["2035-01-01"], "direction": [1], "confidence": [3]}))
-    with pytest.raises(ModelError, match="says nothing on any training bar"):
+    with pytest.raises(ModelError, match="has no direction on any training bar"):
         train_dqn(BARS, later, seeds=1, episodes=1, config=SMALL)
 
 

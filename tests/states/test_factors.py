@@ -81,5 +81,5 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path):
     (tmp_path / "broken.parquet").write_bytes(b"no")
     with pytest.raises(DataError, match="is not a readable parquet file"):
         Factors.read(tmp_path / "broken.parquet")
-    with pytest.raises(DataError, match=r"factors are a frame with the columns .*, got int"):
+    with pytest.raises(DataError, match=r"expected factors as a frame with the columns .*, got int"):
         as_factors(3)

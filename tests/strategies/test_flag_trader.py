@@ -237,11 +237,11 @@ def test_what_the_states_do_not_tell_is_refused(case, told):
     _, own, reader = told
     for given in ({"provider": "rules"}, {"guidance": guide(bars, "rules")}):
         with pytest.raises(
-            ModelError, match="the state template flag does not ask for 'guidance', so its states would not"
+            ModelError, match="the state template flag does not ask for 'guidance', so its states would"
         ):
             run(bars, model=model, **given)
     with pytest.raises(
-        ModelError, match=r"the state template .* does not ask for 'lines', so its states would not tell the tables"
+        ModelError, match=r"the state template .* does not ask for 'lines', so its states would ignore the tables"
     ):
         run(own, model=reader, tables=Tables())
     with pytest.raises(GuidanceError, match="either guidance=, a table, or provider="):

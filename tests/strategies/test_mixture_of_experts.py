@@ -358,7 +358,7 @@ def test_a_line_that_exists_already_is_an_expert_one_bar_late(make_bars, mode):
 
 
 def test_a_line_that_is_no_side_is_refused_by_name(make_bars):
-    with pytest.raises(LlmguideError, match=r"the expert 'rsi': the sides: a side lies in \[-1, 1\]"):
+    with pytest.raises(LlmguideError, match=r"the expert 'rsi': the sides: expected sides in \[-1, 1\]"):
         run({"a": BarsData(dataname=make_bars(60, 0))}, experts={"rsi": FollowLine(lambda data: bt.ind.RSI(data))})
     with pytest.raises(LlmguideError, match=r"the expert 'none': expected a line, or a function of the data .*, got 3"):
         run({"a": BarsData(dataname=make_bars(60, 0))}, experts={"none": FollowLine(lambda data: 3)})

@@ -116,7 +116,7 @@ def test_the_best_is_said_in_words_and_whether_it_is_that_of_all(found):
 def test_without_a_validation_the_page_says_so_and_how_many_were_tried(found):
     page = found.heatmap("short", "long").html
     assert "<strong>Not checked for overfitting.</strong>" in page
-    assert "The best of 14 combinations is partly the luckiest. Give --validate" in page
+    assert "The best of 14 combinations owes part of its result to luck. Give --validate" in page
 
 
 def test_with_a_validation_the_page_has_its_measures(found, judged):

@@ -177,7 +177,7 @@ class ComparisonResult:
         """
         if ARMS[arm].mixed:
             raise LlmguideError(
-                f"the arm {arm!r} does not trade by its agent's Q-values alone; its weights say whom it follows"
+                f"the arm {arm!r} does not trade by its agent's Q-values alone; see its weights instead"
             )
         agents = self.agents[arm]
         if not isinstance(agents, Agents):

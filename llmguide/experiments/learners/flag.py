@@ -54,13 +54,14 @@ def find_trainer(
         )
     if ray is not None:
         raise LlmguideError(
-            "the arm flag is trained on this machine, not on a Ray cluster; train the other arms there first, and then "
-            "all of them without ray and with the same folder, which trains those no second time"
+            "the arm flag is trained on this machine, not on a Ray cluster; train the other arms there first, "
+            "then run all of them without ray in the same folder, where finished agents are not retrained"
         )
     if flag.config.shown > config.lookback:
         raise LlmguideError(
-            f"every arm decides from bar {config.lookback} of the test bars on (DQNConfig.lookback), but a state that "
-            f"shows {flag.config.shown} bars is not there yet; show at most {config.lookback} (FlagConfig.shown)"
+            f"every arm decides from bar {config.lookback} of the test bars on (DQNConfig.lookback), but a "
+            f"state that shows {flag.config.shown} bars needs more; show at most {config.lookback} "
+            "(FlagConfig.shown)"
         )
     rules, usual = flag.config.rules, FlagRules()
     for name in ("cash", "cost"):

@@ -85,7 +85,7 @@ def _joined(levers: Sequence[Lever]) -> Lever:
     for lever in levers:
         if changes.keys() & lever.changes:
             raise LlmguideError(
-                f"two of the levers {'+'.join(lever.name for lever in levers)} change the same setting; take one"
+                f"two of the levers {'+'.join(lever.name for lever in levers)} change the same setting; choose one"
             )
         changes |= lever.changes
     return Lever("+".join(lever.name for lever in levers), changes, "; ".join(lever.words for lever in levers))

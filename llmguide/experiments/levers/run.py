@@ -88,13 +88,15 @@ def study_levers(
             settings.
     """
     if accuracy is not None and not 0.0 <= accuracy <= 1.0:
-        raise LlmguideError(f"accuracy is the chance of a right direction in [0, 1], got {accuracy}")
+        raise LlmguideError(f"expected accuracy, the probability of a correct direction, in [0, 1], got {accuracy}")
     say = announce or (lambda line: None)
     settings, chosen = config or DQNConfig(), tuple(as_seeds(seeds))
     tried = (PUBLISHED, *find_levers(levers))
     for lever in tried[1:]:
         if lever.apply(settings) == settings:
-            raise LlmguideError(f"the lever {lever.name} changes nothing: the settings have it already; leave it out")
+            raise LlmguideError(
+                f"the lever {lever.name} changes nothing: the settings already include it; leave it out"
+            )
     markets = {
         market.symbol: market
         for market in find_markets(data, symbols, split=split, tz=tz, adjust=adjust, strict=strict)

@@ -110,7 +110,9 @@ def study_mixture(
             trained ones are to be mixed.
     """
     if not accuracies or not all(0.0 <= accuracy <= 1.0 for accuracy in accuracies):
-        raise LlmguideError(f"accuracies are chances of a right direction in [0, 1], got {list(accuracies)}")
+        raise LlmguideError(
+            f"expected accuracies, the probabilities of a correct direction, in [0, 1], got {list(accuracies)}"
+        )
     if draws < 1:
         raise LlmguideError(f"draws must be at least 1, got {draws}")
     say = announce or (lambda line: None)
@@ -129,7 +131,7 @@ def study_mixture(
     if only_trained:
         if out is None or not chosen or not resume:
             raise LlmguideError(
-                "only_trained takes the agents that a run folder holds; give it as out, seeds, and resume=True"
+                "only_trained uses the agents in a run folder; give the folder as out, with seeds and resume=True"
             )
         agents = _trained(plans, Path(out))
     else:

@@ -96,8 +96,8 @@ def read_tables(paths: Sequence[Path | str], *, any_bars: bool = False) -> Table
             of_name = found.setdefault(name, {})
             if file.stem in of_name:
                 raise GuidanceError(
-                    f"{file} is a second table of {file.stem} that is called {name!r}; name the folders of different "
-                    "guidance differently"
+                    f"{file} is a second table of {file.stem} under the name {name!r}; give each guidance a "
+                    "folder of its own name"
                 )
             table = Guidance.read(file)
             of_name[file.stem] = table.of_any_bars() if any_bars else table
@@ -114,13 +114,13 @@ def tables_of(tables: Tables, markets: Mapping[str, Market], *, lookback: int) -
     for name, of_name in tables.items():
         if not name.strip() or name.split()[0] in (NO_GUIDANCE, ORACLE, RULES, SHUFFLED):
             raise GuidanceError(
-                f"guidance cannot be called {name!r}, as the study calls some of its own; rename the folder"
+                f"guidance cannot be called {name!r}, a name that the study uses itself; rename the folder"
             )
         there = [symbol for symbol in markets if symbol in of_name]
         if not there:
             raise GuidanceError(
-                f"the guidance {name!r} is of {', '.join(of_name) or 'nothing'}, and none of the instruments is; its "
-                "files have the instruments' names"
+                f"the guidance {name!r} is of {', '.join(of_name) or 'nothing'}, and none of the instruments "
+                "is; name its files after the instruments"
             )
         for symbol in there:
             market, table = markets[symbol], of_name[symbol]

@@ -61,9 +61,11 @@ def as_plan(controls: bool | ControlPlan, arms: Sequence[Arm], guidance: Guidanc
     if controls is False:
         return None
     if controls is not True and not isinstance(controls, ControlPlan):
-        raise LlmguideError(f"controls is True, False or a ControlPlan, got {type(controls).__name__}")
+        raise LlmguideError(f"expected controls to be True, False or a ControlPlan, got {type(controls).__name__}")
     if guidance is None:
-        raise GuidanceError("controls are measured beside guidance, and there is none; give a table, or no controls")
+        raise GuidanceError(
+            "controls need guidance to compare with, and there is none; give a table, or leave controls out"
+        )
     if not any(is_controlled(arm) for arm in arms):
         raise LlmguideError(
             f"controls are for the arms hybrid, llm and mixture, and none of them is among {[arm.name for arm in arms]}"

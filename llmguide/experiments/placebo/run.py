@@ -72,7 +72,7 @@ def measure_controls(
     for arm in arms:
         if not is_controlled(arm):
             continue
-        announce(f"measuring {arm.name} with {len(controls) - 1} tables of other guidance")
+        announce(f"backtesting {arm.name} on {len(controls) - 1} control tables")
         own = list(agents[arm.name]) if arm.trained else []
         told = follow_tables(arm, own, [control.table for control in controls], train=train, test=test, config=config)
         ratios = np.array([[_sharpe(one, periods) for one in by_table] for by_table in told.values])  # (agents, tables)

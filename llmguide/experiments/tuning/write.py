@@ -110,6 +110,6 @@ def _write_template(tuned: TuningResult, folder: Path) -> None:
             continue
         if Path(name).name != name:
             raise GuidanceError(
-                f"the prompt {tuned.run.study.template} extends {name}, which does not lie beside it; move it there"
+                f"the prompt {tuned.run.study.template} extends {name}, which is not in the same folder; move it there"
             )
         write_text(folder / name, text)

@@ -117,7 +117,7 @@ def lay_windows(
     first = int(index.searchsorted(begin))
     if first >= last:
         raise DataError(
-            f"no bars to trade from {begin:%Y-%m-%d} on: they go from {index[0]:%Y-%m-%d} to {index[-1]:%Y-%m-%d}"
+            f"no bars to trade from {begin:%Y-%m-%d} on: they run from {index[0]:%Y-%m-%d} to {index[-1]:%Y-%m-%d}"
             + ("" if until is None else f", and until= is {until}")
         )
     edges = _edges(index, first, last, begin, span)

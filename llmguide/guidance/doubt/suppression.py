@@ -131,8 +131,8 @@ async def require_logprobs(asker: Asker) -> None:
     """Raise GuidanceError where the endpoint gives no log-probabilities, or none are asked for."""
     if not (await asker.open()).logprobs:
         raise GuidanceError(
-            f"memory can only be suppressed by log-probabilities, and none come from {asker.model}; use an endpoint "
-            "that gives them, with top_logprobs set, or leave --suppress-memory out"
+            f"suppressing memory needs log-probabilities, and {asker.model} returns none; use an endpoint "
+            "that returns them, with top_logprobs set, or leave --suppress-memory out"
         )
 
 

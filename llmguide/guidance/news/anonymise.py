@@ -82,7 +82,7 @@ class Names:
                 raise GuidanceError(f"{where}: expected a name with at least one letter or digit")
             key = (plain(entry.name).casefold(), entry.kind == "ticker")
             if key in seen:
-                raise GuidanceError(f"{where} is there twice; keep one")
+                raise GuidanceError(f"{where} appears twice; keep one")
             seen.add(key)
         for phrase in dict.fromkeys([*map(_phrase, self.entries), *PHRASES]):
             found = self.anonymise(phrase)

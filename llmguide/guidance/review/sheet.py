@@ -96,7 +96,9 @@ class Sheet(Stored):
         if given is not None:
             if (given.own, given.reason) == (own, reason):
                 return self
-            raise OutOfTurn(f"your own direction is {given.own} and stays: you have seen the model's answer since")
+            raise OutOfTurn(
+                f"your own direction is {given.own} and can no longer be changed: you have seen the model's answer"
+            )
         return self._with(month, Entry(own=own, reason=reason, own_at=at))
 
     def with_scores(
@@ -110,11 +112,11 @@ class Sheet(Stored):
         self._check_turn(packet, month)
         given = self.answers.get(month)
         if given is None:
-            raise OutOfTurn("say first which direction you would take yourself")
+            raise OutOfTurn("choose your own direction first")
         if (given.scores, given.comment) == (scores, comment):
             return self
         if given.version != version:
-            raise OutOfTurn("another window has changed these scores; they are shown as they are now")
+            raise OutOfTurn("these scores were changed in another window; the current scores are shown")
         changed = {"scores": scores, "comment": comment, "scored_at": at, "version": version + 1}
         return self._with(month, given.model_copy(update=changed))
 
@@ -123,7 +125,7 @@ class Sheet(Stored):
         if place is None:
             raise OutOfTurn("there is no such month in this review")
         if place > self.turn(packet):
-            raise OutOfTurn("answer the months before it first")
+            raise OutOfTurn("answer the earlier months first")
 
     def _with(self, month: str, entry: Entry) -> Sheet:
         return self.model_copy(update={"answers": {**self.answers, month: entry}})
@@ -167,7 +169,7 @@ def find_sheets(folder: Path, packet: Packet, files: Iterable[Path] = ()) -> tup
     for path in [*sorted((folder / SHEETS).glob("*.json")), *files]:
         sheet = check_sheet(read_stored(path, Sheet, made_by="`llmguide review`"), packet, where=path)
         if sheets.setdefault(sheet.reviewer.casefold(), sheet) is not sheet:
-            raise GuidanceError(f"{path}: there is another sheet of the reviewer {sheet.reviewer}; keep one")
+            raise GuidanceError(f"{path}: there is another sheet by the reviewer {sheet.reviewer}; keep one")
     return tuple(sheets.values())
 
 

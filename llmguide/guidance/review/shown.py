@@ -32,9 +32,7 @@ def show_month(packet: Packet, sheet: Sheet, month: str) -> dict[str, Any]:
     """
     place = packet.places.get(month)
     if place is None or place > sheet.turn(packet):
-        raise OutOfTurn(
-            "there is no such month in this review" if place is None else "answer the months before it first"
-        )
+        raise OutOfTurn("there is no such month in this review" if place is None else "answer the earlier months first")
     found = packet.months[place]
     given = sheet.answers.get(month)
     shown = {"id": month, "place": place, **question_of(found)}

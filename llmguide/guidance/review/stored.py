@@ -39,7 +39,7 @@ def read_json(path: Path, *, made_by: str) -> Any:
     if not path.is_file():
         raise GuidanceError(f"there is no file {path}; {made_by} writes it")
     if path.stat().st_size > _MOST:
-        raise GuidanceError(f"{path} has {path.stat().st_size:,} bytes: it is no file that {made_by} writes")
+        raise GuidanceError(f"{path} has {path.stat().st_size:,} bytes: it is not a file written by {made_by}")
     try:
         return json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:

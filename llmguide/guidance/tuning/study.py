@@ -96,8 +96,8 @@ class TuningStudy:
             raise GuidanceError(f"expected at least 1 round, got {self.rounds}")
         if self.brief.suppress is not None or self.brief.debias or self.brief.samples:
             raise GuidanceError(
-                "a prompt is tuned by the model's own directions; leave suppress, debias and samples out, and use them "
-                "with the template that comes of it"
+                "a prompt is tuned on the model's own directions; leave out suppress, debias and samples, and "
+                "use them with the tuned template"
             )
         object.__setattr__(self, "base", check_base(self.base))
         Study(tuple(training.subject for training in self.training), (self.base,), self.brief)

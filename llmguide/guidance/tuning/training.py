@@ -80,7 +80,7 @@ def check_training(training: object) -> TrainingBars:
     """Return training bars; DataError for anything else, test bars above all."""
     if not isinstance(training, TrainingBars):
         raise DataError(
-            f"expected TrainingBars, got {type(training).__name__}: a prompt is tuned on nothing else; cut the bars "
-            "with split_subject"
+            f"expected TrainingBars, got {type(training).__name__}: a prompt is tuned on training bars only; "
+            "cut the bars with split_subject"
         )
     return training

@@ -83,8 +83,8 @@ def open_trained(path: Path | str, base: Base | None = None, *, device: str = "c
     found = find_base(_named(path, name) if base is None else base, device=device)
     if found.digest != digest:
         raise ModelError(
-            f"{path} was trained on the language model {name} (SHA-256 {digest[:12]}...), but {found.name} "
-            f"({found.digest[:12]}...) came; give the one that it was trained on as base="
+            f"{path} was trained on the language model {name} (SHA-256 {digest[:12]}...), but got "
+            f"{found.name} ({found.digest[:12]}...); give the one that it was trained on as base="
         )
     return load_trained(path, FlagPolicy(replace(found, name=name), config))
 

@@ -71,10 +71,8 @@ def check_told(notes: Mapping[str, Any], **given: object) -> None:
     trained, now = set(notes[TOLD]), {name for name, value in given.items() if value is not None}
     if missing := sorted(trained - now):
         raise ModelError(
-            f"the policy was trained on states that tell of {' and '.join(missing)}; give "
+            f"the policy was trained on states that include {' and '.join(missing)}; give "
             f"{', '.join(f'{name}=' for name in missing)} too"
         )
     if unknown := sorted(now - trained):
-        raise ModelError(
-            f"the policy was trained without {' and '.join(unknown)}, and has never read any; leave it out"
-        )
+        raise ModelError(f"the policy was trained without {' and '.join(unknown)}, and cannot read it; leave it out")

@@ -112,8 +112,8 @@ def first_tokens(base: FlagBase) -> list[list[int]]:
     ]
     if not all(own):
         raise ModelError(
-            f"the tokenizer of {base.name} does not tell {', '.join(ACTIONS)} apart by their first tokens; this "
-            "language model cannot be asked for one of them"
+            f"the tokenizer of {base.name} does not tell {', '.join(ACTIONS)} apart by their first tokens; "
+            "this language model cannot be used zero-shot"
         )
     return own
 
@@ -132,7 +132,7 @@ def controls_of(trained: Sequence[TrainedPolicy]) -> dict[str, list[TrainedPolic
     """
     policies = [one.policy for one in trained if isinstance(one.policy, FlagPolicy)]
     if not policies or len(policies) < len(trained):
-        raise ModelError("expected one or more policies over a language model; others have no control of their own")
+        raise ModelError("expected one or more policies over a language model; only these have controls")
     first, model = trained[0], policies[0]
     fresh = [UntrainedPolicy(policy.base, policy.config) for policy in policies]
     return {

@@ -69,9 +69,9 @@ class PolicyConfig:
 
     def __post_init__(self) -> None:
         if self.lora_rank < 0:
-            raise ModelError(f"lora_rank is at least 0 (no adapter), got {self.lora_rank}")
+            raise ModelError(f"expected lora_rank of at least 0 (no adapter), got {self.lora_rank}")
         if self.lora_alpha is not None and not (self.lora_rank and self.lora_alpha > 0):
-            raise ModelError(f"lora_alpha is above 0 and goes with lora_rank, got {self.lora_alpha}")
+            raise ModelError(f"expected lora_alpha above 0, together with lora_rank, got {self.lora_alpha}")
 
     def of(self, base: FlagBase) -> PolicyConfig:
         """Return this config with every number filled in for `base`. Raises ModelError where no layer is left to

@@ -324,13 +324,13 @@ def test_the_summary_says_what_was_planted_in_plain_words(audits):
     assert text.startswith(
         "Calling the directions LONG and SHORT instead of X and Y moves p(LONG) by "
         f"+{row['value']:.2f} (95 % interval +{row['cluster_low']:.2f} to +{row['cluster_high']:.2f}) and turns "
-        f"{turned} of {len(DATA)} directions. Giving the codes out the other way turns 0 of {len(DATA)}, reversing the "
-        f"groups of data turns 0 of {len(DATA)} and other words in the first paragraph turns 0 of {len(DATA)}."
+        f"{turned} of {len(DATA)} directions. Swapping the codes turns 0 of {len(DATA)}, reversing the "
+        f"groups of data turns 0 of {len(DATA)} and paraphrasing the first paragraph turns 0 of {len(DATA)}."
     )
     assert f"opposite directions in {len(DATA)} of {len(DATA)} months (95 % interval" in audits("nothing").summary
     assert "neither the direction as asked nor the debiased one beats constant LONG" in text
-    assert "a model that does not look at them would reach too" in audits("random").summary
-    assert "a model that does not look at them would reach too" not in text
+    assert "a model that ignores them would reach too" in audits("random").summary
+    assert "a model that ignores them would reach too" not in text
 
 
 def test_the_summary_says_which_direction_has_skill():
@@ -352,7 +352,7 @@ def test_the_summary_says_which_direction_has_skill():
 
 def test_nothing_usable_is_said(tmp_path):
     found = judge_bias(STUDY, [BiasAnswer(question) for question in STUDY.questions])
-    assert found.summary == "No month has answers that could be compared."
+    assert found.summary == "No month has answers that can be compared."
     assert found.settings["failures"] == len(STUDY.questions)
     assert found.measures["n"].sum() == 0
     text = text_of_page(found.write(tmp_path))

@@ -271,7 +271,7 @@ def test_runs_that_never_traded_are_told(comparison):
         (
             {"flag": FlagPlan(BASE, config=FlagConfig(shown=31))},
             LlmguideError,
-            "decides from bar 30 of the test bars on .* shows 31 bars is not there yet; show at most 30",
+            "decides from bar 30 of the test bars on .* shows 31 bars needs more; show at most 30",
         ),
         (
             {"flag": FlagPlan(BASE, config=FlagConfig(rules=FlagRules(cost=0.0)))},

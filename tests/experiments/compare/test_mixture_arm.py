@@ -173,12 +173,12 @@ def test_the_page_shows_whom_it_trusted(comparison):
     assert set(data.q_values) == {"rl"}
     assert set(data.weights) == {"agent", "guidance", "hold"}
     page = render_report(data)
-    assert "Whom the mixture trusts" in page
+    assert "Expert weights of the mixture" in page
     assert 'data-plot="weights"' in page
     assert 'id="plot-weights"' in page
     assert f"did not learn from the last {HOLDOUT} training bars" in page
     plain = render_report(dataclasses.replace(data, weights={}))
-    assert "Whom the mixture trusts" not in plain
+    assert "Expert weights of the mixture" not in plain
 
 
 def test_it_joins_a_folder_is_resumed_from_it_and_another_holdout_is_refused(guidance, tmp_path):

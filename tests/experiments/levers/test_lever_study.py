@@ -165,7 +165,12 @@ def test_what_is_written_can_be_read_again_and_the_page_says_what_it_is(study, t
     config = json.loads((folder / "config.json").read_text())
     assert config["levers"]["raw-bars+flat"] == {"smoothing": 0, "actions": 3}
     assert (config["accuracy"], config["uses_future"], config["symbols"]) == (0.7, True, ["A", "B"])
-    for text in ("made with knowledge of later bars", "tune on the test", "raw-bars+flat", "cannot be told from no"):
+    for text in (
+        "made with knowledge of later bars",
+        "tuning on the test set",
+        "raw-bars+flat",
+        "no significant difference",
+    ):
         assert text in page
     for tag in ("table", "p", "h2"):
         assert page.count(f"<{tag}") == page.count(f"</{tag}>")
@@ -193,7 +198,7 @@ def test_levers_have_names_numbers_and_can_be_joined():
         (["constnat"], r"unknown lever 'constnat', choose from .*did you mean 'constant'\?"),
         (["flat=2"], "the lever 'flat' takes no number"),
         (["discount=half"], r"takes a number, as in discount=0\.9"),
-        (["constant+jittered"], "change the same setting; take one"),
+        (["constant+jittered"], "change the same setting; choose one"),
         (["flat", "flat"], "one or more different levers"),
         ([], "one or more different levers"),
     ],
@@ -206,7 +211,7 @@ def test_impossible_levers_are_refused(names, message):
 def test_what_cannot_be_studied_is_refused(data):
     with pytest.raises(LlmguideError, match=r"the lever discount=0\.4 changes nothing"):
         study_levers(data, levers=["discount=0.4"], **SETTINGS)
-    with pytest.raises(LlmguideError, match=r"accuracy is the chance of a right direction in \[0, 1\], got 1\.2"):
+    with pytest.raises(LlmguideError, match=r"the probability of a correct direction, in \[0, 1\], got 1\.2"):
         study_levers(data, levers=["flat"], accuracy=1.2, **SETTINGS)
     with pytest.raises(LlmguideError, match="discount must lie in"):
         study_levers(data, levers=["discount=7"], **SETTINGS)

@@ -191,7 +191,7 @@ def test_the_folder_holds_tables_and_a_page_and_is_the_same_every_time(remembers
     assert kept["measures"][0]["share"] == remembers.measures["share"].iloc[0]
     assert len(pd.read_csv(page.parent / "months.csv")) == len(remembers.months)
     text = text_of_page(page)
-    assert "Told only a name and a date, the model gives the realised direction in 100 %" in text
+    assert "Given only a name and a date, the model states the realised direction in 100 %" in text
     assert "more than chance and the base rate explain" in text
 
 

@@ -230,7 +230,7 @@ def test_agents_are_trained_once_and_meet_other_draws_without_being_trained_agai
     with pytest.raises(LlmguideError, match="other settings: holdout is 300 there and 90 here"):
         study_mixture(data, **SETTINGS | {"holdout": 90}, **options)
     for wrong in ({"out": None}, {"seeds": 0}, {"resume": False}):
-        with pytest.raises(LlmguideError, match="takes the agents that a run folder holds"):
+        with pytest.raises(LlmguideError, match="uses the agents in a run folder"):
             study_mixture(data, **SETTINGS | options | wrong)
     with pytest.raises(LlmguideError, match="holds no trained agent of these instruments"):
         study_mixture(data, symbols=["B"], **SETTINGS | options)
@@ -268,13 +268,13 @@ def test_tables_are_read_from_folders_and_used_where_an_instrument_has_one(data,
             study_mixture(data, **options, tables={name: {"A": table}})
     with pytest.raises(GuidanceError, match="no guidance at"):
         read_tables([tmp_path / "bars" / "nothing"])
-    with pytest.raises(GuidanceError, match="second table of B that is called 'answers'"):
+    with pytest.raises(GuidanceError, match="second table of B under the name 'answers'"):
         read_tables([folder, folder / "B.parquet"])
 
 
 def test_what_cannot_be_done_is_refused(data):
     for accuracies in ((), (0.5, 1.2)):
-        with pytest.raises(LlmguideError, match=r"chances of a right direction in \[0, 1\]"):
+        with pytest.raises(LlmguideError, match=r"probabilities of a correct direction, in \[0, 1\]"):
             study_mixture(data, **SETTINGS, accuracies=accuracies)
     with pytest.raises(LlmguideError, match="draws must be at least 1, got 0"):
         study_mixture(data, **SETTINGS, draws=0)

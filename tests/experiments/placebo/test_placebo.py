@@ -281,7 +281,7 @@ def test_the_lines_that_make_it_again_have_the_same_controls(comparison, guidanc
 
 
 def test_controls_without_guidance_are_refused():
-    with pytest.raises(GuidanceError, match="measured beside guidance, and there is none"):
+    with pytest.raises(GuidanceError, match="controls need guidance to compare with, and there is none"):
         compare(TRAIN, TEST, None, arms=("rl",), progress=False, controls=True)
 
 

@@ -76,7 +76,7 @@ def test_reviews_of_the_same_answers_become_table_vi_and_a_figure_and_stay_those
     pd.testing.assert_frame_equal(table, judged.reviews.scores, check_dtype=False)
     assert (tmp_path / "figure_reviews.png").is_file()
     text = page.read_text()
-    assert "What experts say of the reasons" in text
+    assert "Expert scores of the reasons" in text
     assert "Mean scores of people by prompt and criterion" in text
     assert "Scored by a language model, judge-x" in text
     judge_prompts(some, MARKETS).write(tmp_path)  # without reviews nothing of the earlier ones stays
@@ -169,7 +169,7 @@ def test_the_terminal_shows_every_prompt_with_its_numbers(judged, capsys):
     assert f"{brier:.3f}" in next(line for line in out.splitlines() if "P4, said" in line)
     assert "MSFT" in out
     answers, measured = (judged.means["months"] - judged.means["abstentions"]).sum(), judged.means["measured"].sum()
-    assert f"{answers - measured} of {answers} answers have no entropy: certainty 1 there" in out
+    assert f"{answers - measured} of {answers} answers have no entropy; their certainty counts as 1" in out
 
 
 def test_a_study_shows_itself_as_its_page_begins(judged, tmp_path):

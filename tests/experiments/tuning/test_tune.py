@@ -58,7 +58,7 @@ def test_where_answers_are_noise_there_is_no_gain_that_can_be_told_from_chance(t
     found = tune_study(study, asker_of(Tunable(noise=True), tmp_path), tests=[held_out])
     assert found.proof.verdict == "open"
     assert found.proof.difference.low < 0 < found.proof.difference.high
-    assert "no gain that can be told from chance" in found.summary
+    assert "no gain that can be distinguished from chance" in found.summary
 
 
 def test_no_test_bar_changes_the_template_or_its_pedigree(tuned, tmp_path):
@@ -163,7 +163,7 @@ def test_a_model_whose_proposals_cannot_be_used_leaves_no_template_and_says_so(t
     assert found.proof is None
     assert found.summary == (
         "0 prompts were tried on training bars, and 6 proposals could not be used: there is no tuned prompt, and P0 "
-        "stays as it is."
+        "is unchanged."
     )
     out = tmp_path / "out"
     found.write(out)

@@ -104,7 +104,7 @@ def test_windows_follow_each_other_and_learn_from_nothing_at_or_after_their_begi
     [
         ({"start": "2020-02-01", "window": "1y"}, "window of 1 year is longer than the bars from 2020-02-01 on"),
         ({"start": "2020-02-03", "window": "300b"}, "window of 300 bars is longer"),
-        ({"start": "2021-01-01"}, "no bars to trade from 2021-01-01 on: they go from 2019-12-30 to 2020-03-31"),
+        ({"start": "2021-01-01"}, "no bars to trade from 2021-01-01 on: they run from 2019-12-30 to 2020-03-31"),
         ({"start": "2020-02-03", "until": "2020-02-01"}, "until= is 2020-02-01"),
         ({"start": "2020-02-03", "window": "1m", "train": "3y"}, "begins on 2017-02-03, but the bars begin on"),
         ({"start": "2020-02-03", "window": "1m", "train": "26b"}, "needs more than the 25 bars"),

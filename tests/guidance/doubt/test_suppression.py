@@ -153,7 +153,7 @@ def test_the_question_that_names_the_instrument_is_another_than_the_strategists(
 
 def test_without_log_probabilities_nothing_is_asked(tmp_path):
     asker = asker_of(Remembering(logprobs=False), tmp_path)
-    with pytest.raises(GuidanceError, match="memory can only be suppressed by log-probabilities, and none come"):
+    with pytest.raises(GuidanceError, match="suppressing memory needs log-probabilities, and"):
         run_study(Study((SUBJECT,), ("P0",), BRIEF), asker)
     assert {request.schema_name for request in asker._client.sent} == {"Readiness"}
 

@@ -36,7 +36,7 @@ def secrets(month):
 
 
 def test_the_own_direction_comes_first_and_stays():
-    with pytest.raises(OutOfTurn, match="say first which direction"):
+    with pytest.raises(OutOfTurn, match="choose your own direction first"):
         NEW.with_scores(PACKET, IDS[0], SCORES, "", version=0, at=AT)
     one = NEW.with_own(PACKET, IDS[0], "LONG", "it rises", at=AT)
     assert one.with_own(PACKET, IDS[0], "LONG", "it rises", at=AT) is one  # sent twice
@@ -48,7 +48,7 @@ def test_the_own_direction_comes_first_and_stays():
 
 def test_months_are_answered_in_turn_and_scores_can_be_changed():
     one = NEW.with_own(PACKET, IDS[0], "LONG", "", at=AT)
-    with pytest.raises(OutOfTurn, match="the months before it first"):
+    with pytest.raises(OutOfTurn, match="the earlier months first"):
         one.with_own(PACKET, IDS[1], "LONG", "", at=AT)
     one = one.with_scores(PACKET, IDS[0], SCORES, "good", version=0, at=AT)
     assert one.turn(PACKET) == 1
@@ -133,7 +133,7 @@ def test_a_sheet_of_another_packet_two_of_one_reviewer_and_a_broken_one_are_refu
         open_sheet(tmp_path, packet(6, seed=9), "anna")
     more = tmp_path / "Anna-1.json"
     more.write_text(path.read_text().replace('"anna"', '"Anna"'))
-    with pytest.raises(GuidanceError, match="another sheet of the reviewer Anna"):
+    with pytest.raises(GuidanceError, match="another sheet by the reviewer Anna"):
         find_sheets(tmp_path, PACKET, [more])
     broken = json.loads(path.read_text())
     broken["answers"][IDS[0]]["scores"]["safety"] = 4

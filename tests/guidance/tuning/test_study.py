@@ -204,7 +204,7 @@ def test_the_judge_sees_what_became_of_decisions_up_to_the_windows_end(tmp_path)
     [
         ({"rounds": 0}, GuidanceError, "at least 1 round"),
         ({"length": 400}, GuidanceError, "ask for fewer repeats or a shorter window"),
-        ({"brief": Brief(debias=True)}, GuidanceError, "by the model's own directions"),
+        ({"brief": Brief(debias=True)}, GuidanceError, "on the model's own directions"),
         ({"training": (HELD_OUT,)}, DataError, "expected TrainingBars, got HeldOut"),
         ({"training": (TRAINING, TRAINING)}, GuidanceError, "got ACME twice"),
         ({"base": "P9"}, GuidanceError, "does not exist"),

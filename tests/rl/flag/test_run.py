@@ -271,7 +271,7 @@ def test_a_checkpoint_holds_what_was_trained_and_refuses_another_policy(tmp_path
         read_trained(path)
     with pytest.raises(ModelError, match=r"there is no checkpoint .*; train one with"):
         read_trained(tmp_path / "nothing.safetensors")
-    with pytest.raises(ModelError, match=re.escape("ends in .safetensors")):
+    with pytest.raises(ModelError, match=re.escape("ending in .safetensors")):
         save_trained(trained, tmp_path / "policy.pt")
 
 
