@@ -179,7 +179,7 @@ def notes(worded: Callable[[str], str] = str) -> Iterator[None]:
 
 
 def print_comparison(comparison: Comparison) -> None:
-    """Print the outcome of every arm, the tests, and how the guidance was used."""
+    """Print the outcome of every arm, the tests, how the guidance was used, and the verdict."""
     from llmguide.experiments.rows import arms_table
     from llmguide.report.placebo import placebo_sentence
     from llmguide.report.verdict import idle_runs
@@ -201,6 +201,7 @@ def print_comparison(comparison: Comparison) -> None:
         )
     if len(comparison.placebo):
         out.print(placebo_sentence(comparison.placebo), highlight=False)
+    out.print(f"\n{comparison.verdict}", style="bold")
     if comparison.guidance is not None and comparison.guidance.uses_future:
         out.print(FUTURE, style="bold red")
 

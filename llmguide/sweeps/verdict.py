@@ -66,7 +66,8 @@ def verdict_of(found: Mapping[str, Any], by: str) -> Verdict:
     else:
         for_it.append(f"Its {label} went {moved}.")
     if not math.isnan(beaten):
-        said = f"There it beats {percent(beaten, 0)} of the other combinations, where chance would beat half."
+        share = percent(beaten, 0)
+        said = f"On the later bars it beats {share} of the other combinations, where chance would beat half."
         (against if beaten <= CHANCE else for_it).append(said)
     if not math.isnan(pbo):
         worse = ", no better than choosing at random" if pbo >= CHANCE else ""

@@ -29,7 +29,7 @@ def test_a_choice_that_passes_everything_holds_up():
     ("changed", "headline", "first"),
     [
         ({"pbo": 0.67}, "Likely overfit", "The probability of backtest overfitting is 67 %, no better than choosing"),
-        ({"beaten": 0.4}, "Likely overfit", "There it beats 40 % of the other combinations"),
+        ({"beaten": 0.4}, "Likely overfit", "On the later bars it beats 40 % of the other combinations"),
         ({"test": -0.2}, "Likely overfit", "Its Sharpe ratio went from 1.40 where it was chosen to −0.20"),
         ({"test": math.nan, "beaten": math.nan}, "Likely overfit", "On the later bars it has no Sharpe ratio"),
         ({"deflated_sharpe": 0.6}, "Not shown to be more than luck", "The luckiest of 202 combinations reaches"),
