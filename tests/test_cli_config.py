@@ -215,7 +215,7 @@ def test_a_setting_is_said_once(llmguide, files, said):
     assert "--set agent.hidden is given twice" in llmguide(*words, *twice)[2]
     both = ("--set", "agent.cost=0.002", "--cost", "0.003")
     assert "agent.cost and --cost are the same setting; give one of them" in llmguide(*words, *both)[2]
-    assert "agent.cost is what --cost says too" in said("cost = 0.1\n[agent]\ncost = 0.2\n", *words)
+    assert "agent.cost and --cost are the same setting" in said("cost = 0.1\n[agent]\ncost = 0.2\n", *words)
 
 
 def test_the_command_line_goes_before_the_file_for_settings_too_name_by_name(llmguide, files):

@@ -97,7 +97,7 @@ def test_a_sweep_validates_on_the_later_bars_of_its_file(run):
         (("compare", "both.csv", "--train", "train.csv", "--split", SPLIT), "give either BARS"),
         (("compare", "both.csv", "--split", "2030"), "0 bars from 2030-01-01"),
         (("compare", "both.csv", "--split", "2015-01-20"), "bars before 2015-01-20, and at least 32 are needed"),
-        (("compare", "both.csv", "--split", "soon"), "not 'soon'"),
+        (("compare", "both.csv", "--split", "soon"), "got 'soon'"),
         (("train", "both.csv", "--test", "test.csv", "--split", SPLIT), "give either --test FILE"),
         (("sweep", "both.csv", "--validate", "test.csv", "--split", SPLIT), "give either --validate FILE"),
         (("backtest", "both.csv", "--strategy", "BuyAndHold", "--from", "2030"), "from 2030"),

@@ -274,7 +274,7 @@ def test_input_of_the_wrong_kind_is_refused():
         metrics.sharpe_ratio([0.1, 0.2], periods=0)
     with pytest.raises(DataError, match="one date per return"):
         metrics.annual_return([0.1], ["2020-01-01", "2020-01-02"])
-    with pytest.raises(DataError, match="increasing order"):
+    with pytest.raises(DataError, match="increasing dates"):
         metrics.annual_return([0.1, 0.1], ["2020-01-02", "2020-01-01"])
     with pytest.raises(DataError, match="expected dates"):
         metrics.annual_return([0.1, 0.1], ["soon", "later"])

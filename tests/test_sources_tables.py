@@ -141,7 +141,7 @@ def test_a_folder_has_tables_for_all_instruments_and_tables_of_each(every_kind, 
     [
         ("aapl", r"no folder 'aapl'; did you mean 'AAPL'\? \(only AAPL\)"),
         ("APPL", r"no folder 'APPL'; did you mean 'AAPL'"),
-        ("train", r"no folder 'train' \(only AAPL\); give the name of its folder .* \(--symbol"),
+        ("train", r"no folder 'train' \(only AAPL\); give the name of its folder \(with --symbol"),
     ],
 )
 def test_a_symbol_that_no_folder_has_is_refused_where_others_have_one(every_kind, tmp_path, symbol, message):

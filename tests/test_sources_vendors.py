@@ -108,7 +108,7 @@ READ: dict[str, tuple[str | bytes, pd.DataFrame]] = {
 }
 
 REFUSED: dict[str, tuple[str | bytes, str]] = {
-    "thousands or decimals": (
+    "thousands separator or three decimals": (
         "Date,Open,High,Low,Close\n" + lines(lambda d, r: f'{d:%Y-%m-%d},"1,234","1,334","1,134","1,201"'),
         r"may have a thousands separator.*decimal=','",
     ),

@@ -82,7 +82,7 @@ def one_history(parts: Sequence[tuple[Path, pd.DataFrame]]) -> pd.DataFrame:
         if not before.index[-1] < after.index[0]:
             ends = day(before, -1)
             raise DataError(
-                f"{path} begins on {day(after, 0)}, but the file before it ends on {ends}; give them in order of time"
+                f"{path} begins on {day(after, 0)}, but the file before it ends on {ends}; order them by date"
             )
     return pd.concat([frame for _, frame in parts])
 

@@ -128,7 +128,7 @@ def test_files_that_cannot_be_used_are_refused_by_name(tmp_path, files, symbols,
 def test_a_folder_that_is_not_there_and_a_split_that_is_no_date_are_refused(folder):
     with pytest.raises(DataError, match="there is no folder"):
         find_markets(folder / "nowhere")
-    with pytest.raises(DataError, match="split is a date"):
+    with pytest.raises(DataError, match="split to be a date"):
         find_markets(folder, split="soon")
 
 

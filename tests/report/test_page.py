@@ -237,8 +237,8 @@ def tried(first, later, *, seeds=3):
     [
         (0.2, 0.1, ""),
         (0.2, -0.1, "The order of hybrid and rl is reversed at fills at the next open, over the first 3 seeds."),
-        (-0.2, 0.1, "Over the first 3 seeds alone the order of hybrid and rl is reversed."),
-        (-0.2, -0.1, "Over the first 3 seeds alone the order of hybrid and rl is reversed."),
+        (-0.2, 0.1, "Over the first 3 seeds alone, the order of hybrid and rl is reversed."),
+        (-0.2, -0.1, "Over the first 3 seeds alone, the order of hybrid and rl is reversed."),
         (0.0, -0.1, "The order of hybrid and rl is reversed at fills at the next open, over the first 3 seeds."),
         (np.nan, 0.1, ""),
     ],

@@ -192,7 +192,7 @@ def test_a_change_in_another_window_is_said_and_shown(browser, nasty, tmp_path):
         own = {"month": nasty.months[0].id, "own": "SHORT", "reason": "elsewhere"}
         server.take("anna", "own", json.dumps(own).encode())
         browser.press("1", "Enter")
-        browser.wait_for(f"{PROBLEM}.startsWith('Not saved: your own direction is SHORT and stays')")
+        browser.wait_for(f"{PROBLEM}.startsWith('Not saved: your own direction is SHORT and can no longer')")
         shown(browser, "answer")
         assert "SHORT. elsewhere" in browser.value("document.getElementById('mine').textContent")
     browser.press("3", "3", "3")

@@ -176,7 +176,7 @@ def test_an_agent_wants_guidance_exactly_if_it_was_trained_with_it():
         ({"seeds": 0}, "seeds are"),
         ({"seeds": [1, 1]}, "different numbers"),
         ({"seeds": 1, "episodes": 0}, "episodes must"),
-        ({"seeds": 1, "device": "tpu"}, "device is"),
+        ({"seeds": 1, "device": "tpu"}, "expected device to be"),
         ({"seeds": 1, "device": "cuda"}, "no GPU"),
     ],
 )

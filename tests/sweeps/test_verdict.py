@@ -58,4 +58,4 @@ def test_a_sweep_that_was_not_validated_says_how_many_were_tried():
     verdict = unchecked(202)
     assert verdict.holds is None
     assert "The best of 202 combinations owes part of its result to luck" in str(verdict)
-    assert "nothing chosen" in str(unchecked(1))
+    assert "nothing was selected" in str(unchecked(1))

@@ -40,7 +40,7 @@ def test_the_own_direction_comes_first_and_stays():
         NEW.with_scores(PACKET, IDS[0], SCORES, "", version=0, at=AT)
     one = NEW.with_own(PACKET, IDS[0], "LONG", "it rises", at=AT)
     assert one.with_own(PACKET, IDS[0], "LONG", "it rises", at=AT) is one  # sent twice
-    with pytest.raises(OutOfTurn, match="your own direction is LONG and stays"):
+    with pytest.raises(OutOfTurn, match="your own direction is LONG and can no longer"):
         one.with_own(PACKET, IDS[0], "SHORT", "it rises", at=AT)
     with pytest.raises(OutOfTurn, match="stays"):
         one.with_own(PACKET, IDS[0], "LONG", "another reason", at=AT)

@@ -254,7 +254,9 @@ def test_layers_to_freeze_that_leave_none_to_train_are_refused(base, frozen):
         FlagPolicy(base, PolicyConfig(frozen=frozen))
 
 
-@pytest.mark.parametrize(("fields", "error"), [({"lora_rank": -1}, "at least 0"), ({"lora_alpha": 2.0}, "goes with")])
+@pytest.mark.parametrize(
+    ("fields", "error"), [({"lora_rank": -1}, "at least 0"), ({"lora_alpha": 2.0}, "together with")]
+)
 def test_adapters_that_cannot_be_are_refused(fields, error):
     with pytest.raises(ModelError, match=error):
         PolicyConfig(**fields)
