@@ -18,6 +18,8 @@ from hypothesis import settings
 for variable in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
+os.environ.pop("COLUMNS", None)  # a narrow terminal of whoever runs the tests stacks tables
+
 # Caches and journals wait for the disk at each commit; tests need files, and files in memory do not wait.
 MEMORY = Path("/dev/shm")
 if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > 4 << 30:

@@ -377,7 +377,7 @@ def test_an_error_of_the_system_that_names_no_file_is_not_hidden(llmguide, monke
         (("backtest", "test.csv", "--strategy", "BuyHold"), "did you mean 'BuyAndHold'"),
         (("backtest", "test.csv"), "needs"),
         (("backtest", "test.csv", "--strategy", "DQN", "--model", "x.safetensors"), "there is no checkpoint"),
-        (("backtest", "test.csv", "--strategy", "BuyAndHold", "--fill", "open"), "fill is"),
+        (("backtest", "test.csv", "--strategy", "BuyAndHold", "--fill", "open"), "expected fill to be"),
         (("backtest", "test.csv", "--strategy", "BuyAndHold", "--max-leverage", "2"), "would take a loan"),
         (("backtest", "test.csv", "--strategy", "TrendFollowing"), "needs --short and --long"),
         (("backtest", "test.csv", "--strategy", "TrendFollowing", "--short", "9", "--long", "9"), "1 <= short < long"),

@@ -167,7 +167,7 @@ def test_a_policy_is_an_expert_of_the_mixture(files, tmp_path, monkeypatch, caps
             ("backtest", "--strategy", "DQN", "--base", "tiny"),
             "--base is for FlagTrader and for language-model exp",
         ),
-        (("backtest", "--strategy", "BuyAndHold", "--factors", "f.csv"), "--factors is for FlagTrader, and for"),
+        (("backtest", "--strategy", "BuyAndHold", "--factors", "f.csv"), "--factors is for FlagTrader and for"),
         (("sweep", "--rule", "trend", "--base", "tiny"), "--base is for the rule mixture"),
         (
             ("backtest", "--strategy", "MixtureOfExperts", "--expert", "hold", "--base", "tiny"),

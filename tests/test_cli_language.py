@@ -531,7 +531,7 @@ def test_what_is_exported_is_replayed_elsewhere(llmguide, server, files):
     assert json.loads(out)["answers"] == 7
     assert KEY not in (files / "x.jsonl").read_text(encoding="utf-8")
     code, out, _ = llmguide("cache", "import", "x.jsonl", "--cache", "other.sqlite")
-    assert "7 answers added to other.sqlite, 0 were there" in out
+    assert "7 answers added to other.sqlite, 0 already there" in out
     assert json.loads(llmguide("cache", "import", "x.jsonl", "--cache", "other.sqlite", "--json")[1])["present"] == 7
     words = ("guide", *BOTH, "--provider", "replay", "--prompt", "P2", "--cache", "other.sqlite", "--out", "h.csv")
     assert llmguide(*words)[0] == 0

@@ -228,7 +228,7 @@ def test_an_expert_that_cannot_be_is_one_error(folder, monkeypatch, words, kind,
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (MIXTURE, "needs experts; give each as --expert"),
+        (MIXTURE, "needs experts, one --expert NAME=EXPERT for each"),
         ((*MIXTURE, "--expert", "hold", "--model", "rl-0.safetensors"), "--model is not for MixtureOfExperts"),
         ((*MIXTURE, "--expert", "hold", "--guidance", "a.parquet"), "--guidance is not for MixtureOfExperts"),
         ((*MIXTURE, "--expert", "hold", "--history", "test.csv"), "order them"),

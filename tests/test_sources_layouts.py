@@ -260,7 +260,7 @@ def test_numbers_are_read_exactly(bars: pd.DataFrame, tmp_path: Path):
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path):
     refuse(tmp_path / "AAPL.csv", "there is no file .*AAPL.csv")
-    refuse(tmp_path, "there is no file")
+    refuse(tmp_path, "is a folder; name a file in it")
 
 
 @pytest.mark.parametrize(

@@ -120,7 +120,7 @@ def _counted(count: int, group: str) -> str:
 def _parts(data: MixtureData) -> Iterator[str]:
     yield paragraph(summary(data.aims), "lead")
     if "fell" in data.groups:
-        yield paragraph(summary(data.aims, "fell"))
+        yield paragraph(summary(data.aims, "fell"), "lead")
     yield paragraph(
         "Oracle and shuffled guidance were made with knowledge of later bars: controls, not results.", "warning"
     )

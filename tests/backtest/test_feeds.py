@@ -49,7 +49,7 @@ def test_dates_can_be_cut(make_bars):
 
 def test_anything_but_bars_is_refused(make_bars):
     bars = make_bars(5)
-    with pytest.raises(DataError, match=r"lack \['volume'\].*read_bars"):
+    with pytest.raises(DataError, match=r"expected bars with \['volume'\].*read_bars"):
         BarsData(dataname=bars.drop(columns="volume"))
     with pytest.raises(DataError, match="expected bars as a frame with dates, got str"):
         BarsData(dataname="bars.csv")

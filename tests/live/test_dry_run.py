@@ -282,7 +282,7 @@ def test_what_cannot_run_live_is_refused_with_the_reason(folder):
     with pytest.raises(JournalError, match="was created with account='', and it is now 'other'"):
         run(WithNotes, {}, journal=folder / "c", account="other")
     (folder / "text").write_text("no journal " * 200, encoding="utf-8")
-    with pytest.raises(JournalError, match="is no journal"):
+    with pytest.raises(JournalError, match="is not a journal"):
         run(WithNotes, {}, journal=folder / "text")
 
 

@@ -60,8 +60,8 @@ def test_what_passes_is_within_the_limits_or_makes_a_position_smaller(before, af
     ("wrong", "message"),
     [
         ({"orders_per_day": 0}, "at least 1"),
-        ({"leverage": 0.0}, "leverage is above 0"),
-        ({"position_value": -1.0}, "position_value is above 0"),
+        ({"leverage": 0.0}, "expected leverage above 0"),
+        ({"position_value": -1.0}, "expected position_value above 0"),
         ({"daily_loss": 5.0}, "5 % is 0.05"),
         ({"on_kill": "sell"}, "'hold' or 'flatten'"),
     ],

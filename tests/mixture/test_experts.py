@@ -126,7 +126,7 @@ def test_decisions_are_not_taken_for_sides(bars, table):
         (np.full(BARS, 1.01), r"\[-1, 1\].*got 1.01"),
         (np.full(BARS, np.inf), r"\[-1, 1\]"),
         (["long"] * BARS, "numbers"),
-        (pd.Series(np.ones(BARS)), "other dates"),
+        (pd.Series(np.ones(BARS)), "different dates"),
     ],
 )
 def test_sides_that_cannot_be_are_refused(bars, wrong, said):

@@ -193,7 +193,7 @@ def test_a_series_has_the_bars_dates_and_an_array_their_number(make_bars):
     sides = pd.Series(1.0, index=bars.index)
     history, feed = bars.iloc[:8], bars.iloc[8:]
     walk(LiveMix({"mine": sides}, history=history), feed)
-    with pytest.raises(LlmguideError, match=r"expert .mine.: .* of other dates .* side 0 is of 2016-01-04"):
+    with pytest.raises(LlmguideError, match=r"expert .mine.: .* different dates .* side 0 is of 2016-01-04"):
         walk(LiveMix({"mine": sides}), feed)
     with pytest.raises(LlmguideError, match=r"there are 19 sides, and bar 19 of 2016-01-29 .* has none"):
         walk(LiveMix({"mine": np.ones(19)}, history=history), feed)

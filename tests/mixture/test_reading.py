@@ -216,7 +216,7 @@ def test_a_missing_or_other_language_model_is_refused_by_name(bars, tmp_path, mo
     other = save_trained(trained(bars, policy=FlagPolicy(tiny_base(5))), tmp_path / "other.safetensors")
     with pytest.raises(ModelError, match=r"the expert 'reader': .* on the language model tiny-llama-3x32-5; give its"):
         llmguide.mix(bars, {"reader": other})
-    with pytest.raises(ModelError, match=r"the expert 'reader': .* on the language model tiny-llama-3x32-5 .* came;"):
+    with pytest.raises(ModelError, match=r"the expert 'reader': .* on the language model tiny-llama-3x32-5 .* but got .*;"):
         LiveMix({"reader": FollowPolicy(other, base="tiny")})
     tiny = save_trained(trained(bars, policy=FlagPolicy(find_base("tiny"))), tmp_path / "tiny.safetensors")
     monkeypatch.setitem(sys.modules, "transformers", None)
@@ -231,7 +231,7 @@ def test_what_it_cannot_do_is_said(bars, told, make_bars):
         FollowPolicy(trained(bars)).sides(bars.iloc[: LAST + 1])
     with pytest.raises(LlmguideError, match="this policy is shown 20 bars, but there are only 20"):
         FollowPolicy(trained(bars), since=bars.index[5]).sides(bars.iloc[:20])
-    with pytest.raises(LlmguideError, match="states tell open, high, low, close, volume, and these bars lack volume"):
+    with pytest.raises(LlmguideError, match="states need open, high, low, close, volume, and these bars lack volume"):
         FollowPolicy(trained(bars)).sides(bars.drop(columns="volume"))
     with pytest.raises(DataError, match="the history lacks volume, which an expert needs"):
         LiveMix({"reader": trained(bars)}, history=bars.drop(columns="volume"))

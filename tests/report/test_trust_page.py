@@ -79,7 +79,7 @@ def test_the_same_review_gives_the_same_page(found):
 def test_a_control_is_marked_above_everything(tmp_path):
     mixed = llmguide.mix(BARS, {"knows": oracle(BARS), "same": constant(BARS)})
     text = text_of_page(write_trust_page(review(mixed, BARS.index[504]), tmp_path / "page.html"))
-    assert text.index("knowledge of later bars") < text.index("knows was trusted most")
+    assert text.index("knowledge of later bars") < text.index("knows had the most weight")
 
 
 def test_nobody_trusted_one_expert_and_no_dispute_are_said(tmp_path):

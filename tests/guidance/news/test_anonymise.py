@@ -292,7 +292,7 @@ def test_a_table_without_replacements_is_read_with_its_byte_order_mark(tmp_path)
         ("names.csv", "name,kind\nApple\n", "line 2: expected 2 fields"),
         ("names.csv", "name,kind\nApple,firm\n", "name 1 .'Apple'.: unknown kind 'firm'"),
         ("names.csv", "name,kind\nApple,compny\n", "did you mean 'company'"),
-        ("names.csv", "name,kind\nApple,company\napple,product\n", "name 2 .'apple'. is there twice"),
+        ("names.csv", "name,kind\nApple,company\napple,product\n", "name 2 .'apple'. appears twice"),
         ("names.csv", "name,kind\n  ,company\n", "expected a name with at least one letter"),
         ("names.csv", "name,kind,replacement\nApple,company,the Apple firm\n", "would itself be replaced"),
         ("names.csv", "name,kind\nCompany,company\n", "'the Company' would itself be replaced"),

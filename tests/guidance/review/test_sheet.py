@@ -42,7 +42,7 @@ def test_the_own_direction_comes_first_and_stays():
     assert one.with_own(PACKET, IDS[0], "LONG", "it rises", at=AT) is one  # sent twice
     with pytest.raises(OutOfTurn, match="your own direction is LONG and can no longer"):
         one.with_own(PACKET, IDS[0], "SHORT", "it rises", at=AT)
-    with pytest.raises(OutOfTurn, match="stays"):
+    with pytest.raises(OutOfTurn, match="can no longer be changed"):
         one.with_own(PACKET, IDS[0], "LONG", "another reason", at=AT)
 
 

@@ -116,7 +116,7 @@ def test_a_study_has_every_arm_over_its_seeds_and_writes_a_page(trained, tmp_pat
     assert study.runs[["arm", "seed"]].to_numpy().tolist() == [
         ["flag", 0], ["flag", 1], ["untrained", 0], ["untrained", 1], ["zero-shot", -1], ["hold", -1],
     ]  # fmt: skip
-    assert said[0] == "test bars: flag, untrained, zero-shot, hold side by side"
+    assert said[0] == "evaluating flag, untrained, zero-shot, hold on the test bars"
     assert len(said) == 11
     assert said[-1] == "test bars: 180 of 180 decisions"
     walk = walk_flag(trained[1], test, start=IDLE)
