@@ -376,6 +376,7 @@ def test_adjusting_multiplies_all_four_prices_by_the_files_own_factor(bars: pd.D
     assert report.notes() == ["Open, High, Low, Close scaled by Adj Close / Close, 0.5 to 1 (as asked)"]
 
 
+@pytest.mark.slow
 @pytest.mark.real_bars
 def test_no_bar_of_the_benchmark_is_suspicious_and_all_its_closes_can_be_brought_into_range(data_folder: Path):
     for path in sorted(data_folder.glob("*.csv")):

@@ -39,6 +39,7 @@ def test_every_public_name_is_there():
     assert set(llmguide.__all__) <= set(dir(llmguide))
 
 
+@pytest.mark.slow
 def test_dotted_names_in_the_documents_work_after_importing_the_package_alone():
     """Of a module further down its path is enough: readers import it from there."""
     names = set()

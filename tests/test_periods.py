@@ -87,6 +87,7 @@ def test_daily_bars_of_an_exchange_are_252_a_year_wherever_they_begin_and_whatev
         assert calendar_of(kept).periods == 252
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("freq", "periods"), [("W-FRI", 52), ("ME", 12), ("D", 365), ("h", 8760)])
 def test_every_door_annualises_by_the_same_calendar(freq, periods):
     n = 150

@@ -83,6 +83,7 @@ def test_a_plot_is_written_without_a_screen(guided, tmp_path, suffix):
             assert f"<!-- {text}" in drawn
 
 
+@pytest.mark.slow
 def test_a_script_of_its_own_can_plot_without_a_screen(tmp_path):
     """In a fresh process Backtrader picks a backend that needs a screen; a test's process has another one already."""
     code = (

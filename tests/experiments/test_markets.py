@@ -134,7 +134,9 @@ def test_a_folder_that_is_not_there_and_a_split_that_is_no_date_are_refused(fold
 
 @pytest.mark.real_bars
 def test_the_benchmarks_folder_has_every_published_instrument_and_twitter(data_folder):
-    with pytest.warns(DataWarning, match=r"30 instruments: Close outside \[Low, High\] in \d+ .* was cut, by 5 bars at most in 5"):
+    with pytest.warns(
+        DataWarning, match=r"30 instruments: Close outside \[Low, High\] in \d+ .* was cut, by 5 bars at most in 5"
+    ):
         markets = {market.symbol: market for market in find_markets(data_folder)}
     assert set(markets) == {*BENCHMARK, "TWTR"}
     # Hong Kong's and Tokyo's training files end with one and two bars of the test.

@@ -111,6 +111,7 @@ def test_an_index_s_place_changes_with_no_day_that_is_not_public(bars, raw_table
 powers = st.integers(-12, 12).map(lambda exponent: 2.0**exponent)  # exact, so that nothing is rounded otherwise
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(price=powers, volume=powers, index=powers, dollars=powers, t=st.sampled_from([25, 120, 320]))
 def test_no_scale_changes_a_byte_of_what_is_told(bars, raw_tables, price, volume, index, dollars, t):

@@ -39,6 +39,7 @@ def test_cut_rescaled_and_rounded_bars_are_never_refused(seed, start, length, fa
         table.check_bars(cut)
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 10_000), st.integers(1, 5))
 def test_another_walk_and_the_same_one_dated_off_are_always_refused(seed, days):

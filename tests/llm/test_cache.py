@@ -264,7 +264,7 @@ def test_another_reply_to_the_same_request_is_not_imported(cache: Cache, tmp_pat
     cache.export_jsonl(tmp_path / "shared.jsonl")
     with Cache(tmp_path / "other.sqlite") as other:
         other.put(question(1), reply("otherwise"), HERE)
-        with pytest.raises(LanguageModelError, match="line 2: .* already has another reply of m at http://here/v1"):
+        with pytest.raises(LanguageModelError, match=r"line 2: .* already has another reply of m at http://here/v1"):
             other.import_jsonl(tmp_path / "shared.jsonl")
         assert other.get(question(0), endpoint=HERE) is None
 

@@ -216,7 +216,9 @@ def test_a_missing_or_other_language_model_is_refused_by_name(bars, tmp_path, mo
     other = save_trained(trained(bars, policy=FlagPolicy(tiny_base(5))), tmp_path / "other.safetensors")
     with pytest.raises(ModelError, match=r"the expert 'reader': .* on the language model tiny-llama-3x32-5; give its"):
         llmguide.mix(bars, {"reader": other})
-    with pytest.raises(ModelError, match=r"the expert 'reader': .* on the language model tiny-llama-3x32-5 .* but got .*;"):
+    with pytest.raises(
+        ModelError, match=r"the expert 'reader': .* on the language model tiny-llama-3x32-5 .* but got .*;"
+    ):
         LiveMix({"reader": FollowPolicy(other, base="tiny")})
     tiny = save_trained(trained(bars, policy=FlagPolicy(find_base("tiny"))), tmp_path / "tiny.safetensors")
     monkeypatch.setitem(sys.modules, "transformers", None)

@@ -78,6 +78,7 @@ def test_actions_and_account_are_those_of_the_walk_in_every_mode(case, feed, mod
     assert held == [1 if shares else -1 for shares in walked["shares"]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("template", ["flag", "multimodal"])
 def test_with_a_language_model_and_guidance_it_does_the_same_and_reads_the_same(make_bars, make_guidance, template):
     bars = make_bars(70, 8)

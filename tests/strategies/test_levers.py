@@ -196,6 +196,7 @@ def test_the_environment_has_the_third_action(bars, agent):
         TradingEnv(bars, actions=4)
 
 
+@pytest.mark.slow
 def test_what_does_not_know_flat_says_so(bars, agent):
     with pytest.raises(DataError, match=r"-1 is among them.*where -1 is flat, pass flat=True"):
         simulate(bars, agent.decide(bars))

@@ -367,6 +367,7 @@ def test_by_its_name_alone_the_model_is_the_one_of_the_environment(case, tmp_pat
     assert_same(asked, run(BarsData(dataname=case.bars), Only, provider="replay"))
 
 
+@pytest.mark.slow
 def test_btrun_takes_a_provider(tmp_path):
     bars = sample_bars(years=1, seed=8)
     bars.assign(openinterest=0).to_csv(tmp_path / "bars.csv", date_format="%Y-%m-%d")

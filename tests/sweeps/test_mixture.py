@@ -121,6 +121,7 @@ def test_nothing_after_a_bar_changes_a_weight_up_to_it(setting, t):
     assert t > 250 or not now.decisions(now.frame.index[0]).equals(then.decisions(now.frame.index[0]))
 
 
+@pytest.mark.slow
 def test_validation_goes_on_with_the_records_of_the_bars_before(setting):
     bars, experts = setting
     train, test = bars.iloc[:160], bars.iloc[160:]

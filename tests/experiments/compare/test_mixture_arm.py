@@ -133,7 +133,9 @@ def test_it_can_do_without_a_record_but_not_without_guidance_or_bars_to_learn_fr
     assert late.mixed[0].sides["agent"].first_valid_index() == TEST.index[0]
     with pytest.raises(GuidanceError, match=r"arms \['mixture'\] need guidance"):
         compare(TRAIN, TEST, None, **MIXTURE, arms=("mixture",))
-    with pytest.raises(DataError, match=r"expected holdout, .* from 0 to 299 of these 300 bars, got 300; hold out fewer"):
+    with pytest.raises(
+        DataError, match=r"expected holdout, .* from 0 to 299 of these 300 bars, got 300; hold out fewer"
+    ):
         compare(TRAIN, TEST, guidance, **MIXTURE | {"holdout": 300}, arms=("mixture",))
 
 
@@ -181,6 +183,7 @@ def test_the_page_shows_whom_it_trusted(comparison):
     assert "Expert weights of the mixture" not in plain
 
 
+@pytest.mark.slow
 def test_it_joins_a_folder_is_resumed_from_it_and_another_holdout_is_refused(guidance, tmp_path):
     said = []
 

@@ -127,6 +127,7 @@ def test_rules_in_the_study_see_no_later_bar():
     assert moved
 
 
+@pytest.mark.slow
 def test_every_row_is_that_of_the_mixture_made_alone(agents):
     own = undecided(oracle(BARS, accuracy=0.6, seed=8))
     options = {"accuracies": (0.9,), "draws": 2, "tables": {"mine": own}, "config": CONFIG, "periods": 252}

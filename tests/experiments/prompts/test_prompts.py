@@ -54,6 +54,7 @@ def shorts(long):
     return long.reply.model_copy(update={"direction": "SHORT"})
 
 
+@pytest.mark.slow
 def test_every_prompt_earns_what_the_strategy_earns_in_backtrader(judged):
     for (symbol, prompt), guidance in judged.guidance.items():
         test = next(one.test for one in MARKETS if one.symbol == symbol)
