@@ -137,7 +137,7 @@ def test_in_a_real_kernel_a_bar_is_shown_once_and_an_interrupted_cell_keeps_what
     _, trained, stopped, kept = (cell.outputs for cell in book.cells)
     bars = [output.data for output in trained if output.output_type == "display_data"]
     assert len(bars) == 1
-    assert re.search(r"training 100% episode 2/2", bars[0]["text/plain"])
+    assert re.search(r"training 100% 1 of 1 agent episode 2/2", bars[0]["text/plain"])
     assert "<progress" in bars[0]["text/html"]
     (result,) = (output.data for output in trained if output.output_type == "execute_result")
     assert result["text/html"].startswith('<div class="llmguide">')

@@ -247,7 +247,7 @@ def test_a_stopped_command_leaves_the_batch_and_the_same_command_fetches_it(llmg
         _, err = process.communicate(timeout=30)
         assert process.returncode == code
         if sent == signal.SIGINT:
-            assert "goes on at the endpoint; run the same command again" in err
+            assert "keeps running at the endpoint; run the same command again" in err
         server.looks = 0
         assert llmguide(*words, server=server)[0] == 0
         assert len(server.batches) == 1

@@ -72,7 +72,7 @@ class Watch:
     def __init__(self, moment=lambda event: False, act=lambda: None):
         self.moment, self.act, self.events = moment, act, []
 
-    def begin(self, title, *, steps, episodes):
+    def begin(self, title, *, steps, episodes, agents):
         pass
 
     def __call__(self, event):
