@@ -239,8 +239,9 @@ def test_the_real_yfinance_without_a_network_is_one_line_and_quick():
         "    print(error)\n"
     )
     nowhere = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
+    caches = "ignore:unclosed database:ResourceWarning"  # yfinance's own, which Python 3.13 tells of
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", script],
+        [sys.executable, "-W", "error", "-W", caches, "-c", script],
         cwd=Path(__file__).parents[1],
         env={**os.environ, **nowhere},
         capture_output=True,

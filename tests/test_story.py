@@ -42,7 +42,8 @@ def test_the_notebook_runs_offline_and_draws_every_figure(tmp_path):
     surroundings |= threads | offline | {"MPLBACKEND": "agg"}
     done = subprocess.run(command, cwd=tmp_path, env=surroundings, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
+    told = [line for line in done.stderr.splitlines() if not re.search(r"about .*(on this machine|left)$", line)]
+    assert told == []  # but for how long training takes, where it takes long
     for arm in ("hybrid", "rl", "llm", "hold", "sell"):
         assert re.search(rf"^{arm} +-?\d\.\d", done.stdout, re.MULTILINE)
     for told in ("rules", "oracle"):
