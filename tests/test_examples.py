@@ -99,7 +99,7 @@ def test_a_mixture_trusts_guidance_as_much_as_it_deserves(tmp_path):
     weights = {}
     for accuracy in ("0.3", "0.8"):
         printed = run_example("mixture", tmp_path, "--accuracy", accuracy)
-        assert "USES THE FUTURE" in printed
+        assert "made with knowledge of later bars" in printed
         years = [line.split() for line in printed.splitlines() if re.match(r"20\d\d ", line)]
         quarters = [line.split() for line in printed.splitlines() if re.match(r"20\d\dQ", line)]
         assert (len(years), len(quarters)) == (6, 9)
