@@ -525,7 +525,7 @@ def test_prompts_writes_the_page_and_a_replay_writes_the_same(llmguide, server, 
         for folder in ("first", "second")
     )
     assert len(one) > 3
-    assert one == two
+    assert one == two  # config.toml, left out above, names its own folder
 
 
 def test_what_is_exported_is_replayed_elsewhere(llmguide, server, files):

@@ -177,7 +177,9 @@ def test_guidance_controls_share_the_agents_without_guidance(tmp_path):
 @pytest.mark.slow
 def test_the_threshold_of_guidance_is_swept_and_its_best_setting_tried_on_later_bars(tmp_path):
     printed = run_example("sweep_guidance_threshold", tmp_path, "--out", "swept")
-    assert "Best of 304 combinations of the rule" in printed
+    best = re.search(r"Best of 304 combinations of the rule \w+: (.*?)\. Sharpe", printed)
+    assert best is not None
+    assert re.findall(r"(\w+) [\d.]+", best[1]) == ["threshold", "hold", "stop_loss"]
     assert re.search(r"^pbo +0\.\d", printed, re.MULTILINE)
     assert re.search(r"^deflated_sharpe +0\.\d", printed, re.MULTILINE)
     assert written(tmp_path) == {"swept/heatmap.html", "swept/best.html"}

@@ -12,8 +12,8 @@ def test_the_page_leads_with_where_the_trained_policies_stand(tmp_path):
     path = write_flag_page(made_up(), tmp_path / "report.html")
     text = text_of_page(path)
     assert "the 2 trained policies have a mean Sharpe ratio of 0.50, above all of their controls (hold 0.40). " in text
-    assert "(hold 0.40). 1 of them never traded." in text
-    assert "It never traded." in text_of_page(write_flag_page(made_up(1), path))
+    assert "(hold 0.40). 1 of them never traded. This is one period" in text
+    assert "It never traded. This is one period" in text_of_page(write_flag_page(made_up(1), path))
     assert "the one trained policy has a Sharpe ratio" in text_of_page(write_flag_page(made_up(1), path))
 
 
