@@ -157,8 +157,8 @@ def read_bars(
         strict: refuse bars in which prices, moves or gaps look wrong (`BarsReport.findings`), instead of warning.
         adjust: put all prices on one scale. Where the file has an "Adj Close" that differs, all four are multiplied by
             Adj Close / Close. Where only closes were adjusted, so that they lie outside [low, high], open, high and low
-            are brought to the scale of the closes as far as it can be inferred (`llmguide.sources.adjusting`); this
-            uses later bars, as any adjustment for dividends does. Volume is left as it is.
+            are brought to the scale of the closes as far as it can be inferred from each bar and those before it
+            (`llmguide.sources.adjusting`). Volume is left as it is.
         today: dates after this one count as future; None is today's, in the time zone where it is latest.
         tz: IANA name of the exchange's time zone, such as "Asia/Tokyo". Needed where daily bars are stamped at another
             time than midnight, which leaves their day open (see `llmguide.sources.layouts.read_table`).

@@ -38,10 +38,16 @@ def test_a_comparison_of_one_file_is_that_of_its_two_parts(run, tmp_path):
     assert (tmp_path / "one/hybrid-0.safetensors").read_bytes() == (tmp_path / "two/hybrid-0.safetensors").read_bytes()
 
 
-def test_training_with_a_split_never_sees_the_test_bars(run, tmp_path):
-    _changed_from(pd.read_csv("both.csv"), SPLIT).to_csv("changed.csv", index=False)
+@pytest.mark.parametrize("more", [(), ("--adjust",)])
+def test_training_with_a_split_never_sees_the_test_bars(run, tmp_path, more):
+    bars = pd.read_csv("both.csv")
+    if more:  # only the closes are adjusted, for a dividend half a year before the split
+        bars.loc[:130, "close"] *= 0.9
+        bars.to_csv("both.csv", index=False)
+    _changed_from(bars, SPLIT).to_csv("changed.csv", index=False)
     for name in ("both", "changed"):
-        code, _, err = run("train", f"{name}.csv", "--split", SPLIT, "--seeds", "1", "--episodes", "1", "--out", name)
+        quick = ("--seeds", "1", "--episodes", "1", "--out", name)
+        code, _, err = run("train", f"{name}.csv", "--split", SPLIT, *quick, *more)
         assert code == 0, err
     ours, theirs = (load_file(tmp_path / name / "rl-0.safetensors") for name in ("both", "changed"))
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
@@ -50,7 +56,7 @@ def test_training_with_a_split_never_sees_the_test_bars(run, tmp_path):
 def _changed_from(bars, day):
     later = bars["date"] >= day
     prices = ["open", "high", "low", "close"]
-    bars.loc[later, prices] = bars.loc[later, prices] * 1.5
+    bars.loc[later, prices] = bars.loc[later, prices] * [1.4, 1.6, 1.3, 1.5]
     return bars
 
 

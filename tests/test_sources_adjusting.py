@@ -33,6 +33,26 @@ def test_the_factors_of_known_dividends_are_recovered_within_the_stated_precisio
     assert read["volume"].equals(raw["volume"])
 
 
+@given(st.integers(0, 1000), st.integers(1, 500), st.floats(0.5, 0.999), st.floats(0.5, 2.0))
+def test_later_bars_change_no_factor(seed: int, row: int, dividend: float, scale: float):
+    raw = sample_bars(years=2, seed=seed)
+    truth = np.where(np.arange(len(raw)) < 150, dividend, 1.0)
+    bars = raw.assign(close=raw["close"] * truth)
+    changed = bars.copy()
+    changed.iloc[row:] *= scale
+    changed.iloc[row:, changed.columns.get_loc("close")] *= 0.9
+    (ours, _), (theirs, _) = (adjust_prices("x", frame, None) for frame in (bars, changed))
+    assert ours[:row].equals(theirs[:row])
+
+
+def test_a_file_whose_closes_need_no_factor_is_left_as_it_is():
+    raw = sample_bars(years=1)
+    later = raw.copy()
+    later.iloc[-1, later.columns.get_loc("close")] *= 0.5  # only there something has to be adjusted
+    assert adjust_prices("x", raw, None)[0].equals(raw)
+    assert adjust_prices("x", later, None)[0][:-1].equals(raw[:-1])
+
+
 def test_closes_that_no_constant_factors_explain_are_refused():
     raw = sample_bars(years=1)
     noise = np.random.default_rng(0).uniform(0.5, 1.5, len(raw))

@@ -2,7 +2,8 @@
 
 A file whose closes alone are adjusted for dividends and splits does not hold the factor of the adjustment, but bounds
 it on every bar: the raw close lay in [low, high], so the factor lies in [close / high, close / low]. Between two
-dividends it is constant; a stretch goes on while one factor fits all of its bars, and takes the middle of what fits.
+dividends it is constant; a stretch goes on while one factor fits all of its bars. Each bar takes 1, or else the middle,
+of what fits its stretch up to that bar: later bars would narrow it further, and are not asked.
 """
 
 from __future__ import annotations
@@ -66,21 +67,19 @@ def adjust_prices(name: str, known: pd.DataFrame, adjusted: pd.Series | None) ->
 
 
 def _stretches(lowest: np.ndarray, highest: np.ndarray) -> tuple[np.ndarray, int]:
-    """Return the log factor of each bar, constant over stretches as long as can be, and how many stretches there are.
+    """Return the log factor of each bar by the bars up to it, and how many stretches of one factor there are.
 
-    Bars whose bounds are NaN take the factor of the stretch they lie in.
+    Bars whose bounds are NaN take the factor of the bar before, and those at the beginning that of the first with bounds.
     """
-    log = np.empty(len(lowest))
-    begin, low, high, count = 0, -np.inf, np.inf, 1
-    for row, (least, most) in enumerate(zip(lowest, highest, strict=True)):
-        if np.isnan(least) or np.isnan(most):
-            continue
+    log = np.full(len(lowest), np.nan)
+    low, high, count = -np.inf, np.inf, 1
+    for row in np.flatnonzero(~(np.isnan(lowest) | np.isnan(highest))):
+        least, most = lowest[row], highest[row]
         if max(low, least) > min(high, most) + 1e-12:
-            log[begin:row] = (low + high) / 2
-            begin, low, high, count = row, -np.inf, np.inf, count + 1
+            low, high, count = -np.inf, np.inf, count + 1
         low, high = max(low, least), min(high, most)
-    log[begin:] = (low + high) / 2
-    return log, count
+        log[row] = 0.0 if low <= 0.0 <= high else (low + high) / 2
+    return pd.Series(log).ffill().bfill().to_numpy(), count
 
 
 def _span(factor: pd.Series) -> str:
