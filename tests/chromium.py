@@ -87,10 +87,10 @@ class Browser:
         metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         self._call("Emulation.setDeviceMetricsOverride", **metrics)
 
-    def in_the_dark(self, dark: bool = True) -> None:
-        """Prefer a dark page, or a light one."""
+    def shows(self, *, dark: bool = False, paper: bool = False) -> None:
+        """Prefer a dark page or a light one, on a screen or as it is printed."""
         feature = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self._call("Emulation.setEmulatedMedia", features=[feature])
+        self._call("Emulation.setEmulatedMedia", media="print" if paper else "screen", features=[feature])
 
     def save_downloads(self, folder: Path) -> None:
         """Keep what the page gives to download in a folder."""

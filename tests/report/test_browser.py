@@ -5,14 +5,12 @@ Needs Chromium or Chrome on the PATH, or its path in LLMGUIDE_CHROMIUM; skipped,
 
 from __future__ import annotations
 
-import json
 import re
-import subprocess
 
 import matplotlib.image
 import numpy as np
 import pytest
-from chromium import HEADLESS, Browser, find_chromium
+from chromium import Browser, find_chromium
 from made_flag_page import made_up
 from made_report import comparison
 
@@ -22,12 +20,8 @@ from llmguide.report.flag_page import write_flag_page
 from llmguide.report.page import write_report
 from llmguide.report.trust_page import write_trust_page
 
-FLAGS = (
-    *HEADLESS,
-    *("--enable-logging=stderr", "--virtual-time-budget=20000", "--allow-file-access-from-files"),
-)
-# Runs in a copy of the page, and leaves what it found as JSON in an attribute.
-PROBE = """<script>addEventListener("load", () => setTimeout(() => {
+# What the page looks like, when two frames have been painted.
+PROBE = """new Promise(requestAnimationFrame).then(() => new Promise(requestAnimationFrame)).then(() => {
   const root = document.documentElement;
   const boxes = [...document.querySelectorAll("figure")].map((figure) => {
     const shown = [...figure.querySelectorAll(":scope > div > svg, .plot > svg")]
@@ -35,7 +29,7 @@ PROBE = """<script>addEventListener("load", () => setTimeout(() => {
     return Math.max(...shown.map((box) => Math.min(box.width, box.height)));
   });
   const plots = [...document.querySelectorAll(".plot > svg")].map((svg) => svg.getBoundingClientRect().right);
-  root.dataset.found = JSON.stringify({
+  return {
     widest: Math.max(...[...document.querySelectorAll("table")].map((table) => table.getBoundingClientRect().right)),
     width: innerWidth, page: root.scrollWidth, boxes, reach: Math.max(0, ...plots),
     requests: performance.getEntriesByType("resource").length,
@@ -43,8 +37,8 @@ PROBE = """<script>addEventListener("load", () => setTimeout(() => {
     buttons: document.querySelectorAll("figure > button").length,
     paper: getComputedStyle(document.body).backgroundColor,
     filter: getComputedStyle(document.querySelector("figure > div")).filter,
-  });
-}, 5000));</script>"""
+  };
+})"""
 
 
 @pytest.fixture(scope="module")
@@ -64,29 +58,17 @@ def report(tmp_path_factory):
 def look(chromium, report, tmp_path):
     """`look(width, ...)`: what the probe found, what the console said, and the picture."""
 
-    def look(width, *, page=report, fragment="", change=lambda page: page, flags=()):
+    def look(width, *, page=report, interactive=False, dark=False, paper=False, change=lambda page: page):
         copy = tmp_path / "copy.html"
-        copy.write_text(
-            change(page.read_text(encoding="utf-8")).replace("</head>", PROBE + "</head>"), encoding="utf-8"
-        )
-        picture = tmp_path / "picture.png"
-        # A narrow screen is a narrow frame in a wide window: a browser's own window has a least width.
-        frame = tmp_path / "frame.html"
-        frame.write_text(
-            f'<!DOCTYPE html><body style="margin:0"><iframe src="copy.html{fragment}" style="border:0" width="{width}" '
-            'height="4000"></iframe><script>setInterval(() => { document.documentElement.dataset.found = '
-            'document.querySelector("iframe").contentDocument.documentElement.dataset.found; }, 200)</script>',
-            encoding="utf-8",
-        )
-        options = [*FLAGS, *flags, f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={max(width, 600)},4000"]
-        run = subprocess.run(
-            [chromium, *options, "--dump-dom", f"--screenshot={picture}", frame.as_uri()],
-            capture_output=True, text=True, timeout=120, check=False,
-        )  # fmt: skip
-        found = re.search(r'data-found="([^"]*)"', run.stdout)
-        assert found, f"the browser gave no page: {run.stderr[-2000:]}"
-        console = [line for line in run.stderr.splitlines() if "CONSOLE" in line]
-        return json.loads(found[1].replace("&quot;", '"')), console, picture
+        copy.write_text(change(page.read_text(encoding="utf-8")), encoding="utf-8")
+        with Browser(chromium, tmp_path / "profile", width=width, height=4000) as browser:
+            browser.shows(dark=dark, paper=paper)
+            browser.open(f"{copy.as_uri()}{'#interactive' * interactive}")
+            if interactive:
+                drawn = "figure => figure.querySelector('.plot > svg path')"
+                browser.wait_for(f"[...document.querySelectorAll('figure[data-plot]')].every({drawn})")
+            found = browser.value(PROBE)
+            return found, browser.console, browser.picture(tmp_path / "picture.png")
 
     return look
 
@@ -112,7 +94,7 @@ def test_the_page_of_a_mixture_fits_the_screen_with_all_its_figures(look, tmp_pa
     bars = sample_bars(years=3, seed=4)
     experts = {"a name of some length": MovingAverages(3, 15), "gemma": MovingAverages(8, 13), "hold": "hold"}
     page = write_trust_page(review(mix(bars, experts), bars.index[252]), tmp_path / "mixture.html")
-    found, console, picture = look(width, page=page, change=_without_policy)
+    found, console, picture = look(width, page=page)
     assert console == []
     assert found["page"] <= width
     assert len(found["boxes"]) == 3
@@ -125,7 +107,7 @@ def test_the_page_of_a_mixture_fits_the_screen_with_all_its_figures(look, tmp_pa
 @pytest.mark.parametrize("width", [390, 1280])
 def test_the_page_of_a_policy_fits_the_screen_with_all_its_figures(look, tmp_path, width):
     page = write_flag_page(made_up(), tmp_path / "flag.html")
-    found, console, picture = look(width, page=page, change=_without_policy)
+    found, console, picture = look(width, page=page)
     assert console == []
     assert found["page"] <= width
     assert len(found["boxes"]) == 3
@@ -135,15 +117,10 @@ def test_the_page_of_a_policy_fits_the_screen_with_all_its_figures(look, tmp_pat
     assert picture_varies(picture)
 
 
-def _without_policy(page: str) -> str:
-    """Return a page that does not forbid every script, and so the probe."""
-    return re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("width", [390, 1280])
 def test_every_interactive_figure_is_drawn_without_errors_and_without_the_network(look, width):
-    found, console, picture = look(width, fragment="#interactive")
+    found, console, picture = look(width, interactive=True)
     assert console == []
     assert found["plots"] >= 30  # lines, bands and marks
     assert found["reach"] <= width
@@ -171,16 +148,11 @@ def test_a_script_error_would_be_seen(look):
 
 @pytest.mark.slow
 def test_in_the_dark_the_page_is_dark_and_on_paper_nothing_is_cut_off(look):
-    dark, *_ = look(600, change=lambda page: page.replace("(prefers-color-scheme: dark)", "all"))
+    dark, *_ = look(600, dark=True)
     assert dark["paper"] == "rgb(20, 24, 29)"
     assert "invert" in dark["filter"]  # drawings are made for white paper
     # A4 between the browser's own margins; the rules for narrow screens do not hold on paper.
-    paper, *_ = look(
-        718,
-        change=lambda page: page.replace(
-            "@media screen and (max-width", "@media (max-width: 0) and (max-width"
-        ).replace("@media print", "@media all"),
-    )
+    paper, *_ = look(718, dark=True, paper=True)
     assert paper["paper"] == "rgb(255, 255, 255)"
     assert paper["filter"] == "none"
     assert paper["page"] <= 718

@@ -93,10 +93,10 @@ def check_looks(browser, width):
     assert browser.value("document.documentElement.scrollWidth") <= width
     assert browser.value(NAMELESS) == []
     for dark in (False, True):
-        browser.in_the_dark(dark)
+        browser.shows(dark=dark)
         least, text = browser.value(CONTRAST)
         assert least >= 4.5, (dark, text)
-    browser.in_the_dark(False)
+    browser.shows()
 
 
 def answer_by_digits(browser, own, scores, comment):
