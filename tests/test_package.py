@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import builtins
 import configparser
 import re
 import subprocess
@@ -113,3 +115,36 @@ def test_every_module_has_a_docstring_that_says_what_it_is():
         for path in (ROOT / folder).rglob("*.py"):
             first = path.read_text(encoding="utf-8").lstrip()
             assert first.startswith('"""'), f"{path.relative_to(ROOT)} has no docstring"
+
+
+FIELD = re.compile(r"\{([A-Za-z_]\w*)(?:[.(\[][^{}]*|:[^{} ]*)?\}")
+
+
+def test_no_text_names_a_value_in_braces_and_is_no_f_string():
+    assert forgotten("def told(data):\n    return 'by {data.chosen}, ' 'at {len(data)}'") == [
+        (2, "{data.chosen}"),
+        (2, "{len(data)}"),
+    ]
+    for path in sorted((ROOT / "llmguide").rglob("*.py")):
+        found = [(line, text) for line, text in forgotten(path.read_text()) if not text.startswith("{task.")]  # rich's
+        assert found == [], path
+
+
+def forgotten(source: str) -> list[tuple[int, str]]:
+    """The line and text of each `{name}` of a known name in a plain string within a function."""
+    tree = ast.parse(source)
+    nodes = list(ast.walk(tree))
+    known = {node.id for node in nodes if isinstance(node, ast.Name)}
+    known |= {node.arg for node in nodes if isinstance(node, ast.arg)} | set(dir(builtins))
+    formatted = {id(part) for node in nodes if isinstance(node, ast.JoinedStr) for part in ast.walk(node)}
+    return sorted(
+        {
+            (node.lineno, found[0])
+            for function in nodes
+            if isinstance(function, ast.FunctionDef)
+            for node in ast.walk(function)
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in formatted
+            for found in FIELD.finditer(node.value)
+            if found[1] in known
+        }
+    )

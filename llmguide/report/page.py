@@ -151,7 +151,7 @@ def _weights(data: ReportData) -> Iterator[str]:
             figures.weights(data.weights),
             "Weight of each expert of the mixture",
             "An expert's weight is its share of the mixture's position. It depends on what the expert earned "
-            "up to the previous bar, after cost, on bars that it was not trained on. {_band(data)}".strip(),
+            f"up to the previous bar, after cost, on bars that it was not trained on. {_band(data)}".strip(),
             "weights",
         )
 
@@ -162,7 +162,7 @@ def _q_values(data: ReportData) -> Iterator[str]:
             figures.q_gap(data.q_values),
             "Difference between the agents' Q-values for long and short",
             "The agents' Q-value for long minus that for short, 21-bar mean: above zero they favour long, "
-            "below zero short. {_band(data)}".strip(),
+            f"below zero short. {_band(data)}".strip(),
             "q-gap",
         )
 

@@ -39,7 +39,7 @@ def sharpe_table(table: pd.DataFrame) -> TextTable:
         return here if math.isnan(there) else f"{here} ({number(there)})"
 
     notes = (
-        "Test bars, following the guidance of the prompt alone. In brackets: published by {_PAPER}, for 2018 "
+        f"Test bars, following the guidance of the prompt alone. In brackets: published by {_PAPER}, for 2018 "
         "and 2019; its mean only if every instrument was published.",
     )
     return TextTable("Sharpe ratio by prompt", *_by_prompt(table, cell), notes)

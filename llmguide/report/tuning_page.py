@@ -125,7 +125,7 @@ def _parts(data: TuningData) -> Iterator[str]:
     if data.text:
         yield paragraph(
             "The model wrote only the lines of the list; the rest is llmguide's. The list is from "
-            "{data.chosen}, selected by its mean over all years drawn."
+            f"{data.chosen}, selected by its mean over all years drawn."
         )
         yield f"<pre>{escape(data.text)}</pre>"
     else:
