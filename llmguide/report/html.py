@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
+from llmguide import numbers
+
 __all__ = ["document", "figure", "fold", "items", "number", "paragraph", "percent", "points", "section", "table"]
 
 _WIDE = 4  # columns that fit a phone
@@ -168,11 +170,9 @@ def table(
 def number(x: Any, digits: int = 2) -> str:
     """`x` with so many decimals; missing and NaN read n/a, and nothing reads -0.00."""
     value = math.nan if x is None else float(x)
-    if math.isnan(value):
-        return "n/a"
     if math.isinf(value):
         return "∞" if value > 0 else "−∞"
-    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")
+    return numbers.number(value, digits).replace("-", "−")
 
 
 def percent(x: Any, digits: int = 1) -> str:

@@ -12,7 +12,8 @@ from typing import Any
 
 import pandas as pd
 
-from llmguide.report.tables import TextTable, number, p_value
+from llmguide.numbers import number
+from llmguide.report.tables import TextTable, p_value
 
 __all__ = [
     "costs_table",

@@ -14,8 +14,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from llmguide.files import atomic_path
+from llmguide.numbers import number, spread
 from llmguide.report.figures import house_style, new_figure, plain
-from llmguide.report.tables import TextTable, number, p_value, spread
+from llmguide.report.tables import TextTable, p_value
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

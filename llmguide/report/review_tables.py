@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from llmguide.report.tables import TextTable, number
+from llmguide.numbers import number
+from llmguide.report.tables import TextTable
 
 __all__ = ["ReviewData", "agreement_table", "alpha_table", "judges_table", "review_tables", "scores_table"]
 

@@ -1,15 +1,15 @@
-"""Tables of text, written as Markdown and as LaTeX; and numbers as such tables show them."""
+"""Tables of text, written as Markdown and as LaTeX."""
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from llmguide.errors import DataError
+from llmguide.numbers import number
 
-__all__ = ["TextTable", "number", "p_value", "spread"]
+__all__ = ["TextTable", "p_value"]
 
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -77,16 +77,6 @@ class TextTable:
             for at, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         return f"| {' | '.join(cells)} |"
-
-
-def number(value: float, digits: int = 2) -> str:
-    """Return a number as text, "n/a" where it is undefined."""
-    return f"{value:.{digits}f}" if math.isfinite(value) else "n/a"
-
-
-def spread(mean: float, std: float) -> str:
-    """Return mean (std), without the brackets where there is no spread."""
-    return f"{number(mean)} ({number(std)})" if math.isfinite(std) else number(mean)
 
 
 def p_value(p: float) -> str:

@@ -69,7 +69,7 @@ def adjust_prices(name: str, known: pd.DataFrame, adjusted: pd.Series | None) ->
 def _stretches(lowest: np.ndarray, highest: np.ndarray) -> tuple[np.ndarray, int]:
     """Return the log factor of each bar by the bars up to it, and how many stretches of one factor there are.
 
-    Bars whose bounds are NaN take the factor of the bar before, and those at the beginning that of the first with bounds.
+    Bars whose bounds are NaN take the factor of the bar before, the first ones that of the first bar with bounds.
     """
     log = np.full(len(lowest), np.nan)
     low, high, count = -np.inf, np.inf, 1
