@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmguide.errors import DataError
-from llmguide.report.tables import TextTable, number, p_value, spread
+from llmguide.numbers import number, spread
+from llmguide.report.tables import TextTable, p_value
 
 TABLE = TextTable(
     "Arms & measures",
