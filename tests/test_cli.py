@@ -176,7 +176,7 @@ def test_train_takes_the_levers_and_the_agents_keep_them(llmguide, files):
     assert "tau change how an agent uses its guidance, but there is none; pass --guidance" in err
     code, _, err = llmguide("train", "train.csv", "--tau", "even", "--provider", "rules", "--out", "none")
     assert code == 1
-    assert "tau is one of published, constant, jittered" in err
+    assert "tau must be one of published, constant, jittered" in err
     assert not (files / "none").exists()
 
 

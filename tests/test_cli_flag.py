@@ -197,7 +197,7 @@ def test_options_that_nothing_reads_are_refused(files, tmp_path, monkeypatch, ca
         (("train", "--base", "tiny"), "--base is for --agent flag"),
         (("train", "--lora-rank", "0"), "--lora-rank is for --agent flag"),
         (("flag", "train", "--base", "none.gguf"), "there is no model file none.gguf"),
-        (("flag", "train", "--base", "tiny", "--rules", "home"), "rules are 'house', 'paper'"),
+        (("flag", "train", "--base", "tiny", "--rules", "home"), "rules must be 'house', 'paper'"),
         (("flag", "train", "--base", "tiny", "--frozen", "2"), "frozen lies between 0 and 1, got 2"),
     ],
 )

@@ -210,7 +210,7 @@ def test_options_stand_behind_an_expert(folder, monkeypatch):
         (["a.parquet", "a=b.csv"], LlmguideError, "two experts are called 'a'"),
         (["x=llm"], LlmguideError, "ask a language model first"),
         (["x=ma:5"], LlmguideError, "two windows in bars"),
-        (["x=ma:20,5"], LlmguideError, "the expert 'x': windows are"),
+        (["x=ma:20,5"], LlmguideError, "the expert 'x': windows must be"),
         (["hold,sinse=2018-01-01"], LlmguideError, "did you mean 'since'"),
         (["hold,m0=1,m0=2"], LlmguideError, "has m0 twice"),
         (["hold,m0=much"], LlmguideError, "m0 and n0 are numbers"),

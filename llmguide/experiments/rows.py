@@ -55,7 +55,7 @@ def instruments_beside_published(table: pd.DataFrame) -> Table:
         ]
         for row in _rows(table)
     ]
-    columns = ["symbol", "published", "lies", "p", "here", "paper's own", "MDD"]
+    columns = ["symbol", "published", "published is", "p", "here", "paper's own", "MDD"]
     return Table("rl: published Sharpe ratio against the 95 % interval of the replicated mean", columns, rows)
 
 

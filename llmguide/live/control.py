@@ -108,7 +108,7 @@ def settle(journal: Path | str, order: str, *, filled: float = 0.0, price: float
             raise JournalError(f"{path} sent no order {order!r}{did_you_mean(order, known)}")
         report, size = book.last_reports().get(order), known[order].wanted.size
         if report is not None and report.over:
-            raise JournalError(f"the end of {order} is known: {report.status}, {report.filled:g} filled")
+            raise JournalError(f"{order} is already settled: {report.status}, {report.filled:g} filled")
         if not 0.0 <= filled <= abs(size):
             raise JournalError(f"{order} is of {abs(size):g} shares, so filled is from 0 to that, got {filled:g}")
         if filled and not price > 0.0:

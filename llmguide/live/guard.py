@@ -199,7 +199,7 @@ class Guard(bt.BrokerBase):
             if self._journal.meta("base") is None:
                 raise LlmguideError(f"the broker must be reachable when a journal is created: {error}") from None
             sender.unreachable = str(error)
-            self._note(f"the broker is not reached: {error}")
+            self._note(f"the broker cannot be reached: {error}")
         for report in (*self._journal.reports(step), *reports):
             self._apply(report)
         first: dict[str, Any] = {}

@@ -99,7 +99,7 @@ class Sender:
             return f"the kill switch is on: {tripped}"
         waiting = ", ".join(self.unknown)
         return (
-            (f"the broker is not reached: {self.unreachable}" if self.unreachable else "")
+            (f"the broker cannot be reached: {self.unreachable}" if self.unreachable else "")
             or (f"it is not known whether {waiting} reached the broker" if waiting else "")
             or (f"positions differ from the broker's: {self.differs}" if self.differs else "")
             or not_live(data)

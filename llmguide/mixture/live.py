@@ -105,7 +105,7 @@ class Mixture:
 def check_cost(cost: float) -> float:
     """Return the cost; LlmguideError unless it is a fraction in [0, 1)."""
     if not 0 <= cost < 1:
-        raise LlmguideError(f"cost is a fraction of the traded value in [0, 1), got {cost}; 0.1 % is 0.001")
+        raise LlmguideError(f"cost must be a fraction of the traded value in [0, 1), got {cost}; 0.1 % is 0.001")
     return float(cost)
 
 

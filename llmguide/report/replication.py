@@ -49,7 +49,7 @@ def appendix_e_table(appendix_e: pd.DataFrame) -> TextTable:
         for row in _rows(appendix_e)
     ]
     columns = [
-        *("symbol", "instrument", "published", "paper", "here", "runs", "95 % interval", "t", "p", "published lies"),
+        *("symbol", "instrument", "published", "paper", "here", "runs", "95 % interval", "t", "p", "published is"),
         *("MDD paper", "MDD here", "MDD here (tdqn)"),
     ]
     notes = (

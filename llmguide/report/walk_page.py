@@ -120,7 +120,7 @@ def _beside_hold(walked: Walked) -> str:
         if row.minus == "hold":
             side = "above" if row.sr_low > 0 else "below" if row.sr_high < 0 else "not told from"
             return (
-                f" The Sharpe ratio of {row.arm} less that of hold is {number(row.sr)} (95 % interval "
+                f" The Sharpe ratio of {row.arm} minus that of hold is {number(row.sr)} (95 % interval "
                 f"{between_numbers(row.sr_low, row.sr_high)}): {side} holding."
             )
     return ""

@@ -99,13 +99,14 @@ class DQNConfig:
             raise ModelError(f"replay must hold at least two batches ({2 * self.batch}), got {self.replay}")
         if self.tau not in get_args(Tau):
             hint = did_you_mean(str(self.tau), get_args(Tau))
-            raise ModelError(f"tau is one of {', '.join(get_args(Tau))}, got {self.tau!r}{hint}")
+            raise ModelError(f"tau must be one of {', '.join(get_args(Tau))}, got {self.tau!r}{hint}")
         if not 0 <= self.agreement < math.inf:
             raise ModelError(
-                f"agreement is added to rewards, which are returns of a bar, and is 0 or more, got {self.agreement}"
+                "agreement is added to the rewards, which are returns per bar, and must be at least 0, got "
+                f"{self.agreement}"
             )
         if self.actions not in (2, 3):
-            raise ModelError(f"actions is 2 (short, long) or 3 (short, long, flat), got {self.actions}")
+            raise ModelError(f"actions must be 2 (short, long) or 3 (short, long, flat), got {self.actions}")
 
     @property
     def guided_only(self) -> tuple[str, ...]:

@@ -111,7 +111,7 @@ AgentIndicator = vectorbt.IndicatorFactory(
 
     Inputs: close, high, low, volume. Params: agent (as `llmguide.load_agent` returns it), guidance (a
     `llmguide.Guidance`, needed where the agent is guided), weight, scale, band, as the rule "blend" of `llmguide.sweep`
-    has them; by default the agent alone decides. Outputs: gap, the Q-value of long less that of short, NaN before the
+    has them; by default the agent alone decides. Outputs: gap, the Q-value of long minus that of short, NaN before the
     first decision; decision: 1 long, 0 short, -1 flat.""",
     module_name=__name__,
     short_name="agent",

@@ -358,7 +358,7 @@ def blend_decisions(
     """Write what guidance and Q-gap decide together, shape ``(rows, bars - start)``.
 
     Args:
-        gaps: Q-value of long less that of short on the sides -1, 0 and +1, shape ``(bars - start, 3)``.
+        gaps: Q-value of long minus that of short on the sides -1, 0 and +1, shape ``(bars - start, 3)``.
         tau: guidance in force at each bar, shape ``(bars - start,)``.
         settings: weight, scale and band of each row, shape ``(rows, 3)``.
         decisions: written.

@@ -80,7 +80,7 @@ class MixtureRule(Rule):
                 raise LlmguideError(f"{name} is False or True (0 or 1), got {list(grid.levels[name])[:5]}")
         between(grid, "max_leverage", 0.0, 1.0)
         if grid.levels["max_leverage"].min() == 0:
-            raise LlmguideError("max_leverage is a fraction of the account in (0, 1], got 0")
+            raise LlmguideError("max_leverage must be a fraction of the account in (0, 1], got 0")
         between(grid, "band", 0.0, 1.0)
         if grid.levels["stop_loss"].min() < inf:
             raise LlmguideError(

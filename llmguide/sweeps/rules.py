@@ -374,7 +374,9 @@ def check_overlays(grid: Grid) -> None:
     """Refuse an impossible cost, delay or stop-loss."""
     cost = grid.levels["cost"]
     if not pd.api.types.is_numeric_dtype(cost) or not ((cost >= 0) & (cost < 1)).all():
-        raise LlmguideError(f"cost is a fraction of the traded value in [0, 1), got {list(cost)[:5]}; 0.1 % is 0.001")
+        raise LlmguideError(
+            f"cost must be a fraction of the traded value in [0, 1), got {list(cost)[:5]}; 0.1 % is 0.001"
+        )
     _whole(grid, "delay", least=0)
     limit = grid.levels["stop_loss"]
     if not pd.api.types.is_numeric_dtype(limit) or not (limit > 0).all():

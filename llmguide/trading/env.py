@@ -90,7 +90,7 @@ class TradingEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         largest = np.finfo(np.float32).max
         self.observation_space = gymnasium.spaces.Box(-largest, largest, (size,), np.float32)
         if actions not in (2, 3):
-            raise DataError(f"actions is 2 (short, long) or 3 (short, long, flat), got {actions}")
+            raise DataError(f"actions must be 2 (short, long) or 3 (short, long, flat), got {actions}")
         self._actions = actions
         self.action_space = gymnasium.spaces.Discrete(actions)
         self._account = (0.0, 0.0, self._cash)
@@ -122,7 +122,7 @@ class TradingEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
             raise DataError("the episode is over; call reset() before the next step")
         if not self.action_space.contains(np.int64(action)):
             flat = "" if self._actions == 2 else " or 2 (flat)"
-            raise DataError(f"actions are 1 (long) or 0 (short){flat}, got {action}")
+            raise DataError(f"actions must be 1 (long) or 0 (short){flat}, got {action}")
         price, previous = self._prices[self._bar], self._prices[self._bar - 1]
         after = [
             account.transition(*self._account, decision, price, previous, self._cost)

@@ -100,7 +100,7 @@ class FlagEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         if not self._begun or self._accounts.over()[0]:
             raise DataError("the episode is over, or none has begun; call reset() before the next step")
         if not self.action_space.contains(np.int64(action)):
-            raise DataError(f"actions are 0 (sell), 1 (hold) and 2 (buy), got {action}")
+            raise DataError(f"actions must be 0 (sell), 1 (hold) or 2 (buy), got {action}")
         rewards, over = self._accounts.step([int(action)])
         return self._observe(), float(rewards[0]), bool(over[0]), False, self._info()
 

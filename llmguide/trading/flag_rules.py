@@ -60,11 +60,11 @@ class FlagRules:
         if not (math.isfinite(self.cash) and self.cash > 0):
             raise DataError(f"cash must be a positive number, got {self.cash}")
         if not 0 <= self.cost < 1:
-            raise DataError(f"cost is a fraction of the traded value in [0, 1), got {self.cost}; 0.1 % is 0.001")
+            raise DataError(f"cost must be a fraction of the traded value in [0, 1), got {self.cost}; 0.1 % is 0.001")
         if not self.episode >= 2:
             raise DataError(f"episode must be at least 2 steps, since one has no Sharpe ratio, got {self.episode}")
         if not math.isfinite(self.risk_free):
-            raise DataError(f"risk_free is a fraction of the capital per bar, got {self.risk_free}")
+            raise DataError(f"risk_free must be a fraction of the capital per bar, got {self.risk_free}")
         if not self.sharpe_limit > 0:
             raise DataError(f"sharpe_limit must be positive, got {self.sharpe_limit}")
 
@@ -90,7 +90,7 @@ def as_rules(rules: FlagRules | Rulebook) -> FlagRules:
     if isinstance(rules, FlagRules):
         return rules
     if rules not in _BOOKS:
-        raise DataError(f"rules are 'house', 'paper' or FlagRules(...), got {rules!r}{did_you_mean(rules, _BOOKS)}")
+        raise DataError(f"rules must be 'house', 'paper' or FlagRules(...), got {rules!r}{did_you_mean(rules, _BOOKS)}")
     return _BOOKS[rules]
 
 

@@ -127,7 +127,7 @@ def sharpe_grid(
     check_account(cash=cash, cost=cost, start=start, bars=len(prices))
     check_sizing(max_leverage=max_leverage, band=band)
     if not isinstance(longest, int | np.integer) or longest < 2:
-        raise LlmguideError(f"longest is a whole number of bars, at least 2, got {longest!r}")
+        raise LlmguideError(f"longest must be a whole number of bars, at least 2, got {longest!r}")
     if longest > start:
         raise LlmguideError(
             f"a window of {longest} bars does not fit into the {start} idle ones before the first decision; "
@@ -171,7 +171,7 @@ def check_windows(short: int, long: int) -> None:
     except TypeError:
         possible = False
     if not possible:
-        raise LlmguideError(f"windows are whole numbers of bars with 1 <= short < long, got {short!r} and {long!r}")
+        raise LlmguideError(f"windows must be whole numbers of bars with 1 <= short < long, got {short!r} and {long!r}")
 
 
 @njit(cache=True)
@@ -251,5 +251,5 @@ def is_trend(rule: str) -> bool:
     """Return whether a rule is "trend"; LlmguideError unless it is that or "reversion"."""
     known = get_args(Rule)
     if rule not in known:
-        raise LlmguideError(f"rule is 'trend' or 'reversion', got {rule!r}{did_you_mean(rule, known)}")
+        raise LlmguideError(f"rule must be 'trend' or 'reversion', got {rule!r}{did_you_mean(rule, known)}")
     return rule == "trend"

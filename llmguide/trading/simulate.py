@@ -133,7 +133,7 @@ def check_account(*, cash: float, cost: float, start: int, bars: int) -> None:
     if not (np.isfinite(cash) and cash > 0):
         raise DataError(f"cash must be a positive number, got {cash}")
     if not 0 <= cost < 1:
-        raise DataError(f"cost is a fraction of the traded value in [0, 1), got {cost}; 0.1 % is 0.001")
+        raise DataError(f"cost must be a fraction of the traded value in [0, 1), got {cost}; 0.1 % is 0.001")
     if not 1 <= start < bars:
         raise DataError(f"start must lie between 1 and {bars - 1} for {bars} bars, got {start}")
 
@@ -150,7 +150,7 @@ def check_decisions(decisions: ArrayLike, shape: tuple[int, ...], *, flat: bool 
         odd = given[~known].flat[0]
         also = "" if flat or odd != account.FLAT else ", and where -1 is flat, pass flat=True"
         raise DataError(
-            f"decisions are 1 (long) or 0 (short), but {odd} is among them; fractions of the account, in [-1, 1], go "
-            f"into weights={also}"
+            f"decisions must be 1 (long) or 0 (short), but {odd} is among them; fractions of the account, in [-1, 1], "
+            f"go into weights={also}"
         )
     return np.ascontiguousarray(given, dtype=np.int8)

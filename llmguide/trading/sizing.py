@@ -137,9 +137,9 @@ def check_sizing(*, max_leverage: float, band: float) -> None:
             "would take a loan, and the account knows no interest"
         )
     if not max_leverage > 0.0:
-        raise DataError(f"max_leverage is a fraction of the account in (0, 1], got {max_leverage}")
+        raise DataError(f"max_leverage must be a fraction of the account in (0, 1], got {max_leverage}")
     if not 0.0 <= band <= 1.0:
-        raise DataError(f"band is a fraction of the account in [0, 1], got {band}; 5 % is 0.05")
+        raise DataError(f"band must be a fraction of the account in [0, 1], got {band}; 5 % is 0.05")
 
 
 def check_weights(weights: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float64]:
@@ -156,5 +156,5 @@ def check_weights(weights: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.floa
     if not fits.all():
         odd = given[~fits].flat[0]
         hint = "fill the gap, or begin later with start=" if np.isnan(odd) else "50 % is 0.5"
-        raise DataError(f"weights are fractions of the account in [-1, 1], but {odd} is among them; {hint}")
+        raise DataError(f"weights must be fractions of the account in [-1, 1], but {odd} is among them; {hint}")
     return given

@@ -78,7 +78,7 @@ def test_a_foreign_strategy_has_an_account_and_no_decisions(make_bars):
         ),
         ({"strat": 4}, LlmguideError, "BuyAndHold has no parameter 'strat'.*did you mean 'start'"),
         ({"cash": -5}, DataError, "cash must be a positive number"),
-        ({"cost": 10}, DataError, "cost is a fraction"),
+        ({"cost": 10}, DataError, "cost must be a fraction"),
         ({"start": 80}, DataError, "start must lie between 1 and 49 for 50 bars"),
     ],
 )

@@ -107,7 +107,7 @@ def test_what_a_broker_that_knows_no_names_did_with_an_order_a_person_must_say(f
     with pytest.raises(Exception, match="give the price"):
         settle(folder / "journal", unheard.id, filled=3)
     settle(folder / "journal", unheard.id, filled=order.filled, price=order.mean, fee=order.fee)
-    with pytest.raises(Exception, match=r"the end of .* is known: filled"):
+    with pytest.raises(Exception, match=r".* is already settled: filled"):
         settle(folder / "journal", unheard.id)
     assert status(folder / "journal").unknown == []
     assert status(folder / "journal").positions == {"X": order.filled}
@@ -263,8 +263,8 @@ def test_a_market_that_is_away_for_a_while_holds_orders_back(folder):
     market, notes = PaperExchange({"X": BARS}, history=3), []
     with running(market, away) as port:
         trade(port, folder / "journal", Eager, notes=notes)
-    assert [note for note in notes if note.startswith("the broker is not reached")]
-    assert any(note.startswith("refused") and "the broker is not reached" in note for note in notes)
+    assert [note for note in notes if note.startswith("the broker cannot be reached")]
+    assert any(note.startswith("refused") and "the broker cannot be reached" in note for note in notes)
     days = {str(order[0])[3:11] for order in executed(market)}
     assert not days & {f"{BARS.index[at]:%Y%m%d}" for at in (10, 11)}
     assert max(days) > f"{BARS.index[12]:%Y%m%d}"

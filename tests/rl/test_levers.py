@@ -322,11 +322,11 @@ def test_one_update_of_three_actions_is_the_batched_learners():
     [
         (
             {"tau": "constnat"},
-            r"tau is one of published, constant, jittered, got 'constnat'; did you mean 'constant'\?",
+            r"tau must be one of published, constant, jittered, got 'constnat'; did you mean 'constant'\?",
         ),
-        ({"agreement": -0.1}, "agreement is added to rewards"),
-        ({"agreement": float("nan")}, "agreement is added to rewards"),
-        ({"actions": 4}, r"actions is 2 \(short, long\) or 3 \(short, long, flat\), got 4"),
+        ({"agreement": -0.1}, "agreement is added to the rewards"),
+        ({"agreement": float("nan")}, "agreement is added to the rewards"),
+        ({"actions": 4}, r"actions must be 2 \(short, long\) or 3 \(short, long, flat\), got 4"),
     ],
 )
 def test_impossible_settings_are_refused(settings, message):

@@ -190,9 +190,9 @@ def test_the_environment_has_the_third_action(bars, agent):
             assert env.step(other)[1] == unfulfilled
             assert env.step(other)[4]["untaken_rewards"].keys() == {0, 1, 2} - {other}
         assert own not in (None, np.nan)
-    with pytest.raises(DataError, match=r"actions are 1 \(long\) or 0 \(short\) or 2 \(flat\), got 3"):
+    with pytest.raises(DataError, match=r"actions must be 1 \(long\) or 0 \(short\) or 2 \(flat\), got 3"):
         env.step(3)
-    with pytest.raises(DataError, match="actions is 2"):
+    with pytest.raises(DataError, match="actions must be 2"):
         TradingEnv(bars, actions=4)
 
 

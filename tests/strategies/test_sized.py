@@ -231,7 +231,7 @@ def test_minus_one_is_not_taken_for_short(make_bars):
 
 
 @pytest.mark.parametrize(
-    ("params", "message"), [({"max_leverage": 2}, "would take a loan"), ({"band": 5}, "band is a fraction")]
+    ("params", "message"), [({"max_leverage": 2}, "would take a loan"), ({"band": 5}, "band must be a fraction")]
 )
 def test_impossible_limits_are_refused(make_bars, params, message):
     with pytest.raises(LlmguideError, match=message):

@@ -148,10 +148,10 @@ def test_the_untaken_flip_sells_the_shares_that_were_held():
     ("change", "message"),
     [
         ({"decisions": [1, 0]}, "expected decisions of shape"),
-        ({"decisions": [1, 0, 2]}, "decisions are 1"),
-        ({"decisions": [1, 0, np.nan]}, "decisions are 1"),
+        ({"decisions": [1, 0, 2]}, "decisions must be 1"),
+        ({"decisions": [1, 0, np.nan]}, "decisions must be 1"),
         ({"cash": 0}, "cash must be"),
-        ({"cost": 0.1 * 20}, "cost is a fraction"),
+        ({"cost": 0.1 * 20}, "cost must be a fraction"),
         ({"start": 0}, "start must lie"),
         ({"start": 4}, "start must lie"),
     ],

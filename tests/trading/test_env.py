@@ -95,7 +95,7 @@ def test_wrong_use_is_refused():
     with pytest.raises(DataError, match="start must lie between 30"):
         env.reset(options={"start": 3})
     env.reset(options={"start": len(BARS) - 1})
-    with pytest.raises(DataError, match="actions are 1"):
+    with pytest.raises(DataError, match="actions must be 1"):
         env.step(2)
     env.step(1)
     with pytest.raises(DataError, match="call reset"):

@@ -102,7 +102,7 @@ def test_wrong_use_is_refused():
     with pytest.raises(DataError, match="start must lie between 20"):
         env.reset(options={"start": 3})
     env.reset(options={"start": len(BARS) - 1})
-    with pytest.raises(DataError, match="actions are 0"):
+    with pytest.raises(DataError, match="actions must be 0"):
         env.step(3)
     with pytest.raises(DataError, match="at least 85 bars"):
         FlagEnv(BARS.iloc[:84], training=True)

@@ -185,11 +185,11 @@ def test_a_decision_depends_on_its_own_window_only():
     [
         ({"rule": "trends"}, "did you mean 'trend'"),
         ({"longest": 31}, "31 bars does not fit into the 30 idle ones.*pass start=31"),
-        ({"longest": 1}, "longest is a whole number of bars, at least 2, got 1"),
-        ({"longest": 5.0}, "longest is a whole number"),
+        ({"longest": 1}, "longest must be a whole number of bars, at least 2, got 1"),
+        ({"longest": 5.0}, "longest must be a whole number"),
         ({"start": 60}, "start must lie"),
         ({"cash": 0.0}, "cash must be"),
-        ({"cost": 2.0}, "cost is a fraction"),
+        ({"cost": 2.0}, "cost must be a fraction"),
     ],
 )
 def test_impossible_settings_of_the_search_are_refused(change, message):

@@ -267,10 +267,10 @@ def test_flat_sells_or_buys_back_whatever_is_held(state, cash):
         ({"weights": ["long", "short", "long"]}, "weights as numbers"),
         ({"weights": None, "decisions": [1, 0.5, 0]}, "0.5 is among them; fractions of the account.*weights="),
         ({"max_leverage": 2}, "at most 1, got 2: more would take a loan"),
-        ({"max_leverage": 0}, r"max_leverage is a fraction of the account in \(0, 1\], got 0"),
-        ({"max_leverage": np.nan}, "max_leverage is a fraction"),
-        ({"band": 5}, "band is a fraction .* got 5; 5 % is 0.05"),
-        ({"band": np.nan}, "band is a fraction"),
+        ({"max_leverage": 0}, r"max_leverage must be a fraction of the account in \(0, 1\], got 0"),
+        ({"max_leverage": np.nan}, "max_leverage must be a fraction"),
+        ({"band": 5}, "band must be a fraction .* got 5; 5 % is 0.05"),
+        ({"band": np.nan}, "band must be a fraction"),
     ],
 )
 def test_impossible_settings_are_refused(change, message):

@@ -10,7 +10,7 @@ knows beforehand which one it will be: to be near it is what a mixture is for.
 | above every parent | accuracies 0.7 and 0.85 | mixture less the parent nearest to it | p below 0.05 |
 | rises with accuracy | all accuracies | smallest step from one accuracy to the next | from 0 on |
 | shuffled costs little | each shuffled one | mixture less the mixture without guidance | from -0.05 on |
-| shallower than the best parent | each that is not shuffled | drawdown of mixture less that of best parent | below 0 |
+| shallower than the best parent | each that is not shuffled | drawdown of mixture minus that of best parent | below 0 |
 
 The aims were set before the study. All but the second are judged by the mean that happened; its interval says how sure
 that is. The p of the second is the largest of those against each parent.

@@ -38,7 +38,7 @@ class Proof:
         table: one row per instrument and account (tuned, untuned, hold): ``symbol``, ``account``, ``sr`` (annual, NaN
             where nothing was traded), ``mdd``, ``total_return`` (fractions), ``bars``, ``months``, ``abstentions``.
         returns: of each account on the test bars of each instrument, by (symbol, account).
-        difference: Sharpe ratio of the tuned less that of the untuned, mean over instruments, with its interval by the
+        difference: Sharpe ratio of the tuned minus that of the untuned, mean over instruments, with its interval by the
             stationary bootstrap.
         bars: test bars that all instruments have, of which the interval is.
         p: of the difference where the prompts' months are exchanged at random (`exchange_test`).

@@ -79,12 +79,12 @@ class FlagConfig:
                 raise ModelError(f"{name} must be positive, got {getattr(self, name)}")
         for name in ("entropy", "value", "kl"):
             if not (math.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
-                raise ModelError(f"{name} is a weight of at least 0, got {getattr(self, name)}")
+                raise ModelError(f"{name} must be a weight of at least 0, got {getattr(self, name)}")
         for name in ("discount", "trace"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ModelError(f"{name} must lie in [0, 1], got {getattr(self, name)}")
         if self.algorithm not in ("ppo", "reinforce"):
-            raise ModelError(f"algorithm is 'ppo' or 'reinforce', got {self.algorithm!r}")
+            raise ModelError(f"algorithm must be 'ppo' or 'reinforce', got {self.algorithm!r}")
 
     def learning_rate_at(self, step: int) -> float:
         """Return the learning rate for the update of a rollout that began at `step`, counted from 0."""
