@@ -104,7 +104,7 @@ def summary(aims: pd.DataFrame, group: str = "all") -> str:
         (reached if good == of else missed).append(str(aim) if of == 1 else f"{aim} ({good} of {of})")
     near = own[own["aim"] == "near the best parent"].set_index("guidance")["value"]
     text = (
-        f"On the mean of {_counted(int(own['instruments'].max()), group)} the Sharpe ratio of the sized mixture less "
+        f"On the mean of {_counted(int(own['instruments'].max()), group)} the Sharpe ratio of the sized mixture minus "
         f"that of its best parent is {number(near.min())} ({near.idxmin()}) to {number(near.max())} ({near.idxmax()}). "
         f"It reaches {len(reached)} of {len(reached) + len(missed)} aims"
     )

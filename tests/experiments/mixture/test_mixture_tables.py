@@ -202,10 +202,10 @@ def test_the_summary_says_what_was_reached_and_what_not():
         "oracle 0.7": {name: [(0.5, 0.7, 0.0)] for name in hold},
     }
     assert MixtureStudy(made(hold, drawn), {}).summary == (
-        "On the mean of all 4 instruments the Sharpe ratio of the sized mixture less that of its best parent is −0.20 "
+        "On the mean of all 4 instruments the Sharpe ratio of the sized mixture minus that of its best parent is −0.20 "
         "(oracle 0.5) to 0.20 (oracle 0.7). It reaches 2 of 4 aims: above every parent, rises with accuracy. Not "
         "reached: near the best parent (1 of 2), shallower than the best parent (1 of 2). "
-        "On the mean of the 1 instrument that fell the Sharpe ratio of the sized mixture less that of its best parent "
+        "On the mean of the 1 instrument that fell the Sharpe ratio of the sized mixture minus that of its best parent "
         "is −0.10 (oracle 0.5) to 0.20 (oracle 0.7). It reaches 1 of 4 aims: rises with accuracy. Not reached: near "
         "the best parent (1 of 2), above every parent, shallower than the best parent (1 of 2)."
     )
