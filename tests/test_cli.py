@@ -7,8 +7,10 @@ import re
 import shlex
 import signal
 import subprocess
+import sys
 import time
 from functools import partial
+from pathlib import Path
 from unittest.mock import Mock
 
 import pandas as pd
@@ -16,6 +18,7 @@ import pytest
 from command_line import run_here, start, wait_until_signals_are_handled
 
 from llmguide import Guidance, load_agent, sample_bars, simulate
+from llmguide.cli.config_text import command_again
 from llmguide.experiments.compare import Comparison
 from llmguide.llm.cache import Cache
 from llmguide.rl.config import DQNConfig
@@ -316,6 +319,15 @@ def test_the_command_that_a_report_shows_trains_again_and_again(llmguide, files,
         assert "already trained" not in err
     agents = [(files / folder / "rl-0.safetensors").read_bytes() for folder in ("a run", "a run-again")]
     assert agents[0] == agents[1]
+
+
+@pytest.mark.parametrize("option", [("--config", "mine.toml"), ("--config=mine.toml",)])
+def test_the_command_shown_reads_the_options_that_the_folder_keeps_and_not_a_file_that_may_change(monkeypatch, option):
+    monkeypatch.setattr(sys, "argv", ["llmguide", "compare", *option, "--seeds", "1", "--out", "here"])
+    _, command = command_again(Path("here")).splitlines()
+    assert shlex.split(command) == [
+        *("llmguide", "compare", "--config", "here/config.toml", "--seeds", "1", "--out", "here-again", "--no-resume")
+    ]
 
 
 @pytest.mark.parametrize(

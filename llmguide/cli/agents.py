@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from llmguide.cli.app import app
+from llmguide.cli.config_text import command_again
 from llmguide.cli.flag import FLAG_SEEDS, FlagOrder, train_policies
 from llmguide.cli.groups import LanguagePolicy
 from llmguide.cli.instrument import instrument_of
@@ -472,7 +471,7 @@ def _compare(
             announce=say,
         )
         say("backtesting every arm under other costs, and writing tables, report and tearsheets")
-        report = comparison.write(out, command=_again(out))
+        report = comparison.write(out, command=command_again(out))
     if as_json:
         tested = {"controls": records(comparison.controls), "placebo": records(comparison.placebo)} if controls else {}
         print_json(
@@ -507,16 +506,3 @@ def _control_plan(controls: bool, shuffles: int | None, *, given: bool) -> Contr
             "FILE, or --provider rules to test the rules"
         )
     return ControlPlan() if shuffles is None else ControlPlan(shuffles=shuffles)
-
-
-def _again(out: Path) -> str:
-    """Return the command that was given, with a folder beside `out`: in its own it would find everything trained."""
-    words = []
-    rest = iter(sys.argv[1:])
-    for word in rest:
-        if word == "--out":
-            next(rest, None)
-        elif not word.startswith("--out=") and word not in ("--resume", "--no-resume"):
-            words.append(word)
-    command = shlex.join(["llmguide", *words, "--out", f"{out}-again", "--no-resume"])
-    return f"# File paths are relative to the folder in which this was run; every agent is trained again.\n{command}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import sys
 import textwrap
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -14,7 +15,7 @@ from llmguide._version import __version__
 from llmguide.cli.config_file import CONFIG_FILE, Entry, entries_of
 from llmguide.cli.settings import OPTIONS, SET, defaults_of
 
-__all__ = ["options_text"]
+__all__ = ["command_again", "options_text"]
 
 _OF_ONE_CALL = ("resume", "plan", "as_json")
 """Parameters that say what is done this once, not what is made."""
@@ -58,6 +59,25 @@ def options_text(
             lines += ["", *_settings(section, settings, own)]
     text = "\n".join(lines) + "\n"
     return re.sub(r"\n{3,}", "\n\n", text)
+
+
+def command_again(out: Path) -> str:
+    """Return the command that was given, with a folder beside `out`: in its own it would find everything done.
+
+    A file of options may have changed since, so the copy that `out` keeps stands in its place.
+    """
+    words = []
+    given = iter(sys.argv[1:])
+    for word in given:
+        name, joined, _ = word.partition("=")
+        if name in ("--out", "--config"):
+            if not joined:
+                next(given, None)
+            words += ["--config", str(out / CONFIG_FILE)] if name == "--config" else []
+        elif word not in ("--resume", "--no-resume"):
+            words.append(word)
+    command = shlex.join(["llmguide", *words, "--out", f"{out}-again", "--no-resume"])
+    return f"# File paths are relative to the folder in which this was run; every agent is trained again.\n{command}"
 
 
 def _head(words: list[str], kept_in: Path | None) -> Iterator[str]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from llmguide.cli.app import app
+from llmguide.cli.config_text import command_again
 from llmguide.cli.groups import LanguagePolicy
 from llmguide.cli.options import (
     PROVIDERS,
@@ -141,7 +140,7 @@ def walk_forward(
             progress=not as_json,
             announce=lambda line: err.print(line, highlight=False),
         )
-        page = walk.write(out, command=shlex.join(["llmguide", *sys.argv[1:]]))
+        page = walk.write(out, command=command_again(out))
     _show(walk, page, as_json=as_json)
 
 
