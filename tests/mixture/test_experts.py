@@ -114,7 +114,7 @@ def test_decisions_are_not_taken_for_sides(bars, table):
     with pytest.raises(LlmguideError, match=r"of which 0 is short.*sides_of"):
         Sides(whole).sides(bars)
     np.testing.assert_array_equal(sides_of([1, 0, -1]), [1.0, -1.0, 0.0])
-    with pytest.raises(LlmguideError, match="decisions must be 1"):
+    with pytest.raises(LlmguideError, match="decisions are 1"):
         sides_of([1, 0.5])
 
 

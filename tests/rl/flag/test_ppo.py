@@ -284,7 +284,7 @@ def test_the_published_constants_and_the_falling_learning_rate():
         ({"steps": 0}, "steps must be a whole number"),
         ({"minibatch": 2.5}, "minibatch must be a whole number"),
         ({"learning_rate": -1.0}, "learning_rate must be positive"),
-        ({"kl": math.nan}, "kl is a weight"),
+        ({"kl": math.nan}, "kl must be a weight"),
         ({"trace": 1.1}, r"trace must lie in \[0, 1\]"),
         ({"algorithm": "a2c"}, "'ppo' or 'reinforce'"),
     ],
