@@ -40,6 +40,7 @@ def bench(monkeypatch):
     return importlib.import_module("_bench")
 
 
+@pytest.mark.slow
 def test_contenders_warm_up_and_then_take_turns(bench, monkeypatch):
     now, calls = [0.0], []
     monkeypatch.setattr(bench, "perf_counter", lambda: now[0])

@@ -122,6 +122,7 @@ def test_compare_and_replicate_take_the_mixture_and_its_holdout(llmguide, undraw
         assert {name: ours[name] for name in theirs} == theirs
 
 
+@pytest.mark.slow
 def test_mixture_prints_its_tables_and_that_it_is_a_control(llmguide, files):
     (files / "bars").mkdir()
     (files / "answers").mkdir()
@@ -265,6 +266,7 @@ def test_compare_ends_with_the_table_and_the_report(llmguide, undrawn, files):
     assert json.loads(out)["max_drawdown"] == pytest.approx(run["mdd"])
 
 
+@pytest.mark.slow
 def test_compare_with_controls_says_in_one_sentence_what_the_guidance_is_worth(llmguide, undrawn, files):
     words = ("compare", "--train", "train.csv", "--test", "test.csv", "--provider", "rules", "--arms", "llm,hold")
     words = (*words, "--controls", "--shuffles", "19", "--out", "run")

@@ -70,6 +70,7 @@ def test_biases_are_planned_measured_and_replayed(llmguide, server, tmp_path, mo
     assert len(server.requests) == CALLS + 1
 
 
+@pytest.mark.slow
 def test_what_guide_has_asked_is_not_asked_again_and_the_other_way_round(llmguide, server):
     words = ("guide", "ACME.csv", "--provider", "llm", "--prompt", "P0", "--debias", "--out", "g.parquet")
     assert llmguide(*words)[0] == 0
@@ -81,6 +82,7 @@ def test_what_guide_has_asked_is_not_asked_again_and_the_other_way_round(llmguid
     assert len(server.requests) == CALLS + 1
 
 
+@pytest.mark.slow
 def test_a_folder_of_instruments_is_asked_about_the_test_months_and_levels_are_told_as_wanted(llmguide, server):
     words = ("bias", "--data", "data", "--split", "2012-09-01", "--prompt", "P0", "--levels", "absolute", "--json")
     code, out, _ = llmguide(*words)

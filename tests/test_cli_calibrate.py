@@ -57,6 +57,7 @@ def test_guidance_is_calibrated_without_another_question(llmguide, server):
     assert Guidance.read("r.csv") == found
 
 
+@pytest.mark.slow
 def test_the_other_instruments_of_a_folder_are_learned_from(llmguide, server):
     words = ("guide", *FOLDER, "--provider", "llm", "--prompt", "P0,P1", "--every", "8")
     assert llmguide(*words, "--out", "plain")[0] == 0
@@ -77,6 +78,7 @@ def test_the_other_instruments_of_a_folder_are_learned_from(llmguide, server):
     assert json.loads(out)["calibrated"] == json.loads(out)["turned_by_calibration"] == 0
 
 
+@pytest.mark.slow
 def test_prompts_shows_calibrated_probabilities_beside_the_said_ones(llmguide, server):
     words = ("prompts", *FOLDER, "--prompts", "P0", "--all-months", "--settings", "brief.toml")
     with open("brief.toml", "w", encoding="utf-8") as file:

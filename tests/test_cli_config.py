@@ -265,6 +265,7 @@ def test_trained_again_by_the_folder_s_own_file_agents_are_the_same_from_any_fol
     assert "batch = 4" in (files / "first" / "config.toml").read_text()  # what is refused changes nothing
 
 
+@pytest.mark.slow
 def test_a_comparison_made_again_by_the_folder_s_own_file_is_the_same(llmguide, files, undrawn):
     words = ("compare", "--train", "train.csv", "--test", "test.csv", "--arms", "hybrid,hold", *TINY)
     with undrawn():

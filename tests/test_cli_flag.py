@@ -125,6 +125,7 @@ def test_states_tell_of_guidance_tables_and_factors(files, beside, monkeypatch, 
     assert "is of another training (other bars or template)" in said
 
 
+@pytest.mark.slow
 def test_a_policy_is_an_expert_of_the_mixture(files, tmp_path, monkeypatch, capsys):
     train, test, bars = files
     code, _, said = run_here(monkeypatch, capsys, "flag", "train", train, *FAST, "--out", tmp_path)

@@ -576,6 +576,7 @@ def test_help_is_there_and_fits_the_screen(llmguide, monkeypatch, words):
     assert max(map(len, out.splitlines())) <= 80
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_ctrl_c_and_sigterm_keep_the_answers_and_the_same_command_goes_on(files, llmguide, server, sent, code):
     """A real process, a real signal."""

@@ -152,6 +152,7 @@ def test_an_endpoint_without_log_probabilities_cannot_suppress(llmguide, server)
     assert "suppressing memory needs log-probabilities" in err
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_the_answers_and_the_same_command_goes_on(llmguide, server, tmp_path):
     """A real process, a real signal."""
     calls = json.loads(llmguide(*ASK, "--plan", "--json")[1])["calls"]

@@ -57,6 +57,7 @@ def experts():
     return tables | {"hold": "hold"}
 
 
+@pytest.mark.slow
 def test_two_language_models_are_backtested_and_the_page_says_whom_to_trust(llmguide, tmp_path):
     out = tmp_path / "run"
     code, text, err = llmguide(*MIXTURE, *TWO, "--history", "train.csv", "--out", out)

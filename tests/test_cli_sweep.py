@@ -142,6 +142,7 @@ def test_bars_that_are_not_later_validate_nothing(llmguide):
     assert len(err.strip().splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_every_file_that_is_asked_for_is_written(llmguide, tmp_path):
     more = ("--heatmap", "short,long", "heat.html", "--tearsheet", "best.html", "--out", "all.csv")
     code, out, _ = llmguide(*SMALL, *more)

@@ -41,6 +41,7 @@ def server(monkeypatch, llmguide):
         yield running
 
 
+@pytest.mark.slow
 def test_a_prompt_is_planned_tuned_tested_replayed_and_used(llmguide, server, tmp_path, monkeypatch):
     code, out, err = llmguide(*ASK, *TEST, "--plan", "--json")
     assert (code, err) == (0, "")
@@ -83,6 +84,7 @@ def test_a_prompt_is_planned_tuned_tested_replayed_and_used(llmguide, server, tm
     assert set(pd.read_parquet(tmp_path / "g.parquet")["prompt_version"]) == {"tuned"}
 
 
+@pytest.mark.slow
 def test_a_split_and_a_folder_cut_as_two_files_do(llmguide, server, tmp_path):
     day = f"{BARS.index[300]:%Y-%m-%d}"
     assert llmguide(*ASK, *TEST)[0] == 0

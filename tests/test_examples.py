@@ -53,6 +53,7 @@ def test_every_example_has_a_test():
     assert set(REDUCED) == {path.stem for path in FOLDER.glob("*.py")}
 
 
+@pytest.mark.slow
 def test_an_agent_trades_in_an_ordinary_cerebro_and_no_order_is_rejected(tmp_path):
     printed = run_example("add_to_cerebro", tmp_path)
     (value,) = re.findall(r"^final value ([\d,.]+)$", printed, re.MULTILINE)
@@ -68,6 +69,7 @@ def test_an_agent_trades_in_an_ordinary_cerebro_and_no_order_is_rejected(tmp_pat
     assert again == printed
 
 
+@pytest.mark.slow
 def test_close_fills_reproduce_the_account_and_the_next_open_does_not(tmp_path):
     printed = run_example("close_fills", tmp_path)
     rows = [line.split() for line in printed.splitlines() if re.match(r"\d{4}-", line)]
@@ -77,6 +79,7 @@ def test_close_fills_reproduce_the_account_and_the_next_open_does_not(tmp_path):
     assert written(tmp_path) == set()
 
 
+@pytest.mark.slow
 def test_guidance_of_ones_own_is_stored_and_followed(tmp_path):
     printed = run_example("your_own_guidance", tmp_path, "--out", "mine")
     assert re.search(r"Sharpe ratio -?\d", printed)
@@ -122,6 +125,7 @@ def test_a_mixture_trusts_guidance_as_much_as_it_deserves(tmp_path):
     assert "contrarian" in page
 
 
+@pytest.mark.slow
 def test_a_tearsheet_comes_from_backtraders_own_analyzer(tmp_path):
     printed = run_example("tearsheet_from_cerebro", tmp_path, "--out", "page.html")
     assert printed.startswith("page.html: Sharpe ratio ")
@@ -193,6 +197,7 @@ def test_an_agent_of_another_library_has_the_same_account_in_cerebro_and_in_the_
     assert written(tmp_path) == set()
 
 
+@pytest.mark.slow
 def test_the_example_with_another_librarys_agent_says_what_to_install(tmp_path):
     (tmp_path / "stable_baselines3.py").write_text("raise ImportError")
     command = [sys.executable, str(FOLDER / "sb3_agent_in_cerebro.py")]
@@ -239,6 +244,7 @@ def test_the_agent_of_another_library_sees_in_cerebro_what_it_sees_in_the_enviro
     assert len({seen[-2] for seen in in_cerebro.seen}) == 3  # nothing, long and short were held
 
 
+@pytest.mark.slow
 def test_a_paper_trader_is_stopped_and_goes_on(tmp_path, monkeypatch):
     if Path("/dev/shm").is_dir():
         monkeypatch.setenv("TMPDIR", "/dev/shm")  # its journal is on the disk after every order

@@ -69,6 +69,7 @@ def test_a_foreign_class_of_the_same_name_is_never_replaced(monkeypatch):
     assert not hasattr(bt.observers, "GuidanceAction")  # nothing is registered by halves
 
 
+@pytest.mark.slow
 def test_nothing_of_backtraders_own_is_touched():
     code = (
         "import backtrader as bt\n"
@@ -110,12 +111,14 @@ def test_btrun_runs_our_strategies_with_parameters_analyzer_and_close_fills(csv,
     assert float(printed["end_value"]) == pytest.approx(expected.values.iloc[-1], rel=1e-6)
 
 
+@pytest.mark.slow
 def test_btrun_without_the_hook_fills_at_the_next_open(csv, bars):
     printed = btrun(csv, "--strategy", f"{SHIM}:BuyAndHold", "--analyzer", f"{SHIM}:SharpeDrawdown")
     expected = run_backtest(bars, BuyAndHold, fill="next_open")
     assert float(printed["sharpe"]) == pytest.approx(expected.sharpe, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_btrun_passes_windows_of_moving_averages(csv, bars):
     strategy = f"{SHIM}:MeanReversion:short=3,long=10"
     printed = btrun(
@@ -125,6 +128,7 @@ def test_btrun_passes_windows_of_moving_averages(csv, bars):
     assert float(printed["end_value"]) == pytest.approx(expected.values.iloc[-1], rel=1e-6)
 
 
+@pytest.mark.slow
 def test_btrun_passes_experts_by_name(csv, bars, tmp_path):
     table = Guidance.from_rows([{"issued_at": bars.index[20], "direction": 0, "confidence": 3}]).save(
         tmp_path / "g.csv"
@@ -160,6 +164,7 @@ def test_after_the_plugin_btrun_needs_no_file(csv, capsys):
     assert "sharpe: " in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_shim_says_where_it_is():
     printed = subprocess.run(
         [sys.executable, "-m", "llmguide.btrun"], check=True, capture_output=True, text=True

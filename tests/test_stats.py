@@ -174,6 +174,7 @@ def test_holm_of_a_hand_worked_case():
     assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
 
 
+@pytest.mark.slow
 @settings(max_examples=10)  # statsmodels takes 0.15 s for each
 @given(chances)
 def test_holm_agrees_with_statsmodels(p):

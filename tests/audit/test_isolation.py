@@ -47,6 +47,7 @@ def test_what_is_drawn_without_a_seed_is_the_same_only_where_it_is_pinned():
     assert one[3] == free[3] == np.random.default_rng(5).random()
 
 
+@pytest.mark.slow
 def test_exceptions_crashes_and_endless_runs_are_failures_that_say_what_happened():
     def fails():
         raise ZeroDivisionError("by zero")

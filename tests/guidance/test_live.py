@@ -38,6 +38,7 @@ def table_of(bars, every=20, first=30):
     return Guidance(rows).made_from(bars)
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(every=st.integers(1, 40), first=st.integers(1, 60), cut=st.integers(0, 119))
 def test_a_live_run_says_what_a_table_over_all_bars_says(every, first, cut):

@@ -61,6 +61,7 @@ def test_an_order_whose_acknowledgment_was_lost_is_found_by_its_name_and_not_sen
     assert executed(market) == executed(whole)
 
 
+@pytest.mark.slow
 def test_an_order_that_never_arrived_is_given_up_once_its_bar_is_over_and_is_not_taken_late(folder):
     def deaf(request, answer):
         return None if request["do"] in ("send", "find") and market.told_now() < market.deaf_until else answer()

@@ -291,6 +291,7 @@ def test_a_path_travels_to_another_process_without_what_was_loaded(bars, tmp_pat
     assert pickle.loads(packed).sides(bars).tolist()[LAST + 1 :] == sides.tolist()[LAST + 1 :]
 
 
+@pytest.mark.slow
 def test_torch_is_not_loaded_before_such_a_policy_is_asked(bars, tmp_path):
     path = save_trained(trained(bars, policy=FlagPolicy(find_base("tiny"))), tmp_path / "flag-0.safetensors")
     bars.rename_axis("date").to_csv(tmp_path / "bars.csv")

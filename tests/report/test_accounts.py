@@ -188,6 +188,7 @@ def test_the_page_of_a_cerebro_shows_the_strategys_name_and_parameters(tmp_path)
         assert shown in page
 
 
+@pytest.mark.slow
 def test_reading_a_series_loads_none_of_the_libraries_that_it_knows():
     code = (
         "import sys, pandas as pd; from llmguide.report.accounts import account_of; account_of(pd.Series([0.1]));"

@@ -48,7 +48,7 @@ def text(tmp_path_factory):
 def test_it_leads_with_the_answer_and_says_what_is_no_result(text):
     assert made().summary.split(". ")[0] in text
     assert "4 instruments, 1 agent each, 50 episodes, 1 draw of each" in text
-    assert text.index("sized mixture less") < text.index("Aims") < text.index("By instrument")
+    assert text.index("sized mixture minus") < text.index("Aims") < text.index("By instrument")
     assert "made with knowledge of later bars: controls, not results" in text
     assert "Limits of this page" in text
 

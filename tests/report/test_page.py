@@ -468,6 +468,7 @@ def test_importing_the_page_does_not_load_matplotlib():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+@pytest.mark.slow
 def test_a_report_of_years_of_hourly_bars_stays_below_a_megabyte_and_a_half(data):
     long = comparison(bars=20_000)
     page = render_report(dataclasses.replace(long, guidance=None, decisions={}))

@@ -207,6 +207,7 @@ def test_the_page_loads_and_runs_nothing(page):
     assert not re.search(r"@import|url\((?!#)", page)
 
 
+@pytest.mark.slow
 def test_the_same_study_gives_the_same_bytes_under_any_style_of_the_caller(page, all_advice):
     with matplotlib.rc_context({"lines.linewidth": 9, "font.size": 30, "svg.hashsalt": "x"}):
         before = dict(matplotlib.rcParams)

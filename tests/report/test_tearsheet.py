@@ -116,6 +116,7 @@ def test_a_page_of_another_layout_is_not_passed_on(asked, returns, tmp_path, mon
     assert "9.99" not in page
 
 
+@pytest.mark.slow
 def test_no_connection_is_ever_opened(returns, market, tmp_path, monkeypatch):
     import socket
 
@@ -128,6 +129,7 @@ def test_no_connection_is_ever_opened(returns, market, tmp_path, monkeypatch):
     assert PLAIN not in tearsheet(returns, tmp_path / "s.html", benchmark=market).path.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_the_drawing_warns_of_nothing_and_prints_nothing(returns, market, tmp_path, capfd):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -158,6 +160,7 @@ def test_the_chart_of_yearly_returns_names_each_year_once(sheet):
     assert re.findall(r">(\d{4})</text>", chart) == ["2018", "2019"]
 
 
+@pytest.mark.slow
 def test_the_same_account_gives_the_same_bytes_under_any_style_of_the_caller(sheet, returns, market, tmp_path):
     with matplotlib.rc_context({"axes.grid": False, "lines.linewidth": 9, "axes.facecolor": "black"}):
         again = tearsheet(returns, tmp_path / "sheet.html", benchmark=market, title="Coin")
@@ -326,6 +329,7 @@ def test_no_ticker_prices_or_broken_series_reach_quantstats(returns, tmp_path):
     assert not out.exists()
 
 
+@pytest.mark.slow
 def test_importing_the_tearsheet_does_not_load_quantstats():
     code = "import sys, llmguide.report.tearsheet; sys.exit('quantstats' in sys.modules or 'seaborn' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -101,6 +101,7 @@ def test_a_missing_file_or_a_wrong_name_is_said(agent, tmp_path):
         save_agent(agent, tmp_path / "x.pt")
 
 
+@pytest.mark.slow
 def test_deciding_needs_no_torch(agent, tmp_path):
     import subprocess
     import sys

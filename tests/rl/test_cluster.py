@@ -222,6 +222,7 @@ def test_what_a_worker_raises_is_the_callers_error(ray, tmp_path, monkeypatch):
     assert "cannot load llmguide (ModuleNotFoundError: No module named 'only_here')" in str(cause)
 
 
+@pytest.mark.slow
 def test_a_block_of_jobs_reports_every_episode_and_hands_over_what_it_saves(tmp_path):
     wanted = [job for job in jobs(tmp_path) if not job.course.guided]
 

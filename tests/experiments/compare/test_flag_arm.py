@@ -157,6 +157,7 @@ def interrupt_after(monkeypatch, rollouts):
     monkeypatch.setattr(flag_run, "estimate_advantages", estimate)
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_goes_on_with_the_same_bits(comparison, guidance, folder, tmp_path, monkeypatch):
     out = tmp_path / "run"
     arms = ("flag", "rl", "hold")

@@ -119,6 +119,7 @@ def test_guidance_after_the_close_of_a_day_is_followed_and_judged_from_the_next_
     assert Guidance((advice("AAPL", "P4", evening).row,)).at(day) is None
 
 
+@pytest.mark.slow
 def test_a_guidance_before_the_test_belongs_to_training_and_is_not_measured(all_advice, judged):
     early = MARKETS[0].train.index[40].to_pydatetime()
     more = judge_prompts([*all_advice, advice("AAPL", "P4", early, entropy=0.99)], MARKETS)
@@ -220,6 +221,7 @@ def test_costs_are_added_up_and_one_unknown_price_makes_the_sum_unknown(all_advi
     assert costs["prompt_tokens"].notna().all()
 
 
+@pytest.mark.slow
 def test_an_answer_of_the_analyst_that_prompts_share_is_counted_once_in_the_sum_of_all(all_advice):
     read, alone = spent(1, 3000, 100, 0.25, 0.002), spent(1, 1000, 200, 0.5, 0.001)
     shared = [

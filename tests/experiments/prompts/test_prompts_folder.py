@@ -114,6 +114,7 @@ def test_a_template_of_ones_own_is_a_column_like_the_others(tmp_path):
     assert set(judged.tests["prompt_a"]) == {"tuned"}
 
 
+@pytest.mark.slow
 def test_the_published_mean_is_there_only_where_every_instrument_was_published(folder, tmp_path):
     three = (*MARKETS, market("XYZ", 5))
     judge_prompts(study(three), three).write(tmp_path)
@@ -135,6 +136,7 @@ def test_the_figures_are_drawn_and_the_folder_is_the_same_every_time(folder, jud
         assert (image[..., :3].min(axis=2) < 0.5).mean() > 0.003
 
 
+@pytest.mark.slow
 def test_without_probabilities_there_is_no_table_of_uncertainty_and_an_old_one_goes(folder, judged, tmp_path):
     judged.write(tmp_path)
     nothing = dict.fromkeys(("entropy", "perplexity", "direction_entropy", "confidence_entropy", "p_long"))
@@ -149,6 +151,7 @@ def test_without_probabilities_there_is_no_table_of_uncertainty_and_an_old_one_g
     assert "Uncertainty of the replies" not in (tmp_path / "prompts.html").read_text()
 
 
+@pytest.mark.slow
 def test_an_unknown_price_is_said_and_never_zero(judged, tmp_path):
     unknown = judge_prompts(
         [dataclasses.replace(a, cost=a.cost._replace(dollars=None)) for a in judged.all_advice], MARKETS

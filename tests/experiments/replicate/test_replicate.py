@@ -179,6 +179,7 @@ def test_a_row_of_another_agent_is_noticed(data, work, tmp_path):
     assert work["measured"] == [("rl", 1)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop_at", [1, 3])
 def test_an_interrupted_replication_keeps_its_rows_and_ends_the_same(data, whole, tmp_path, monkeypatch, work, stop_at):
     options = SETTINGS | {"symbols": SYMBOLS, "arms": ARMS, "guidance": RULES, "out": tmp_path / "run"}

@@ -198,6 +198,7 @@ def test_a_plan_follows_what_is_kept_and_a_repeat_that_has_ended_needs_no_more(t
     assert len(run.trials) <= 3
 
 
+@pytest.mark.slow
 def test_the_same_tuning_asks_nothing_again_and_comes_to_the_same(tuned, tmp_path):
     model = Tunable()
     first = tune_study(STUDY, asker_of(model, tmp_path), tests=[HELD_OUT])

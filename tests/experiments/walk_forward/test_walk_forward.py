@@ -224,6 +224,7 @@ def test_tests_pair_seeds_and_windows(walk):
     assert tests.loc[("KO", "seeds", "sr", "rl"), "n"] == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [1, 4])
 def test_a_walk_that_was_killed_goes_on_to_the_same_bits(walk, after, tmp_path, monkeypatch, trained):
     options = SETTINGS | {"arms": ["hybrid", "rl", "hold"], "out": tmp_path}

@@ -93,6 +93,7 @@ def test_without_the_extra_it_says_how_to_install_it(monkeypatch):
         tiny_base(0)
 
 
+@pytest.mark.slow
 def test_importing_the_policy_does_not_load_transformers():
     code = "import sys, llmguide.rl.flag.trained; print([n for n in ('transformers', 'peft') if n in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
