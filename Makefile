@@ -3,6 +3,8 @@ PYTHON ?= $(shell .ci/find-python 3.11 || .ci/find-python 3.12 || .ci/find-pytho
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+PIP := PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check
+INSTALL ?= $(PIP)
 
 .PHONY: help setup demo flag-demo test test-slow test-pythons check docs dist bench record pictures clean
 
@@ -26,7 +28,7 @@ setup: $(READY)
 # Backtrader is compiled here: Python warns of its escapes when it does, and the examples are run with warnings as errors.
 $(READY): setup.cfg pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -e ".[dev,docs,data,cluster,flag]"
+	$(INSTALL) -e ".[dev,docs,data,cluster,flag]"
 	$(BIN)/python -W ignore -m compileall -q "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/backtrader"
 	touch $(READY)
 

@@ -164,7 +164,7 @@ def test_tables_that_only_some_of_many_instruments_have_are_told_once(every_kind
     folder = write(tmp_path / "tables", every_kind)
     with pytest.warns(DataWarning, match=r"no folder of KO, MSFT \(2 of 3 instruments\)") as told:
         many = Tables.read_many(folder, ["KO", "AAPL", "MSFT"])
-    assert len(told) == 1
+    assert len([one for one in told if issubclass(one.category, DataWarning)]) == 1
     assert [len(list(tables.items())) for tables in many.values()] == [2, 5, 2]
     assert many["AAPL"].hash == Tables.read(folder, "AAPL").hash
     for symbols, message in ((["KO", "MSFT"], "no folder 'KO'"), (["AAPL", "aapl"], "did you mean 'AAPL'")):
