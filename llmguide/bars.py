@@ -23,7 +23,7 @@ from llmguide.sources.layouts import PRICES, read_table
 from llmguide.sources.suspicion import Finding, describe, find_suspicions
 from llmguide.sources.synthetic import sample_bars
 
-__all__ = ["COLUMNS", "MIN_BARS", "BarsReport", "inspect_bars", "read_bars", "sample_bars"]
+__all__ = ["COLUMNS", "MIN_BARS", "BarsReport", "count_closes_outside", "inspect_bars", "read_bars", "sample_bars"]
 
 COLUMNS = (*PRICES, "volume")
 """Names of the columns of bars, in order."""
@@ -222,8 +222,6 @@ def inspect_bars(
         series = pd.to_numeric(table["adj close"], errors="coerce") if "adj close" in table else None
         known, adjusted = adjust_prices(name, known, series)
     bars, counts = _fill(name, known, gaps)
-    tolerance = 1e-9 * bars["close"]  # Adjusting all prices by one factor rounds each of them.
-    outside = (bars["close"] > bars["high"] + tolerance) | (bars["close"] < bars["low"] - tolerance)
     findings = find_suspicions(bars)
     if strict and findings:
         raise DataError(f"{name}: {describe(findings)}; correct the file, or read it without strict")
@@ -234,7 +232,7 @@ def inspect_bars(
         last=bars.index[-1],
         reversed=is_reversed,
         adjusted_ignored=0 if adjust else _differing(table),
-        closes_outside=int(outside.sum()),
+        closes_outside=count_closes_outside(bars),
         missing_prices=int(known[list(PRICES)].isna().sum().sum()),
         missing_volumes=int(known["volume"].isna().sum()),
         findings=findings,
@@ -243,6 +241,12 @@ def inspect_bars(
         **counts,
     )
     return bars, report
+
+
+def count_closes_outside(bars: pd.DataFrame) -> int:
+    """Return on how many bars the close lies outside [low, high]."""
+    tolerance = 1e-9 * bars["close"]  # Adjusting all prices by one factor rounds each of them.
+    return int(((bars["close"] > bars["high"] + tolerance) | (bars["close"] < bars["low"] - tolerance)).sum())
 
 
 def _is_daily(index: pd.Index) -> bool:

@@ -82,8 +82,8 @@ def refuse_two_scales(outside: int, bars: int, name: str) -> None:
     """Raise DataError where so many closes outside [low, high] show that the prices are on two scales."""
     if outside >= FEWEST and outside > SHARE * bars:
         raise DataError(
-            f"the closes of {name} lie outside [low, high] on {outside} of {bars} bars: only they are "
-            "adjusted, and the next open is a price on another scale; read the bars with "
+            f"the closes of {name} lie outside [low, high] by more than {100 * ROUNDING:g} % on {outside} of "
+            f"{bars} bars: only they are adjusted, and the next open is a price on another scale; read the bars with "
             "llmguide.read_bars(path, adjust=True) (--adjust), or fill at the close: "
             "llmguide.backtest.use_close_fills(cerebro) (--fill close)"
         )

@@ -99,19 +99,22 @@ def _tests(tests: pd.DataFrame) -> Iterator[str]:
     more = {name: head for name, head in (("p_wilcoxon", "p (Wilcoxon)"), ("p_holm", "p (Holm)")) if name in tests}
     head = ["difference", "t", "p", *more.values()]
     measures = list(dict.fromkeys(tests["measure"]))
+    counts = sorted(set(tests["n"].astype(int)))
+    last = ["Pairs"] if len(counts) > 1 else []
     rows = []
     for (arm, other), pair in tests.groupby(["arm_a", "arm_b"], sort=False):
         cells = [f"{arm} − {other}"]
         for measure in measures:
             found = pair[pair["measure"] == measure]
             cells += _test(found.iloc[0], list(more)) if len(found) else [""] * len(head)
-        rows.append([*cells, number(pair["n"].iloc[0], 0)])
+        rows.append([*cells, number(pair["n"].iloc[0], 0)] if last else cells)
     groups = [(_MEASURES.get(measure, str(measure)), len(head)) for measure in measures]
-    yield table(["Arms", *head * len(measures), "Pairs"], rows, groups=[("", 1), *groups, ("", 1)])
+    yield table(["Arms", *head * len(measures), *last], rows, groups=[("", 1), *groups, *[("", 1)] * len(last)])
     corrected = "Holm's p corrects for the number of arms" if "p_holm" in more else "not corrected for their number"
+    seeds = "seeds" if last else counted(counts[0], "seed")
     yield paragraph(
-        f"Two-sided paired t tests over seeds; {corrected}. They show whether other seeds would give the same "
-        "result on these bars, and nothing about other instruments or years.",
+        f"Two-sided paired t tests over {seeds}; {corrected}. They show whether other seeds would give the same result "
+        "on these bars, and nothing about other instruments or years.",
         "soft",
     )
 

@@ -17,6 +17,7 @@ from made_report import TEST_COLUMNS, comparison
 
 from llmguide.errors import DataError
 from llmguide.report import figures, interactive
+from llmguide.report.arm_tables import significance_section
 from llmguide.report.page import ReportData, render_report, summary, write_report
 
 
@@ -120,9 +121,9 @@ def test_tables_show_the_numbers_that_were_given_and_nan_as_not_available(page):
     ]
     assert [row[0] for row in sensitivity[4:]] == ["slippage 0.20 %", "fill at the close", "fill at the next open"]
     assert tests == [
-        ["", "Sharpe ratio", "Maximum drawdown", ""],
-        ["Arms", "difference", "t", "p", "difference", "t", "p", "Pairs"],
-        ["hybrid − rl", "0.28", "2.10", "0.170", "−16.0 pp", "−5.00", "< 0.001", "3"],
+        ["", "Sharpe ratio", "Maximum drawdown"],
+        ["Arms", "difference", "t", "p", "difference", "t", "p"],
+        ["hybrid − rl", "0.28", "2.10", "0.170", "−16.0 pp", "−5.00", "< 0.001"],
     ]
     assert usage[0] == [
         "Arm",
@@ -133,6 +134,15 @@ def test_tables_show_the_numbers_that_were_given_and_nan_as_not_available(page):
     assert usage[1:] == [["hybrid", "68.0 %", "22.0 %", "10.0 %"], ["rl", "51.0 %", "n/a", "20.0 %"]]
     assert len(runs) == 1 + 8
     assert settings[1:] == [["seeds", "0, 1, 2"], ["agent.gamma", "0.4"], ["agent.net.width", "512"]]
+
+
+def test_where_pairs_differ_in_number_each_says_its_own():
+    tests = comparison().tests
+    other = tests.assign(arm_b="llm", n=2)
+    text = " ".join(significance_section(dataclasses.replace(comparison(), tests=pd.concat([tests, other]))))
+    assert re.findall(r">(\d)</td></tr>", text) == ["3", "2"]
+    assert "over seeds;" in text
+    assert "over 3 seeds;" in " ".join(significance_section(comparison()))
 
 
 def test_the_first_sentence_says_what_guidance_does_and_does_not_claim_what_the_test_does_not_show(page):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from llmguide.bars import count_closes_outside
 from llmguide.counting import counted
 from llmguide.experiments.arms import ARMS
 from llmguide.experiments.compare.script import script_of
@@ -88,8 +89,7 @@ def report_data(comparison: ComparisonResult, *, found: pd.DataFrame | None = No
         "Every arm was backtested in Backtrader, its orders filled at the close on which they are sent. Sharpe ratios "
         f"are annual, a year being {year:g} bars."
     ]
-    outside = int(((test["close"] > test["high"]) | (test["close"] < test["low"])).sum())
-    if outside:
+    if outside := count_closes_outside(test):
         notes.append(
             f"On {outside} of {len(test)} test bars the close lies outside low to high, as where only closes are "
             "adjusted for dividends: a fill at the next open is then at a price of another scale."
