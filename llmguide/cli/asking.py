@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from llmguide.cli.groups import Endpoint, Instruments, Limits
+from llmguide.counting import counted
 from llmguide.errors import GuidanceError
 
 if TYPE_CHECKING:
@@ -334,7 +335,7 @@ def print_without_factors(advice: Iterable[Advice]) -> None:
     from llmguide.console import out
 
     if count := without_factors(advice):
-        months = "1 month" if count == 1 else f"{count} months"
+        months = counted(count, "month")
         out.print(f"{months} without the Analyst's factors: no usable answer", style="yellow")
 
 
@@ -375,7 +376,7 @@ def print_revisions(study: Study, advice: Sequence[Advice]) -> None:
     if brief.suppress is None and not brief.debias and not brief.samples:
         return
     what = "memory suppressed" if brief.suppress is not None else "debiased" if brief.debias else "decided by votes"
-    count, months = revisions(advice), "1 month" if len(advice) == 1 else f"{len(advice)} months"
+    count, months = revisions(advice), counted(len(advice), "month")
     out.print(f"{what} in {count['revised']} of {months}, direction turned in {count['direction_turned']}")
     if missing := count["unrevised"]:
         lacking = "log-probabilities of the direction" if brief.suppress is not None else "usable answers"

@@ -11,6 +11,7 @@ from llmguide.cli.app import app
 from llmguide.cli.options import CacheFile, Json, PricesFile
 from llmguide.cli.outputs import writable
 from llmguide.cli.reading import day, split_names
+from llmguide.counting import counted
 from llmguide.errors import DataError, did_you_mean
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ def export(
     if as_json:
         print_json({"path": str(file), "answers": count})
     else:
-        typer.echo(f"{count} answers in {file}")
+        typer.echo(f"{counted(count, 'answer')} in {file}")
 
 
 @cache.command("import")
@@ -151,7 +152,7 @@ def import_(
     if as_json:
         print_json({"cache": str(cache), **found._asdict()})
     else:
-        typer.echo(f"{found.added} answers added to {cache}, {found.present} already there")
+        typer.echo(f"{counted(found.added, 'answer')} added to {cache}, {found.present} already there")
 
 
 @cache.command()

@@ -29,6 +29,7 @@ from llmguide.cli.outputs import writable
 from llmguide.cli.reading import NOTHING, Beside, Reading, find_guidance, parse_seeds, reads_bars
 from llmguide.cli.settings import FlagSettings, Settings
 from llmguide.cli.spans import parts_of
+from llmguide.counting import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -224,7 +225,7 @@ def demo(
         typer.echo(
             f"in Backtrader, with fills at the close, {model.name} has a Sharpe ratio of "
             f"{number(result.sharpe)}, a maximum drawdown of {percent(result.max_drawdown)} and "
-            f"{result.trade_count} trades"
+            f"{counted(result.trade_count, 'trade')}"
         )
 
 

@@ -26,6 +26,7 @@ from llmguide.cli.options import (
 from llmguide.cli.outputs import writable
 from llmguide.cli.reading import AS_IT_IS, Reading, parse_seeds, reads_bars, split_names
 from llmguide.cli.settings import AS_PUBLISHED, AgentSettings
+from llmguide.counting import counted
 from llmguide.errors import LlmguideError
 from llmguide.inline import FUTURE
 
@@ -144,7 +145,9 @@ def _print(study: LeverStudy) -> None:
     columns = ["lever", "Sharpe", "95 %", "95 %, all levers", "verdict"]
     count = len(study.settings["symbols"])
     print_table(
-        f"Test Sharpe ratio minus that of the published settings; intervals over {count} instruments", columns, shown
+        f"Test Sharpe ratio minus that of the published settings; intervals over {counted(count, 'instrument')}",
+        columns,
+        shown,
     )
     out.print(summary(found), highlight=False)
     if study.uses_future:

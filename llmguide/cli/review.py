@@ -15,6 +15,7 @@ from llmguide.cli.groups import Endpoint, Limits, grouped
 from llmguide.cli.options import Json, PlanOnly, Replay
 from llmguide.cli.outputs import writable
 from llmguide.cli.reading import split_names
+from llmguide.counting import counted
 from llmguide.errors import GuidanceError
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ def page(
     if as_json:
         print_json({"page": str(path), "months": len(packet.months), "packet": packet.id})
         return
-    typer.echo(f"{path}: {len(packet.months)} months")
+    typer.echo(f"{path}: {counted(len(packet.months), 'month')}")
     typer.echo(f"with the files that come back: llmguide review results {out} review-NAME.json ...")
 
 

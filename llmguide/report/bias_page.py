@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from llmguide._version import __version__
+from llmguide.counting import counted
 from llmguide.files import write_text
 from llmguide.report.figures import house_style, new_figure, svg
 from llmguide.report.html import document, figure, fold, items, number, paragraph, percent, section, table
@@ -229,7 +230,7 @@ _MEANT = (
 def _remarks(data: BiasData) -> Iterator[str]:
     months, settings = data.months, data.settings
     first, last = months["issued_at"].min(), months["issued_at"].max()
-    count = f"{len(months)} months of {len(data.symbols)} instrument{'s' if len(data.symbols) > 1 else ''}"
+    count = f"{counted(len(months), 'month')} of {counted(len(data.symbols), 'instrument')}"
     yield (
         f"{count}, {first:%Y-%m-%d} to {last:%Y-%m-%d}, asked of {settings['model'] or 'an unnamed model'} with prompt "
         f"{settings['prompt']}, without news and earlier decisions; seed {settings['seed']}."

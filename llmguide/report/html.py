@@ -75,7 +75,7 @@ footer { margin-top: 3rem; border-top: 1px solid var(--line); padding-top: .8rem
   body { max-width: none; padding: 0; font-size: 11pt; }
   h2 { break-after: avoid; } figure, tr { break-inside: avoid; }
   nav, figure > button { display: none; }
-  table, .wide { font-size: 7.5pt; } .wide { break-inside: avoid; }
+  table, .wide { font-size: 7.5pt; } .wide { break-inside: avoid; } .wide th, .wide td { white-space: normal; }
   th, td, .wide th, .wide td { padding: .25rem .35rem; } thead th { min-width: 0; }
   details::details-content { content-visibility: visible; block-size: auto; }
   .scroll, figure > div { overflow: visible; background: none; } figure > div > svg { min-width: 0; }

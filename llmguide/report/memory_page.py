@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from llmguide._version import __version__
+from llmguide.counting import counted
 from llmguide.files import write_text
 from llmguide.report.figures import house_style, new_figure, svg
 from llmguide.report.html import document, figure, fold, items, number, paragraph, percent, section, table
@@ -117,7 +118,7 @@ _CAPTION = (
 def _remarks(months: pd.DataFrame, settings: Mapping[str, Any]) -> Iterator[str]:
     first, last = months["issued_at"].min(), months["issued_at"].max()
     yield (
-        f"{len(months)} months of {months['symbol'].nunique()} instruments, {first:%Y-%m-%d} to "
+        f"{counted(len(months), 'month')} of {counted(months['symbol'].nunique(), 'instrument')}, {first:%Y-%m-%d} to "
         f"{last:%Y-%m-%d}, put to {settings['model'] or 'an unnamed model'} with prompt {settings['prompt']}, "
         f"seed {settings['seed']}."
     )

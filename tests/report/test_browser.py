@@ -17,6 +17,7 @@ from made_report import comparison
 from llmguide import mix, sample_bars
 from llmguide.mixture import MovingAverages, review
 from llmguide.report.flag_page import write_flag_page
+from llmguide.report.html import document, figure, table
 from llmguide.report.page import write_report
 from llmguide.report.trust_page import write_trust_page
 
@@ -157,6 +158,18 @@ def test_in_the_dark_the_page_is_dark_and_on_paper_nothing_is_cut_off(look):
     assert paper["filter"] == "none"
     assert paper["page"] <= 718
     assert paper["widest"] <= 718
+
+
+@pytest.mark.slow
+def test_a_table_too_wide_for_paper_wraps_there_and_scrolls_on_a_screen(look, tmp_path):
+    heads = ["Change", *["95 % (calendar months)"] * 10]
+    rows = [["LONG and SHORT instead of X and Y", *["−0.90 to 2.19"] * 10]]
+    page = tmp_path / "wide.html"
+    page.write_text(document("Wide", table(heads, rows) + figure("<svg />", "", "")), encoding="utf-8")
+    paper, *_ = look(718, page=page, paper=True)
+    assert paper["widest"] <= paper["page"] <= 718
+    screen, *_ = look(718, page=page)
+    assert screen["widest"] > screen["page"]
 
 
 def picture_varies(path):
