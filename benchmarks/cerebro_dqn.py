@@ -41,8 +41,9 @@ class Scripted(AccountStrategy):
 
 def measure(options: Options) -> list[Figure]:
     """Time them in turn."""
-    market = sample_bars(years=4)
-    train, test = market.iloc[:-BARS], market.iloc[-BARS:]
+    years, tested = (1, 60) if options.quick else (4, BARS)
+    market = sample_bars(years=years)
+    train, test = market.iloc[:-tested], market.iloc[-tested:]
     guidance = guide(market, "rules")
     config = DQNConfig(hidden=32) if options.quick else DQNConfig()
     (agent,) = train_dqn(train, guidance, seeds=1, episodes=1, config=config, progress=False)

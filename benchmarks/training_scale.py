@@ -23,9 +23,11 @@ from llmguide.rl.training import Lesson
 BASE = "the smallest, on 1 thread"
 
 
-def training(seeds: int, episodes: int, instruments: int, threads: int, config: DQNConfig) -> Callable[[], int]:
+def training(
+    seeds: int, episodes: int, instruments: int, threads: int, config: DQNConfig, years: int
+) -> Callable[[], int]:
     """Return a function that trains and returns the number of updates."""
-    lessons = [Lesson.prepare(sample_bars(years=2, seed=i), None, config=config) for i in range(instruments)]
+    lessons = [Lesson.prepare(sample_bars(years=years, seed=i), None, config=config) for i in range(instruments)]
 
     def train() -> int:
         jobs = [lesson.job(seed, episodes, name=str(seed)) for lesson in lessons for seed in range(seeds)]
@@ -39,7 +41,7 @@ def measure(options: Options) -> list[Figure]:
     """Time them in turn."""
     end = DQNConfig.epsilon_end
     config = DQNConfig(hidden=32, epsilon_start=end) if options.quick else DQNConfig(epsilon_start=end)
-    few = 2 if options.quick else 4
+    few, years = (2, 1) if options.quick else (4, 2)
     sizes = {
         BASE: (1, 1, 1, 1),
         f"{few} seeds": (few, 1, 1, options.threads),
@@ -47,7 +49,7 @@ def measure(options: Options) -> list[Figure]:
         f"{few} seeds, 2 instruments": (few, 1, 2, options.threads),
         f"{few} seeds, {few} episodes": (few, few, 1, options.threads),
     }
-    measured = rates({name: training(*size, config) for name, size in sizes.items()}, options.repeats)
+    measured = rates({name: training(*size, config, years) for name, size in sizes.items()}, options.repeats)
     return [Figure.of(f"training, {name}", measured[name], BASE, measured[BASE]) for name in sizes if name != BASE]
 
 

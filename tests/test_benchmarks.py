@@ -6,6 +6,7 @@ import importlib
 import json
 import math
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -69,6 +70,22 @@ def test_a_figure_has_the_median_of_the_ratios_and_not_the_ratio_of_the_medians(
 @pytest.mark.parametrize(("number", "text"), [(1234567.8, "1,234,568"), (100.4, "100"), (12.345, "12.3"), (0.5, "0.5")])
 def test_rates_are_printed_with_the_digits_that_count(bench, number, text):
     assert bench.short(number) == text
+
+
+def test_where_figures_count_each_benchmark_has_a_process_and_the_options_of_all(bench, tmp_path):
+    file = tmp_path / "pids.py"
+    file.write_text(
+        f"import os, sys\nsys.path.insert(0, {str(FOLDER)!r})\nfrom _bench import Figure, run\n"
+        "def measure(options):\n"
+        "    assert (options.quick, options.repeats, options.threads) == (False, 3, 1)\n"
+        "    return [Figure('pid', os.getpid(), 'parent', os.getppid(), 1.0, 1.0)]\n"
+        "run(__doc__, measure)\n",
+        encoding="utf-8",
+    )
+    measure = runpy.run_path(str(FOLDER / "all.py"))["measure"]
+    (figure,) = measure(file, bench.Options(quick=False, repeats=3, threads=1, json=None))
+    assert (figure.name, figure.peer_rate) == ("pid", os.getpid())
+    assert figure.rate != os.getpid()
 
 
 @pytest.mark.slow

@@ -27,10 +27,11 @@ def run(monkeypatch, capsys, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_comparison_of_one_file_is_that_of_its_two_parts(run, tmp_path):
+def test_a_comparison_of_one_file_is_that_of_its_two_parts(run, tmp_path, undrawn):
     found = []
     for out, bars in (("one", ("both.csv", "--split", SPLIT)), ("two", ("--train", "train.csv", "--test", "test.csv"))):
-        code, told, _ = run("compare", *bars, *QUICK, "--out", out)
+        with undrawn():
+            code, told, _ = run("compare", *bars, *QUICK, "--out", out)
         assert code == 0
         found.append(json.loads(told)["runs"])
         assert (tmp_path / out / "report.html").is_file()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import random
 import subprocess
@@ -120,11 +121,21 @@ def gemma_file(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def whole_file(gemma_file) -> Path:
+def read_once():
+    """The file's 260,000 tokens are parsed once, for ten seconds; transformers alone would do that three times."""
+    import gguf
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gguf, "GGUFReader", functools.cache(gguf.GGUFReader))
+        yield
+
+
+@pytest.fixture(scope="module")
+def whole_file(gemma_file, read_once) -> Path:
     """The same weights written as float32: of these llama.cpp computes products in float32, too."""
     import gguf
 
-    reader = gguf.GGUFReader(gemma_file)
+    reader = gguf.GGUFReader(str(gemma_file))
     path = gemma_file.with_name("whole.gguf")
     writer = gguf.GGUFWriter(path, "gemma3")
     for name, one in reader.fields.items():
@@ -166,7 +177,7 @@ def told_by_llama_cpp(path: Path, texts: list[str]) -> list[tuple[list[int], dic
 
 
 @pytest.fixture(scope="module")
-def gemma(gemma_file) -> FlagBase:
+def gemma(gemma_file, read_once) -> FlagBase:
     return load_base(gemma_file)
 
 
