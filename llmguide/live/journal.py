@@ -13,7 +13,7 @@ import json
 import math
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -107,6 +107,12 @@ class Journal:
         except JournalError:
             self._db.close()
             raise
+
+    def __del__(self) -> None:
+        """Close the file of a run that raised, which Cerebro does not stop, as Python 3.13 wants it said."""
+        if hasattr(self, "_db"):
+            with suppress(sqlite3.ProgrammingError):  # collected in another thread, which may not
+                self._db.close()
 
     def close(self) -> None:
         """Close the file."""

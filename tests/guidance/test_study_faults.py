@@ -157,9 +157,11 @@ def test_every_kind_of_fault_is_survived_and_only_what_the_model_spoilt_is_an_ab
         return next(kind for kind in (faults.at(body_hash(body), i) for i in count()) if kind not in TRANSPORT_KINDS)
 
     with Indiscreet(faults=faults, slow=0.05) as server:
-        access = Access(base_url=server.url, api_key=KEY, cache=tmp_path / "llm.sqlite", in_flight=IN_FLIGHT, timeout=3)
-        advice = run_study(replace(study, prompts=("P0", "P1")), access.asker())
-    assert len(advice) == len(SYMBOLS) * MONTHS * 2
+        access = Access(
+            base_url=server.url, api_key=KEY, cache=tmp_path / "llm.sqlite", in_flight=IN_FLIGHT, timeout=1.5
+        )
+        advice = run_study(replace(study, subjects=study.subjects[:1], prompts=("P0", "P1")), access.asker())
+    assert len(advice) == MONTHS * 2
     assert set(server.faulted) == set(KINDS)
     assert set(server.complete.values()) == {1}
     asked = {tuple(message["content"] for message in body["messages"]): body for body in server.requests}

@@ -14,9 +14,9 @@ from types import SimpleNamespace
 from typing import Literal
 
 import pytest
+from command_line import let_leases_lapse
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from command_line import let_leases_lapse
 from openai_server import Faults, OpenAIServer
 from pydantic import BaseModel, ConfigDict, Field
 from scripted_client import ScriptedClient, body
