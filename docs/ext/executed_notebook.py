@@ -47,7 +47,9 @@ def _surroundings() -> dict[str, str]:
     given = {name: value for name, value in os.environ.items() if not name.startswith("OPENAI_")}
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
     offline = dict.fromkeys(("http_proxy", "https_proxy", "all_proxy"), "http://127.0.0.1:9")
-    return given | threads | offline | {"PYTHONWARNINGS": "error"}
+    # The kernel warns of itself when it is shut down.
+    warnings = {"PYTHONWARNINGS": "error,ignore::PendingDeprecationWarning:ipykernel.kernelbase"}
+    return given | threads | offline | warnings
 
 
 def _code(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:

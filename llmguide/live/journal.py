@@ -13,7 +13,7 @@ import json
 import math
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -98,7 +98,8 @@ class Journal:
         if must_exist and not self.path.stat().st_size:
             raise JournalError(f"{self.path} is not a journal of llmguide (it is empty); give another path")
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._db = sqlite3.connect(self.path, isolation_level=None, timeout=30.0)
+        # One thread uses it, but any may collect it, and then closes it.
+        self._db = sqlite3.connect(self.path, isolation_level=None, timeout=30.0, check_same_thread=False)
         try:
             self._prepare()
         except sqlite3.DatabaseError as error:
@@ -111,8 +112,7 @@ class Journal:
     def __del__(self) -> None:
         """Close the file of a run that raised, which Cerebro does not stop, as Python 3.13 wants it said."""
         if hasattr(self, "_db"):
-            with suppress(sqlite3.ProgrammingError):  # collected in another thread, which may not
-                self._db.close()
+            self._db.close()
 
     def close(self) -> None:
         """Close the file."""
