@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from llmguide import cli
+from llmguide.llm import leases
 
 
 def run_here(
@@ -43,6 +46,12 @@ def start(
         env=os.environ | environment,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job would ignore it
     )
+
+
+def let_leases_lapse(cache: Path) -> None:
+    """Do to a cache what half a minute does to the questions that a killed process holds there, without waiting."""
+    with closing(sqlite3.connect(cache, isolation_level=None)) as connection:
+        connection.execute("UPDATE under_way SET renewed_at = renewed_at - ?", (leases.SECONDS,))
 
 
 def wait_until_signals_are_handled(process: subprocess.Popen[str]) -> None:

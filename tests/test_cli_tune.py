@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from command_line import run_here, start
+from command_line import let_leases_lapse, run_here, start
 from openai_server import OpenAIServer
 
 from llmguide import sample_bars
@@ -157,7 +157,7 @@ def test_a_budget_that_ends_is_said_and_a_larger_one_goes_on(llmguide, server, t
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
-def test_a_tuning_that_was_stopped_goes_on_and_pays_for_nothing_twice(llmguide, tmp_path, how):
+def test_a_tuning_that_was_stopped_goes_on_and_pays_for_nothing_twice(llmguide, tmp_path, monkeypatch, how):
     with OpenAIServer(delay=0.2) as slow:
         process = start(*ASK, *TEST, folder=tmp_path, OPENAI_BASE_URL=slow.url)
         deadline = time.monotonic() + 60
@@ -169,9 +169,11 @@ def test_a_tuning_that_was_stopped_goes_on_and_pays_for_nothing_twice(llmguide, 
         if how == signal.SIGINT:
             assert "run the same command again to resume" in err
         assert not (tmp_path / "run" / "tuned.md").exists()
-        again = start(*ASK, *TEST, folder=tmp_path, OPENAI_BASE_URL=slow.url)
-        err = again.communicate(timeout=200)[1]
-        assert again.returncode == 0, err
+        let_leases_lapse(tmp_path / "llm.sqlite")
+        slow.delay = 0.0
+        monkeypatch.setenv("OPENAI_BASE_URL", slow.url)
+        code, _, err = llmguide(*ASK, *TEST)
+        assert code == 0, err
         assert (tmp_path / "run" / "tuned.md").exists()
         if how == signal.SIGINT:
             assert max(slow.complete.values()) == 1

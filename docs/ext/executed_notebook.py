@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -32,12 +33,23 @@ def read(text: str) -> nbformat.NotebookNode:
             cell.outputs, cell.execution_count = done.outputs, done.execution_count
         return notebook
     with TemporaryDirectory() as folder:
-        NotebookClient(notebook, timeout=None, resources={"metadata": {"path": folder}}).execute()
+        client = NotebookClient(notebook, timeout=None, resources={"metadata": {"path": folder}})
+        client.execute(env=_surroundings())
     for cell in _code(notebook):
         cell.metadata.pop("execution", None)  # when it was run
     KEPT.mkdir(parents=True, exist_ok=True)
     nbformat.write(notebook, kept)
     return notebook
+
+
+def _surroundings() -> dict[str, str]:
+    """Return the kernel's environment: no network, no key, one thread, and warnings are errors."""
+    given = {name: value for name, value in os.environ.items() if not name.startswith("OPENAI_")}
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
+    offline = dict.fromkeys(("http_proxy", "https_proxy", "all_proxy"), "http://127.0.0.1:9")
+    # The kernel warns of itself when it is shut down.
+    warnings = {"PYTHONWARNINGS": "error,ignore::PendingDeprecationWarning:ipykernel.kernelbase"}
+    return given | threads | offline | warnings
 
 
 def _code(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:

@@ -157,9 +157,11 @@ def test_every_kind_of_fault_is_survived_and_only_what_the_model_spoilt_is_an_ab
         return next(kind for kind in (faults.at(body_hash(body), i) for i in count()) if kind not in TRANSPORT_KINDS)
 
     with Indiscreet(faults=faults, slow=0.05) as server:
-        access = Access(base_url=server.url, api_key=KEY, cache=tmp_path / "llm.sqlite", in_flight=IN_FLIGHT, timeout=3)
-        advice = run_study(replace(study, prompts=("P0", "P1")), access.asker())
-    assert len(advice) == len(SYMBOLS) * MONTHS * 2
+        access = Access(
+            base_url=server.url, api_key=KEY, cache=tmp_path / "llm.sqlite", in_flight=IN_FLIGHT, timeout=1.5
+        )
+        advice = run_study(replace(study, subjects=study.subjects[:1], prompts=("P0", "P1")), access.asker())
+    assert len(advice) == MONTHS * 2
     assert set(server.faulted) == set(KINDS)
     assert set(server.complete.values()) == {1}
     asked = {tuple(message["content"] for message in body["messages"]): body for body in server.requests}
@@ -172,14 +174,14 @@ def test_every_kind_of_fault_is_survived_and_only_what_the_model_spoilt_is_an_ab
 
 @pytest.fixture(scope="module")
 def survivor(material, tmp_path_factory):
-    """A study that was killed three times, at random moments, and then left alone; its cache lies in its folder.
+    """A study that was killed twice, at random moments, and then left alone; its cache lies in its folder.
 
     Returns (folder, server, what was printed at last, how many delivered replies each kill lost).
     """
     folder, random, lost = tmp_path_factory.mktemp("survivor"), Random(7), []
     with Indiscreet(faults=FAULTS) as server, (folder / "log.txt").open("w") as log:
         words = command(material, server, more=("--json",))
-        for _ in range(3):
+        for _ in range(2):
             aim = len(server.complete) + random.randint(5, 80)
             process = start(words, folder, log, OPENAI_LOG="debug")
             wait_until(lambda aim=aim: len(server.complete) >= aim, process)
@@ -190,6 +192,7 @@ def survivor(material, tmp_path_factory):
             assert not files_with_key(folder)
             time.sleep(0.5)  # what was under way is delivered to nobody
             lost.append(sum(server.complete.values()) - sum(lost) - kept(folder / "llm.sqlite"))
+            command_line.let_leases_lapse(folder / "llm.sqlite")
         process = start(words, folder, log, OPENAI_LOG="debug")
         printed, _ = process.communicate(timeout=120)
         assert process.returncode == 0
@@ -270,33 +273,31 @@ def test_ctrl_c_and_sigterm_keep_what_is_under_way_and_ask_nothing_twice(materia
     assert all(len(Guidance.read(tmp_path / "out" / prompt / "ACME.parquet")) == MONTHS for prompt in ("P1", "P2"))
 
 
-@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_the_second_ctrl_c_does_not_wait(material, tmp_path, sent, code):
+def test_the_second_ctrl_c_does_not_wait(material, tmp_path):
     with Indiscreet() as server:
         process = start(command(material, server, prompts=("P1",)), tmp_path)
         wait_until(lambda: len(server.complete) >= 3, process)
         server.delay = 60.0
         time.sleep(0.3)
-        process.send_signal(sent)
+        process.send_signal(signal.SIGINT)
         assert "stopping" in process.stderr.readline()
         begin = time.monotonic()
-        process.send_signal(sent)
+        process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
-        assert process.returncode == code
+        assert process.returncode == 130
         assert time.monotonic() - begin < 3.0
         assert "run the same command again to resume" in err
         assert kept(tmp_path / "llm.sqlite") <= len(server.complete)
 
 
-@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_probe_that_hangs_ends_at_the_first_signal(material, tmp_path, sent, code):
+def test_a_probe_that_hangs_ends_at_the_first_signal(material, tmp_path):
     with Indiscreet(delay=60.0) as server:
         process = start(command(material, server, prompts=("P1",)), tmp_path)
         wait_until(lambda: len(server.requests) >= 1, process)
         begin = time.monotonic()
-        process.send_signal(sent)
+        process.send_signal(signal.SIGTERM)
         _, err = process.communicate(timeout=60)
-        assert process.returncode == code
+        assert process.returncode == 143
         assert time.monotonic() - begin < 5.0
         assert "Traceback" not in err
 

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 from typing import Literal
 
 import pytest
+from command_line import let_leases_lapse
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from openai_server import Faults, OpenAIServer
@@ -542,7 +543,7 @@ def test_the_key_is_not_in_the_cache(tmp_path: Path):
         assert b"sk-secret" not in file.read_bytes()
 
 
-@pytest.mark.slow  # a killed process holds its questions for 30 s
+@pytest.mark.slow
 def test_a_killed_run_goes_on_and_pays_again_at_most_for_what_was_on_its_way(tmp_path: Path):
     path, questions, in_flight = tmp_path / "cache.sqlite", 40, 4
     script = f"import test_asking as t; t.study_over_http(t.Path(r'{path}'), {{url!r}}, questions=40, in_flight=4)"
@@ -556,6 +557,7 @@ def test_a_killed_run_goes_on_and_pays_again_at_most_for_what_was_on_its_way(tmp
         run.kill()
         run.wait()
         killed_at = sum(server.complete.values())
+        let_leases_lapse(path)
         resumed = study_over_http(path, server.url, questions=questions)
         counts = list(server.complete.values())
     assert killed_at < questions

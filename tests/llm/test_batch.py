@@ -258,7 +258,7 @@ def test_a_stopped_command_leaves_the_batch_and_the_same_command_fetches_it(llmg
 @pytest.mark.slow
 def test_two_processes_with_the_same_command_send_one_batch(llmguide, tmp_path):
     words = (*GUIDE, "--prompt", "P0", "--batch")
-    with BatchServer(key=KEY, looks=2, delay=0.2) as server:
+    with BatchServer(key=KEY, looks=1, delay=0.2) as server:
         settings = {"folder": tmp_path, "OPENAI_BASE_URL": server.url, "OPENAI_API_KEY": KEY}
         both = [start(*words, "--out", f"{name}.csv", **settings) for name in "ab"]
         for process in both:

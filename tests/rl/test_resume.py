@@ -144,7 +144,7 @@ from llmguide.rl.checkpoint import save_agent
 from llmguide.rl.config import DQNConfig
 
 CONFIG = DQNConfig(hidden=32, batch=16, target_update=200)
-BARS = sample_bars(years=1, seed=4)
+BARS = sample_bars(years=1, seed=4).iloc[:90]
 FOLDER = Path(sys.argv[1])
 
 def live(folder):
@@ -158,20 +158,26 @@ def live(folder):
         os._exit(0)
     return pid
 
-def stamps():
-    return [path.stat().st_mtime_ns for path in sorted((FOLDER / "killed" / "states").glob("*.training"))]
+def stamps(folder):
+    return [path.stat().st_mtime_ns for path in sorted((folder / "states").glob("*.training"))]
 
+def live_to_the_first_save(folder):
+    before, pid = stamps(folder), live(folder)
+    while stamps(folder) == before and os.waitpid(pid, os.WNOHANG) == (0, 0):
+        time.sleep(0.002)
+    return pid
+
+pid, begin = live_to_the_first_save(FOLDER / "whole"), time.monotonic()
+assert os.waitpid(pid, 0)[1] == 0
+seconds = time.monotonic() - begin
 moments = random.Random(5)
 for life in range(10):
-    before, pid = stamps(), live(FOLDER / "killed")
-    # The moment counts from the first state that is saved, so that each life gets a little further.
-    while stamps() == before and os.waitpid(pid, os.WNOHANG) == (0, 0):
-        time.sleep(0.002)
-    time.sleep(moments.uniform(0.0, 0.2))
+    # The moment counts from the first state that is saved, so that each life gets a little further, but never far.
+    pid = live_to_the_first_save(FOLDER / "killed")
+    time.sleep(moments.uniform(0.0, seconds / 30))
     os.kill(pid, signal.SIGKILL)
     assert os.WTERMSIG(os.waitpid(pid, 0)[1]) == signal.SIGKILL, "training was over before it could be killed"
-for name in ("killed", "whole"):
-    assert os.waitpid(live(FOLDER / name), 0)[1] == 0
+assert os.waitpid(live(FOLDER / "killed"), 0)[1] == 0
 """
 
 
