@@ -56,3 +56,15 @@ def test_the_notebook_runs_offline_and_draws_every_figure(monkeypatch):
     for figure in figures:
         pixels = imread(BytesIO(b64decode(figure)))[::5, ::5]
         assert len({tuple(pixel) for pixel in pixels.reshape(-1, pixels.shape[-1])}) > 20
+
+
+def test_as_a_script_it_leaves_its_figures_in_a_folder(tmp_path):
+    import matplotlib.pyplot as plt
+
+    *_, last = (source for kind, source in cells() if kind == "code")
+    plt.close("all")
+    for number in (1, 2):
+        plt.figure(number)
+    exec(last, {"plt": plt, "OUT": tmp_path / "runs"})
+    assert {path.name for path in (tmp_path / "runs").iterdir()} == {"figure-1.png", "figure-2.png"}
+    assert plt.get_fignums() == []
