@@ -432,7 +432,7 @@ def test_an_error_of_the_system_that_names_no_file_is_not_hidden(llmguide, monke
         ),
         (("tearsheet", "train.csv"), "name the column to read"),
         (("tearsheet", "train.csv", "--value", "clsoe"), "did you mean 'close'"),
-        (("tearsheet", "."), "choose one with --arm"),
+        (("tearsheet", "."), "is not a finished comparison"),
     ],
 )
 def test_bad_input_is_one_clear_line_and_exit_1(llmguide, words, message):

@@ -13,6 +13,7 @@ from llmguide.cli.outputs import writable
 from llmguide.cli.reading import day, split_names
 from llmguide.counting import counted
 from llmguide.errors import DataError, did_you_mean
+from llmguide.files import no_file
 
 if TYPE_CHECKING:
     from llmguide.llm.cache import Cache
@@ -147,7 +148,7 @@ def import_(
     from llmguide.llm.cache import Cache
 
     if not file.is_file():
-        raise DataError(f"there is no file {file}; write one with `llmguide cache export`")
+        raise DataError(f"{no_file(file)}; `llmguide cache export` writes one")
     found = Cache(cache).import_jsonl(file)
     if as_json:
         print_json({"cache": str(cache), **found._asdict()})

@@ -41,9 +41,7 @@ def tearsheet(
     if not source.exists():
         raise DataError(f"there is no file or folder {source}; give a comparison's run folder, or a file of returns")
     if source.is_dir():
-        if arm is None:
-            raise DataError(f"{source} holds several arms; choose one with --arm")
-        if all_seeds:
+        if all_seeds and arm is not None:
             _write_seeds(source, arm, seed, out, title, periods, as_json)
             return
         made = write(source, out, arm=arm, seed=seed, title=title, periods=periods)

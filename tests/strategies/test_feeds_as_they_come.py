@@ -113,7 +113,8 @@ def test_a_feed_of_closes_only_has_no_next_open(make_bars, mode):
 def test_next_open_fills_are_refused_where_only_closes_are_adjusted(make_bars, mode):
     bars = make_bars(60, 0)
     bars["close"] *= 0.8
-    with pytest.raises(DataError, match=r"outside \[low, high\] by more than 0.01 % on \d+ of \d+ bars: only they are adjusted"):
+    told = r"outside \[low, high\] by more than 0.01 % on \d+ of \d+ bars: only they are adjusted"
+    with pytest.raises(DataError, match=told):
         cerebro_of(bars, BuyAndHold, close=False).run(**mode)
     (ran,) = cerebro_of(bars, BuyAndHold).run(**mode)
     assert ran.position.size > 0
