@@ -244,7 +244,11 @@ def inspect_bars(
 
 
 def count_closes_outside(bars: pd.DataFrame) -> int:
-    """Return on how many bars the close lies outside [low, high]."""
+    """Return on how many bars the close lies outside [low, high].
+
+    Args:
+        bars: as `read_bars` returns them.
+    """
     tolerance = 1e-9 * bars["close"]  # Adjusting all prices by one factor rounds each of them.
     return int(((bars["close"] > bars["high"] + tolerance) | (bars["close"] < bars["low"] - tolerance)).sum())
 

@@ -38,6 +38,7 @@ def refuse(source: object, match: str, **options: object) -> str:
     return str(caught.value)
 
 
+@pytest.mark.slow
 @pytest.mark.real_bars
 def test_all_files_of_the_benchmark_are_read_and_their_quirks_counted(data_folder: Path):
     files = sorted(data_folder.glob("*.csv"))

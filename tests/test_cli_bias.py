@@ -102,6 +102,7 @@ def test_the_settings_file_counts(llmguide, server, tmp_path):
     assert json.loads(out)["calls"] == 7 * (MONTHS // 2) + 5
 
 
+@pytest.mark.slow
 def test_answers_without_log_probabilities_are_said(llmguide, server):
     server.logprobs = "drop"
     code, out, err = llmguide(*ASK)

@@ -261,6 +261,7 @@ def test_an_arm_that_cannot_be_trained_is_refused_in_one_line(files, tmp_path, m
     assert message in " ".join(said.split())
 
 
+@pytest.mark.slow
 def test_the_demonstration_runs_whole(tmp_path, monkeypatch, capsys):
     out = tmp_path / "demo"
     code, printed, said = run_here(monkeypatch, capsys, "flag", "demo", "--steps", "40", "--seeds", "1", "--out", out)

@@ -110,6 +110,7 @@ def test_suppression_is_asked_for_counted_and_planned(llmguide, server):
     assert all(row.said_direction is None for row in Guidance.read("g.parquet").rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("option", "questions"), [(("--debias",), 5), (("--samples", "3"), 4)])
 def test_more_questions_a_month_are_planned_asked_and_counted(llmguide, server, option, questions):
     code, out, _ = llmguide(*GUIDE, *option, "--plan", "--json")

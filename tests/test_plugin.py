@@ -146,6 +146,7 @@ def test_the_shim_has_every_strategy_of_the_plugin():
     assert {cls.__name__ for cls in llmguide.plugin.CLASSES[bt.strategies]} <= set(llmguide.btrun.__all__)
 
 
+@pytest.mark.slow
 def test_btrun_can_add_our_indicator_to_a_stock_strategy(csv, bars, tmp_path):
     table = Guidance.from_rows([{"issued_at": bars.index[3], "direction": 1, "confidence": 3}]).save(tmp_path / "g.csv")
     printed = btrun(

@@ -139,6 +139,7 @@ def test_a_revised_value_changes_nothing_before_its_release():
     assert values(revised, "2018-07-28")["2018-06-30"] == 99999
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(st.data())
 def test_first_releases_equal_those_found_by_hand(data: st.DataObject):

@@ -132,6 +132,7 @@ def test_a_folder_that_is_not_there_and_a_split_that_is_no_date_are_refused(fold
         find_markets(folder, split="soon")
 
 
+@pytest.mark.slow
 @pytest.mark.real_bars
 def test_the_benchmarks_folder_has_every_published_instrument_and_twitter(data_folder):
     with pytest.warns(

@@ -87,6 +87,7 @@ def shared_beginnings(server):
     return sum(len(list(letters)) for letters in same), sum(map(len, texts))
 
 
+@pytest.mark.slow
 def test_few_at_once_are_asked_in_the_order_of_their_texts_and_say_the_same(pair, access, server):
     study = Study(pair, ("P2", "P1", "P4"))
     many = run_study(study, replace(access, cache=access.cache.with_name("many.sqlite")).asker())

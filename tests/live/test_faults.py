@@ -304,6 +304,7 @@ def test_shares_that_the_account_has_already_are_taken_over(folder):
     assert notes == ["the account holds 100 X at the start: they are the strategy's from now on"]
 
 
+@pytest.mark.slow
 def test_two_traders_cannot_use_one_journal(folder):
     import subprocess
     import sys

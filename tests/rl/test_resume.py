@@ -46,6 +46,7 @@ def assert_same(event, other):
         np.testing.assert_array_equal(weights, other.weights[name], err_msg=name)
 
 
+@pytest.mark.slow
 @settings(max_examples=20)
 @given(first=st.integers(0, 60), second=st.integers(0, 60))
 def test_training_interrupted_twice_anywhere_gives_the_same_bits(tmp_path_factory, first, second):

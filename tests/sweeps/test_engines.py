@@ -148,6 +148,7 @@ def test_an_impossible_account_is_refused(make_bars, settings):
         sweep(make_bars(60), np.ones(60, int), **settings)
 
 
+@pytest.mark.slow
 @pytest.mark.real_bars
 @pytest.mark.parametrize("symbol", ["AAPL", "TSLA", "JPM"])
 def test_on_real_bars_the_kernel_equals_the_measures_of_llmguide(real_bars, symbol):

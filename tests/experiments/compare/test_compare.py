@@ -169,6 +169,7 @@ def test_a_finished_run_is_not_trained_again_and_more_seeds_join_it(folder, comp
     pd.testing.assert_frame_equal(merged, comparison.runs)
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_keeps_the_agents_that_were_finished(guidance, tmp_path, monkeypatch):
     from llmguide.experiments.run_folder import RunFolder
 
@@ -251,6 +252,7 @@ def test_the_report_is_named_after_the_instrument_and_the_dates_of_the_test(tmp_
     assert report_data(compare(TRAIN, TEST, None, **settings)).title == f"Comparison, {dates}"  # resumed under no name
 
 
+@pytest.mark.slow
 @pytest.mark.real_bars
 def test_the_guidance_alone_earns_what_it_knows(real_bars):
     """Perfect foresight earns a Sharpe ratio near 3 on AAPL, inverted it loses, shuffled it does neither."""

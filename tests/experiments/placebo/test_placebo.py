@@ -78,6 +78,7 @@ def follow_zigzag(table, bars, **plan):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_each_control_earns_what_the_arm_in_backtrader_does_with_its_table(comparison, tables):
     frame = comparison.controls
     chosen = [one for one in tables if one.draw in (-1, 1)]

@@ -62,6 +62,7 @@ def test_the_tables_of_the_folder_say_what_the_study_says(folder, judged):
     assert f"{runs.loc[('MSFT', 'P4'), 'sr']:.2f} (0.50)" in line
 
 
+@pytest.mark.slow
 def test_reviews_of_the_same_answers_become_table_vi_and_a_figure_and_stay_those_of_its_prompts(tmp_path):
     months = keep(study(MARKETS), {one.symbol: one.bars for one in MARKETS})
     packet = choose(months, months=20)

@@ -124,6 +124,7 @@ def test_holms_correction_is_over_the_instruments_of_one_question(whole):
     np.testing.assert_array_equal(whole.appendix_e["p_holm"], holm(whole.appendix_e["p"]))
 
 
+@pytest.mark.slow
 def test_a_finished_replication_trains_and_measures_nothing_and_new_cells_join_it(data, whole, work, tmp_path):
     options = SETTINGS | {"symbols": SYMBOLS, "arms": ARMS, "guidance": RULES, "out": tmp_path / "run"}
     first = replicate(data, **options)

@@ -177,6 +177,7 @@ class Restless(Tunable):
         return {"why": "So.", "instructions": [f"Number {self.sent['WriterReply']}."]}
 
 
+@pytest.mark.slow
 def test_a_plan_is_what_is_asked_at_most_and_nothing_where_all_is_kept(tmp_path):
     access = Access(model="scripted", cache=tmp_path / "c.sqlite", base_url="http://scripted/v1")
     training, held_out = split_subject(Subject("ACME", BARS.iloc[:700]), BARS.index[630])
