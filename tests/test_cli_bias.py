@@ -39,6 +39,7 @@ def server(monkeypatch, llmguide):
         yield running
 
 
+@pytest.mark.slow
 def test_biases_are_planned_measured_and_replayed(llmguide, server, tmp_path, monkeypatch):
     code, out, err = llmguide(*ASK, "--plan", "--json")
     assert (code, err) == (0, "")

@@ -25,6 +25,7 @@ def without_probe(server):
     return [body for body in server.requests if "Readiness" not in str(body.get("response_format"))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prompts", [("P0",), ("P2",), ("P4",), ("P0", "P1", "P2", "P3", "P4")])
 def test_a_plan_has_the_calls_and_about_the_tokens_that_the_study_takes(pair, access, server, prompts):
     study = Study(pair, prompts)

@@ -28,6 +28,7 @@ def faultless(tmp_path_factory):
     return market, ran
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_lost_requests_and_answers_and_repeated_bars_change_nothing(folder, faultless, seed):
     whole, undisturbed = faultless

@@ -89,6 +89,7 @@ def frames(said, names):
 PARTS = ("sides", "records", "weights")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("before", [0, 1, 29, 31, 66, 130])
 def test_bar_by_bar_it_is_mix_on_history_and_bars_together(setting, before):
     bars, experts = setting

@@ -90,6 +90,7 @@ def test_the_other_tables_say_what_their_frames_say(everything):
     assert words.replace("<", "&lt;") in summary
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("symbols", "seeds"), [([*BENCHMARK, "TWTR"], 25), (["AAPL", "KO", "TSLA"], 5), (["KO"], 1)])
 def test_the_figure_is_a_png_and_the_same_every_time(tmp_path, symbols, seeds):
     settings, backend = dict(matplotlib.rcParams), matplotlib.get_backend()

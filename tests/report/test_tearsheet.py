@@ -81,6 +81,7 @@ def test_the_printed_sharpe_ratio_and_drawdown_are_those_of_our_metrics(sheet, r
     assert len(cells(sheet, "CAGR %")) == 2  # quantstats' own sign is in few fonts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "benchmarked"),
     [

@@ -192,6 +192,7 @@ def test_the_page_of_all_seeds_names_arm_instrument_benchmark_and_dates(folder, 
     assert f"{BARS.index[0]:%Y-%m-%d} to {BARS.index[-1]:%Y-%m-%d}" in page
 
 
+@pytest.mark.slow
 def test_the_page_fits_the_screen_keeps_its_weight_and_is_readable_in_the_dark(folder):
     page = llmguide.tearsheet(folder, arm="hybrid").html
     assert 'name="viewport"' in page

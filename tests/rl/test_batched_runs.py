@@ -67,6 +67,7 @@ def effective(weights):
     return {part: array for part, array in weights.items() if part not in noise}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("guided", [True, False])
 def test_a_batch_of_instruments_and_seeds_learns_what_each_job_learns_alone(device, guided):
@@ -126,6 +127,7 @@ def test_jobs_with_other_settings_train_in_batches_of_their_own():
     assert_alike(last_events(train_batched(jobs, torch.device("cpu"), save_every=5)), alone(jobs), 1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop_at", [0.3, 0.9])
 def test_an_interrupted_batch_goes_on_with_the_same_bits(tmp_path, stop_at):
     jobs = jobs_of([0, 1], 3, states=tmp_path)

@@ -137,6 +137,7 @@ def test_interrupted_and_resumed_with_a_lever_the_bits_are_the_same(agents, leve
     assert same(last(SoloRun(training).events(5)), agents[lever])
 
 
+@pytest.mark.slow
 @each_lever
 def test_a_batch_of_runs_learns_with_a_lever_what_each_learns_alone(lever):
     event = last(train_batched([job(lever, seed=0, episodes=1)], CPU, save_every=5))

@@ -181,6 +181,7 @@ def told(make_bars, tmp_path_factory):
     return bars.iloc[:60], bars.iloc[60:], trained(LetterPolicy(), template=path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("runonce", "preload", "exactbars", "live"), DISTINCT)
 def test_guidance_that_is_asked_for_is_that_of_a_table_made_before(told, runonce, preload, exactbars, live):
     history, bars, model = told

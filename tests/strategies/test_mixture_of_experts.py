@@ -220,6 +220,7 @@ def test_later_bars_change_nothing_before_them(case):
         assert (redrawn[:, cut + 10 :] != drawn[:, cut + 10 :]).any(axis=1).sum() > 9  # of 13 lines
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", [{}, {"runonce": False}, {"exactbars": 1}, {"exactbars": -2}, {"preload": False}])
 @pytest.mark.parametrize("position", [0, 1])
 def test_another_feed_changes_nothing(case, make_bars, mode, position):

@@ -83,6 +83,7 @@ def audits(asked):
     return cache(lambda name: judge_bias(STUDY, asked(name)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in MODELS if name != "random"])
 @pytest.mark.parametrize("contrast", CONTRASTS)
 def test_a_contrast_finds_the_leaning_that_it_is_for_by_its_size_and_no_other(audits, contrast, name):

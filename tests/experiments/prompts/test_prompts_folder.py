@@ -176,5 +176,6 @@ def test_the_terminal_shows_every_prompt_with_its_numbers(judged, capsys):
     assert f"{answers - measured} of {answers} answers have no entropy; their certainty counts as 1" in out
 
 
+@pytest.mark.slow
 def test_a_study_shows_itself_as_its_page_begins(judged, tmp_path):
     shows_what_its_page_says(judged, judged.write(tmp_path / "shown"))

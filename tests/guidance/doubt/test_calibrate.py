@@ -295,6 +295,7 @@ def test_bars_within_a_day_are_seen_by_the_day():
     assert calibrate(guidance, hourly) == calibrate(guidance, bars)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_a_model_calibrates_its_table_and_a_live_run_says_the_same(tmp_path, method):
     bars = sample_bars(years=1, seed=17)

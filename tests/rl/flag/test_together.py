@@ -50,6 +50,7 @@ def assert_alike(ours: pd.DataFrame, theirs: pd.DataFrame) -> None:
     pd.testing.assert_frame_equal(ours[ROUNDED], theirs[ROUNDED], rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("template", ["flag", "brief"])
 def test_walks_side_by_side_are_those_of_each_policy_alone(base, template):
     arms = all_arms(base, template)
@@ -59,6 +60,7 @@ def test_walks_side_by_side_are_those_of_each_policy_alone(base, template):
         assert_alike(walk, walk_flag(one, BARS, start=52))
 
 
+@pytest.mark.slow
 def test_a_policy_walks_from_several_bars_at_once(base):
     one, other = trained(base, 0), TrainedPolicy(TextPolicy(1), CONFIG, read_state_template("flag"), 1, {})
     starts = [8, 40, 8, 69]
@@ -67,6 +69,7 @@ def test_a_policy_walks_from_several_bars_at_once(base):
         assert_alike(walk, walk_flag(policy, BARS, start=start))
 
 
+@pytest.mark.slow
 def test_policies_of_other_templates_settings_and_models_walk_beside_each_other(base):
     arms = [
         trained(base, 0),
