@@ -340,6 +340,7 @@ def offered():
     return complete
 
 
+@pytest.mark.slow
 def test_the_shell_offers_values_lists_instruments_and_settings(offered, tmp_path):
     for name in ("AAPL", "KO_2012_2017", "KO_2018_2019"):
         (tmp_path / f"{name}.csv").touch()

@@ -52,6 +52,7 @@ def test_train_writes_policies_curves_and_a_page_and_backtest_trades_one(files, 
     assert traded["max_drawdown"] == pytest.approx(told["table"][0]["max_drawdown_mean"])
 
 
+@pytest.mark.slow
 def test_train_with_agent_flag_is_the_same_and_resumes(files, tmp_path, monkeypatch, capsys):
     train, _, _ = files
     folders = []
@@ -100,6 +101,7 @@ def beside(files, tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_states_tell_of_guidance_tables_and_factors(files, beside, monkeypatch, capsys):
     train, test, _ = files
     out = beside / "run"
@@ -209,6 +211,7 @@ def test_what_cannot_be_is_refused_in_one_line(files, tmp_path, monkeypatch, cap
     assert message in " ".join(said.split())
 
 
+@pytest.mark.slow
 def test_compare_trains_the_arm_beside_the_others_and_resumes(files, tmp_path, monkeypatch, capsys, undrawn):
     train, test, _ = files
     out = tmp_path / "run"

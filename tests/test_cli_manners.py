@@ -58,6 +58,7 @@ def test_an_unknown_option_is_one_line_on_standard_error_and_exit_2(llmguide, wo
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [40, 80, 200])
 @pytest.mark.parametrize("words", [(), *ALL], ids=lambda words: " ".join(words) or "llmguide")
 def test_help_fits_the_terminal(llmguide, monkeypatch, words, width):

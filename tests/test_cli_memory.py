@@ -42,6 +42,7 @@ def server(monkeypatch, llmguide):
         yield running
 
 
+@pytest.mark.slow
 def test_memory_is_measured_planned_and_replayed(llmguide, server, tmp_path, monkeypatch):
     code, out, err = llmguide(*ASK, "--plan", "--json")
     assert (code, err) == (0, "")

@@ -31,6 +31,7 @@ def llmguide(tmp_path, monkeypatch, capsys):
     return partial(run_here, monkeypatch, capsys)
 
 
+@pytest.mark.slow
 def test_it_walks_a_folder_and_says_where_the_page_is(llmguide, tmp_path):
     words = ("walk-forward", "--data", "bars", *QUICK, "--train", "1y", "--provider", "rules")
     words += ("--arms", "hybrid,llm,hold")

@@ -131,6 +131,7 @@ def test_it_reads_no_bar_before_its_record(bars):
     assert policy.policy.read == 1 + len(bars) - LAST - 1  # what all states begin with, and a state for each bar
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("before", [0, 10, LAST + 1, 70])
 def test_bar_by_bar_it_does_the_same_with_any_history(bars, told, before):
     path, given, _, _ = told

@@ -320,6 +320,7 @@ def months(count):
     return pd.DataFrame(rows, columns=columns)
 
 
+@pytest.mark.slow
 def test_the_guidance_is_led_by_how_often_it_was_right_and_folds_after_six_rows(data):
     page = render_report(dataclasses.replace(data, months=months(27)))
     part = page[page.index(">Guidance by month</h2>") :]

@@ -75,6 +75,7 @@ def agents():
     }
 
 
+@pytest.mark.slow
 @each_lever
 def test_a_lever_changes_the_agent_and_the_same_seed_gives_the_same_one(agents, lever):
     again = last(SoloRun(job(lever)).events(5))

@@ -64,6 +64,7 @@ def case(make_bars):
     return bars, model, walked
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("feed", [BarsData, LiveBars])
 @pytest.mark.parametrize("mode", [{}, {"runonce": False}, {"preload": False}, {"exactbars": 1}, {"exactbars": -2}])
 def test_actions_and_account_are_those_of_the_walk_in_every_mode(case, feed, mode):

@@ -133,6 +133,7 @@ def test_the_case_has_months_before_and_in_the_backtest_of_both_directions(case)
     assert case.calls == 1 + 2 * len(dates)  # the probe, then Analyst and Strategist of each month
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("runonce", "preload", "exactbars", "live"),
     DISTINCT,

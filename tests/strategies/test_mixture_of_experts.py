@@ -127,6 +127,7 @@ def test_the_case_has_experts_that_agree_and_disagree(case):
     assert mixed.positions.iloc[START:].abs().between(0.01, 0.99).mean() > 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("runonce", "preload", "exactbars", "live"),
     DISTINCT,
@@ -148,6 +149,7 @@ def test_in_every_mode_it_is_mix_on_history_and_feed(case, runonce, preload, exa
     assert values["shares"].tolist() == account["shares"].tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fill", ["close", "next_open"])
 @pytest.mark.parametrize(
     "limits",

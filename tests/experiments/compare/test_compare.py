@@ -192,6 +192,7 @@ def test_an_interrupted_run_keeps_the_agents_that_were_finished(guidance, tmp_pa
     pd.testing.assert_frame_equal(resumed.runs, straight.runs)
 
 
+@pytest.mark.slow
 def test_a_run_that_is_not_to_be_resumed_begins_anew_whatever_the_folder_holds(guidance, tmp_path):
     arms = {"arms": ("rl", "hold"), "out": tmp_path / "run"}
     first = compare(TRAIN, TEST, guidance, **SETTINGS | arms)

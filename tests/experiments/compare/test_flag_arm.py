@@ -76,6 +76,7 @@ def folder(comparison, undrawn, tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 def test_its_policies_are_those_that_the_seeds_give_in_the_account_of_the_comparison(comparison):
     rules = dataclasses.replace(RULES, cash=50_000.0, cost=0.002)
     settings = dataclasses.replace(TRAINING, rules=rules)
@@ -127,6 +128,7 @@ def test_nothing_up_to_a_bar_depends_on_later_test_bars_or_guidance(guidance, te
         pd.testing.assert_frame_equal(a, b)
 
 
+@pytest.mark.slow
 def test_the_guidance_reaches_it_only_where_its_template_tells_it(guidance):
     inverted = guide(BARS, "inverted", source=guidance)
     for template, reads in (("brief", False), ("multimodal", True)):

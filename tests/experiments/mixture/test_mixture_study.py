@@ -195,6 +195,7 @@ def test_instruments_are_not_wrong_in_the_same_months_nor_in_the_same_order():
     assert not np.array_equal(one, other, equal_nan=True)
 
 
+@pytest.mark.slow
 def test_agents_are_trained_once_and_meet_other_draws_without_being_trained_again(data, tmp_path, trained):
     first = study_mixture(data, **SETTINGS, accuracies=(0.5, 1.0), draws=2, out=tmp_path / "run")
     assert sorted(trained) == ["A mixture-0", "B mixture-0"]

@@ -238,6 +238,7 @@ def test_later_bars_change_no_control_but_the_oracle(guidance, comparison, t):
     assert early != late
 
 
+@pytest.mark.slow
 def test_the_folder_says_which_controls_and_keeps_no_older_ones(guidance, tmp_path, undrawn):
     def run(**more):
         made = compare(TRAIN, TEST, guidance, **{**SETTINGS, "holdout": None}, arms=("hybrid", "llm"), out=out, **more)

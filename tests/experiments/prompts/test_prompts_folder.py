@@ -127,6 +127,7 @@ def test_the_published_mean_is_there_only_where_every_instrument_was_published(f
         assert ("(" in mean) == published
 
 
+@pytest.mark.slow
 def test_the_figures_are_drawn_and_the_folder_is_the_same_every_time(folder, judged, tmp_path):
     again = judged.write(tmp_path).parent
     for path in folder.rglob("*"):
