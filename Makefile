@@ -3,8 +3,7 @@ PYTHON ?= $(shell .ci/find-python 3.11 || .ci/find-python 3.12 || .ci/find-pytho
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-PIP := PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check
-INSTALL ?= $(PIP)
+INSTALL := PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check
 
 .PHONY: help setup demo flag-demo test test-slow test-pythons check docs dist bench record pictures clean
 

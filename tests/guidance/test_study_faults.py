@@ -273,31 +273,33 @@ def test_ctrl_c_and_sigterm_keep_what_is_under_way_and_ask_nothing_twice(materia
     assert all(len(Guidance.read(tmp_path / "out" / prompt / "ACME.parquet")) == MONTHS for prompt in ("P1", "P2"))
 
 
-def test_the_second_ctrl_c_does_not_wait(material, tmp_path):
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_the_second_ctrl_c_does_not_wait(material, tmp_path, sent, code):
     with Indiscreet() as server:
         process = start(command(material, server, prompts=("P1",)), tmp_path)
         wait_until(lambda: len(server.complete) >= 3, process)
         server.delay = 60.0
         time.sleep(0.3)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(sent)
         assert "stopping" in process.stderr.readline()
         begin = time.monotonic()
-        process.send_signal(signal.SIGINT)
+        process.send_signal(sent)
         _, err = process.communicate(timeout=60)
-        assert process.returncode == 130
+        assert process.returncode == code
         assert time.monotonic() - begin < 3.0
         assert "run the same command again to resume" in err
         assert kept(tmp_path / "llm.sqlite") <= len(server.complete)
 
 
-def test_a_probe_that_hangs_ends_at_the_first_signal(material, tmp_path):
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_probe_that_hangs_ends_at_the_first_signal(material, tmp_path, sent, code):
     with Indiscreet(delay=60.0) as server:
         process = start(command(material, server, prompts=("P1",)), tmp_path)
         wait_until(lambda: len(server.requests) >= 1, process)
         begin = time.monotonic()
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(sent)
         _, err = process.communicate(timeout=60)
-        assert process.returncode == 143
+        assert process.returncode == code
         assert time.monotonic() - begin < 5.0
         assert "Traceback" not in err
 
