@@ -9,10 +9,9 @@ from __future__ import annotations
 import csv
 import json
 import os
-import shutil
-import tempfile
+import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +24,8 @@ __all__ = [
     "atomic_path",
     "no_file",
     "read_rows",
+    "temporary_folder",
+    "whole_files",
     "write_csv",
     "write_json",
     "write_parquet",
@@ -49,15 +50,50 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     """
     target = Path(path).resolve()
     target.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=f".{target.name[:40]}.", dir=target.parent))
-    temporary = folder / target.name
-    try:
+    with temporary_folder(target.parent, target.name[:40]) as folder:
+        temporary = folder / target.name
         yield temporary
         with temporary.open("r+b") as written:
             os.fsync(written.fileno())
         os.replace(temporary, target)
+
+
+@contextmanager
+def temporary_folder(parent: Path, name: str) -> Iterator[Path]:
+    """Yield a new hidden folder for files in `parent`, removed however the block is left; `name` tells whose it is.
+
+    Ctrl-C can arrive at any call in here, the removal included. So the folder has its name before it is made, and what
+    an interrupted removal has left is removed again.
+    """
+    folder = parent / f".{name}.{secrets.token_hex(8)}"
+    try:
+        folder.mkdir(mode=0o700)
+        yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            _remove(folder)
+        except KeyboardInterrupt:
+            _remove(folder)
+            raise
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder of files, if it can be. (Interrupted, `shutil.rmtree` may close a file that it has closed.)"""
+    with suppress(OSError):
+        for path in folder.iterdir():
+            path.unlink(missing_ok=True)
+        folder.rmdir()
+
+
+def whole_files(place: Path) -> list[Path]:
+    """Return the files in a folder and below it, without those that are being written; of a file, the file itself."""
+    if not place.is_dir():
+        return [place]
+    files: list[Path] = []
+    for parent, folders, names in os.walk(place):  # of a folder that is gone when its turn comes, it gives nothing
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        files += [Path(parent, name) for name in names]
+    return files
 
 
 def no_file(path: Path) -> str:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
+import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
-from llmguide.files import atomic_path, write_json, write_text
+from llmguide.files import atomic_path, whole_files, write_json, write_text
 
 
 def test_the_file_appears_when_the_block_ends(tmp_path: Path):
@@ -39,6 +44,51 @@ def test_an_interrupted_write_leaves_the_old_file_and_no_litter(tmp_path: Path, 
         interrupted_write()
     assert target.read_text() == "old"
     assert list(tmp_path.iterdir()) == [target]
+
+
+def interrupted_at(moment: int, work: Callable[[], object]) -> bool:
+    """Do some work with Ctrl-C at one moment of it; return whether it lasted until that moment.
+
+    The moments are those at which Python looks for signals: where a function begins, and where one in C has returned.
+    """
+    left = moment
+
+    def count(frame: FrameType, event: str, _: object) -> None:
+        nonlocal left
+        if event in {"call", "c_return"} and (left := left - 1) < 0:
+            raise KeyboardInterrupt  # Python ends the profiling then
+
+    try:
+        sys.setprofile(count)
+        work()
+        sys.setprofile(None)
+    except KeyboardInterrupt:
+        return True
+    return False
+
+
+# A file whose ``open`` is interrupted on return belongs to no ``with`` yet; Python closes it itself, and says so.
+@pytest.mark.filterwarnings("ignore:Exception ignored in. <_io.FileIO:pytest.PytestUnraisableExceptionWarning")
+def test_ctrl_c_at_any_moment_leaves_a_whole_file_and_no_litter(tmp_path: Path):
+    for moment in itertools.count():
+        target = tmp_path / str(moment) / "table.txt"
+        write_text(target, "old")
+        interrupted = interrupted_at(moment, partial(write_text, target, "new"))
+        assert target.read_text() in {"old", "new"}
+        assert list(target.parent.iterdir()) == [target], moment
+        if not interrupted:
+            break
+    assert target.read_text() == "new"
+    assert moment > 100
+
+
+def test_the_files_of_a_place_are_those_that_are_whole(tmp_path: Path):
+    first, second = write_text(tmp_path / ".runs" / "a.csv", "x"), write_text(tmp_path / ".runs" / "b" / "c.csv", "x")
+    with atomic_path(tmp_path / ".runs" / "b" / "d.csv") as temporary:
+        temporary.touch()
+        assert set(whole_files(tmp_path / ".runs")) == {first, second}
+    assert whole_files(first) == [first]
+    assert whole_files(tmp_path / "none") == [tmp_path / "none"]
 
 
 def test_a_block_that_writes_nothing_is_an_error_and_leaves_the_old_file(tmp_path: Path):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +9,7 @@ from contextvars import ContextVar
 from pathlib import Path
 
 from llmguide.errors import LlmguideError
+from llmguide.files import temporary_folder, whole_files
 
 __all__ = ["Outputs", "watched_outputs", "writable"]
 
@@ -24,7 +23,7 @@ class Outputs:
 
     def after_interruption(self) -> str:
         """Return what to say after Ctrl-C or SIGTERM, where the command itself says nothing."""
-        written = [place for place in self.places if any(self._is_new(path) for path in _files(place))]
+        written = [place for place in self.places if any(self._is_new(path) for path in whole_files(place))]
         if written:
             return f"interrupted; {_listed(written)} may be incomplete: run the same command again"
         if not self.places:
@@ -56,13 +55,6 @@ def _listed(places: list[Path]) -> str:
     return ", ".join(map(str, places))
 
 
-def _files(place: Path) -> list[Path]:
-    """Return a file, or all files of a folder."""
-    if not place.is_dir():
-        return [place]
-    return [Path(parent, name) for parent, _, names in os.walk(place) for name in names]
-
-
 def writable(path: Path, *, folder: bool = False) -> Path:
     """Return the path if a file, or a folder with files in it, can be written there.
 
@@ -84,7 +76,7 @@ def writable(path: Path, *, folder: bool = False) -> Path:
             near = near.parent
         if not near.is_dir():
             raise LlmguideError(f"cannot write {path}: {near} is a file, not a folder; choose another place")
-        with tempfile.TemporaryDirectory(prefix=".llmguide.", dir=near):
+        with temporary_folder(near, "llmguide"):
             pass
     except (OSError, RuntimeError) as error:  # RuntimeError: a link that leads to itself
         reason = getattr(error, "strerror", None) or str(error)

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import FrameType
 
 from llmguide.counting import counted
+from llmguide.files import whole_files
 
 __all__ = ["Interrupted", "Stopped", "Terminated", "exit_code", "resumable", "stopped_by_signals"]
 
@@ -87,8 +88,7 @@ def resumable(folder: Path) -> Iterator[None]:
         yield
     except (KeyboardInterrupt, SystemError) as error:
         code = exit_code(_stop_behind(error))
-        # os.walk, since a folder of a file that is being written may be gone when its turn comes.
-        files = [Path(parent, name) for parent, _, names in os.walk(folder) for name in names]
+        files = whole_files(folder)
         done, begun = (
             {path.with_suffix("") for path in files if path.suffix == f".{kind}"}
             for kind in ("safetensors", "training")
