@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -9,11 +10,14 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from llmguide.counting import counted
 from llmguide.errors import DataError
 from llmguide.guidance.review.kept import KeptMonth
 from llmguide.guidance.review.packet import Packet
 from llmguide.guidance.review.rubric import CRITERIA
 from llmguide.guidance.review.sheet import Entry, Sheet
+from llmguide.inline import Inline, Shown, Table
+from llmguide.numbers import number
 from llmguide.stats import clustered_interval, crossed_interval, krippendorff_alpha, wilson_interval
 
 __all__ = ["ALL", "MEASURES", "PEOPLE", "ReviewResult", "judge_review"]
@@ -30,8 +34,8 @@ MEASURES = (*CRITERIA, "mean")
 _WITH = ("model", "hindsight", "realised")
 
 
-@dataclass(frozen=True, eq=False)
-class ReviewResult:
+@dataclass(frozen=True, eq=False, repr=False)
+class ReviewResult(Inline):
     """The result of a review. It is measured with realised returns: knowledge of the future.
 
     Attributes:
@@ -47,6 +51,28 @@ class ReviewResult:
     answers: pd.DataFrame
     settings: Mapping[str, Any]
     seed: int = 0
+
+    @property
+    def verdict(self) -> str:
+        """What those who scored think of the reasons, and how often people would have decided as the model did."""
+        said = [_of_scores(row) for row in _rows(self._overall)]
+        known = self.answers[self.answers["kind"] == "person"].dropna(subset=["own"])
+        if len(known):
+            same = int((known["own"] == known["model"]).sum())
+            said.append(f"People's own direction was the model's in {same} of {counted(len(known), 'answer')}.")
+        return " ".join(said or ["No reasons have been scored yet."])
+
+    def _shown(self) -> Shown:
+        from llmguide.report.review_tables import agreement_table, scores_table
+
+        tables = scores_table(self.scores), agreement_table(self.agreement)
+        return Shown(self.verdict, [Table(found.title, found.columns, found.rows) for found in tables])
+
+    @property
+    def _overall(self) -> pd.DataFrame:
+        """The mean scores of all prompts together: a row for people, and one for each model that scored."""
+        scores = self.scores
+        return scores[(scores["prompt"] == ALL) & (scores["criterion"] == "mean")]
 
     @property
     def people(self) -> tuple[str, ...]:
@@ -233,6 +259,15 @@ def _scores_of(entry: Entry) -> dict[str, float | None]:
         return dict.fromkeys(MEASURES)
     scores = [float(getattr(entry.scores, name)) for name in CRITERIA]
     return dict(zip(MEASURES, [*scores, sum(scores) / len(scores)], strict=True))
+
+
+def _of_scores(row: Any) -> str:
+    interval = f", 95 % interval {number(row.low)} to {number(row.high)}" if math.isfinite(row.low) else ""
+    found = f"the reasons {number(row.score)} of 3 on average"
+    if row.by == PEOPLE:
+        over = f"{counted(row.months, 'month')}, {counted(row.reviewers, 'reviewer')}"
+        return f"People rate {found} ({over}{interval})."
+    return f"The language model {row.by} rates {found} ({counted(row.months, 'month')}{interval})."
 
 
 def _wilson(rows: pd.DataFrame, one: str, other: str) -> tuple[int, int, float, float, float]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llmguide.files import write_csv, write_json, write_text
+from llmguide.inline import note_files
 from llmguide.report.review_tables import ReviewData, agreement_table, alpha_table, judges_table, scores_table
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def write_results(result: ReviewResult, folder: Path) -> Path:
         write_text(folder / f"{name}.tex", text.latex())
     write_csv(result.answers, folder / "answers.csv")
     write_json(folder / "results.json", dict(result.settings))
-    return folder
+    return note_files(result, folder)
 
 
 def review_data(result: ReviewResult) -> ReviewData:

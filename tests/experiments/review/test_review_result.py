@@ -179,3 +179,28 @@ def test_the_folder_holds_the_tables_and_nothing_of_earlier_results(result, shee
     line = next(line for line in (tmp_path / "scores.md").read_text().splitlines() if line.startswith("| P4 "))
     row = result.scores[(result.scores["prompt"] == "P4") & (result.scores["criterion"] == "mean")].iloc[0]
     assert f"{row['score']:.2f} ({row['low']:.2f} to {row['high']:.2f})" in line
+
+
+def test_it_says_what_people_think_first_and_then_each_model(result, sheets, tmp_path):
+    overall = result.scores.set_index(["by", "prompt", "criterion"]).loc[("people", "all", "mean")]
+    same = int((result.answers["own"] == result.answers["model"]).sum())
+    assert result.verdict == (
+        f"People rate the reasons {overall['score']:.2f} of 3 on average (12 months, 3 reviewers, "
+        f"95 % interval {overall['low']:.2f} to {overall['high']:.2f}). "
+        f"People's own direction was the model's in {same} of 36 answers."
+    )
+    assert repr(result).startswith(f"ReviewResult: {result.verdict}\n\nExpert review by prompt\nprompt")
+    write_results(result, tmp_path)
+    assert f"Files: <code>{tmp_path}</code>" in result._repr_html_()
+
+
+def test_a_model_that_scored_alone_is_no_people(sheets):
+    alone = judge_review(PACKET, [sheets[0].model_copy(update={"reviewer": "small-model", "kind": "model"})])
+    assert alone.verdict.startswith("The language model small-model rates the reasons ")
+    assert "eople" not in alone.verdict
+
+
+def test_one_reviewer_who_only_gave_directions_has_no_scores_to_speak_of():
+    sheet = Sheet(packet=PACKET.id, reviewer="anna").with_own(PACKET, PACKET.months[0].id, "LONG", "", at=AT)
+    verdict = judge_review(PACKET, [sheet]).verdict
+    assert verdict in {f"People's own direction was the model's in {same} of 1 answer." for same in (0, 1)}
