@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,25 +101,24 @@ def settle(journal: Path | str, order: str, *, filled: float = 0.0, price: float
     LlmguideError while the trader runs.
     """
     path = Path(journal)
-    book = Journal(path, must_exist=True)
-    lock = journal_lock(path)
-    try:
-        known = {intent.id: intent for intent in book.intents("refused = ''")}
-        if order not in known:
-            raise JournalError(f"{path} sent no order {order!r}{did_you_mean(order, known)}")
-        report, size = book.last_reports().get(order), known[order].wanted.size
-        if report is not None and report.over:
-            raise JournalError(f"{order} is already settled: {report.status}, {report.filled:g} filled")
-        if not 0.0 <= filled <= abs(size):
-            raise JournalError(f"{order} is of {abs(size):g} shares, so filled is from 0 to that, got {filled:g}")
-        if filled and not price > 0.0:
-            raise JournalError(f"give the price at which {filled:g} shares were filled")
-        end = "filled" if filled == abs(size) else "canceled"
-        told = Report(order, end, math.copysign(filled, size) if filled else 0.0, price, fee, "told by a person")
-        book.hear(book.last_step + 1, [told])
-    finally:
-        del lock
-        book.close()
+    with closing(Journal(path, must_exist=True)) as book:
+        lock = journal_lock(path)
+        try:
+            known = {intent.id: intent for intent in book.intents("refused = ''")}
+            if order not in known:
+                raise JournalError(f"{path} sent no order {order!r}{did_you_mean(order, known)}")
+            report, size = book.last_reports().get(order), known[order].wanted.size
+            if report is not None and report.over:
+                raise JournalError(f"{order} is already settled: {report.status}, {report.filled:g} filled")
+            if not 0.0 <= filled <= abs(size):
+                raise JournalError(f"{order} is of {abs(size):g} shares, so filled is from 0 to that, got {filled:g}")
+            if filled and not price > 0.0:
+                raise JournalError(f"give the price at which {filled:g} shares were filled")
+            end = "filled" if filled == abs(size) else "canceled"
+            told = Report(order, end, math.copysign(filled, size) if filled else 0.0, price, fee, "told by a person")
+            book.hear(book.last_step + 1, [told])
+        finally:
+            del lock
 
 
 def status(journal: Path | str, *, notes: int = 10) -> Status:

@@ -66,6 +66,14 @@ class Guard(bt.BrokerBase):
         self._broker.start()
         self._lock = journal_lock(self._path)
         self._journal = Journal(self._path)
+        try:
+            self._begin_run()
+        except BaseException:
+            self._journal.close()
+            raise
+
+    def _begin_run(self) -> None:
+        """Read from the journal where the run stands, and begin to listen."""
         own = [data for data in self.cerebro.datas if not data._clone]
         self._datas = by_name(self.cerebro.datas)
         if len(self._datas) < len(self.cerebro.datas):
