@@ -127,7 +127,7 @@ class Browser:
             raise RuntimeError(found["exceptionDetails"])
         return found["result"].get("value")
 
-    def wait_for(self, expression: str, seconds: float = 20.0) -> Any:
+    def wait_for(self, expression: str, seconds: float = 60.0) -> Any:
         """Wait until an expression is true in the page, and return it."""
         end = time.monotonic() + seconds
         while True:

@@ -60,7 +60,7 @@ def wait_until_signals_are_handled(process: subprocess.Popen[str]) -> None:
     if not status.is_file():
         time.sleep(5)
         return
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while process.poll() is None and time.monotonic() < deadline:
         caught = int(re.search(r"SigCgt:\s*([0-9a-f]+)", status.read_text())[1], base=16)
         if caught >> (signal.SIGTERM - 1) & 1:

@@ -132,7 +132,7 @@ def test_a_result_whose_reader_has_gone_is_no_error(llmguide, monkeypatch, json)
 def test_a_full_disk_is_one_line(tmp_path):
     with open("/dev/full", "w") as full:
         process = start("--version", folder=tmp_path, stdout=full)
-        _, err = process.communicate(timeout=120)
+        _, err = process.communicate(timeout=300)
     assert process.returncode == 1
     assert err == "error: an output could not be written: No space left on device\n"
 
@@ -142,7 +142,7 @@ def test_a_real_pipe_that_is_closed_at_once_leaves_no_trace(tmp_path):
     os.close(read)
     process = start("--help", folder=tmp_path, stdout=write)
     os.close(write)
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=300)
     assert (process.returncode, err) == (CLOSED_PIPE, "")
 
 
@@ -327,7 +327,7 @@ def test_a_signal_in_the_first_seconds_is_one_line_and_its_code(tmp_path, sent, 
     for one in sent:
         process.send_signal(one)
         time.sleep(0.02)
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=300)
     assert process.returncode in (128 + sent[0], -signal.SIGINT if len(sent) > 1 else 128 + sent[0])
     assert "Traceback" not in err
     assert len(err.splitlines()) == 1

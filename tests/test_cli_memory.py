@@ -160,13 +160,13 @@ def test_ctrl_c_keeps_the_answers_and_the_same_command_goes_on(llmguide, server,
     calls = json.loads(llmguide(*ASK, "--plan", "--json")[1])["calls"]
     server.delay = 0.1
     process = start(*ASK, folder=tmp_path)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while len(server.requests) < 12:
         assert time.monotonic() < deadline, "nothing was asked in time"
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=300)
     assert process.returncode == 130, err
     assert "llm.sqlite keeps all answers so far; run the same command again to resume" in err
     assert len(server.requests) <= calls

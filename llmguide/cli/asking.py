@@ -156,7 +156,7 @@ class Asking(NamedTuple):
         advice = self.walked(run, asker, study.advice_count, quiet=quiet)
         can = asker.capabilities
         left_out = [*can.refused, *([] if can.logprobs or access.sampling.top_logprobs is None else ["top_logprobs"])]
-        return advice, asker.ledger.summary(asker.prices, asker.study), left_out
+        return advice, asker.costs(), left_out
 
     def inquire(
         self, study: Inquiry, run: Callable[..., tuple[A, ...]], *, name: str, quiet: bool
@@ -184,7 +184,7 @@ class Asking(NamedTuple):
             return run(asker, on_answer=on_each, **said)
 
         answers = self.walked(ask, asker, count, quiet=quiet)
-        return answers, asker.ledger.summary(asker.prices, asker.study)
+        return answers, asker.costs()
 
     def walked(self, run: Callable[..., T], asker: Asker, total: int, *, quiet: bool, unit: str = "months") -> T:
         """Return what `run` does, with a bar of `total` steps, and with words for what the user should know."""

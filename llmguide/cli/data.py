@@ -127,8 +127,8 @@ def export(
     """
     from llmguide.console import print_json
 
-    found = _existing(cache)
-    count = found.export_jsonl(writable(file), study)
+    with _existing(cache) as found:
+        count = found.export_jsonl(writable(file), study)
     if as_json:
         print_json({"path": str(file), "answers": count})
     else:
@@ -149,7 +149,8 @@ def import_(
 
     if not file.is_file():
         raise DataError(f"{no_file(file)}; `llmguide cache export` writes one")
-    found = Cache(cache).import_jsonl(file)
+    with Cache(cache) as answers:
+        found = answers.import_jsonl(file)
     if as_json:
         print_json({"cache": str(cache), **found._asdict()})
     else:
@@ -168,9 +169,10 @@ def costs(
     from llmguide.llm.ledger import Ledger
     from llmguide.llm.prices import Prices
 
-    ledger, table = Ledger(_existing(cache)), Prices.read(prices)
-    studies = sorted(set(ledger.frame()["study"]))
-    found = {study: ledger.summary(table, study) for study in studies}
+    table = Prices.read(prices)
+    with _existing(cache) as answers:
+        ledger = Ledger(answers)
+        found = {study: ledger.summary(table, study) for study in sorted(set(ledger.frame()["study"]))}
     if as_json:
         print_json({study: records(frame) for study, frame in found.items()})
         return

@@ -122,7 +122,7 @@ def tune(
 
     tuned = asking.walked(run, asker, questions(study, tests), quiet=as_json, unit="questions")
     page = tuned.write(out)
-    costs = asker.ledger.summary(asker.prices, asker.study)
+    costs = asker.costs()
     write_csv(costs, out / "llm_costs.csv")
     _show(tuned, costs, page, out, as_json=as_json)
 

@@ -168,12 +168,12 @@ class _Run:
                 begun = sorted(chains, key=lambda chain: self.study.prompts.index(chain.prompt))
             walks = (self._kept(chain, min(place * _APART, _LATER)) for place, chain in enumerate(begun))
             found = dict(zip(begun, await asyncio.gather(*walks), strict=True))
+            if self._failure is not None:
+                raise self._failure
+            if self._lacks_answers:
+                raise self.asker.missing_answers()
         finally:
             await self.asker.close()
-        if self._failure is not None:
-            raise self._failure
-        if self._lacks_answers:
-            raise self.asker.missing_answers()
         return tuple(advice for chain in chains for advice in found[chain])
 
     async def _prepare_first(self, news: Sequence[_News]) -> None:

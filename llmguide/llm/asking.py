@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from pydantic import BaseModel
 
@@ -36,6 +36,9 @@ from llmguide.llm.refusals import DISPENSABLE, LIMIT
 from llmguide.llm.replies import read_completion, read_object, read_usage, repeats_itself
 from llmguide.llm.schemas import TIGHT_ITEMS, TIGHT_LENGTH, schema_in_words, schema_of
 from llmguide.llm.slots import Slots
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["Asked", "Asker", "Halted", "Plan"]
 
@@ -146,6 +149,11 @@ class Asker:
     def spending(self) -> Spending:
         """What the ledger holds for this study, earlier runs included."""
         return self.ledger.spent(self.study, self.prices)
+
+    def costs(self) -> pd.DataFrame:
+        """Return what this study has cost by now, as `Ledger.summary`, and close the cache."""
+        with self.cache:
+            return self.ledger.summary(self.prices, self.study)
 
     @property
     def missing(self) -> tuple[Purpose, ...]:

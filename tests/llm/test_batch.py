@@ -240,11 +240,11 @@ def test_a_stopped_command_leaves_the_batch_and_the_same_command_fetches_it(llmg
     with BatchServer(key=KEY, looks=1_000_000) as server:
         process = start(*words, folder=tmp_path, OPENAI_BASE_URL=server.url, OPENAI_API_KEY=KEY)
         wait_until_signals_are_handled(process)
-        deadline = time.monotonic() + 40
+        deadline = time.monotonic() + 300
         while not any(server._looked.values()) and time.monotonic() < deadline:
             time.sleep(0.02)
         process.send_signal(sent)
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=300)
         assert process.returncode == code
         if sent == signal.SIGINT:
             assert "keeps running at the endpoint; run the same command again" in err
@@ -262,7 +262,7 @@ def test_two_processes_with_the_same_command_send_one_batch(llmguide, tmp_path):
         settings = {"folder": tmp_path, "OPENAI_BASE_URL": server.url, "OPENAI_API_KEY": KEY}
         both = [start(*words, "--out", f"{name}.csv", **settings) for name in "ab"]
         for process in both:
-            _, err = process.communicate(timeout=60)
+            _, err = process.communicate(timeout=300)
             assert process.returncode == 0, err
         assert [len(lines) for lines in server.uploads.values()] == [MONTHS]
     assert Guidance.read(tmp_path / "a.csv") == Guidance.read(tmp_path / "b.csv")

@@ -185,7 +185,7 @@ def test_four_processes_write_at_once_and_one_that_is_killed_loses_nothing_it_ha
     acknowledged += [int(line) for line in victim.stdout.read().split("\n") if line]
     victim.wait()
     victim.stdout.close()
-    assert [other.wait(timeout=60) for other in others] == [0, 0, 0]
+    assert [other.wait(timeout=300) for other in others] == [0, 0, 0]
 
     with sqlite3.connect(path) as raw:
         assert raw.execute("PRAGMA integrity_check").fetchone() == ("ok",)

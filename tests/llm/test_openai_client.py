@@ -156,11 +156,13 @@ def test_without_retries_a_time_out_is_not_retried_either():
 
 
 def test_a_rate_limit_is_waited_for_as_long_as_the_server_says():
+    import openai  # noqa: F401  # takes seconds on a busy machine
+
     with OpenAIServer(faults=["429"] * 3) as server:
         start = time.perf_counter()
         send(OpenAIClient(base_url=server.url), question())
         # 3 times the 50 ms of the header; the SDK's own pauses would add up to 2.6 s at least.
-        assert 0.15 <= time.perf_counter() - start < 2.0 + 0.5  # the import of the SDK may be in it
+        assert 0.15 <= time.perf_counter() - start < 2.5
 
 
 def test_many_requests_under_faults_are_all_answered_and_each_once():

@@ -115,14 +115,14 @@ def ask_side_by_side(
         try:
             on_ready(await asker.open())
             found = await asyncio.gather(*map(ask, questions), return_exceptions=True)
+            failures = [one for one in found if isinstance(one, BaseException) and not isinstance(one, Halted)]
+            for failure in sorted(failures, key=lambda one: isinstance(one, MissingAnswers)):
+                raise asker.missing_answers() if isinstance(failure, MissingAnswers) else failure
+            return tuple(one for one in found if not isinstance(one, BaseException))
         except Halted:
             return ()
         finally:
             await asker.close()
-        failures = [one for one in found if isinstance(one, BaseException) and not isinstance(one, Halted)]
-        for failure in sorted(failures, key=lambda one: isinstance(one, MissingAnswers)):
-            raise asker.missing_answers() if isinstance(failure, MissingAnswers) else failure
-        return tuple(one for one in found if not isinstance(one, BaseException))
 
     with stopping(asker, on_stopping):
         return wait_for(everything())

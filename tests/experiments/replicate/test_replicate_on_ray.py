@@ -60,7 +60,7 @@ def start(tmp_path):
 
 
 def finish(process):
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=300)
     return process.returncode, out, err
 
 
@@ -84,7 +84,7 @@ def is_alive(number):
 @pytest.mark.slow
 def test_interrupted_on_ray_it_keeps_what_there_is_leaves_no_process_behind_and_goes_on(start, tmp_path):
     process = start("--ray", "auto", "--out", "run")
-    deadline = time.monotonic() + 100
+    deadline = time.monotonic() + 300
     while not list((tmp_path / "run").glob("[A-Z]*/*.training")):  # no search in temporary folders: they come and go
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
