@@ -67,8 +67,10 @@ def interrupted_at(moment: int, work: Callable[[], object]) -> bool:
     return False
 
 
-# A file whose ``open`` is interrupted on return belongs to no ``with`` yet; Python closes it itself, and says so.
-@pytest.mark.filterwarnings("ignore:Exception ignored in. <_io.FileIO:pytest.PytestUnraisableExceptionWarning")
+# A file or folder whose opening is interrupted on return belongs to no ``with`` yet; Python closes it, and says so.
+@pytest.mark.filterwarnings(
+    "ignore:Exception ignored in. <(_io.FileIO|posix.ScandirIterator):pytest.PytestUnraisableExceptionWarning"
+)
 def test_ctrl_c_at_any_moment_leaves_a_whole_file_and_no_litter(tmp_path: Path):
     for moment in itertools.count():
         target = tmp_path / str(moment) / "table.txt"
