@@ -87,7 +87,7 @@ def is_there(pid: int) -> bool:
         return False
 
 
-def wait_until(true, seconds: float = 60.0) -> None:
+def wait_until(true, seconds: float = 10.0) -> None:
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end
@@ -234,7 +234,7 @@ def test_the_server_ends_with_the_process_that_started_it(fake, tmp_path: Path, 
     pid = int(parent.stdout.readline())
     assert is_there(pid)
     parent.send_signal(sent)
-    parent.wait(timeout=50)
+    parent.wait(timeout=10)
     parent.stdout.close()
     wait_until(lambda: not is_there(pid))
 

@@ -231,7 +231,7 @@ def test_requests_are_served_at_once():
             thread.start()
         for thread in threads:
             thread.join()
-        assert time.perf_counter() - start < 2.0  # one after the other: 2.4 s
+        assert time.perf_counter() - start < 1.0
         assert server.max_in_flight == 12
 
 
@@ -241,7 +241,7 @@ def test_closing_is_quick_and_ends_open_connections():
         client = socket.create_connection((host, int(port)))
         wait_for(lambda: server._connections)
         start = time.perf_counter()
-    assert time.perf_counter() - start < 5.0
+    assert time.perf_counter() - start < 0.5
     with client:
         client.settimeout(2.0)
         assert client.recv(1) == b""
