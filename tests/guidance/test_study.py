@@ -174,7 +174,10 @@ def test_an_endpoint_that_fails_for_good_stops_the_study_with_one_error(pair, ac
 def test_a_replay_names_what_is_missing(pair, access):
     run_study(Study(pair[:1], ("P1",)), access.asker())
     with pytest.raises(MissingAnswers, match=r"lacks 10 answers.*ACME P2 .*BETA P1 "):
-        run_study(Study(pair, ("P1", "P2")), replace(access, replay=True).asker())
+        run_study(Study(pair, ("P1", "P2")), asker := replace(access, replay=True).asker())
+    assert asker.cache._connection is None, "the cache was left open"
+    asker.costs()
+    assert asker.cache._connection is None, "reading the costs left it open"
 
 
 def test_a_replay_names_the_analyst_s_missing_answers_of_all_months(subject, access):

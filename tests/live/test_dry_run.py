@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 
 import backtrader as bt
 import numpy as np
@@ -278,6 +279,7 @@ def test_what_cannot_run_live_is_refused_with_the_reason(folder):
     attach(two, journal=folder / "b")
     with pytest.raises(LlmguideError, match="a name of its own"):
         two.run()
+    assert folder / "b" not in {path.resolve() for path in Path("/proc/self/fd").glob("*")}, "left open"
     run(WithNotes, {}, journal=folder / "c", until=5)
     with pytest.raises(JournalError, match="was created with account='', and it is now 'other'"):
         run(WithNotes, {}, journal=folder / "c", account="other")

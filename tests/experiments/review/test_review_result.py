@@ -202,5 +202,5 @@ def test_a_model_that_scored_alone_is_no_people(sheets):
 
 def test_one_reviewer_who_only_gave_directions_has_no_scores_to_speak_of():
     sheet = Sheet(packet=PACKET.id, reviewer="anna").with_own(PACKET, PACKET.months[0].id, "LONG", "", at=AT)
-    same = int(PACKET.months[0].direction == "LONG")
+    same = PACKET.months[0].direction  # 1 is LONG
     assert judge_review(PACKET, [sheet]).verdict == f"People's own direction was the model's in {same} of 1 answer."
